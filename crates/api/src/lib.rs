@@ -1,0 +1,1 @@
+//! Postrider's REST API: routes, wire types, problems, middleware and composition

@@ -1,0 +1,280 @@
+//! The error catalogue: every code that the product answers with, and its kind.
+//!
+//! Only the api crate knows HTTP; here an error is a stable code, a sentence for the caller and, for our own
+//! eyes, a cause that goes to the trace and never to the caller.
+
+use std::borrow::Cow;
+
+use postrider_domain::InvalidValue;
+
+use crate::ports::{StoreError, UniqueRule};
+
+/// What all use cases answer with.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Closed set of kinds; transports map kinds, never single codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request cannot be read.
+    Malformed,
+    /// The request can be read, but breaks a rule.
+    Invalid,
+    /// Nobody, or nobody known.
+    Unauthenticated,
+    /// Somebody known who may not.
+    Forbidden,
+    /// There is no such thing for this caller.
+    NotFound,
+    /// The route exists, its method does not.
+    MethodNotAllowed,
+    /// It contradicts what is stored.
+    Conflict,
+    /// More bytes than we take.
+    TooLarge,
+    /// A media type that we do not take.
+    UnsupportedMediaType,
+    /// Not now; the same request may succeed later.
+    Unavailable,
+    /// Our fault.
+    Internal,
+}
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $kind:ident, $title:literal;)+) => {
+        /// The stable code of an error: a public promise. Each has a page, `docs/problems/<code>.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl ErrorCode {
+            /// Every code there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The public name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// Its kind.
+            pub const fn kind(self) -> ErrorKind {
+                match self { $(Self::$name => ErrorKind::$kind,)+ }
+            }
+
+            /// A short title, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The body is not JSON, the path or query cannot be read.
+    MalformedRequest = "malformed_request", Malformed, "The request cannot be read";
+    /// One or more fields break a rule; all of them are listed.
+    ValidationFailed = "validation_failed", Invalid, "The request breaks one or more rules";
+    /// No credentials, or credentials that are not good (any more).
+    Unauthenticated = "unauthenticated", Unauthenticated, "Authentication is required";
+    /// E-mail and password do not belong together.
+    InvalidCredentials = "invalid_credentials", Unauthenticated, "The credentials are not valid";
+    /// The person is a member of several tenants and named none.
+    TenantRequired = "tenant_required", Invalid, "A tenant must be named";
+    /// The caller holds no grant for this.
+    Forbidden = "forbidden", Forbidden, "The caller may not do this";
+    /// There is no such resource for this caller.
+    NotFound = "not_found", NotFound, "There is no such resource";
+    /// The path exists, the method does not.
+    MethodNotAllowed = "method_not_allowed", MethodNotAllowed, "The method is not allowed here";
+    /// The uid is in use.
+    UidTaken = "uid_taken", Conflict, "The uid is in use";
+    /// The event type is registered already.
+    EventTypeExists = "event_type_exists", Conflict, "The event type exists already";
+    /// The person is a member of the tenant already.
+    MemberExists = "member_exists", Conflict, "The person is a member already";
+    /// The same event id or idempotency key was used with a different body.
+    IdempotencyConflict = "idempotency_conflict", Conflict, "The key was used with a different body";
+    /// A resend of a delivery that is still pending.
+    DeliveryPending = "delivery_pending", Conflict, "The delivery is still pending";
+    /// Somebody else changed it in between.
+    StaleVersion = "stale_version", Conflict, "The resource changed in between";
+    /// The body is longer than allowed.
+    PayloadTooLarge = "payload_too_large", TooLarge, "The body is too large";
+    /// The body's media type is not one that the route takes.
+    UnsupportedMediaType = "unsupported_media_type", UnsupportedMediaType, "The media type is not supported";
+    /// The database cannot be reached, or we are shutting down.
+    Unavailable = "unavailable", Unavailable, "The service is unavailable";
+    /// The connection was lost at commit: it may or may not have been accepted. Repeat with the same key.
+    OutcomeUnknown = "outcome_unknown", Unavailable, "The outcome is unknown";
+    /// A fault of ours.
+    Internal = "internal", Internal, "Something went wrong on our side";
+}
+
+/// One broken rule of one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field, as the caller wrote it: `event_types[2]`, `url`.
+    pub field: Cow<'static, str>,
+    /// The stable name of the rule.
+    pub rule: Cow<'static, str>,
+    /// One sentence for people; never the value itself.
+    pub message: String,
+}
+
+impl Violation {
+    /// What `field` did wrong.
+    pub fn new(field: impl Into<Cow<'static, str>>, invalid: InvalidValue) -> Self {
+        Self { field: field.into(), rule: invalid.rule.code().into(), message: invalid.message }
+    }
+}
+
+/// Collects the violations of several fields, so that all are answered at once.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// The value, or its violation noted and nothing.
+    pub fn check<T>(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        value: std::result::Result<T, InvalidValue>,
+    ) -> Option<T> {
+        value.map_err(|invalid| self.0.push(Violation::new(field, invalid))).ok()
+    }
+
+    /// Notes a violation.
+    pub fn push(&mut self, violation: Violation) {
+        self.0.push(violation);
+    }
+
+    /// Nothing if no rule was broken, else the error with all of them.
+    pub fn finish(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
+    }
+}
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {detail}", code.as_str())]
+pub struct Error {
+    code: ErrorCode,
+    detail: Cow<'static, str>,
+    violations: Vec<Violation>,
+    #[source]
+    cause: Option<Cause>,
+}
+
+impl Error {
+    /// An error that the caller may read.
+    pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), violations: Vec::new(), cause: None }
+    }
+
+    /// Several broken rules.
+    pub fn invalid(violations: Vec<Violation>) -> Self {
+        let detail = match &violations[..] {
+            [one] => format!("{} {}", one.field, one.message).into(),
+            many => format!("{} fields break a rule", many.len()).into(),
+        };
+        Self { violations, ..Self::new(ErrorCode::ValidationFailed, detail) }
+    }
+
+    /// One broken rule of one field.
+    pub fn invalid_field(field: impl Into<Cow<'static, str>>, invalid: InvalidValue) -> Self {
+        Self::invalid(vec![Violation::new(field, invalid)])
+    }
+
+    /// There is no such thing for this caller.
+    pub fn not_found(what: &'static str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
+    }
+
+    /// A fault of ours, with its cause for the trace.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::new(ErrorCode::Internal, "an internal error occurred").caused_by(cause)
+    }
+
+    /// Adds the cause, for the trace only.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The sentence for the caller.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The broken rules, if that is what it is.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// The error and its causes in one line, for the trace.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(next) = cause {
+            text.push_str(": ");
+            text.push_str(&next.to_string());
+            cause = next.source();
+        }
+        text
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stale => Self::new(ErrorCode::StaleVersion, "read it again and repeat the change"),
+            StoreError::Conflict(UniqueRule::ApplicationUid | UniqueRule::EndpointUid) => {
+                Self::new(ErrorCode::UidTaken, "another resource has this uid")
+            }
+            StoreError::Conflict(UniqueRule::EventTypeName) => {
+                Self::new(ErrorCode::EventTypeExists, "an event type of this name is registered")
+            }
+            StoreError::Conflict(UniqueRule::Membership) => {
+                Self::new(ErrorCode::MemberExists, "the person is a member of this tenant")
+            }
+            StoreError::Conflict(UniqueRule::PendingDelivery) => {
+                Self::new(ErrorCode::DeliveryPending, "an attempt is to come anyway")
+            }
+            // Two registrations of one address at the same time: the loser finds the person when it repeats.
+            StoreError::Conflict(UniqueRule::UserEmail) => {
+                Self::new(ErrorCode::StaleVersion, "the person was registered in between; repeat the request")
+            }
+            StoreError::Unavailable(cause) => {
+                Self::new(ErrorCode::Unavailable, "the database cannot be reached").caused_by(cause)
+            }
+            StoreError::Internal(cause) => Self::internal(cause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_snake_case() {
+        let codes: HashSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), ErrorCode::ALL.len());
+        assert!(codes.iter().all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+
+    #[test]
+    fn display_does_not_repeat_the_cause_and_the_chain_does() {
+        let error = Error::internal("disk on fire");
+        assert!(!error.to_string().contains("fire"));
+        assert_eq!(error.chain(), "internal: an internal error occurred: disk on fire");
+    }
+}

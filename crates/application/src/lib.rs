@@ -1,0 +1,24 @@
+//! Postrider's use cases: what can be asked of the product, who may ask it, and what follows.
+//!
+//! Every request goes one way: [`mediator::Mediator::send`] opens a span, counts, validates, authorizes, and
+//! hands the request with its *granted scope* to its handler. A request that nothing serves does not compile; a
+//! request that says nothing of authorization does not either.
+//!
+//! One use case is one file: request, handler and tests together. The outside is reached through [`ports`].
+
+pub mod access;
+pub mod api_keys;
+pub mod applications;
+pub mod authentication;
+pub mod deliveries;
+pub mod endpoints;
+mod error;
+pub mod event_types;
+pub mod mediator;
+pub mod messages;
+pub mod ports;
+pub mod tenants;
+mod use_cases;
+
+pub use error::{Error, ErrorCode, ErrorKind, Result, Violation, Violations};
+pub use use_cases::{Ports, Settings, UseCases};

@@ -1,0 +1,35 @@
+//! What the use cases need of the outside, and what the outside offers them.
+//!
+//! Ports whose adapter is chosen at compile time return `impl Future` ([`Store`], repositories, views); ports of
+//! which several adapters are chosen at run time, or that are decorated, are `dyn` ([`MessageIntake`],
+//! [`DeliveryQueue`], [`Credentials`]...).
+
+mod crypto;
+mod delivery;
+mod identity;
+mod intake;
+mod queue;
+mod repositories;
+mod signals;
+mod store;
+mod system;
+mod views;
+
+pub use crypto::{
+    AccessClaims, AccessTokens, InstallationFacts, PasswordHasher, SealError, Sealer, SigningKeyStore,
+    StoredSigningKey, TokenError, WebhookSigner,
+};
+pub use delivery::{DeliverableEndpoint, DeliveryMaterial, OutgoingRequest, Sender, Sent};
+pub use identity::{ApiKeyRecord, ApplicationDirectory, Credentials, Identities, SessionRecord, TenantMembership};
+pub use intake::{AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake};
+pub use queue::{
+    ClaimFrom, ClaimedWork, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settled, Settlement, WorkRef,
+};
+pub use repositories::{ApplicationRepository, DeliveryRepository, Repository, UserRepository};
+pub use signals::{EventLog, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal};
+pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
+pub use system::{Clock, Ids, Randomness};
+pub use views::{
+    ApplicationViews, AttemptView, DeliveryView, EndpointView, EndpointViews, EventTypeViews, MessageView,
+    MessageViews, Page, PageRequest,
+};

@@ -1,0 +1,144 @@
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use postrider_domain::{
+    ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
+    deliveries::{Attempt, Delivery},
+};
+
+use super::StoreError;
+
+/// One life of one node. Never reused, always above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(pub i64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names a row of the queue as this node claimed it. A later claim of the same row has a higher number, so that
+/// a node which lost the row settles nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkRef {
+    /// The row.
+    pub id: WorkId,
+    /// How often it was claimed, this claim included.
+    pub claim: i32,
+}
+
+/// A row of the queue that this node holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedWork {
+    /// The row.
+    pub work: WorkRef,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The application.
+    pub application: ApplicationId,
+    /// The message.
+    pub message: MessageId,
+    /// The endpoint of a delivery; none: the message is to be fanned out.
+    pub endpoint: Option<EndpointId>,
+    /// When it was due, by the database's clock.
+    pub due_at: Timestamp,
+    /// Attempts made before ([`Delivery::attempts`]).
+    pub attempts: u32,
+    /// Failed attempts since it was last (re)sent ([`Delivery::failures`]).
+    pub failures: u32,
+    /// The order of acceptance, carried through fan-out and retries.
+    pub seq: i64,
+}
+
+/// Whose rows to claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimFrom {
+    /// Rows that nobody owns and that are due.
+    Queue,
+    /// Rows that a dead node owned, due or not; those not due yet go back to the queue and are not returned.
+    Dead(Epoch),
+}
+
+/// A row that a fan-out becomes. It belongs to the settling node at once, with claim number 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewWork {
+    /// The new row.
+    pub id: WorkId,
+    /// The endpoint that wants the message.
+    pub endpoint: EndpointId,
+}
+
+/// The queue row of the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The new row; nobody owns it.
+    pub work: WorkId,
+    /// How long from now (the database's now) it is due.
+    pub after: Duration,
+}
+
+/// What became of a claimed row. In every case the row itself is deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// A fan-out: one row for each endpoint that wants the message; none may.
+    FannedOut(Vec<NewWork>),
+    /// An attempt was made.
+    Attempted {
+        /// Where the delivery stands after it.
+        delivery: Delivery,
+        /// The attempt.
+        attempt: Attempt,
+        /// The next one: present exactly if the delivery is pending.
+        retry: Option<Retry>,
+    },
+    /// No attempt will be made: the endpoint is disabled or gone.
+    Cancelled {
+        /// Where the delivery stands.
+        delivery: Delivery,
+    },
+}
+
+/// A claimed row and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The row as it was claimed.
+    pub work: WorkRef,
+    /// What became of it.
+    pub settled: Settled,
+}
+
+/// The work queue. Batches only: every call is a fixed number of statements, whatever the batch.
+#[async_trait]
+pub trait DeliveryQueue: Send + Sync {
+    /// Takes up to `limit` rows for `node`, the longest due first. Of racing claimers one gets a row.
+    async fn claim(&self, node: Epoch, from: ClaimFrom, limit: u32) -> Result<Vec<ClaimedWork>, StoreError>;
+
+    /// Writes what became of claimed rows: history, retries, and the rows' end, in one transaction. Rows that
+    /// `node` does not hold under that claim number are passed over, whole; the answer names those that were
+    /// settled. Repeating a batch does nothing.
+    async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError>;
+
+    /// Gives rows back unharmed, to whoever claims next.
+    async fn hand_back(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError>;
+
+    /// How long until the earliest row that nobody owns is due; zero if one is; none if there is none.
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+}
+
+/// Which nodes live. Leases are the nodes', not the rows': a row is safe with its owner as long as the owner's
+/// lease runs. All times are the database's.
+#[async_trait]
+pub trait NodeRegistry: Send + Sync {
+    /// A new epoch whose lease runs for `ttl` from now.
+    async fn join(&self, ttl: Duration) -> Result<Epoch, StoreError>;
+
+    /// Extends the lease to `ttl` from now; `false` if the node was declared dead and must stop.
+    async fn beat(&self, node: Epoch, ttl: Duration) -> Result<bool, StoreError>;
+
+    /// Declares nodes dead whose lease ran out, and answers all dead nodes that still own rows.
+    async fn bury(&self) -> Result<Vec<Epoch>, StoreError>;
+
+    /// An orderly end: everything the node owns goes back to the queue and the node is dead.
+    async fn leave(&self, node: Epoch) -> Result<(), StoreError>;
+}

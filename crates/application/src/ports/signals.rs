@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postrider_domain::{TenantId, messages::TraceParent};
+
+use super::StoreError;
+
+/// Wakes the engine of this node: a row may be due now. Cheap, coalesced, never blocks.
+pub trait WorkSignal: Send + Sync {
+    /// Something was queued.
+    fn work_queued(&self);
+}
+
+/// The trace that the current task runs in.
+pub trait TracePropagation: Send + Sync {
+    /// Its `traceparent`; none if nothing is traced.
+    fn current(&self) -> Option<TraceParent>;
+}
+
+/// Counts and times use cases.
+pub trait UseCaseMetrics: Send + Sync {
+    /// A request of that name ended with `outcome` (`ok` or an error code) after `elapsed`.
+    fn record(&self, name: &'static str, outcome: &'static str, elapsed: Duration);
+}
+
+/// An entry of the log of aggregates' events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedEvent {
+    /// Its position; position order is commit order.
+    pub position: i64,
+    /// The tenant that it concerns; none for global things.
+    pub tenant: Option<TenantId>,
+    /// What happened, `aggregate.verb`.
+    pub kind: String,
+    /// To which aggregate.
+    pub aggregate: String,
+    /// The aggregate's version after it.
+    pub version: u32,
+    /// The stored body, JSON.
+    pub body: String,
+}
+
+/// The log of aggregates' events, read by position.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// The position of the newest event; 0 if there is none.
+    async fn head(&self) -> Result<i64, StoreError>;
+
+    /// Up to `limit` events after `position`, in commit order.
+    async fn after(&self, position: i64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError>;
+}

@@ -1,0 +1,197 @@
+use std::time::Duration;
+
+use postrider_domain::{
+    ApplicationId, Description, EndpointId, MessageId, Metadata, Timestamp, Uid,
+    applications::ApplicationState,
+    deliveries::{CapturedBody, DeliveryStatus, Outcome, RetrySchedule},
+    endpoints::{AttemptTimeout, EndpointRef, EndpointStatus, EndpointUrl, Filter, SigningSecret},
+    event_types::{EventTypeName, EventTypeState},
+    messages::{Channels, Payload},
+};
+
+use super::StoreError;
+use crate::access::TenantScope;
+
+/// A bounded piece of a list: up to `limit` items after the key `after`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest<K> {
+    /// The most items.
+    pub limit: u32,
+    /// The last item of the page before.
+    pub after: Option<K>,
+}
+
+/// A page, and the key to ask for the next one with, if there is more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T, K> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// The last item's key, if more follow.
+    pub next: Option<K>,
+}
+
+impl<T, K> Page<T, K> {
+    /// Makes a page of up to `limit + 1` rows: the one too many only says that there is more.
+    pub fn of(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> K) -> Self {
+        let limit = limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(key) } else { None };
+        Self { items, next }
+    }
+}
+
+/// An endpoint as its owner sees it: everything but the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointView {
+    /// Its id.
+    pub id: EndpointId,
+    /// The application that it belongs to.
+    pub application: ApplicationId,
+    /// The tenant's own name for it.
+    pub uid: Option<Uid>,
+    /// Where webhooks are sent.
+    pub url: EndpointUrl,
+    /// What it is for.
+    pub description: Description,
+    /// What it wants to hear of.
+    pub filter: Filter,
+    /// Its own retry schedule.
+    pub retry_schedule: Option<RetrySchedule>,
+    /// Its own time-out.
+    pub timeout: Option<AttemptTimeout>,
+    /// The tenant's notes.
+    pub metadata: Metadata,
+    /// Whether it is sent anything.
+    pub status: EndpointStatus,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A message without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageView {
+    /// Its id.
+    pub id: MessageId,
+    /// The application that received it.
+    pub application: ApplicationId,
+    /// What happened.
+    pub event_type: EventTypeName,
+    /// Where in the application.
+    pub channels: Channels,
+    /// The caller's own id of the event.
+    pub event_id: Option<String>,
+    /// The payload's media type.
+    pub content_type: String,
+    /// The payload's length in bytes.
+    pub payload_bytes: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// Where one delivery stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryView {
+    /// The message.
+    pub message: MessageId,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// When it last changed; for one that was never attempted, when it was queued.
+    pub updated_at: Timestamp,
+}
+
+/// One attempt of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptView {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub latency: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The beginning of the answer's body.
+    pub response_body: CapturedBody,
+}
+
+/// Applications, to look at.
+pub trait ApplicationViews: Send + Sync {
+    /// One application.
+    fn application(
+        &self,
+        scope: &TenantScope,
+        id: ApplicationId,
+    ) -> impl Future<Output = Result<Option<ApplicationState>, StoreError>> + Send;
+}
+
+/// Event types, to look at.
+pub trait EventTypeViews: Send + Sync {
+    /// One event type.
+    fn event_type(
+        &self,
+        scope: &TenantScope,
+        name: &EventTypeName,
+    ) -> impl Future<Output = Result<Option<EventTypeState>, StoreError>> + Send;
+}
+
+/// Endpoints, to look at.
+pub trait EndpointViews: Send + Sync {
+    /// One endpoint of an application.
+    fn endpoint(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        reference: &EndpointRef,
+    ) -> impl Future<Output = Result<Option<EndpointView>, StoreError>> + Send;
+
+    /// Its signing secret.
+    fn endpoint_secret(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        reference: &EndpointRef,
+    ) -> impl Future<Output = Result<Option<SigningSecret>, StoreError>> + Send;
+}
+
+/// Messages and what became of them, to look at.
+pub trait MessageViews: Send + Sync {
+    /// One message of an application.
+    fn message(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> impl Future<Output = Result<Option<MessageView>, StoreError>> + Send;
+
+    /// Its payload, the exact bytes.
+    fn payload(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> impl Future<Output = Result<Option<Payload>, StoreError>> + Send;
+
+    /// Its deliveries, by endpoint id; queued ones that were never attempted too.
+    fn deliveries(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+        page: PageRequest<EndpointId>,
+    ) -> impl Future<Output = Result<Page<DeliveryView, EndpointId>, StoreError>> + Send;
+
+    /// The attempts of one of its deliveries, by number.
+    fn attempts(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+        page: PageRequest<u32>,
+    ) -> impl Future<Output = Result<Page<AttemptView, u32>, StoreError>> + Send;
+}

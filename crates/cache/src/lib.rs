@@ -1,0 +1,1 @@
+//! Postrider's caches: moka decorators of read ports

@@ -1,0 +1,1 @@
+//! Postrider's cryptography: access tokens, password hashes, sealed secrets, webhook signatures

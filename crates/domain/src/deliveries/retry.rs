@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use crate::{InvalidValue, Rule};
+
+/// The waits between attempts. The first attempt is made at once and is not part of it; `n` waits allow `n + 1`
+/// attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetrySchedule(Vec<Duration>);
+
+impl RetrySchedule {
+    /// The most waits.
+    pub const MAX_WAITS: usize = 20;
+    /// The longest wait.
+    pub const MAX_WAIT: Duration = Duration::from_hours(24);
+
+    /// A schedule of these waits: at most 20, each of at least one second and at most 24 hours.
+    pub fn new(waits: Vec<Duration>) -> Result<Self, InvalidValue> {
+        if waits.len() > Self::MAX_WAITS {
+            return Err(InvalidValue::new(Rule::TooLong, "must have at most 20 waits"));
+        }
+        if waits
+            .iter()
+            .any(|wait| !(Duration::from_secs(1)..=Self::MAX_WAIT).contains(wait))
+        {
+            return Err(InvalidValue::new(
+                Rule::Range,
+                "must wait from 1 second to 24 hours each time",
+            ));
+        }
+        Ok(Self(waits))
+    }
+
+    /// The schedule that [Standard Webhooks](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability)
+    /// recommends: ten attempts in a little over three days.
+    pub fn standard_webhooks() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        let waits = [
+            5,
+            5 * MINUTE,
+            30 * MINUTE,
+            2 * HOUR,
+            5 * HOUR,
+            10 * HOUR,
+            14 * HOUR,
+            20 * HOUR,
+            24 * HOUR,
+        ];
+        Self(waits.map(Duration::from_secs).to_vec())
+    }
+
+    /// The waits, in order.
+    pub fn waits(&self) -> &[Duration] {
+        &self.0
+    }
+
+    /// The wait after `failures` failed attempts in a row; nothing once the schedule is exhausted.
+    pub fn wait_after(&self, failures: u32) -> Option<Duration> {
+        let index = failures.checked_sub(1)?;
+        self.0.get(usize::try_from(index).ok()?).copied()
+    }
+}
+
+impl Default for RetrySchedule {
+    fn default() -> Self {
+        Self::standard_webhooks()
+    }
+}
+
+/// A random fraction in `[0, 1)`, drawn outside of the domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jitter(u16);
+
+impl Jitter {
+    /// The fraction `bits / 65536`.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    /// `duration` times the fraction.
+    fn of(self, duration: Duration) -> Duration {
+        duration.mul_f64(f64::from(self.0) / 65_536.0)
+    }
+}
+
+/// When to try again: a schedule, and how far jitter may stretch its waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The waits.
+    pub schedule: RetrySchedule,
+    /// A wait is lengthened by up to this many percent, so that endpoints that failed together do not all come
+    /// back together. It is never shortened.
+    pub jitter_percent: u8,
+}
+
+impl RetryPolicy {
+    /// The wait after `failures` failed attempts in a row, jitter included.
+    pub fn wait_after(&self, failures: u32, jitter: Jitter) -> Option<Duration> {
+        let wait = self.schedule.wait_after(failures)?;
+        Some(wait + jitter.of(wait * u32::from(self.jitter_percent) / 100))
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            schedule: RetrySchedule::default(),
+            jitter_percent: 20,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_default_is_the_schedule_of_standard_webhooks() {
+        let schedule = RetrySchedule::default();
+        assert_eq!(schedule.waits().len(), 9);
+        let total: Duration = schedule.waits().iter().sum();
+        assert_eq!(total, Duration::from_secs(75 * 3_600 + 35 * 60 + 5));
+        assert_eq!(schedule.wait_after(0), None);
+        assert_eq!(schedule.wait_after(1), Some(Duration::from_secs(5)));
+        assert_eq!(schedule.wait_after(10), None);
+    }
+
+    #[test]
+    fn schedules_are_bounded() {
+        assert!(RetrySchedule::new(vec![]).is_ok(), "one attempt only is a choice");
+        assert_eq!(
+            RetrySchedule::new(vec![Duration::ZERO]).unwrap_err().rule,
+            Rule::Range
+        );
+        assert_eq!(
+            RetrySchedule::new(vec![Duration::from_secs(86_401)])
+                .unwrap_err()
+                .rule,
+            Rule::Range
+        );
+        assert_eq!(
+            RetrySchedule::new(vec![Duration::from_secs(1); 21])
+                .unwrap_err()
+                .rule,
+            Rule::TooLong
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_lengthens_by_at_most_its_share(failures in 1u32..=9, bits: u16) {
+            let policy = RetryPolicy::default();
+            let plain = policy.schedule.wait_after(failures).unwrap();
+            let wait = policy.wait_after(failures, Jitter::from_bits(bits)).unwrap();
+            prop_assert!(wait >= plain && wait < plain * 12 / 10);
+        }
+    }
+}

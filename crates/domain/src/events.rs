@@ -1,0 +1,79 @@
+//! All events of all aggregates, for the log that is written with every save.
+//!
+//! Messages and attempts are not here: they are the hot path and have history tables of their own.
+
+use crate::{
+    ApiKeyId, ApplicationId, EndpointId, MembershipId, SessionId, TenantId, Timestamp, UserId, Version,
+    api_keys::ApiKeyEvent,
+    applications::ApplicationEvent,
+    endpoints::EndpointEvent,
+    event_types::{EventTypeEvent, EventTypeName},
+    tenants::TenantEvent,
+    users::{MembershipEvent, SessionEvent, UserEvent},
+};
+
+/// One fact about one aggregate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DomainEvent {
+    /// Of a tenant.
+    Tenant(TenantId, TenantEvent),
+    /// Of a person.
+    User(UserId, UserEvent),
+    /// Of a membership.
+    Membership(MembershipId, MembershipEvent),
+    /// Of a session.
+    Session(SessionId, SessionEvent),
+    /// Of an API key.
+    ApiKey(ApiKeyId, ApiKeyEvent),
+    /// Of an application.
+    Application(ApplicationId, ApplicationEvent),
+    /// Of an event type.
+    EventType(EventTypeName, EventTypeEvent),
+    /// Of an endpoint.
+    Endpoint(ApplicationId, EndpointId, EndpointEvent),
+}
+
+impl DomainEvent {
+    /// The stable name of what happened, `aggregate.verb`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Tenant(_, TenantEvent::Created { .. }) => "tenant.created",
+            Self::User(_, UserEvent::Registered) => "user.registered",
+            Self::Membership(_, MembershipEvent::Joined { .. }) => "membership.joined",
+            Self::Session(_, SessionEvent::Opened { .. }) => "session.opened",
+            Self::ApiKey(_, ApiKeyEvent::Minted { .. }) => "api_key.minted",
+            Self::Application(_, ApplicationEvent::Created { .. }) => "application.created",
+            Self::EventType(_, EventTypeEvent::Registered { .. }) => "event_type.registered",
+            Self::Endpoint(_, _, EndpointEvent::Created { .. }) => "endpoint.created",
+            Self::Endpoint(_, _, EndpointEvent::Disabled { .. }) => "endpoint.disabled",
+            Self::Endpoint(_, _, EndpointEvent::Enabled) => "endpoint.enabled",
+        }
+    }
+
+    /// The aggregate that it happened to, as text: its id, or its name where that is the key.
+    pub fn aggregate(&self) -> String {
+        match self {
+            Self::Tenant(id, _) => id.to_string(),
+            Self::User(id, _) => id.to_string(),
+            Self::Membership(id, _) => id.to_string(),
+            Self::Session(id, _) => id.to_string(),
+            Self::ApiKey(id, _) => id.to_string(),
+            Self::Application(id, _) => id.to_string(),
+            Self::EventType(name, _) => name.to_string(),
+            Self::Endpoint(_, id, _) => id.to_string(),
+        }
+    }
+}
+
+/// A [`DomainEvent`] with what the log needs besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// The tenant that it concerns; none for global things (users).
+    pub tenant: Option<TenantId>,
+    /// The aggregate's version after the save.
+    pub version: Version,
+    /// What happened.
+    pub event: DomainEvent,
+    /// When.
+    pub at: Timestamp,
+}

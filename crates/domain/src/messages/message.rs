@@ -1,0 +1,102 @@
+use std::fmt;
+
+use super::{Channels, Payload, TraceParent};
+use crate::{
+    ApplicationId, InvalidValue, MessageId, TenantId, Timestamp, event_types::EventTypeName, text::check_text,
+};
+
+/// What makes two publishes one: the caller's own id of the event, or the `Idempotency-Key` of the request.
+/// One of them, not both; within one application, for the deduplication window.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum DedupKey {
+    /// The caller's id of the event, kept with the message.
+    EventId(String),
+    /// The `Idempotency-Key` header of the request.
+    IdempotencyKey(String),
+}
+
+impl DedupKey {
+    /// The most characters of a key.
+    pub const MAX_CHARS: usize = 256;
+
+    /// The caller's id of an event: 1 to 256 characters, no control characters.
+    pub fn event_id(text: &str) -> Result<Self, InvalidValue> {
+        check_text(text, Self::MAX_CHARS)?;
+        Ok(Self::EventId(text.to_owned()))
+    }
+
+    /// The value of an `Idempotency-Key` header: 1 to 256 characters, no control characters.
+    pub fn idempotency_key(text: &str) -> Result<Self, InvalidValue> {
+        check_text(text, Self::MAX_CHARS)?;
+        Ok(Self::IdempotencyKey(text.to_owned()))
+    }
+
+    /// The key with its kind, so that an event id never equals a header of the same text.
+    pub fn tagged(&self) -> (&'static str, &str) {
+        match self {
+            Self::EventId(text) => ("event_id", text),
+            Self::IdempotencyKey(text) => ("idempotency_key", text),
+        }
+    }
+}
+
+impl fmt::Debug for DedupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DedupKey({}, …)", self.tagged().0)
+    }
+}
+
+/// One event published to one application. Immutable: what happens to it afterwards happens to its deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its id, the `webhook-id` of every attempt.
+    pub id: MessageId,
+    /// The tenant that published it.
+    pub tenant: TenantId,
+    /// The application that receives it.
+    pub application: ApplicationId,
+    /// What happened.
+    pub event_type: EventTypeName,
+    /// Where in the application it happened.
+    pub channels: Channels,
+    /// The caller's own id of the event.
+    pub event_id: Option<String>,
+    /// What is delivered.
+    pub payload: Payload,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// The trace that it was published in.
+    pub trace: Option<TraceParent>,
+}
+
+impl Message {
+    /// The parts whose sameness makes a repeated publish a replay rather than a conflict, in a fixed order, each
+    /// to be hashed with its length: event type, channels, content type, payload.
+    pub fn fingerprint_parts(&self) -> Vec<&[u8]> {
+        let mut parts = vec![self.event_type.as_str().as_bytes()];
+        parts.extend(self.channels.iter().map(|channel| channel.as_str().as_bytes()));
+        parts.push(self.payload.content_type().as_str().as_bytes());
+        parts.push(self.payload.bytes());
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rule;
+
+    #[test]
+    fn keys_are_bounded_and_kinds_do_not_mix() {
+        assert_ne!(
+            DedupKey::event_id("a").unwrap(),
+            DedupKey::idempotency_key("a").unwrap()
+        );
+        assert_eq!(DedupKey::event_id("").unwrap_err().rule, Rule::Required);
+        assert_eq!(
+            DedupKey::event_id(&"x".repeat(257)).unwrap_err().rule,
+            Rule::TooLong
+        );
+        assert_eq!(DedupKey::idempotency_key("a\0").unwrap_err().rule, Rule::Charset);
+    }
+}

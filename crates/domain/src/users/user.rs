@@ -1,0 +1,69 @@
+use std::fmt;
+
+use super::Email;
+use crate::{Name, Timestamp, UserId, aggregate::aggregate};
+
+/// A password hash in PHC string form, as the crypto adapter made it; opaque here and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Wraps a PHC string.
+    pub fn from_phc(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string.
+    pub fn as_phc(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// All stored facts of a [`User`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserState {
+    /// Its id.
+    pub id: UserId,
+    /// The address that it logs in with, unique in the installation.
+    pub email: Email,
+    /// Display name.
+    pub name: Name,
+    /// The hash of its password.
+    pub password: PasswordHash,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// What can happen to a [`User`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserEvent {
+    /// The person was registered.
+    Registered,
+}
+
+aggregate!(
+    /// A person, global by normalised e-mail address.
+    User, UserState, UserEvent
+);
+
+impl User {
+    /// A new person with a password.
+    pub fn register(id: UserId, email: Email, name: Name, password: PasswordHash, at: Timestamp) -> Self {
+        Self::born(
+            UserState {
+                id,
+                email,
+                name,
+                password,
+                created_at: at,
+            },
+            UserEvent::Registered,
+        )
+    }
+}

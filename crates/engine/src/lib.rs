@@ -1,0 +1,1 @@
+//! Postrider's engine: claims work, fans out, sends, settles

@@ -1,0 +1,1 @@
+//! Postrider's relay: takes committed events to their subscribers, in commit order

@@ -1,0 +1,1 @@
+//! Postrider's one SQL store on SeaORM, for SQLite and PostgreSQL

@@ -1,0 +1,1 @@
+//! Postrider's test kit: in-memory adapters, test clock, contract cases

@@ -1,0 +1,145 @@
+//! Who depends on whom, as cargo sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use cargo_metadata::{DependencyKind, Metadata};
+
+use super::Rules;
+use crate::{cargo, process};
+
+const CARGO_LIMIT: Duration = Duration::from_mins(5);
+
+/// Our crates with their dependencies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Graph {
+    /// The members of the workspace.
+    pub packages: Vec<Package>,
+    /// For the inner crates, every crate beneath them, tests included.
+    pub beneath: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// One of our crates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// What its manifest names, for all platforms, optional ones too.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// One line of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The package's name, whatever it is called in the code.
+    pub name: String,
+    /// Which section it stands in.
+    pub kind: Kind,
+}
+
+/// The section of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `dependencies` and `build-dependencies`
+    Normal,
+    /// `dev-dependencies`
+    Dev,
+}
+
+impl Graph {
+    /// Asks cargo; without the network if what it needs is there.
+    pub fn load(rules: &Rules) -> anyhow::Result<Self> {
+        let metadata = ask(&["metadata", "--format-version=1", "--no-deps"])?;
+        let metadata: Metadata = serde_json::from_str(&metadata).context("unreadable answer of cargo")?;
+        let mut graph = Self {
+            packages: packages(&metadata),
+            beneath: BTreeMap::new(),
+        };
+        for inner in rules.inner_crates() {
+            if graph.packages.iter().any(|package| package.name == inner) {
+                // Not the resolve of `cargo metadata`: that one unites the features that anybody in the workspace
+                // asks for, and would show serde beneath the domain because others use uuid's serde feature.
+                let tree = ask(&[
+                    "tree",
+                    "--edges=normal,build,dev",
+                    "--prefix=none",
+                    "--package",
+                    inner,
+                ])?;
+                graph.beneath.insert(inner.to_owned(), tree_names(&tree, inner));
+            }
+        }
+        Ok(graph)
+    }
+}
+
+fn ask(arguments: &[&str]) -> anyhow::Result<String> {
+    let run = |more: &[&str]| {
+        let mut command = cargo::command();
+        command
+            .args(arguments)
+            .arg("--locked")
+            .args(more)
+            .stderr(std::process::Stdio::piped());
+        output(&mut command)
+    };
+    run(&["--offline"]).or_else(|_| run(&[]))
+}
+
+/// Standard output alone: cargo's warnings go elsewhere.
+fn output(command: &mut std::process::Command) -> anyhow::Result<String> {
+    let file = tempfile::NamedTempFile::new()?;
+    let errors = tempfile::NamedTempFile::new()?;
+    command
+        .stdout(file.as_file().try_clone()?)
+        .stderr(errors.as_file().try_clone()?);
+    let status = process::Group::spawn(command)?.wait(Some(CARGO_LIMIT))?;
+    if !status.success() {
+        bail!(
+            "cargo: {}",
+            process::tail(&std::fs::read_to_string(errors.path())?, 5)
+        );
+    }
+    Ok(std::fs::read_to_string(file.path())?)
+}
+
+fn packages(metadata: &Metadata) -> Vec<Package> {
+    let members = metadata.workspace_packages();
+    let package = |member: &&cargo_metadata::Package| Package {
+        name: member.name.to_string(),
+        dependencies: member
+            .dependencies
+            .iter()
+            .map(|dependency| Dependency {
+                name: dependency.name.clone(),
+                kind: match dependency.kind {
+                    DependencyKind::Development => Kind::Dev,
+                    _ => Kind::Normal,
+                },
+            })
+            .collect(),
+    };
+    members.iter().map(package).collect()
+}
+
+/// Names out of lines such as `url v2.5.8` or `thiserror-impl v2.0.21 (proc-macro)`.
+fn tree_names(tree: &str, root: &str) -> BTreeSet<String> {
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| *name != root && !name.starts_with('['))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_from_a_tree() {
+        let tree = "inner v0.1.0 (/x)\nurl v2.5.8\nidna v1.1.0\nurl v2.5.8 (*)\n[dev-dependencies]\nproptest v1.12.0\n";
+        let names: Vec<String> = tree_names(tree, "inner").into_iter().collect();
+        assert_eq!(names, ["idna", "proptest", "url"]);
+    }
+}

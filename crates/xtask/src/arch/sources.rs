@@ -1,0 +1,272 @@
+//! Where files lie and what stands in them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+
+use super::Finding;
+use super::rules::{Restricted, Rules, fits};
+
+const FILE: &str = "crates/xtask/arch.toml";
+
+/// The files of the repository, as git would take them.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The root folder.
+    pub root: PathBuf,
+    /// Paths from the root, with `/`; tracked files and new ones that are not ignored.
+    pub files: Vec<String>,
+}
+
+impl Sources {
+    /// Lists the files: by git, or by walking where there is no git.
+    pub fn list(root: &Path) -> anyhow::Result<Self> {
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(root)
+            .stderr(Stdio::null())
+            .output()
+            .ok()
+            .filter(|output| output.status.success());
+        let mut files = BTreeSet::new();
+        match listed {
+            Some(output) => {
+                let names = String::from_utf8_lossy(&output.stdout).into_owned();
+                // A file deleted but not yet committed is still listed.
+                let names = names
+                    .split('\0')
+                    .filter(|name| !name.is_empty() && root.join(name).exists());
+                files.extend(names.map(str::to_owned));
+            }
+            None => walk(root, root, &mut files).context("could not list the files")?,
+        }
+        Ok(Self {
+            root: root.to_path_buf(),
+            files: files.into_iter().collect(),
+        })
+    }
+
+    fn rust(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().filter(|file| {
+            Path::new(file)
+                .extension()
+                .is_some_and(|extension| extension == "rs")
+        })
+    }
+}
+
+/// Without git nothing tells what is ignored; build and data folders are known by name.
+fn walk(root: &Path, folder: &Path, files: &mut BTreeSet<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            let left_out =
+                name == ".git" || (folder == root && (name.starts_with("target") || name == "data"));
+            if !left_out {
+                walk(root, &path, files)?;
+            }
+        } else if let Ok(inside) = path.strip_prefix(root) {
+            files.insert(inside.to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
+}
+
+/// What lies at the top of the repository and should not.
+pub fn check_layout(rules: &Rules, sources: &Sources) -> Vec<Finding> {
+    let tops: BTreeSet<(bool, &str)> = sources
+        .files
+        .iter()
+        .map(|file| {
+            file.split_once('/')
+                .map_or((false, file.as_str()), |(folder, _)| (true, folder))
+        })
+        .collect();
+    let known = |is_folder: bool, name: &str| {
+        let list = if is_folder {
+            &rules.layout.folders
+        } else {
+            &rules.layout.files
+        };
+        name.starts_with('.') || list.iter().any(|allowed| allowed == name)
+    };
+    tops.into_iter()
+        .filter(|(is_folder, name)| !known(*is_folder, name))
+        .map(|(is_folder, name)| {
+            Finding::violation(
+                format!("{name}{} at the top of the repository", if is_folder { "/" } else { "" }),
+                format!("only these folders: {}, and the usual files", rules.layout.folders.join(", ")),
+                format!("move it into one of them (documents: docs/; deployment: deploy/), or see [layout] in {FILE}"),
+            )
+        })
+        .collect()
+}
+
+/// What stands in Rust files and should not.
+pub fn check_sources(rules: &Rules, sources: &Sources) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for file in sources.rust() {
+        let bytes =
+            std::fs::read(sources.root.join(file)).with_context(|| format!("could not read {file}"))?;
+        findings.extend(check_text(rules, file, &String::from_utf8_lossy(&bytes)));
+    }
+    Ok(findings)
+}
+
+fn check_text(rules: &Rules, file: &str, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let limit = rules.sources.long_file_lines;
+    let length = text.lines().count();
+    if length > limit {
+        findings.push(Finding::warning(
+            format!("{file} has {length} lines"),
+            format!("a file of more than {limit} lines is about more than one thing"),
+            "split it by what its parts are about",
+        ));
+    }
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    {
+        let place = format!("{file}:{}", number + 1);
+        for name in &rules.sources.forbidden_macros {
+            if has_word(line, name).any(|end| line[end..].starts_with("!(")) {
+                findings.push(Finding::violation(
+                    format!("{place}: {name}!"),
+                    "nothing unfinished is committed",
+                    "finish it, or return an error that says what is missing",
+                ));
+            }
+        }
+        for (word, restricted) in &rules.restricted {
+            if has_word(line, word).next().is_some() && !is_allowed(restricted, file) {
+                findings.push(Finding::violation(
+                    format!("{place}: {word}"),
+                    format!(
+                        "{} (allowed in: {})",
+                        restricted.reason,
+                        restricted.allowed.join(", ")
+                    ),
+                    format!("send a command or query instead, or see [restricted.{word}] in {FILE}"),
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn is_allowed(restricted: &Restricted, file: &str) -> bool {
+    restricted
+        .allowed
+        .iter()
+        .any(|place| fits(place, file) || (place.ends_with('/') && file.starts_with(place)))
+}
+
+/// Where a word ends, for each time it stands in the line as a word of its own.
+fn has_word<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let part_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).filter_map(move |(start, _)| {
+        let end = start + word.len();
+        let alone = !line[..start].ends_with(part_of_a_name) && !line[end..].starts_with(part_of_a_name);
+        alone.then_some(end)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("arch.toml")).unwrap()
+    }
+
+    fn found(file: &str, text: &str) -> Vec<String> {
+        check_text(&rules(), file, text)
+            .into_iter()
+            .map(|finding| finding.what)
+            .collect()
+    }
+
+    #[test]
+    fn unfinished_code_is_found_with_its_place() {
+        let line = format!("    {}!(\"later\")", "todo");
+        assert_eq!(
+            found("crates/x/src/lib.rs", &format!("fn f() {{\n{line}\n}}\n")),
+            ["crates/x/src/lib.rs:2: todo!"]
+        );
+        assert_eq!(
+            found("crates/x/src/lib.rs", &format!("// {line}\n")),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            found("crates/x/src/lib.rs", "my_todo!(); todos();"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn a_port_with_few_users_is_kept_to_them() {
+        let line = "use postrider_application::DeliveryQueue;\n";
+        assert_eq!(found("crates/api/src/routes/messages.rs", line).len(), 1);
+        assert_eq!(found("crates/engine/src/lib.rs", line), Vec::<String>::new());
+        assert_eq!(found("crates/api/src/composition.rs", line), Vec::<String>::new());
+        assert_eq!(
+            found("crates/api/src/composition/stores.rs", line),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            found("crates/api/src/lib.rs", "struct DeliveryQueueDepth;\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            found("crates/api/src/lib.rs", "/// See `DeliveryQueue`.\n"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn a_long_file_is_only_a_warning() {
+        let findings = check_text(&rules(), "crates/x/src/lib.rs", &"\n".repeat(451));
+        assert!(findings.len() == 1 && findings[0].is_warning);
+    }
+
+    #[test]
+    fn the_top_of_the_repository_is_kept_tidy() {
+        let files = [
+            "crates/x/src/lib.rs",
+            ".github/workflows/ci.yml",
+            "README.md",
+            "scripts/a.sh",
+            "notes.txt",
+        ];
+        let sources = Sources {
+            root: PathBuf::new(),
+            files: files.map(str::to_owned).to_vec(),
+        };
+        let findings = check_layout(&rules(), &sources);
+        let whats: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
+        assert_eq!(
+            whats,
+            [
+                "notes.txt at the top of the repository",
+                "scripts/ at the top of the repository"
+            ]
+        );
+    }
+
+    #[test]
+    fn without_git_the_folder_is_walked() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["src/a.rs", "target/b.rs", "data/dev/c"] {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        assert_eq!(Sources::list(folder.path()).unwrap().files, ["src/a.rs"]);
+    }
+}

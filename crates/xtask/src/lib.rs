@@ -1,0 +1,28 @@
+//! Postrider's chores, run as `cargo xtask <command>`.
+//!
+//! This crate depends on none of ours: it builds in seconds, works while the rest does not compile, and looks at
+//! the product only from outside. What `conformance` and `faults` need (a throw-away PostgreSQL, a server process
+//! with a guard, a blocking HTTP client) lives here as ordinary modules.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a developer tool talks to the developer's terminal"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "time-outs of a developer tool are measured on the real clock; the Clock port belongs to the product"
+)]
+
+pub mod arch;
+pub mod cargo;
+pub mod check_arch;
+pub mod generate;
+pub mod http;
+pub mod interrupt;
+pub mod postgres;
+pub mod postgres_ways;
+pub mod process;
+pub mod server;
+pub mod test;
+pub mod watchdog;

@@ -1,0 +1,57 @@
+//! `cargo xtask`: see `cargo xtask --help`.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "a developer tool talks to the developer's terminal"
+)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{check_arch, generate, interrupt, postgres_ways, test};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Postrider's chores",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check who depends on whom, and where things lie, against arch.toml
+    CheckArch,
+    /// Write the generated files, or check that they are current
+    Generate(generate::Options),
+    /// Run all Rust tests on memory, SQLite and a real PostgreSQL
+    Test(test::Options),
+    /// Bring up a throw-away PostgreSQL by every way this machine has
+    PostgresWays,
+    /// Bring up one throw-away PostgreSQL and ask it one question
+    #[command(hide = true)]
+    PostgresProbe(postgres_ways::ProbeOptions),
+}
+
+fn main() -> ExitCode {
+    let outcome = interrupt::install().and_then(|()| match Cli::parse().command {
+        Command::CheckArch => check_arch::run(),
+        Command::Generate(options) => generate::run(options),
+        Command::Test(options) => test::run(&options),
+        Command::PostgresWays => postgres_ways::run(),
+        Command::PostgresProbe(options) => postgres_ways::probe(options),
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            match interrupt::signal() {
+                Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Postrider's database migrations, for SQLite and PostgreSQL
