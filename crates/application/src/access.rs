@@ -12,7 +12,10 @@ use postrider_domain::{
     tenants::Tenant,
 };
 
-use crate::{Error, ErrorCode, Result, ports::{ApplicationDirectory, TenantMembership}};
+use crate::{
+    Error, ErrorCode, Result,
+    ports::{ApplicationDirectory, TenantMembership},
+};
 use postrider_domain::Aggregate as _;
 
 /// What kind of principal calls.
@@ -66,12 +69,18 @@ impl TenantScope {
 
     /// The scope of a tenant that an operator just made.
     pub(crate) fn of_new(tenant: &Tenant, _proof: &OperatorScope) -> Self {
-        Self { tenant: tenant.state().id, grants: Vec::new() }
+        Self {
+            tenant: tenant.state().id,
+            grants: Vec::new(),
+        }
     }
 
     /// The scope of a person whose password just proved right, in one of their tenants.
     pub(crate) fn of_login(membership: &TenantMembership) -> Self {
-        Self { tenant: membership.tenant, grants: membership.grants.clone() }
+        Self {
+            tenant: membership.tenant,
+            grants: membership.grants.clone(),
+        }
     }
 }
 
@@ -174,8 +183,10 @@ impl AccessRule for OnApplication {
     async fn grant(&self, caller: &Caller, directory: &dyn ApplicationDirectory) -> Result<ApplicationScope> {
         let principal = principal(caller)?;
         let tenant = scope_of(principal);
-        let application =
-            directory.resolve(&tenant, &self.0).await?.ok_or_else(|| Error::not_found("application"))?;
+        let application = directory
+            .resolve(&tenant, &self.0)
+            .await?
+            .ok_or_else(|| Error::not_found("application"))?;
         permit(principal, self.1, Target::Application(application))?;
         Ok(ApplicationScope { tenant, application })
     }
@@ -190,13 +201,20 @@ fn principal(caller: &Caller) -> Result<&Principal> {
 }
 
 fn scope_of(principal: &Principal) -> TenantScope {
-    TenantScope { tenant: principal.tenant, grants: principal.grants.clone() }
+    TenantScope {
+        tenant: principal.tenant,
+        grants: principal.grants.clone(),
+    }
 }
 
 fn permit(principal: &Principal, permission: Permission, target: Target) -> Result<()> {
     match decide(&principal.grants, permission, target) {
         Decision::Allowed(grant) => {
-            tracing::debug!(permission = permission.as_str(), role = grant.role.as_str(), "allowed");
+            tracing::debug!(
+                permission = permission.as_str(),
+                role = grant.role.as_str(),
+                "allowed"
+            );
             Ok(())
         }
         Decision::Denied => Err(forbidden_for(permission)),
@@ -204,7 +222,10 @@ fn permit(principal: &Principal, permission: Permission, target: Target) -> Resu
 }
 
 fn forbidden_for(permission: Permission) -> Error {
-    Error::new(ErrorCode::Forbidden, format!("the permission {} is needed", permission.as_str()))
+    Error::new(
+        ErrorCode::Forbidden,
+        format!("the permission {} is needed", permission.as_str()),
+    )
 }
 
 fn forbidden(detail: &'static str) -> Error {
@@ -212,7 +233,10 @@ fn forbidden(detail: &'static str) -> Error {
 }
 
 fn unauthenticated() -> Error {
-    Error::new(ErrorCode::Unauthenticated, "present an access token or an API key")
+    Error::new(
+        ErrorCode::Unauthenticated,
+        "present an access token or an API key",
+    )
 }
 
 #[cfg(test)]
@@ -253,25 +277,52 @@ mod tests {
     }
 
     async fn code(rule: impl AccessRule, caller: Caller) -> Option<ErrorCode> {
-        rule.grant(&caller, &OneApplication(tenant(1), app(1))).await.err().map(|e| e.code())
+        rule.grant(&caller, &OneApplication(tenant(1), app(1)))
+            .await
+            .err()
+            .map(|e| e.code())
     }
 
     #[tokio::test]
     async fn strangers_see_nothing_and_insiders_without_a_grant_are_refused() {
         let rule = || OnApplication(app(1).into(), Permission::EndpointsWrite);
-        assert_eq!(code(rule(), Caller::Anonymous).await, Some(ErrorCode::Unauthenticated));
-        assert_eq!(code(rule(), caller(2, Grant::tenant(Role::Owner))).await, Some(ErrorCode::NotFound));
-        assert_eq!(code(rule(), caller(1, Grant::tenant(Role::Viewer))).await, Some(ErrorCode::Forbidden));
-        assert_eq!(code(rule(), caller(1, Grant::tenant(Role::Developer))).await, None);
-        assert_eq!(code(rule(), caller(1, Grant::application(Role::Developer, app(1)))).await, None);
+        assert_eq!(
+            code(rule(), Caller::Anonymous).await,
+            Some(ErrorCode::Unauthenticated)
+        );
+        assert_eq!(
+            code(rule(), caller(2, Grant::tenant(Role::Owner))).await,
+            Some(ErrorCode::NotFound)
+        );
+        assert_eq!(
+            code(rule(), caller(1, Grant::tenant(Role::Viewer))).await,
+            Some(ErrorCode::Forbidden)
+        );
+        assert_eq!(
+            code(rule(), caller(1, Grant::tenant(Role::Developer))).await,
+            None
+        );
+        assert_eq!(
+            code(rule(), caller(1, Grant::application(Role::Developer, app(1)))).await,
+            None
+        );
         assert_eq!(code(rule(), Caller::Operator).await, Some(ErrorCode::Forbidden));
     }
 
     #[tokio::test]
     async fn operators_are_not_principals_and_the_other_way_round() {
         assert_eq!(code(AsOperator, Caller::Operator).await, None);
-        assert_eq!(code(AsOperator, caller(1, Grant::tenant(Role::Owner))).await, Some(ErrorCode::Forbidden));
-        assert_eq!(code(AsOperator, Caller::Anonymous).await, Some(ErrorCode::Unauthenticated));
-        assert_eq!(code(OnTenant(Permission::TenantRead), Caller::Operator).await, Some(ErrorCode::Forbidden));
+        assert_eq!(
+            code(AsOperator, caller(1, Grant::tenant(Role::Owner))).await,
+            Some(ErrorCode::Forbidden)
+        );
+        assert_eq!(
+            code(AsOperator, Caller::Anonymous).await,
+            Some(ErrorCode::Unauthenticated)
+        );
+        assert_eq!(
+            code(OnTenant(Permission::TenantRead), Caller::Operator).await,
+            Some(ErrorCode::Forbidden)
+        );
     }
 }

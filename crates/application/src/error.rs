@@ -126,7 +126,11 @@ pub struct Violation {
 impl Violation {
     /// What `field` did wrong.
     pub fn new(field: impl Into<Cow<'static, str>>, invalid: InvalidValue) -> Self {
-        Self { field: field.into(), rule: invalid.rule.code().into(), message: invalid.message }
+        Self {
+            field: field.into(),
+            rule: invalid.rule.code().into(),
+            message: invalid.message,
+        }
     }
 }
 
@@ -141,7 +145,9 @@ impl Violations {
         field: impl Into<Cow<'static, str>>,
         value: std::result::Result<T, InvalidValue>,
     ) -> Option<T> {
-        value.map_err(|invalid| self.0.push(Violation::new(field, invalid))).ok()
+        value
+            .map_err(|invalid| self.0.push(Violation::new(field, invalid)))
+            .ok()
     }
 
     /// Notes a violation.
@@ -151,7 +157,11 @@ impl Violations {
 
     /// Nothing if no rule was broken, else the error with all of them.
     pub fn finish(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::invalid(self.0))
+        }
     }
 }
 
@@ -169,16 +179,24 @@ pub struct Error {
 impl Error {
     /// An error that the caller may read.
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), violations: Vec::new(), cause: None }
+        Self {
+            code,
+            detail: detail.into(),
+            violations: Vec::new(),
+            cause: None,
+        }
     }
 
     /// Several broken rules.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let detail = match &violations[..] {
-            [one] => format!("{} {}", one.field, one.message).into(),
-            many => format!("{} fields break a rule", many.len()).into(),
+            [one] => format!("{} {}", one.field, one.message),
+            many => format!("{} rules are broken", many.len()),
         };
-        Self { violations, ..Self::new(ErrorCode::ValidationFailed, detail) }
+        Self {
+            violations,
+            ..Self::new(ErrorCode::ValidationFailed, detail)
+        }
     }
 
     /// One broken rule of one field.
@@ -238,9 +256,10 @@ impl From<StoreError> for Error {
             StoreError::Conflict(UniqueRule::ApplicationUid | UniqueRule::EndpointUid) => {
                 Self::new(ErrorCode::UidTaken, "another resource has this uid")
             }
-            StoreError::Conflict(UniqueRule::EventTypeName) => {
-                Self::new(ErrorCode::EventTypeExists, "an event type of this name is registered")
-            }
+            StoreError::Conflict(UniqueRule::EventTypeName) => Self::new(
+                ErrorCode::EventTypeExists,
+                "an event type of this name is registered",
+            ),
             StoreError::Conflict(UniqueRule::Membership) => {
                 Self::new(ErrorCode::MemberExists, "the person is a member of this tenant")
             }
@@ -248,9 +267,10 @@ impl From<StoreError> for Error {
                 Self::new(ErrorCode::DeliveryPending, "an attempt is to come anyway")
             }
             // Two registrations of one address at the same time: the loser finds the person when it repeats.
-            StoreError::Conflict(UniqueRule::UserEmail) => {
-                Self::new(ErrorCode::StaleVersion, "the person was registered in between; repeat the request")
-            }
+            StoreError::Conflict(UniqueRule::UserEmail) => Self::new(
+                ErrorCode::StaleVersion,
+                "the person was registered in between; repeat the request",
+            ),
             StoreError::Unavailable(cause) => {
                 Self::new(ErrorCode::Unavailable, "the database cannot be reached").caused_by(cause)
             }
@@ -268,13 +288,20 @@ mod tests {
     fn codes_are_unique_and_snake_case() {
         let codes: HashSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(codes.len(), ErrorCode::ALL.len());
-        assert!(codes.iter().all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        assert!(
+            codes
+                .iter()
+                .all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
     }
 
     #[test]
     fn display_does_not_repeat_the_cause_and_the_chain_does() {
         let error = Error::internal("disk on fire");
         assert!(!error.to_string().contains("fire"));
-        assert_eq!(error.chain(), "internal: an internal error occurred: disk on fire");
+        assert_eq!(
+            error.chain(),
+            "internal: an internal error occurred: disk on fire"
+        );
     }
 }

@@ -21,4 +21,4 @@ pub mod tenants;
 mod use_cases;
 
 pub use error::{Error, ErrorCode, ErrorKind, Result, Violation, Violations};
-pub use use_cases::{Ports, Settings, UseCases};
+pub use use_cases::{FullStore, FullTx, Ports, REQUEST_NAMES, Settings, UseCases};

@@ -59,7 +59,12 @@ impl<U: Send + Sync> Mediator<U> {
         metrics: Arc<dyn UseCaseMetrics>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { use_cases, directory, metrics, clock }
+        Self {
+            use_cases,
+            directory,
+            metrics,
+            clock,
+        }
     }
 
     /// Does what `request` asks, if `caller` may ask it.
@@ -70,8 +75,11 @@ impl<U: Send + Sync> Mediator<U> {
         let span = tracing::info_span!("use_case", otel.name = R::NAME, use_case = R::NAME);
         let started = self.clock.monotonic();
         let result = self.run(caller, request).instrument(span.clone()).await;
-        let outcome = result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok");
-        self.metrics.record(R::NAME, outcome, self.clock.monotonic().saturating_sub(started));
+        let outcome = result
+            .as_ref()
+            .map_or_else(|error| error.code().as_str(), |_| "ok");
+        self.metrics
+            .record(R::NAME, outcome, self.clock.monotonic().saturating_sub(started));
         if let Err(error) = &result {
             let _entered = span.enter();
             log_failure(error);
@@ -93,7 +101,11 @@ impl<U: Send + Sync> Mediator<U> {
 fn log_failure(error: &Error) {
     match error.code().kind() {
         ErrorKind::Internal | ErrorKind::Unavailable => {
-            tracing::error!(code = error.code().as_str(), error = error.chain(), "use case failed");
+            tracing::error!(
+                code = error.code().as_str(),
+                error = error.chain(),
+                "use case failed"
+            );
         }
         _ => tracing::debug!(code = error.code().as_str(), "use case refused"),
     }

@@ -1,8 +1,6 @@
 use async_trait::async_trait;
 use postrider_domain::{
-    SessionId, TenantId, Timestamp, UserId,
-    deliveries::SignedContent,
-    endpoints::SigningSecret,
+    SessionId, TenantId, Timestamp, UserId, deliveries::SignedContent, endpoints::SigningSecret,
     users::PasswordHash,
 };
 use secrecy::SecretString;

@@ -54,5 +54,6 @@ pub enum IntakeError {
 #[async_trait]
 pub trait MessageIntake: Send + Sync {
     /// Makes a message durable and queues its fan-out in the same transaction.
-    async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage) -> Result<Accepted, IntakeError>;
+    async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage)
+    -> Result<Accepted, IntakeError>;
 }

@@ -20,7 +20,9 @@ pub use crypto::{
     StoredSigningKey, TokenError, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, OutgoingRequest, Sender, Sent};
-pub use identity::{ApiKeyRecord, ApplicationDirectory, Credentials, Identities, SessionRecord, TenantMembership};
+pub use identity::{
+    ApiKeyRecord, ApplicationDirectory, Credentials, Identities, SessionRecord, TenantMembership,
+};
 pub use intake::{AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake};
 pub use queue::{
     ClaimFrom, ClaimedWork, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settled, Settlement, WorkRef,

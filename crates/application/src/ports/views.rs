@@ -4,7 +4,9 @@ use postrider_domain::{
     ApplicationId, Description, EndpointId, MessageId, Metadata, Timestamp, Uid,
     applications::ApplicationState,
     deliveries::{CapturedBody, DeliveryStatus, Outcome, RetrySchedule},
-    endpoints::{AttemptTimeout, EndpointRef, EndpointStatus, EndpointUrl, Filter, SigningSecret},
+    endpoints::{
+        AttemptTimeout, EndpointRef, EndpointState, EndpointStatus, EndpointUrl, Filter, SigningSecret,
+    },
     event_types::{EventTypeName, EventTypeState},
     messages::{Channels, Payload},
 };
@@ -66,6 +68,25 @@ pub struct EndpointView {
     pub status: EndpointStatus,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+impl EndpointView {
+    /// What its owner may see of an endpoint.
+    pub fn of(state: &EndpointState) -> Self {
+        Self {
+            id: state.id,
+            application: state.application,
+            uid: state.uid.clone(),
+            url: state.url.clone(),
+            description: state.description.clone(),
+            filter: state.filter.clone(),
+            retry_schedule: state.retry_schedule.clone(),
+            timeout: state.timeout,
+            metadata: state.metadata.clone(),
+            status: state.status,
+            created_at: state.created_at,
+        }
+    }
 }
 
 /// A message without its payload.

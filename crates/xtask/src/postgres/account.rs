@@ -1,6 +1,7 @@
 //! Who runs the throw-away server: ourselves, or `nobody` when we are root, whom `initdb` refuses.
 
-use std::os::unix::fs::{MetadataExt, chown};
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,6 +80,7 @@ impl Account {
         .context("no temporary folder that an ordinary user can enter")?;
         let folder = tempfile::Builder::new()
             .prefix(name)
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&base)
             .with_context(|| format!("could not make a folder in {}", base.display()))?;
         self.own(folder.path())?;
@@ -100,7 +102,6 @@ fn nobody_of(passwd: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn nobody_is_read_from_the_account_file() {
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_private_folder_cannot_be_entered_by_nobody() {
-        let folder = tempfile::tempdir().unwrap(); // made 0700
+        let folder = Account::Ourselves.temporary_folder("account-test-").unwrap();
         let inner = folder.path().join("inner");
         std::fs::create_dir(&inner).unwrap();
         let nobody = Account::Nobody {
@@ -125,8 +126,8 @@ mod tests {
         };
         assert!(!nobody.can_enter(&inner));
         assert!(Account::Ourselves.can_enter(&inner));
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
-        std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(0o711)).unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
+        std::fs::set_permissions(&inner, Permissions::from_mode(0o711)).unwrap();
         assert_eq!(nobody.can_enter(&inner), nobody.can_enter(&std::env::temp_dir()));
     }
 }

@@ -1,5 +1,7 @@
 //! PostgreSQL from Debian or Ubuntu packages, unpacked into a cache folder: nothing is installed, no root needed.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -134,8 +136,7 @@ fn fill(cache: &Path, target: &Path) -> anyhow::Result<()> {
     }
     // `dpkg -x` of a package gives its root folder's own mode, the staging folder is private: open both for nobody.
     if let Account::Nobody { .. } = Account::current() {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755))?;
+        std::fs::set_permissions(&root, Permissions::from_mode(0o755))?;
     }
     if target.exists() {
         std::fs::remove_dir_all(target).context("a broken cache could not be removed")?;

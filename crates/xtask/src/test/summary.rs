@@ -74,7 +74,9 @@ impl Summary {
         if self.ignored > 0 {
             notes.push(format!("{} ignored", self.ignored));
         }
-        notes.push(format!("contract cases: {}", self.stores()));
+        if self.contract.iter().any(|count| *count > 0) {
+            notes.push(format!("contract cases: {}", self.stores()));
+        }
         notes
     }
 

@@ -1,0 +1,151 @@
+use std::sync::Arc;
+
+use postrider_domain::{
+    ApiKeyId, InvalidValue, Name, Rule, Timestamp,
+    access::{Grant, GrantScope, Permission, Role, may_confer},
+    api_keys::{ApiKey, ApiKeyToken, SecretHash},
+    applications::ApplicationRef,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    Error, Result, Violation, Violations,
+    access::{OnTenant, TenantScope},
+    mediator::{Handles, Request},
+    ports::{ApplicationDirectory, Clock, Ids, Randomness, Repository, Store, UnitOfWork as _},
+};
+
+/// A role, on the tenant or on one application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRequest {
+    /// The role.
+    pub role: Role,
+    /// Where it holds; the whole tenant, if absent.
+    pub application: Option<ApplicationRef>,
+}
+
+/// Mints an API key. Nobody confers what they do not hold.
+#[derive(Debug)]
+pub struct MintApiKey {
+    /// Display name.
+    pub name: Name,
+    /// What it may do.
+    pub grants: Vec<GrantRequest>,
+    /// When it stops working by itself; never, if absent.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key, and its token, which is shown this once.
+#[derive(Debug, Clone)]
+pub struct MintedApiKey {
+    /// The key.
+    pub id: ApiKeyId,
+    /// What the machine presents.
+    pub token: ApiKeyToken,
+    /// When it was minted.
+    pub created_at: Timestamp,
+}
+
+impl Request for MintApiKey {
+    type Output = MintedApiKey;
+    type Access = OnTenant;
+    const NAME: &'static str = "api_key.mint";
+
+    fn access(&self) -> OnTenant {
+        OnTenant(Permission::ApiKeysManage)
+    }
+}
+
+/// Serves [`MintApiKey`].
+pub struct MintApiKeyHandler<S> {
+    store: S,
+    directory: Arc<dyn ApplicationDirectory>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    randomness: Arc<dyn Randomness>,
+}
+
+impl<S> MintApiKeyHandler<S> {
+    pub(crate) fn new(
+        store: S,
+        directory: Arc<dyn ApplicationDirectory>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
+        Self {
+            store,
+            directory,
+            clock,
+            ids,
+            randomness,
+        }
+    }
+
+    async fn resolve(&self, scope: &TenantScope, requests: Vec<GrantRequest>) -> Result<Vec<Grant>> {
+        let (mut grants, mut violations) = (Vec::new(), Violations::default());
+        for (index, request) in requests.into_iter().enumerate() {
+            let grant_scope = match request.application {
+                None => GrantScope::Tenant,
+                Some(reference) => {
+                    if let Some(application) = self.directory.resolve(scope, &reference).await? {
+                        GrantScope::Application(application)
+                    } else {
+                        let unknown = InvalidValue::new(Rule::Unknown, "names no application");
+                        violations.push(Violation::new(format!("grants[{index}].application"), unknown));
+                        continue;
+                    }
+                }
+            };
+            let grant = Grant {
+                role: request.role,
+                scope: grant_scope,
+            };
+            if may_confer(scope.grants(), grant) {
+                grants.push(grant);
+            } else {
+                let not_held = InvalidValue::new(Rule::NotHeld, "confers more than you hold");
+                violations.push(Violation::new(format!("grants[{index}].role"), not_held));
+            }
+        }
+        violations.finish()?;
+        Ok(grants)
+    }
+}
+
+impl<S: Store> Handles<MintApiKey> for MintApiKeyHandler<S>
+where
+    S::Tx: Repository<ApiKey>,
+{
+    async fn handle(&self, scope: TenantScope, request: MintApiKey) -> Result<MintedApiKey, Error> {
+        // Each grant may cost a look-up: the bound is checked before the first.
+        if request.grants.len() > ApiKey::MAX_GRANTS {
+            let invalid = InvalidValue::new(Rule::TooLong, "must hold at most 100 grants");
+            return Err(Error::invalid_field("grants", invalid));
+        }
+        let grants = self.resolve(&scope, request.grants).await?;
+        let now = self.clock.now();
+        let id = ApiKeyId::from_uuid(self.ids.next());
+        let token = ApiKeyToken::new(id, self.randomness.bytes());
+        let hash = SecretHash(Sha256::digest(token.secret()).into());
+        let field = if grants.is_empty() { "grants" } else { "expires_at" };
+        let mut key = ApiKey::mint(
+            id,
+            scope.tenant(),
+            request.name,
+            hash,
+            grants,
+            request.expires_at,
+            now,
+        )
+        .map_err(|invalid| Error::invalid_field(field, invalid))?;
+        let mut tx = self.store.begin(&scope).await?;
+        tx.save(&scope, &mut key).await?;
+        tx.commit().await?;
+        Ok(MintedApiKey {
+            id,
+            token,
+            created_at: now,
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! API keys: machine principals.
+
+mod mint;
+
+pub use mint::{GrantRequest, MintApiKey, MintApiKeyHandler, MintedApiKey};

@@ -1,0 +1,127 @@
+use std::sync::Arc;
+
+use postrider_domain::{
+    Aggregate as _, Description, EndpointId, Metadata, Uid,
+    access::Permission,
+    applications::ApplicationRef,
+    deliveries::RetrySchedule,
+    endpoints::{AddressPolicy, AttemptTimeout, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+};
+
+use crate::{
+    Error, Result,
+    access::{ApplicationScope, OnApplication},
+    mediator::{Handles, Request},
+    ports::{
+        ApplicationRepository, Clock, EndpointView, Ids, Randomness, Repository, Store, UnitOfWork as _,
+    },
+};
+
+/// Creates an endpoint. A secret is generated unless one is given.
+#[derive(Debug)]
+pub struct CreateEndpoint {
+    /// The application that it belongs to.
+    pub application: ApplicationRef,
+    /// The tenant's own name for it.
+    pub uid: Option<Uid>,
+    /// Where webhooks are sent.
+    pub url: EndpointUrl,
+    /// What it is for.
+    pub description: Description,
+    /// What it wants to hear of.
+    pub filter: Filter,
+    /// What its webhooks are signed with.
+    pub secret: Option<SigningSecret>,
+    /// When to try again, if not by the installation's schedule.
+    pub retry_schedule: Option<RetrySchedule>,
+    /// How long one attempt may take, if not the installation's time-out.
+    pub timeout: Option<AttemptTimeout>,
+    /// The tenant's notes.
+    pub metadata: Metadata,
+}
+
+/// An endpoint, and its secret, so that the receiver can be set up with one call.
+#[derive(Debug, Clone)]
+pub struct CreatedEndpoint {
+    /// The endpoint.
+    pub endpoint: EndpointView,
+    /// What its webhooks are signed with.
+    pub secret: SigningSecret,
+}
+
+impl Request for CreateEndpoint {
+    type Output = CreatedEndpoint;
+    type Access = OnApplication;
+    const NAME: &'static str = "endpoint.create";
+
+    fn access(&self) -> OnApplication {
+        OnApplication(self.application.clone(), Permission::EndpointsWrite)
+    }
+}
+
+/// Serves [`CreateEndpoint`].
+pub struct CreateEndpointHandler<S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    randomness: Arc<dyn Randomness>,
+    address_policy: AddressPolicy,
+}
+
+impl<S> CreateEndpointHandler<S> {
+    pub(crate) fn new(
+        store: S,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        randomness: Arc<dyn Randomness>,
+        address_policy: AddressPolicy,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            ids,
+            randomness,
+            address_policy,
+        }
+    }
+}
+
+impl<S: Store> Handles<CreateEndpoint> for CreateEndpointHandler<S>
+where
+    S::Tx: Repository<Endpoint> + ApplicationRepository,
+{
+    async fn handle(
+        &self,
+        scope: ApplicationScope,
+        request: CreateEndpoint,
+    ) -> Result<CreatedEndpoint, Error> {
+        request
+            .url
+            .check_address(&self.address_policy)
+            .map_err(|invalid| Error::invalid_field("url", invalid))?;
+        let secret = request
+            .secret
+            .unwrap_or_else(|| SigningSecret::generate(self.randomness.bytes()));
+        let new = NewEndpoint {
+            uid: request.uid,
+            url: request.url,
+            description: request.description,
+            filter: request.filter,
+            secret: secret.clone(),
+            retry_schedule: request.retry_schedule,
+            timeout: request.timeout,
+            metadata: request.metadata,
+        };
+        let id = EndpointId::from_uuid(self.ids.next());
+        let mut endpoint = Endpoint::create(id, scope.tenant(), scope.application(), new, self.clock.now());
+        let mut tx = self.store.begin(scope.tenant_scope()).await?;
+        tx.save(scope.tenant_scope(), &mut endpoint).await?;
+        tx.endpoints_changed(scope.tenant_scope(), scope.application())
+            .await?;
+        tx.commit().await?;
+        Ok(CreatedEndpoint {
+            endpoint: EndpointView::of(endpoint.state()),
+            secret,
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Enabling and disabling: one transition in two directions, so one file.
+
+use std::sync::Arc;
+
+use postrider_domain::{
+    Aggregate as _, ApplicationId, Change,
+    access::Permission,
+    applications::ApplicationRef,
+    endpoints::{DisableReason, Endpoint, EndpointRef},
+};
+
+use crate::{
+    Error, Result,
+    access::{ApplicationScope, OnApplication},
+    mediator::{Handles, Request},
+    ports::{ApplicationRepository, Clock, EndpointView, Repository, Store, UnitOfWork as _},
+};
+
+/// Sends an endpoint nothing from now on. What waits for it is cancelled when its turn comes.
+#[derive(Debug)]
+pub struct DisableEndpoint {
+    /// Its application.
+    pub application: ApplicationRef,
+    /// Which.
+    pub endpoint: EndpointRef,
+}
+
+/// Sends to an endpoint again.
+#[derive(Debug)]
+pub struct EnableEndpoint {
+    /// Its application.
+    pub application: ApplicationRef,
+    /// Which.
+    pub endpoint: EndpointRef,
+}
+
+impl Request for DisableEndpoint {
+    type Output = EndpointView;
+    type Access = OnApplication;
+    const NAME: &'static str = "endpoint.disable";
+
+    fn access(&self) -> OnApplication {
+        OnApplication(self.application.clone(), Permission::EndpointsWrite)
+    }
+}
+
+impl Request for EnableEndpoint {
+    type Output = EndpointView;
+    type Access = OnApplication;
+    const NAME: &'static str = "endpoint.enable";
+
+    fn access(&self) -> OnApplication {
+        OnApplication(self.application.clone(), Permission::EndpointsWrite)
+    }
+}
+
+/// Serves [`DisableEndpoint`].
+pub struct DisableEndpointHandler<S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+}
+
+impl<S> DisableEndpointHandler<S> {
+    pub(crate) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+}
+
+/// Serves [`EnableEndpoint`].
+pub struct EnableEndpointHandler<S> {
+    store: S,
+}
+
+impl<S> EnableEndpointHandler<S> {
+    pub(crate) const fn new(store: S) -> Self {
+        Self { store }
+    }
+}
+
+impl<S: Store> Handles<DisableEndpoint> for DisableEndpointHandler<S>
+where
+    S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + ApplicationRepository,
+{
+    async fn handle(&self, scope: ApplicationScope, request: DisableEndpoint) -> Result<EndpointView, Error> {
+        let now = self.clock.now();
+        change(&self.store, &scope, request.endpoint, |endpoint| {
+            endpoint.disable(DisableReason::Manual, now)
+        })
+        .await
+    }
+}
+
+impl<S: Store> Handles<EnableEndpoint> for EnableEndpointHandler<S>
+where
+    S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + ApplicationRepository,
+{
+    async fn handle(&self, scope: ApplicationScope, request: EnableEndpoint) -> Result<EndpointView, Error> {
+        change(&self.store, &scope, request.endpoint, Endpoint::enable).await
+    }
+}
+
+async fn change<S: Store>(
+    store: &S,
+    scope: &ApplicationScope,
+    reference: EndpointRef,
+    transition: impl FnOnce(&mut Endpoint) -> Change + Send,
+) -> Result<EndpointView>
+where
+    S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + ApplicationRepository,
+{
+    let mut tx = store.begin(scope.tenant_scope()).await?;
+    let key = (scope.application(), reference);
+    let mut endpoint = tx
+        .find(scope.tenant_scope(), &key)
+        .await?
+        .ok_or_else(|| Error::not_found("endpoint"))?;
+    if transition(&mut endpoint) == Change::Made {
+        tx.save(scope.tenant_scope(), &mut endpoint).await?;
+        tx.endpoints_changed(scope.tenant_scope(), scope.application())
+            .await?;
+        tx.commit().await?;
+    }
+    Ok(EndpointView::of(endpoint.state()))
+}

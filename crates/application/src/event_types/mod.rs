@@ -1,0 +1,7 @@
+//! Event types: what can happen, by name.
+
+mod get;
+mod register;
+
+pub use get::{GetEventType, GetEventTypeHandler};
+pub use register::{RegisterEventType, RegisterEventTypeHandler};
