@@ -1,1 +1,47 @@
-//! Postrider's database migrations, for SQLite and PostgreSQL
+//! Postrider's database migrations, for SQLite and PostgreSQL.
+//!
+//! One concern a file, each with its reason on top. Migrations are written once, in SQL, with a word for each
+//! type that the two databases spell differently (the private module `ddl`); what differs by nature is written twice.
+//!
+//! A migration that was released is never edited. A change is a new file: expand first, contract in a later
+//! release, safe on a live table.
+
+mod ddl;
+mod m20261122_000001_tenants_and_people;
+mod m20261122_000002_api_keys;
+mod m20261122_000003_applications;
+mod m20261122_000004_event_types;
+mod m20261122_000005_endpoints;
+mod m20261122_000006_messages;
+mod m20261122_000007_deliveries;
+mod m20261122_000008_outbox_work;
+mod m20261122_000009_deduplication;
+mod m20261122_000010_outbox_events;
+mod m20261122_000011_nodes;
+mod m20261122_000012_installation;
+
+use sea_orm_migration::prelude::*;
+
+/// All migrations, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261122_000001_tenants_and_people::Migration),
+            Box::new(m20261122_000002_api_keys::Migration),
+            Box::new(m20261122_000003_applications::Migration),
+            Box::new(m20261122_000004_event_types::Migration),
+            Box::new(m20261122_000005_endpoints::Migration),
+            Box::new(m20261122_000006_messages::Migration),
+            Box::new(m20261122_000007_deliveries::Migration),
+            Box::new(m20261122_000008_outbox_work::Migration),
+            Box::new(m20261122_000009_deduplication::Migration),
+            Box::new(m20261122_000010_outbox_events::Migration),
+            Box::new(m20261122_000011_nodes::Migration),
+            Box::new(m20261122_000012_installation::Migration),
+        ]
+    }
+}

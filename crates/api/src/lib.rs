@@ -1,1 +1,30 @@
-//! Postrider's REST API: routes, wire types, problems, middleware and composition
+//! Postrider's REST API: routes, wire types, problems, middleware and composition.
+//!
+//! The way in is always the same: route, caller, command or query, mediator. Routes hold no logic; they turn
+//! wire forms into requests of the application and its answers into wire forms.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`app`](fn@app), `pipeline` | the application with its middleware, whose order is written once |
+//! | `authentication` | who calls; answered before path, type or body are looked at |
+//! | `routes` | one file a resource |
+//! | `wire` | what requests and answers look like, one file a resource |
+//! | `extract` | bodies and queries, read strictly |
+//! | `problem` | RFC 9457: the one place that knows HTTP statuses, and the page of each code |
+//! | [`openapi_json`] | the document, from the code |
+
+mod authentication;
+mod context;
+mod extract;
+mod openapi;
+mod pipeline;
+mod problem;
+mod request_id;
+mod routes;
+mod telemetry;
+mod wire;
+
+pub use context::{ApiContext, App, Check, Limits, Readiness};
+pub use openapi::openapi_json;
+pub use pipeline::app;
+pub use telemetry::OtelTracePropagation;

@@ -6,6 +6,16 @@
 //!
 //! One use case is one file: request, handler and tests together. The outside is reached through [`ports`].
 
+// The in-memory adapters live in the testkit, which depends on this crate; its own unit tests compile them in
+// (docs/adr/0014). They name the ports by this crate's public name.
+#[cfg(test)]
+extern crate self as postrider_application;
+#[cfg(test)]
+#[path = "../../testkit/src/memory/mod.rs"]
+mod memory;
+#[cfg(test)]
+mod testing;
+
 pub mod access;
 pub mod api_keys;
 pub mod applications;

@@ -1,1 +1,27 @@
-//! Postrider's caches: moka decorators of read ports
+//! Postrider's caches: decorators of read ports, in memory, with moka.
+//!
+//! A cache implements the port that it decorates and can be left out; handlers do not know of it. For all of them:
+//!
+//! * **Single flight**: callers that miss the same key at the same time share one load.
+//! * **Errors and absence are not kept**: what was just created must be found.
+//! * **Invalidation wins over loads**: what was being read when its key was invalidated is not kept, and whoever asks
+//!   after the invalidation does not get it.
+//! * **A short time to live is the net**: an entry is never older than [`CacheOptions::ttl`], counted from *before*
+//!   it was read. That bounds for how long another node may let a revoked credential in when nothing else works.
+//! * **Bounded**: at most [`CacheOptions::max_entries`] of a kind; the least used go first.
+//!
+//! Invalidation comes from the log of events, through [`CacheInvalidation`]: on the node that committed at once, since
+//! the relay is woken after the commit; on the others when their relay reads the log.
+
+mod application_directory;
+mod credentials;
+mod flight;
+mod generations;
+mod invalidation;
+#[cfg(test)]
+mod test_support;
+
+pub use application_directory::CachedApplicationDirectory;
+pub use credentials::CachedCredentials;
+pub use flight::CacheOptions;
+pub use invalidation::{CacheInvalidation, Dropped};

@@ -1,1 +1,34 @@
-//! Postrider's cryptography: access tokens, password hashes, sealed secrets, webhook signatures
+//! Postrider's cryptography, behind the application's ports. One provider for all of it: aws-lc-rs (the argon2
+//! crate for passwords, which aws-lc-rs does not have).
+//!
+//! | here | for the port | is |
+//! |---|---|---|
+//! | [`AeadSealer`], [`MasterKey`] | `Sealer` | AES-256-GCM of what is stored secretly, under the master key |
+//! | [`JwtTokens`], [`KeyRing`] | `AccessTokens` | RS256 access tokens (RFC 9068) and their keys |
+//! | [`Argon2Passwords`] | `PasswordHasher` | argon2id, off the async threads, bounded |
+//! | [`HmacSigner`] | `WebhookSigner` | Standard Webhooks signatures |
+//! | [`WebhookVerifier`] | | the receiver's side of them |
+//! | [`OsRandomness`] | `Randomness` | the operating system's generator |
+//! | [`OperatorTokens`] | | the hashed tokens of whoever runs the installation |
+//!
+//! Nothing here prints a secret: not in `Debug`, not in errors, not in logs.
+
+mod jwt;
+mod key_ring;
+mod master_key;
+mod operator_tokens;
+mod passwords;
+mod randomness;
+mod sealer;
+#[cfg(test)]
+mod test_support;
+mod webhooks;
+
+pub use jwt::{JwtTokens, TokenOptions};
+pub use key_ring::{KeyRing, KeyRingError};
+pub use master_key::{MasterKey, MasterKeyError};
+pub use operator_tokens::{MalformedHash, OperatorTokens};
+pub use passwords::{Argon2Passwords, InvalidPasswordOptions, PasswordOptions};
+pub use randomness::OsRandomness;
+pub use sealer::{AeadSealer, KeyId, MasterKeyCheckError, verify_master_key};
+pub use webhooks::{HmacSigner, ReceivedWebhook, VerifyError, WebhookVerifier};

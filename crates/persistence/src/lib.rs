@@ -1,1 +1,41 @@
-//! Postrider's one SQL store on SeaORM, for SQLite and PostgreSQL
+//! Postrider's one SQL store, for SQLite and PostgreSQL.
+//!
+//! [`Database`] is the open database: pools, migrations, and the facts of the installation that are needed before
+//! anything can be unsealed. [`SqlStore`] is what the rest of the product holds: every storage port of the
+//! application on one cheap handle. The database is chosen at run time; [`Dialect`] is the only thing that knows
+//! which it is, and statements are written twice only where they must be.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `connection` | opening, pools, the data directory's lock, the one place where a transaction begins |
+//! | `stored`, `unit_of_work` | saving an aggregate: a version-guarded row and its events, in one transaction |
+//! | `tenants`, `users`, `api_keys`, `applications`, `event_types`, `endpoints` | rows, repositories and views |
+//! | `messages` | the hot way in, payloads, what became of a message |
+//! | `deliveries` | the queue (claim, settle), history, resending |
+//! | `nodes` | leases |
+//! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
+//! | `installation` | signing keys and small facts |
+//! | `codec`, `error` | stored forms of lists; what database errors mean |
+
+mod api_keys;
+mod applications;
+mod codec;
+mod connection;
+mod deliveries;
+mod endpoints;
+mod error;
+mod event_log;
+mod event_types;
+mod events;
+mod installation;
+mod messages;
+mod nodes;
+mod store;
+mod stored;
+mod tenants;
+mod unit_of_work;
+mod users;
+
+pub use connection::{ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, SqliteOptions};
+pub use store::SqlStore;
+pub use unit_of_work::SqlUnitOfWork;

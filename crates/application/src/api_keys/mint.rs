@@ -149,3 +149,84 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorCode, testing::World};
+    use postrider_domain::Uid;
+
+    fn mint(role: Role, application: Option<ApplicationRef>) -> MintApiKey {
+        MintApiKey {
+            name: Name::parse("ci").unwrap(),
+            grants: vec![GrantRequest { role, application }],
+            expires_at: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_confers_what_they_do_not_hold() {
+        let world = World::new();
+        let admin = world.caller("ada@acme.example", Grant::tenant(Role::Admin)).await;
+        assert!(world.send(&admin, mint(Role::Publisher, None)).await.is_ok());
+        let error = world.send(&admin, mint(Role::Owner, None)).await.unwrap_err();
+        assert_eq!(
+            (
+                error.violations()[0].field.as_ref(),
+                error.violations()[0].rule.as_ref()
+            ),
+            ("grants[0].role", "not_held")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_grant_may_name_an_application_that_exists() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        world.application(&owner, Some("customer-1")).await;
+        let by_uid = |uid: &str| Some(ApplicationRef::Uid(Uid::parse(uid).unwrap()));
+        assert!(
+            world
+                .send(&owner, mint(Role::Publisher, by_uid("customer-1")))
+                .await
+                .is_ok()
+        );
+        let error = world
+            .send(&owner, mint(Role::Publisher, by_uid("customer-2")))
+            .await
+            .unwrap_err();
+        assert_eq!(error.violations()[0].field, "grants[0].application");
+    }
+
+    #[tokio::test]
+    async fn developers_mint_nothing() {
+        let world = World::new();
+        let developer = world
+            .caller("ada@acme.example", Grant::tenant(Role::Developer))
+            .await;
+        assert_eq!(
+            world.refusal(&developer, mint(Role::Viewer, None)).await,
+            ErrorCode::Forbidden
+        );
+    }
+
+    #[tokio::test]
+    async fn no_grants_and_too_many_are_refused() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let with = |count: usize| MintApiKey {
+            grants: vec![
+                GrantRequest {
+                    role: Role::Viewer,
+                    application: None
+                };
+                count
+            ],
+            ..mint(Role::Viewer, None)
+        };
+        for count in [0, 101] {
+            let error = world.send(&owner, with(count)).await.unwrap_err();
+            assert_eq!(error.violations()[0].field, "grants");
+        }
+    }
+}

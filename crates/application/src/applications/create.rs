@@ -71,3 +71,60 @@ where
         Ok(application.state().clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        ErrorCode,
+        applications::{CreateApplication, GetApplication},
+        testing::World,
+    };
+    use postrider_domain::{
+        Metadata, Name, Uid,
+        access::{Grant, Role},
+        applications::ApplicationRef,
+    };
+
+    #[tokio::test]
+    async fn is_found_by_id_and_by_uid() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let created = world.application(&owner, Some("customer-1")).await;
+        for application in [
+            ApplicationRef::Id(created.id),
+            ApplicationRef::Uid(Uid::parse("customer-1").unwrap()),
+        ] {
+            assert_eq!(
+                world.send(&owner, GetApplication { application }).await.unwrap(),
+                created
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_uid_is_taken_once_per_tenant() {
+        let world = World::new();
+        let ada = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let bob = world.caller("bob@beta.example", Grant::tenant(Role::Owner)).await;
+        let request = || CreateApplication {
+            uid: Some(Uid::parse("customer-1").unwrap()),
+            name: Name::parse("Customer").unwrap(),
+            metadata: Metadata::default(),
+        };
+        world.send(&ada, request()).await.unwrap();
+        assert_eq!(world.refusal(&ada, request()).await, ErrorCode::UidTaken);
+        assert!(world.send(&bob, request()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn another_tenants_application_does_not_exist() {
+        let world = World::new();
+        let ada = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let bob = world.caller("bob@beta.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&ada, None).await.id.into();
+        assert_eq!(
+            world.refusal(&bob, GetApplication { application }).await,
+            ErrorCode::NotFound
+        );
+    }
+}

@@ -97,3 +97,111 @@ fn refused(reason: &'static str) -> Error {
     )
     .caused_by(reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        api_keys::{GrantRequest, MintApiKey},
+        authentication::LogIn,
+        testing::{PlainTokens, World, principal},
+    };
+    use postrider_domain::{
+        Name,
+        access::{Grant, Role},
+        users::Email,
+    };
+
+    fn authenticator(world: &World) -> Authenticator {
+        Authenticator::new(
+            Arc::new(world.store.clone()),
+            Arc::new(PlainTokens),
+            world.clock.clone(),
+        )
+    }
+
+    async fn code(world: &World, bearer: &str) -> Option<ErrorCode> {
+        authenticator(world)
+            .authenticate(bearer)
+            .await
+            .err()
+            .map(|error| error.code())
+    }
+
+    #[tokio::test]
+    async fn a_person_is_recognised_until_token_or_session_end() {
+        let world = World::new();
+        let created = world.tenant("ada@acme.example").await;
+        let request = LogIn {
+            email: Email::parse("ada@acme.example").unwrap(),
+            password: "correct horse battery".into(),
+            tenant: None,
+        };
+        let token = world
+            .send(&Caller::Anonymous, request)
+            .await
+            .unwrap()
+            .access_token;
+        let Caller::Principal(principal) = authenticator(&world).authenticate(&token).await.unwrap() else {
+            panic!("a principal")
+        };
+        assert_eq!(principal.tenant, created.tenant);
+        assert_eq!(principal.grants, [Grant::tenant(Role::Owner)]);
+        world.pass(Duration::from_mins(10));
+        assert_eq!(code(&world, &token).await, Some(ErrorCode::Unauthenticated));
+    }
+
+    #[tokio::test]
+    async fn a_token_of_a_session_that_is_not_stored_is_refused() {
+        let world = World::new();
+        let created = world.tenant("ada@acme.example").await;
+        let now = world.now();
+        let claims = crate::ports::AccessClaims {
+            user: created.owner,
+            tenant: created.tenant,
+            session: postrider_domain::SessionId::from_uuid(created.owner.as_uuid()),
+            issued_at: now,
+            expires_at: now.plus(Duration::from_mins(1)),
+        };
+        let token = PlainTokens.issue(&claims).unwrap();
+        assert_eq!(code(&world, &token).await, Some(ErrorCode::Unauthenticated));
+    }
+
+    #[tokio::test]
+    async fn an_api_key_is_recognised_until_it_expires() {
+        let world = World::new();
+        let owner = principal(
+            &world.tenant("ada@acme.example").await,
+            Grant::tenant(Role::Owner),
+        );
+        let request = MintApiKey {
+            name: Name::parse("ci").unwrap(),
+            grants: vec![GrantRequest {
+                role: Role::Publisher,
+                application: None,
+            }],
+            expires_at: Some(world.now().plus(Duration::from_mins(1))),
+        };
+        let minted = world.send(&owner, request).await.unwrap();
+        let token = minted.token.reveal();
+        let Caller::Principal(found) = authenticator(&world).authenticate(&token).await.unwrap() else {
+            panic!("a principal")
+        };
+        assert_eq!(found.id, PrincipalId::ApiKey(minted.id));
+        assert_eq!(found.grants, [Grant::tenant(Role::Publisher)]);
+        let last = if token.ends_with('0') { "1" } else { "0" };
+        let wrong_secret = format!("{}{last}", &token[..token.len() - 1]);
+        assert_eq!(
+            code(&world, &wrong_secret).await,
+            Some(ErrorCode::Unauthenticated)
+        );
+        assert_eq!(
+            code(&world, "prk_nonsense").await,
+            Some(ErrorCode::Unauthenticated)
+        );
+        world.pass(Duration::from_mins(1));
+        assert_eq!(code(&world, &token).await, Some(ErrorCode::Unauthenticated));
+    }
+}

@@ -143,3 +143,70 @@ fn choose(memberships: Vec<TenantMembership>, wanted: Option<TenantId>) -> Resul
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{access::Caller, testing::World};
+
+    fn log_in(password: &str, tenant: Option<TenantId>) -> LogIn {
+        LogIn {
+            email: Email::parse("ada@acme.example").unwrap(),
+            password: password.into(),
+            tenant,
+        }
+    }
+
+    const RIGHT: &str = "correct horse battery";
+
+    #[tokio::test]
+    async fn a_single_membership_is_chosen_by_itself() {
+        let world = World::new();
+        let created = world.tenant("ada@acme.example").await;
+        let answer = world.send(&Caller::Anonymous, log_in(RIGHT, None)).await.unwrap();
+        assert_eq!(answer.tenant, created.tenant);
+        assert_eq!(answer.expires_in, Duration::from_mins(10));
+    }
+
+    #[tokio::test]
+    async fn unknown_people_and_wrong_passwords_are_answered_alike() {
+        let world = World::new();
+        let unknown = world.refusal(&Caller::Anonymous, log_in(RIGHT, None)).await;
+        world.tenant("ada@acme.example").await;
+        let wrong = world
+            .refusal(&Caller::Anonymous, log_in("wrong horse", None))
+            .await;
+        assert_eq!(
+            (unknown, wrong),
+            (ErrorCode::InvalidCredentials, ErrorCode::InvalidCredentials)
+        );
+    }
+
+    #[tokio::test]
+    async fn several_memberships_need_a_tenant_and_only_the_right_password_learns_it() {
+        let world = World::new();
+        world.tenant("ada@acme.example").await;
+        let second = world.tenant("ada@acme.example").await;
+        let anonymous = Caller::Anonymous;
+        assert_eq!(
+            world.refusal(&anonymous, log_in(RIGHT, None)).await,
+            ErrorCode::TenantRequired
+        );
+        assert_eq!(
+            world.refusal(&anonymous, log_in("wrong horse", None)).await,
+            ErrorCode::InvalidCredentials
+        );
+        let answer = world
+            .send(&anonymous, log_in(RIGHT, Some(second.tenant)))
+            .await
+            .unwrap();
+        assert_eq!(answer.tenant, second.tenant);
+        let stranger = world.tenant("eve@evil.example").await;
+        assert_eq!(
+            world
+                .refusal(&anonymous, log_in(RIGHT, Some(stranger.tenant)))
+                .await,
+            ErrorCode::Forbidden
+        );
+    }
+}

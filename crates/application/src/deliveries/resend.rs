@@ -75,3 +75,155 @@ where
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        access::Caller,
+        deliveries::{ListAttempts, ListDeliveries},
+        ports::{ClaimedWork, DeliveryQueue as _, Epoch, PageRequest, Settled, Settlement},
+        testing::{World, create_endpoint, publish},
+    };
+    use postrider_domain::{
+        ApplicationId,
+        access::{Grant, Role},
+        deliveries::{Attempt, CapturedBody, Delivery, Jitter, Outcome, RetryPolicy},
+    };
+
+    struct Ride {
+        world: World,
+        owner: Caller,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        message: MessageId,
+    }
+
+    /// A message that one endpoint has received.
+    async fn delivered() -> Ride {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        let endpoint = world
+            .send(&owner, create_endpoint(application, "https://a.example/"))
+            .await
+            .unwrap()
+            .endpoint
+            .id;
+        let message = world
+            .send(&owner, publish(application, "{}", None))
+            .await
+            .unwrap()
+            .id;
+        let ride = Ride {
+            world,
+            owner,
+            application,
+            endpoint,
+            message,
+        };
+        ride.deliver(204).await;
+        ride
+    }
+
+    impl Ride {
+        async fn deliver(&self, status: u16) {
+            let [work]: [ClaimedWork; 1] = self.world.due().await.try_into().unwrap();
+            let now = self.world.now();
+            let outcome = Outcome::of_status(status);
+            let mut delivery = Delivery {
+                attempts: work.attempts,
+                failures: work.failures,
+                ..Delivery::begin(self.message, self.endpoint, now)
+            };
+            delivery.record(outcome, &RetryPolicy::default(), now, Jitter::from_bits(0));
+            let attempt = Attempt {
+                number: delivery.attempts,
+                started_at: now,
+                latency: Duration::from_millis(3),
+                outcome,
+                response_body: CapturedBody::default(),
+            };
+            let settled = Settled::Attempted {
+                delivery,
+                attempt,
+                retry: None,
+            };
+            let batch = vec![Settlement {
+                work: work.work,
+                settled,
+            }];
+            assert_eq!(self.world.store.settle(Epoch(1), batch).await.unwrap().len(), 1);
+        }
+
+        fn resend(&self) -> ResendDelivery {
+            ResendDelivery {
+                application: self.application.into(),
+                message: self.message,
+                endpoint: self.endpoint,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn makes_one_more_attempt_and_goes_on_counting() {
+        let ride = delivered().await;
+        let told = ride.world.signal.count();
+        ride.world.send(&ride.owner, ride.resend()).await.unwrap();
+        assert_eq!(ride.world.signal.count(), told + 1);
+        ride.deliver(204).await;
+        let request = ListAttempts {
+            application: ride.application.into(),
+            message: ride.message,
+            endpoint: ride.endpoint,
+            page: PageRequest {
+                limit: 10,
+                after: None,
+            },
+        };
+        let attempts = ride.world.send(&ride.owner, request).await.unwrap();
+        assert_eq!(
+            attempts.items.iter().map(|a| a.number).collect::<Vec<_>>(),
+            [1, 2]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_pending_is_not_sent_twice() {
+        let ride = delivered().await;
+        ride.world.send(&ride.owner, ride.resend()).await.unwrap();
+        assert_eq!(
+            ride.world.refusal(&ride.owner, ride.resend()).await,
+            ErrorCode::DeliveryPending
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_never_delivered_there_is_not_found() {
+        let ride = delivered().await;
+        let elsewhere = EndpointId::from_uuid(ride.message.as_uuid());
+        let request = ResendDelivery {
+            endpoint: elsewhere,
+            ..ride.resend()
+        };
+        assert_eq!(
+            ride.world.refusal(&ride.owner, request).await,
+            ErrorCode::NotFound
+        );
+        let unknown = MessageId::from_uuid(ride.endpoint.as_uuid());
+        let request = ListDeliveries {
+            application: ride.application.into(),
+            message: unknown,
+            page: PageRequest {
+                limit: 10,
+                after: None,
+            },
+        };
+        assert_eq!(
+            ride.world.refusal(&ride.owner, request).await,
+            ErrorCode::NotFound
+        );
+    }
+}

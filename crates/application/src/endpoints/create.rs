@@ -125,3 +125,79 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        ErrorCode,
+        endpoints::{GetEndpoint, GetEndpointSecret},
+        testing::{World, create_endpoint},
+    };
+    use postrider_domain::{
+        access::{Grant, Role},
+        endpoints::SigningSecret,
+    };
+
+    #[tokio::test]
+    async fn a_secret_is_generated_unless_given_and_is_read_apart() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        let generated = world
+            .send(&owner, create_endpoint(application, "https://a.example/"))
+            .await
+            .unwrap();
+        let mut request = create_endpoint(application, "https://b.example/");
+        let given = SigningSecret::generate([9; 32]);
+        request.secret = Some(given.clone());
+        let with_given = world.send(&owner, request).await.unwrap();
+        assert!(with_given.secret == given && generated.secret != given);
+        let request = GetEndpointSecret {
+            application: application.into(),
+            endpoint: generated.endpoint.id.into(),
+        };
+        assert_eq!(world.send(&owner, request).await.unwrap(), generated.secret);
+        let request = GetEndpoint {
+            application: application.into(),
+            endpoint: generated.endpoint.id.into(),
+        };
+        assert_eq!(world.send(&owner, request).await.unwrap(), generated.endpoint);
+    }
+
+    #[tokio::test]
+    async fn private_addresses_are_refused_at_the_door() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        let error = world
+            .send(&owner, create_endpoint(application, "http://169.254.169.254/"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.violations()[0].field, "url");
+        assert_eq!(error.violations()[0].rule, "address_not_allowed");
+    }
+
+    #[tokio::test]
+    async fn viewers_neither_create_nor_read_secrets() {
+        let world = World::new();
+        let created = world.tenant("ada@acme.example").await;
+        let owner = crate::testing::principal(&created, Grant::tenant(Role::Owner));
+        let viewer = crate::testing::principal(&created, Grant::tenant(Role::Viewer));
+        let application = world.application(&owner, None).await.id;
+        let endpoint = world
+            .send(&owner, create_endpoint(application, "https://a.example/"))
+            .await
+            .unwrap();
+        assert_eq!(
+            world
+                .refusal(&viewer, create_endpoint(application, "https://b.example/"))
+                .await,
+            ErrorCode::Forbidden
+        );
+        let request = GetEndpointSecret {
+            application: application.into(),
+            endpoint: endpoint.endpoint.id.into(),
+        };
+        assert_eq!(world.refusal(&viewer, request).await, ErrorCode::Forbidden);
+    }
+}

@@ -122,3 +122,48 @@ where
     }
     Ok(EndpointView::of(endpoint.state()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ports::EventLog as _,
+        testing::{World, create_endpoint},
+    };
+    use postrider_domain::access::{Grant, Role};
+
+    #[tokio::test]
+    async fn disabling_twice_is_one_event() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        let created = world
+            .send(&owner, create_endpoint(application, "https://a.example/"))
+            .await
+            .unwrap();
+        let (application, endpoint): (ApplicationRef, EndpointRef) =
+            (application.into(), created.endpoint.id.into());
+        let before = world.store.head().await.unwrap();
+        for _ in 0..2 {
+            let request = DisableEndpoint {
+                application: application.clone(),
+                endpoint: endpoint.clone(),
+            };
+            assert!(world.send(&owner, request).await.unwrap().status.is_disabled());
+        }
+        let request = EnableEndpoint {
+            application,
+            endpoint,
+        };
+        assert!(!world.send(&owner, request).await.unwrap().status.is_disabled());
+        let kinds: Vec<_> = world
+            .store
+            .after(before, 10)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|e| e.kind)
+            .collect();
+        assert_eq!(kinds, ["endpoint.disabled", "endpoint.enabled"]);
+    }
+}

@@ -61,3 +61,33 @@ where
         Ok(event_type.state().clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorCode, event_types::GetEventType, testing::World};
+    use postrider_domain::access::{Grant, Role};
+
+    #[tokio::test]
+    async fn a_name_is_registered_once() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let name = EventTypeName::parse("invoice.paid").unwrap();
+        let request = || RegisterEventType {
+            name: name.clone(),
+            description: Description::default(),
+        };
+        let registered = world.send(&owner, request()).await.unwrap();
+        assert_eq!(world.refusal(&owner, request()).await, ErrorCode::EventTypeExists);
+        let read = world
+            .send(&owner, GetEventType { name: name.clone() })
+            .await
+            .unwrap();
+        assert_eq!(read, registered);
+        let other = world.caller("bob@beta.example", Grant::tenant(Role::Owner)).await;
+        assert_eq!(
+            world.refusal(&other, GetEventType { name }).await,
+            ErrorCode::NotFound
+        );
+    }
+}

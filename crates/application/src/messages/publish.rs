@@ -146,3 +146,212 @@ fn refusal(error: IntakeError) -> Error {
         IntakeError::Store(cause) => cause.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        messages::{GetMessage, GetPayload},
+        testing::{World, publish},
+    };
+    use postrider_domain::{
+        ApplicationId,
+        access::{Grant, Role},
+        messages::TraceParent,
+    };
+
+    async fn world() -> (World, crate::access::Caller, ApplicationId) {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        (world, owner, application)
+    }
+
+    #[tokio::test]
+    async fn what_is_answered_is_stored_queued_and_told() {
+        let (world, owner, application) = world().await;
+        world.trace.set(Some(
+            TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap(),
+        ));
+        let published = world
+            .send(&owner, publish(application, r#"{"a": 1}"#, None))
+            .await
+            .unwrap();
+        assert!(!published.replayed);
+        assert_eq!(world.signal.count(), 1);
+        let due = world.due().await;
+        assert_eq!(
+            (due.len(), due[0].message, due[0].endpoint),
+            (1, published.id, None)
+        );
+        let request = GetMessage {
+            application: application.into(),
+            message: published.id,
+        };
+        let view = world.send(&owner, request).await.unwrap();
+        assert_eq!(
+            (view.event_type.as_str(), view.payload_bytes),
+            ("invoice.paid", 8)
+        );
+        let request = GetPayload {
+            application: application.into(),
+            message: published.id,
+        };
+        assert_eq!(
+            &**world.send(&owner, request).await.unwrap().bytes(),
+            br#"{"a": 1}"#
+        );
+        let outcomes: Vec<_> = world
+            .metrics
+            .records()
+            .into_iter()
+            .map(|(name, outcome, _)| (name, outcome))
+            .collect();
+        assert!(outcomes.contains(&("message.publish", "ok")));
+    }
+
+    #[tokio::test]
+    async fn a_repetition_answers_the_first_and_wakes_nobody() {
+        let (world, owner, application) = world().await;
+        let key = || Some(DedupKey::event_id("evt-1").unwrap());
+        let first = world
+            .send(&owner, publish(application, "{}", key()))
+            .await
+            .unwrap();
+        let again = world
+            .send(&owner, publish(application, "{}", key()))
+            .await
+            .unwrap();
+        assert_eq!(
+            again,
+            Published {
+                id: first.id,
+                replayed: true
+            }
+        );
+        assert_eq!((world.signal.count(), world.due().await.len()), (1, 1));
+        let other_body = publish(application, "[]", key());
+        assert_eq!(
+            world.refusal(&owner, other_body).await,
+            ErrorCode::IdempotencyConflict
+        );
+        let header = publish(
+            application,
+            "[]",
+            Some(DedupKey::idempotency_key("evt-1").unwrap()),
+        );
+        assert!(
+            !world.send(&owner, header).await.unwrap().replayed,
+            "another kind of key is another key"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_key_is_forgotten_after_the_window() {
+        let (world, owner, application) = world().await;
+        let key = || Some(DedupKey::event_id("evt-1").unwrap());
+        let first = world
+            .send(&owner, publish(application, "{}", key()))
+            .await
+            .unwrap();
+        world.pass(Duration::from_hours(24) + Duration::from_secs(1));
+        let again = world
+            .send(&owner, publish(application, "{}", key()))
+            .await
+            .unwrap();
+        assert!(!again.replayed && again.id != first.id);
+    }
+
+    #[tokio::test]
+    async fn viewers_do_not_publish_and_publishers_see_no_payloads() {
+        let (world, owner, application) = world().await;
+        let crate::access::Caller::Principal(principal) = &owner else {
+            panic!("a principal")
+        };
+        let with = |role| {
+            let grants = vec![Grant::application(role, application)];
+            crate::access::Caller::Principal(crate::access::Principal {
+                grants,
+                ..principal.clone()
+            })
+        };
+        assert_eq!(
+            world
+                .refusal(&with(Role::Viewer), publish(application, "{}", None))
+                .await,
+            ErrorCode::Forbidden
+        );
+        let published = world
+            .send(&with(Role::Publisher), publish(application, "{}", None))
+            .await
+            .unwrap();
+        let request = GetPayload {
+            application: application.into(),
+            message: published.id,
+        };
+        assert_eq!(
+            world.refusal(&with(Role::Publisher), request).await,
+            ErrorCode::Forbidden
+        );
+    }
+
+    /// Scripts what the hot way in answers, to see what the caller is told.
+    mod refusals {
+        use super::*;
+        use crate::{Settings, access::AccessRule as _, memory::*, testing::PlainTokens};
+        use std::sync::Arc;
+
+        mockall::mock! {
+            Intake {}
+            #[async_trait::async_trait]
+            impl MessageIntake for Intake {
+                async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage) -> Result<Accepted, IntakeError>;
+            }
+        }
+
+        async fn answer(error: IntakeError) -> (ErrorCode, usize) {
+            let (world, owner, application) = super::world().await;
+            let mut intake = MockIntake::new();
+            intake.expect_accept().times(1).return_once(|_, _| Err(error));
+            let ports = Ports {
+                store: world.store.clone(),
+                intake: Arc::new(intake),
+                directory: Arc::new(world.store.clone()),
+                identities: Arc::new(world.store.clone()),
+                passwords: Arc::new(PlainPasswords),
+                tokens: Arc::new(PlainTokens),
+                work_signal: world.signal.clone(),
+                trace: world.trace.clone(),
+                clock: world.clock.clone(),
+                ids: Arc::new(SequentialIds::new(world.clock.clone())),
+                randomness: Arc::new(SeededRandomness::new(1)),
+            };
+            let handler = PublishMessageHandler::new(&ports, &Settings::default());
+            let request = publish(application, "{}", None);
+            let scope = request.access().grant(&owner, &world.store).await.unwrap();
+            let code = handler.handle(scope, request).await.unwrap_err().code();
+            (code, world.signal.count())
+        }
+
+        #[tokio::test]
+        async fn say_the_truth_and_wake_nobody() {
+            let unavailable = || StoreError::Unavailable("gone".into());
+            for (error, code) in [
+                (IntakeError::KeyConflict, ErrorCode::IdempotencyConflict),
+                (
+                    IntakeError::OutcomeUnknown(unavailable()),
+                    ErrorCode::OutcomeUnknown,
+                ),
+                (IntakeError::Store(unavailable()), ErrorCode::Unavailable),
+                (
+                    IntakeError::Store(StoreError::Internal("bug".into())),
+                    ErrorCode::Internal,
+                ),
+            ] {
+                assert_eq!(answer(error).await, (code, 0));
+            }
+        }
+    }
+}

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use crate::{
     Error, Result,
     access::{AsOperator, OperatorScope, TenantScope},
+    authentication::check_new_password,
     mediator::{Handles, Request},
     ports::{Clock, Ids, PasswordHasher, Repository, Store, UnitOfWork as _, UserRepository},
 };
@@ -47,6 +48,11 @@ impl Request for CreateTenant {
 
     fn access(&self) -> AsOperator {
         AsOperator
+    }
+
+    fn validate(&self) -> Result<()> {
+        check_new_password(&self.owner_password)
+            .map_err(|invalid| Error::invalid_field("owner.password", invalid))
     }
 }
 
@@ -107,5 +113,97 @@ where
             owner,
             owner_existed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        ErrorCode,
+        access::Caller,
+        ports::{EventLog as _, Identities as _},
+        testing::{World, create_tenant},
+    };
+    use postrider_domain::{
+        Aggregate as _,
+        access::{Grant, Role},
+        users::Email,
+    };
+
+    #[tokio::test]
+    async fn makes_tenant_owner_and_membership_together() {
+        let world = World::new();
+        let created = world.tenant("ada@acme.example").await;
+        assert!(!created.owner_existed);
+        let memberships = world.store.memberships(created.owner).await.unwrap();
+        assert_eq!(memberships.len(), 1);
+        assert_eq!(memberships[0].tenant, created.tenant);
+        assert_eq!(memberships[0].grants, [Grant::tenant(Role::Owner)]);
+        let kinds: Vec<_> = world
+            .store
+            .after(0, 10)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|e| e.kind)
+            .collect();
+        assert_eq!(kinds, ["user.registered", "tenant.created", "membership.joined"]);
+    }
+
+    #[tokio::test]
+    async fn a_known_person_keeps_their_password() {
+        let world = World::new();
+        let first = world.tenant("ada@acme.example").await;
+        let email = Email::parse("ada@acme.example").unwrap();
+        let before = world
+            .store
+            .user_by_email(&email)
+            .await
+            .unwrap()
+            .unwrap()
+            .state()
+            .password
+            .clone();
+        let mut request = create_tenant("ADA@acme.example");
+        request.owner_password = "another password".into();
+        let second = world.send(&Caller::Operator, request).await.unwrap();
+        assert!(second.owner_existed && second.owner == first.owner && second.tenant != first.tenant);
+        assert_eq!(
+            world
+                .store
+                .user_by_email(&email)
+                .await
+                .unwrap()
+                .unwrap()
+                .state()
+                .password,
+            before
+        );
+    }
+
+    #[tokio::test]
+    async fn a_weak_password_makes_nothing() {
+        let world = World::new();
+        let mut request = create_tenant("ada@acme.example");
+        request.owner_password = "short".into();
+        let error = world.send(&Caller::Operator, request).await.unwrap_err();
+        assert_eq!(error.violations()[0].field, "owner.password");
+        assert_eq!(world.store.head().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn only_the_operator_may() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        assert_eq!(
+            world.refusal(&owner, create_tenant("b@b.example")).await,
+            ErrorCode::Forbidden
+        );
+        assert_eq!(
+            world
+                .refusal(&Caller::Anonymous, create_tenant("b@b.example"))
+                .await,
+            ErrorCode::Unauthenticated
+        );
     }
 }

@@ -69,20 +69,17 @@ fn check_third_party(rules: &Rules, package: &Package, ours: &BTreeSet<&str>) ->
         .filter(|dependency| !ours.contains(dependency.name.as_str()));
     let mut findings = Vec::new();
     for dependency in foreign {
-        let (fine, section) = match dependency.kind {
-            Kind::Normal => (lists.normal.contains_key(&dependency.name), "normal"),
-            Kind::Dev => (
-                lists.dev.contains_key(&dependency.name) || lists.normal.contains_key(&dependency.name),
-                "dev",
-            ),
+        let (allowed, section): (Vec<&String>, &str) = match dependency.kind {
+            Kind::Normal => (lists.normal.keys().collect(), "normal"),
+            Kind::Dev => (lists.dev.keys().chain(lists.normal.keys()).collect(), "dev"),
         };
-        if !fine {
+        if !allowed.contains(&&dependency.name) {
             findings.push(Finding::violation(
                 format!("{} depends on {} ({section})", package.name, dependency.name),
                 format!(
-                    "third-party crates of {} are allowed one by one: {}",
+                    "third-party crates of {} are allowed one by one; {section}: {}",
                     package.name,
-                    list(lists.normal.keys().chain(lists.dev.keys()))
+                    list(allowed)
                 ),
                 format!(
                     "do the work in an adapter behind a port; if the crate really belongs here, add it with its \
@@ -116,7 +113,11 @@ fn unknown_crates(rules: &Rules, ours: &BTreeSet<&str>) -> Vec<Finding> {
 
 fn check_beneath(rules: &Rules, graph: &Graph) -> Vec<Finding> {
     let none = Reasons::new();
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = graph
+        .unknown
+        .iter()
+        .map(|(inner, why)| unknown_tree(inner, why))
+        .collect();
     for (inner, forbidden) in &rules.forbidden {
         let Some(beneath) = graph.beneath.get(inner) else {
             continue;
@@ -136,6 +137,14 @@ fn check_beneath(rules: &Rules, graph: &Graph) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn unknown_tree(inner: &str, why: &str) -> Finding {
+    Finding::violation(
+        format!("what lies beneath {inner} could not be looked at: {why}"),
+        format!("the whole tree beneath {inner} is checked, as Cargo.lock has it"),
+        "mend the violations above, then bring Cargo.lock up to date (any cargo build does)",
+    )
 }
 
 fn list<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
@@ -257,6 +266,17 @@ mod tests {
         let findings = check(&rules(), &graph);
         assert_eq!(findings.len(), 2);
         assert!(findings.iter().any(|finding| finding.what.contains("sqlx-core")));
+    }
+
+    #[test]
+    fn a_tree_that_cannot_be_looked_at_is_no_pass() {
+        let mut graph = house();
+        graph.beneath.clear();
+        graph.unknown.insert(
+            "postrider-domain".to_owned(),
+            "Cargo.lock needs to be updated".to_owned(),
+        );
+        assert_eq!(check(&rules(), &graph).len(), 1);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Graph {
     pub packages: Vec<Package>,
     /// For the inner crates, every crate beneath them, tests included.
     pub beneath: BTreeMap<String, BTreeSet<String>>,
+    /// Inner crates whose tree cargo could not tell, and why.
+    pub unknown: BTreeMap<String, String>,
 }
 
 /// One of our crates.
@@ -54,23 +56,33 @@ impl Graph {
         let metadata: Metadata = serde_json::from_str(&metadata).context("unreadable answer of cargo")?;
         let mut graph = Self {
             packages: packages(&metadata),
-            beneath: BTreeMap::new(),
+            ..Self::default()
         };
         for inner in rules.inner_crates() {
             if graph.packages.iter().any(|package| package.name == inner) {
-                // Not the resolve of `cargo metadata`: that one unites the features that anybody in the workspace
-                // asks for, and would show serde beneath the domain because others use uuid's serde feature.
-                let tree = ask(&[
-                    "tree",
-                    "--edges=normal,build,dev",
-                    "--prefix=none",
-                    "--package",
-                    inner,
-                ])?;
-                graph.beneath.insert(inner.to_owned(), tree_names(&tree, inner));
+                graph.look_beneath(inner)?;
             }
         }
         Ok(graph)
+    }
+
+    /// Not by the resolve of `cargo metadata`: that one unites the features that anybody in the workspace asks for,
+    /// and would show serde beneath the domain because others use uuid's serde feature.
+    fn look_beneath(&mut self, inner: &str) -> anyhow::Result<()> {
+        let tree = ask(&[
+            "tree",
+            "--edges=normal,build,dev",
+            "--prefix=none",
+            "--package",
+            inner,
+        ]);
+        crate::interrupt::check()?;
+        match tree {
+            Ok(tree) => drop(self.beneath.insert(inner.to_owned(), tree_names(&tree, inner))),
+            // Most often a manifest that was changed and not built since: what it names is checked all the same.
+            Err(error) => drop(self.unknown.insert(inner.to_owned(), format!("{error:#}"))),
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,148 @@
+//! Who calls: the middleware that answers before path, type or body are looked at.
+
+use actix_web::{
+    Error, HttpMessage as _, HttpResponse,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderMap},
+    middleware::Next,
+    web::Data,
+};
+use postrider_application::{
+    ErrorCode, ErrorKind,
+    access::{Caller, Principal, PrincipalId},
+};
+use postrider_crypto::OperatorTokens;
+use tracing_actix_web::RootSpan;
+
+use crate::{ApiContext, problem::Problem};
+
+/// The most bytes of a credential. Access tokens have below one thousand.
+const MAX_BEARER: usize = 4_096;
+
+/// Finds out who calls and hands it on as a [`Caller`]; whoever cannot say so goes no further.
+pub(crate) async fn authenticate<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let recognised = match request.app_data::<Data<ApiContext>>().cloned() {
+        Some(context) => recognise(&context, request.headers()).await,
+        // The context is always there: `pipeline::app` puts it.
+        None => Err(postrider_application::Error::internal("no context")),
+    };
+    match recognised {
+        Ok(caller) => {
+            note(&request, &caller);
+            request.extensions_mut().insert(caller);
+            Ok(next.call(request).await?.map_into_left_body())
+        }
+        Err(error) => {
+            log_refusal(&error);
+            let refusal = HttpResponse::from_error(Problem::from(error));
+            Ok(request.into_response(refusal).map_into_right_body())
+        }
+    }
+}
+
+async fn recognise(context: &ApiContext, headers: &HeaderMap) -> postrider_application::Result<Caller> {
+    let bearer = bearer(headers)?;
+    if bearer.starts_with(OperatorTokens::PREFIX) {
+        return if context.operator_tokens.matches(bearer) {
+            Ok(Caller::Operator)
+        } else {
+            Err(unauthenticated("the credential is not valid, or not any more"))
+        };
+    }
+    context.authenticator.authenticate(bearer).await
+}
+
+/// The one bearer credential of a request (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> postrider_application::Result<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(unauthenticated("present an access token or an API key"));
+    };
+    let credential = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, credential)| credential.trim_matches(' '));
+    match credential {
+        Some(text)
+            if (1..=MAX_BEARER).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
+            Ok(text)
+        }
+        _ => Err(unauthenticated(
+            "the Authorization header must be Bearer and one credential",
+        )),
+    }
+}
+
+fn unauthenticated(detail: &'static str) -> postrider_application::Error {
+    postrider_application::Error::new(ErrorCode::Unauthenticated, detail)
+}
+
+/// The trace says for which tenant the request was made.
+fn note(request: &ServiceRequest, caller: &Caller) {
+    if let (Caller::Principal(Principal { tenant, id, .. }), Some(span)) =
+        (caller, request.extensions().get::<RootSpan>())
+    {
+        span.record("tenant", tracing::field::display(tenant));
+        let principal = match id {
+            PrincipalId::User(user, _) => user.to_string(),
+            PrincipalId::ApiKey(key) => key.to_string(),
+        };
+        span.record("principal", principal);
+    }
+}
+
+fn log_refusal(error: &postrider_application::Error) {
+    match error.code().kind() {
+        // The mediator logs its own failures; this one never came so far.
+        ErrorKind::Internal | ErrorKind::Unavailable => {
+            tracing::error!(
+                code = error.code().as_str(),
+                error = error.chain(),
+                "authentication failed"
+            );
+        }
+        _ => tracing::debug!(reason = error.chain(), "authentication refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{AUTHORIZATION, HeaderValue};
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn one_bearer_credential_and_nothing_else() {
+        assert_eq!(bearer(&headers(&["Bearer abc"])).unwrap(), "abc");
+        assert_eq!(bearer(&headers(&["bearer  abc"])).unwrap(), "abc");
+        let long = format!("Bearer {}", "x".repeat(4_097));
+        for bad in [
+            &[][..],
+            &["Bearer"],
+            &["Bearer "],
+            &["Basic abc"],
+            &["abc"],
+            &["Bearer a b"],
+            &["Bearer a", "Bearer b"],
+            &["Bearer é"],
+            &[&long],
+        ] {
+            let error = bearer(&headers(bad)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Unauthenticated, "{bad:?}");
+        }
+    }
+}

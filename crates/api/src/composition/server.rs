@@ -1,0 +1,73 @@
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{HttpServer, dev::ServerHandle};
+use tokio::task::JoinHandle;
+
+use super::Platform;
+
+/// Bounds of the listener.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The most connections that one worker holds at once.
+    pub max_connections_per_worker: usize,
+    /// How long a client may take to send a request's head.
+    pub request_head_timeout: Duration,
+    /// How long a stop waits for requests under way.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_connections_per_worker: 10_000,
+            request_head_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The API on a listener.
+pub struct Server {
+    address: SocketAddr,
+    handle: ServerHandle,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    /// Serves `platform` on `listener`, on threads of its own.
+    pub fn start(platform: &Platform, listener: TcpListener, options: ServerOptions) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let context = platform.context();
+        let server = HttpServer::new(move || crate::pipeline::app(context.clone()))
+            .max_connections(options.max_connections_per_worker)
+            .client_request_timeout(options.request_head_timeout)
+            .shutdown_timeout(options.shutdown_timeout.as_secs())
+            // Signals are the process's affair: the engine must drain too.
+            .disable_signals()
+            .listen(listener)?
+            .run();
+        let handle = server.handle();
+        #[expect(clippy::disallowed_methods, reason = "stop() awaits it")]
+        let task = tokio::spawn(server);
+        Ok(Self { address, handle, task })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Finishes the requests under way, and ends.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        match self.task.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the listener failed"),
+            Err(error) => tracing::error!(%error, "the listener panicked"),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use postrider_application::{
+    UseCases,
+    authentication::Authenticator,
+    mediator::Mediator,
+    ports::{AccessTokens, Ids},
+};
+use postrider_crypto::OperatorTokens;
+use postrider_persistence::SqlStore;
+
+/// The way to all use cases, over the one SQL store.
+pub type App = Mediator<UseCases<SqlStore>>;
+
+/// What the routes and their middleware need. Composed once, shared by all workers.
+pub struct ApiContext {
+    /// The way to all use cases.
+    pub mediator: Arc<App>,
+    /// Recognises access tokens and API keys.
+    pub authenticator: Arc<Authenticator>,
+    /// The tokens of whoever runs the installation.
+    pub operator_tokens: Arc<OperatorTokens>,
+    /// For the public keys at `/.well-known/jwks.json`.
+    pub tokens: Arc<dyn AccessTokens>,
+    /// What `/health/ready` asks.
+    pub readiness: Arc<dyn Readiness>,
+    /// For request ids.
+    pub ids: Arc<dyn Ids>,
+    /// How much of everything.
+    pub limits: Limits,
+}
+
+/// How much the API takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a message's payload.
+    pub max_payload_bytes: usize,
+    /// The most bytes of a body that holds a payload.
+    pub max_body_bytes: usize,
+    /// The most bytes of any other body.
+    pub max_resource_body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+impl Limits {
+    /// What a body may hold besides the payload, in bytes.
+    const ENVELOPE_BYTES: usize = 64 * 1024;
+
+    /// The default limits, for payloads of up to `max_payload_bytes` bytes.
+    pub const fn for_payloads(max_payload_bytes: usize) -> Self {
+        Self {
+            max_payload_bytes,
+            max_body_bytes: max_payload_bytes + Self::ENVELOPE_BYTES,
+            // The largest legal resource, 50 pairs of metadata in four-byte characters, written as escapes.
+            max_resource_body_bytes: 512 * 1024,
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Payloads of up to 1 MiB.
+    fn default() -> Self {
+        Self::for_payloads(1024 * 1024)
+    }
+}
+
+/// One of the things without which this node cannot serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was checked: `database`, `lease`.
+    pub name: &'static str,
+    /// Whether it is as it should be.
+    pub ready: bool,
+    /// One sentence for the operator; public, so nothing of hosts, names or versions.
+    pub detail: String,
+}
+
+/// Whether this node can serve. Asked by load balancers every few seconds, so it must be cheap and bounded.
+#[async_trait]
+pub trait Readiness: Send + Sync {
+    /// All checks, always the same ones in the same order.
+    async fn checks(&self) -> Vec<Check>;
+}

@@ -1,0 +1,120 @@
+//! The root span of each request, by OpenTelemetry's HTTP conventions, and the trace that a message is
+//! published in.
+//!
+//! Spans hold routes and statuses; never queries, headers that carry credentials, or bodies.
+
+use actix_web::{
+    Error, HttpMessage as _,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
+};
+use postrider_application::ports::TracePropagation;
+use postrider_domain::messages::TraceParent;
+use tracing::{Span, field::Empty};
+use tracing_actix_web::RootSpanBuilder;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::request_id::RequestId;
+
+/// The most bytes of a user agent that are kept.
+const MAX_USER_AGENT: usize = 128;
+
+/// Builds the root span and joins it to the caller's trace.
+pub(crate) struct RootSpan;
+
+impl RootSpanBuilder for RootSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let method = request.method().as_str();
+        // The pattern, not the path: paths of unknown routes are whatever a stranger sends.
+        let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
+        let request_id = request
+            .extensions()
+            .get::<RequestId>()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let agent = user_agent(request);
+        let span = tracing::info_span!(
+            "request",
+            otel.name = format!("{method} {route}"),
+            otel.kind = "server",
+            otel.status_code = Empty,
+            http.request.method = method,
+            http.route = route,
+            http.response.status_code = Empty,
+            url.scheme = request.connection_info().scheme(),
+            user_agent.original = agent,
+            request_id,
+            tenant = Empty,
+            principal = Empty,
+        );
+        if let Some(parent) = request.headers().get("traceparent").and_then(|h| h.to_str().ok())
+            && let Some(context) = remote(parent)
+        {
+            // Fails only where no OpenTelemetry layer listens; then there is no trace to join.
+            let _ = span.set_parent(Context::new().with_remote_span_context(context));
+        }
+        span
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let status = match outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        span.record("http.response.status_code", i64::from(status.as_u16()));
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+fn user_agent(request: &ServiceRequest) -> String {
+    let text = request
+        .headers()
+        .get("user-agent")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    // `to_str` answers visible ASCII only, so every index is a character boundary.
+    text[..text.len().min(MAX_USER_AGENT)].to_owned()
+}
+
+/// The span that a `traceparent` names.
+fn remote(text: &str) -> Option<SpanContext> {
+    let parent = TraceParent::parse(text).ok()?;
+    let mut parts = parent.as_str().split('-').skip(1);
+    let (trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(SpanContext::new(
+        TraceId::from_hex(trace).ok()?,
+        SpanId::from_hex(span).ok()?,
+        // Only the bit that we know.
+        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    ))
+}
+
+/// The current trace, by the OpenTelemetry layer of the subscriber; nothing where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OtelTracePropagation;
+
+impl TracePropagation for OtelTracePropagation {
+    fn current(&self) -> Option<TraceParent> {
+        let context = Span::current().context();
+        let span = context.span();
+        let span = span.span_context();
+        if !span.is_valid() {
+            return None;
+        }
+        let text = format!(
+            "00-{}-{}-{:02x}",
+            span.trace_id(),
+            span.span_id(),
+            span.trace_flags().to_u8()
+        );
+        TraceParent::parse(&text).ok()
+    }
+}

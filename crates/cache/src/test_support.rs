@@ -1,0 +1,186 @@
+//! What the tests of this crate share.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use postrider_application::{
+    access::{AccessRule as _, Caller, OnTenant, Principal, PrincipalId, TenantScope},
+    ports::{ApiKeyRecord, ApplicationDirectory, Clock, Credentials, SessionRecord, StoreError},
+};
+use postrider_domain::{
+    ApiKeyId, ApplicationId, SessionId, TenantId, Timestamp, Uid, UserId,
+    access::{Grant, Permission, Role},
+    api_keys::SecretHash,
+    applications::ApplicationRef,
+};
+use uuid::Uuid;
+
+use crate::CacheOptions;
+
+/// A clock that only the test moves.
+#[derive(Default)]
+pub(crate) struct TestClock(Mutex<Duration>);
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(0).plus(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// A long life, as moka has a clock of its own: only the test's may matter.
+pub(crate) fn options() -> CacheOptions {
+    CacheOptions {
+        ttl: Duration::from_hours(1),
+        ..CacheOptions::default()
+    }
+}
+
+/// Lets a future go as far as it can without waiting.
+pub(crate) fn poll_once<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+pub(crate) fn tenant(n: u128) -> TenantId {
+    TenantId::from_uuid(Uuid::from_u128(n))
+}
+
+pub(crate) fn application(n: u128) -> ApplicationId {
+    ApplicationId::from_uuid(Uuid::from_u128(n))
+}
+
+pub(crate) fn uid(text: &str) -> ApplicationRef {
+    ApplicationRef::Uid(Uid::parse(text).unwrap())
+}
+
+pub(crate) fn api_key(n: u128) -> ApiKeyRecord {
+    ApiKeyRecord {
+        id: ApiKeyId::from_uuid(Uuid::from_u128(n)),
+        tenant: tenant(n),
+        secret_hash: SecretHash([7; 32]),
+        grants: vec![Grant::tenant(Role::Publisher)],
+        expires_at: None,
+    }
+}
+
+pub(crate) fn session(n: u128) -> SessionRecord {
+    SessionRecord {
+        id: SessionId::from_uuid(Uuid::from_u128(n)),
+        tenant: tenant(n),
+        user: UserId::from_uuid(Uuid::from_u128(n)),
+        grants: vec![Grant::tenant(Role::Owner)],
+        expires_at: Timestamp::from_micros(i64::MAX),
+    }
+}
+
+/// A scope can only be granted; this is the shortest way to one.
+pub(crate) async fn scope(n: u128) -> TenantScope {
+    let caller = Caller::Principal(Principal {
+        id: PrincipalId::ApiKey(api_key(n).id),
+        tenant: tenant(n),
+        grants: vec![Grant::tenant(Role::Owner)],
+    });
+    OnTenant(Permission::TenantRead)
+        .grant(&caller, &FakeDirectory::default())
+        .await
+        .unwrap()
+}
+
+/// Credentials that count how often they are asked: for keys, for sessions.
+#[derive(Default)]
+pub(crate) struct FakeCredentials {
+    keys: Mutex<HashMap<ApiKeyId, ApiKeyRecord>>,
+    sessions: Mutex<HashMap<SessionId, SessionRecord>>,
+    loads: (AtomicU32, AtomicU32),
+}
+
+impl FakeCredentials {
+    pub(crate) fn add(&self, key: &ApiKeyRecord, session: &SessionRecord) {
+        self.keys.lock().unwrap().insert(key.id, key.clone());
+        self.sessions.lock().unwrap().insert(session.id, session.clone());
+    }
+
+    pub(crate) fn clear(&self) {
+        self.keys.lock().unwrap().clear();
+        self.sessions.lock().unwrap().clear();
+    }
+
+    pub(crate) fn loads(&self) -> (u32, u32) {
+        (
+            self.loads.0.load(Ordering::SeqCst),
+            self.loads.1.load(Ordering::SeqCst),
+        )
+    }
+}
+
+#[async_trait]
+impl Credentials for FakeCredentials {
+    async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreError> {
+        self.loads.0.fetch_add(1, Ordering::SeqCst);
+        Ok(self.keys.lock().unwrap().get(&id).cloned())
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.loads.1.fetch_add(1, Ordering::SeqCst);
+        Ok(self.sessions.lock().unwrap().get(&id).cloned())
+    }
+}
+
+/// A directory that counts how often it is asked.
+#[derive(Default)]
+pub(crate) struct FakeDirectory {
+    applications: Mutex<HashMap<(TenantId, ApplicationRef), ApplicationId>>,
+    loads: AtomicU32,
+}
+
+impl FakeDirectory {
+    pub(crate) fn add(&self, tenant: TenantId, reference: &ApplicationRef, id: ApplicationId) {
+        self.applications
+            .lock()
+            .unwrap()
+            .insert((tenant, reference.clone()), id);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.applications.lock().unwrap().clear();
+    }
+
+    pub(crate) fn loads(&self) -> u32 {
+        self.loads.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl ApplicationDirectory for FakeDirectory {
+    async fn resolve(
+        &self,
+        scope: &TenantScope,
+        reference: &ApplicationRef,
+    ) -> Result<Option<ApplicationId>, StoreError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        Ok(self
+            .applications
+            .lock()
+            .unwrap()
+            .get(&(scope.tenant(), reference.clone()))
+            .copied())
+    }
+}

@@ -1,0 +1,146 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Multi-tenant webhook delivery that never loses what it accepted.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API and deliver.
+    Serve(ServeArgs),
+    /// Bring the database's schema up to date, and stop.
+    Migrate(ConfigArgs),
+    /// Try it: embedded database, demo tenant, sample events, and a receiver that verifies them.
+    Dev(DevArgs),
+    /// Receive webhooks, verify their signatures, and print what arrives.
+    Receive(ReceiveArgs),
+    /// Manage tenants (beside `POST /v1/operator/tenants`).
+    #[command(subcommand)]
+    Tenants(TenantsCommand),
+    /// Manage the operator's tokens.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// Print the `OpenAPI` document.
+    Openapi,
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Where the configuration comes from, weakest first: defaults, file, environment (`POSTRIDER_SECTION__KEY`),
+/// flags.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// A TOML file.
+    #[arg(long, short, env = "POSTRIDER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A PostgreSQL URL (`database.url`). Better given by the environment: a command line is visible to all.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The directory of the embedded SQLite database (`database.directory`).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Where to listen (`server.listen`).
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Of `dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Run in a temporary directory on free ports, deliver the sample events, and stop; fails unless every one
+    /// arrived and verified.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Where the embedded database lives.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "./data/dev",
+        conflicts_with = "once"
+    )]
+    pub(crate) data_dir: PathBuf,
+    /// The API's port; if it is taken, the next free one.
+    #[arg(long, default_value_t = 8080, conflicts_with = "once")]
+    pub(crate) port: u16,
+}
+
+/// Of `receive`.
+#[derive(Debug, Args)]
+pub(crate) struct ReceiveArgs {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    /// The endpoint's secret, `whsec_…`; several during a rotation. Without one nothing is verified.
+    #[arg(
+        long,
+        env = "POSTRIDER_RECEIVE_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) secret: Vec<String>,
+    /// Answer the first attempts of every message with 503.
+    #[arg(long, default_value_t = 0, value_name = "ATTEMPTS")]
+    pub(crate) fail_first: u32,
+    /// Print one JSON object a webhook instead of a line for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Of `tenants`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantsCommand {
+    /// Create a tenant with its first owner.
+    Create(CreateTenantArgs),
+}
+
+/// Of `tenants create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateTenantArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The tenant's display name.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The owner's e-mail address.
+    #[arg(long)]
+    pub(crate) owner_email: String,
+    /// The owner's display name; the address, if absent.
+    #[arg(long)]
+    pub(crate) owner_name: Option<String>,
+    /// Read the owner's password from standard input; otherwise one is made and printed once.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+/// Of `operator`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorCommand {
+    /// Make an operator token, and print it with the hash that goes into the configuration.
+    NewToken,
+}
+
+/// Of `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read and check the configuration, and say what is wrong.
+    Check(ConfigArgs),
+}

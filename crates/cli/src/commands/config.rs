@@ -1,0 +1,19 @@
+use std::process::ExitCode;
+
+use super::Outcome;
+use crate::{args::ConfigArgs, configuration::Configuration};
+
+/// Reads all layers and says what is wrong.
+pub(super) fn check(args: &ConfigArgs) -> Outcome {
+    let configuration = Configuration::load(args, None)?;
+    let database = if configuration.database.url.is_some() {
+        "PostgreSQL".to_owned()
+    } else {
+        format!("SQLite in {}", configuration.database.directory.display())
+    };
+    println!(
+        "The configuration is valid: {database}, listening on {}.",
+        configuration.server.listen
+    );
+    Ok(ExitCode::SUCCESS)
+}

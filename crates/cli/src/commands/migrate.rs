@@ -1,0 +1,23 @@
+use std::process::ExitCode;
+
+use postrider_persistence::Database;
+
+use super::{Outcome, quiet_telemetry};
+use crate::{args::ConfigArgs, configuration::Configuration, options, runtime};
+
+/// Brings the schema up to date.
+pub(super) fn run(args: &ConfigArgs) -> Outcome {
+    let configuration = Configuration::load(args, None)?;
+    let _telemetry = quiet_telemetry("warn")?;
+    runtime::block_on(async {
+        let database = Database::open(options::database(&configuration.database)).await?;
+        let pending = database.pending_migrations().await?;
+        database.migrate().await?;
+        match pending.len() {
+            0 => println!("The schema is up to date."),
+            count => println!("Applied {count} migrations; the schema is up to date."),
+        }
+        database.close().await;
+        Ok(ExitCode::SUCCESS)
+    })?
+}

@@ -1,0 +1,39 @@
+use std::{net::TcpListener, process::ExitCode};
+
+use postrider_api::composition::{Platform, Server};
+use tokio_util::sync::CancellationToken;
+
+use super::Outcome;
+use crate::{args::ServeArgs, configuration::Configuration, dev, options, runtime, telemetry::Telemetry};
+
+/// Serves until a signal.
+pub(super) fn run(args: &ServeArgs) -> Outcome {
+    let configuration = Configuration::load(&args.config, args.listen)?;
+    if configuration.database.url.is_none() {
+        dev::refuse_dev_directory(&configuration.database.directory)?;
+    }
+    let _telemetry = Telemetry::start(&configuration.telemetry)?;
+    runtime::block_on(serve(&configuration))?
+}
+
+async fn serve(configuration: &Configuration) -> Outcome {
+    // Bound first: a taken port is told before anything is touched.
+    let listen = configuration.server.listen;
+    let listener =
+        TcpListener::bind(listen).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let platform = Platform::open(options::platform(configuration)).await?;
+    let server = Server::start(&platform, listener, options::server(&configuration.server))?;
+    tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "serving");
+
+    let shutdown = CancellationToken::new();
+    let mut signals = tokio::task::JoinSet::new();
+    signals.spawn(runtime::cancel_on_signal(shutdown.clone()));
+    let ended = platform.run(shutdown).await;
+    // The engine drained first, while the API went on accepting: what it accepts is durable either way. The
+    // database connections that the API's threads opened live as long as those threads, so they end last.
+    server.stop().await;
+    signals.abort_all();
+    ended?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

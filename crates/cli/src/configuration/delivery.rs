@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use postrider_domain::{
+    deliveries::{RetryPolicy, RetrySchedule},
+    endpoints::AddressPolicy,
+};
+use serde::Deserialize;
+
+use super::Faults;
+
+/// `[delivery]`: how webhooks are sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DeliveryConfig {
+    /// Networks beside the public Internet that webhooks may be sent to, `10.1.0.0/16`. Default none.
+    pub(crate) allowed_networks: Vec<String>,
+    /// The most attempts under way at once on this node. Default 512.
+    pub(crate) max_in_flight: usize,
+    /// The most attempts under way at once to one endpoint, from this node. Default 64.
+    pub(crate) max_in_flight_per_endpoint: usize,
+    /// How long one attempt may take in all, unless the endpoint says otherwise. Default 15,000.
+    pub(crate) attempt_timeout_ms: u64,
+    /// How long connecting may take, of that. Default 5,000.
+    pub(crate) connect_timeout_ms: u64,
+    /// How much of a receiver's answer is kept. Default 16 KiB.
+    pub(crate) max_response_body_bytes: usize,
+    /// The waits between attempts, unless the endpoint says otherwise. Default: Standard Webhooks' schedule.
+    pub(crate) retry_schedule_s: Vec<u64>,
+    /// By how much jitter may lengthen a wait. Default 20.
+    pub(crate) retry_jitter_percent: u8,
+    /// How long a shutdown waits for attempts under way; the rest is handed back. Default 20,000.
+    pub(crate) drain_timeout_ms: u64,
+    /// How long a publish's deduplication key is remembered. Default 24 hours.
+    pub(crate) dedup_window_s: u64,
+}
+
+impl Default for DeliveryConfig {
+    fn default() -> Self {
+        Self {
+            allowed_networks: Vec::new(),
+            max_in_flight: 512,
+            max_in_flight_per_endpoint: 64,
+            attempt_timeout_ms: 15_000,
+            connect_timeout_ms: 5_000,
+            max_response_body_bytes: 16 << 10,
+            retry_schedule_s: RetrySchedule::default()
+                .waits()
+                .iter()
+                .map(Duration::as_secs)
+                .collect(),
+            retry_jitter_percent: 20,
+            drain_timeout_ms: 20_000,
+            dedup_window_s: 86_400,
+        }
+    }
+}
+
+impl DeliveryConfig {
+    pub(super) fn validate(&self, faults: &mut Faults) {
+        for network in &self.allowed_networks {
+            if network.parse::<ipnet::IpNet>().is_err() {
+                faults.push(
+                    "delivery.allowed_networks",
+                    "must be networks such as 10.1.0.0/16",
+                );
+            }
+        }
+        if let Err(invalid) = self.schedule() {
+            faults.push("delivery.retry_schedule_s", invalid.message);
+        }
+        faults.range("delivery.max_in_flight", self.max_in_flight, 1..=65_536);
+        faults.range(
+            "delivery.max_in_flight_per_endpoint",
+            self.max_in_flight_per_endpoint,
+            1..=65_536,
+        );
+        faults.range(
+            "delivery.attempt_timeout_ms",
+            self.attempt_timeout_ms,
+            1_000..=60_000,
+        );
+        faults.range(
+            "delivery.connect_timeout_ms",
+            self.connect_timeout_ms,
+            100..=60_000,
+        );
+        faults.range(
+            "delivery.max_response_body_bytes",
+            self.max_response_body_bytes,
+            0..=1 << 20,
+        );
+        faults.range(
+            "delivery.retry_jitter_percent",
+            self.retry_jitter_percent,
+            0..=100,
+        );
+        faults.range("delivery.drain_timeout_ms", self.drain_timeout_ms, 0..=600_000);
+        faults.range("delivery.dedup_window_s", self.dedup_window_s, 60..=7 * 86_400);
+    }
+
+    fn schedule(&self) -> Result<RetrySchedule, postrider_domain::InvalidValue> {
+        RetrySchedule::new(
+            self.retry_schedule_s
+                .iter()
+                .copied()
+                .map(Duration::from_secs)
+                .collect(),
+        )
+    }
+
+    /// The installation's retry policy. The configuration was validated; what is wrong falls back to the default.
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy {
+            schedule: self.schedule().unwrap_or_default(),
+            jitter_percent: self.retry_jitter_percent,
+        }
+    }
+
+    /// Which addresses webhooks may be sent to.
+    pub(crate) fn address_policy(&self) -> AddressPolicy {
+        AddressPolicy::allowing(
+            self.allowed_networks
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+        )
+    }
+}

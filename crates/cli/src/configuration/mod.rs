@@ -1,0 +1,289 @@
+//! The configuration: one documented struct a section, unknown keys are errors, units in the names' ends.
+//!
+//! Weakest first: defaults, a TOML file, the environment (`POSTRIDER_SECTION__KEY`), flags.
+
+mod database;
+mod delivery;
+mod security;
+mod server;
+mod telemetry;
+
+pub(crate) use database::DatabaseConfig;
+pub(crate) use delivery::DeliveryConfig;
+pub(crate) use security::SecurityConfig;
+pub(crate) use server::ServerConfig;
+pub(crate) use telemetry::{LogFormat, TelemetryConfig};
+
+use std::fmt;
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::args::ConfigArgs;
+
+/// Everything that an operator may set.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Configuration {
+    /// The API's listener and its bounds.
+    pub(crate) server: ServerConfig,
+    /// Where everything is kept.
+    pub(crate) database: DatabaseConfig,
+    /// Keys, tokens, passwords.
+    pub(crate) security: SecurityConfig,
+    /// How webhooks are sent.
+    pub(crate) delivery: DeliveryConfig,
+    /// Logs.
+    pub(crate) telemetry: TelemetryConfig,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The key, `section.key`.
+    pub(crate) key: String,
+    /// What is wrong with it; never its value.
+    pub(crate) message: String,
+}
+
+/// Everything that is wrong, at once.
+#[derive(Debug)]
+pub(crate) struct ConfigError(pub(crate) Vec<Fault>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not valid")?;
+        self.0
+            .iter()
+            .try_for_each(|fault| write!(f, "\n  {}: {}", fault.key, fault.message))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Flags, as the strongest layer.
+#[derive(Debug, Default, Serialize)]
+struct Flags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<ServerFlags>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<DatabaseFlags>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerFlags {
+    listen: std::net::SocketAddr,
+}
+
+#[derive(Debug, Serialize)]
+struct DatabaseFlags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<std::path::PathBuf>,
+}
+
+impl Configuration {
+    /// Reads all layers and checks every section.
+    pub(crate) fn load(args: &ConfigArgs, listen: Option<std::net::SocketAddr>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        if let Some(file) = &args.config {
+            if !file.is_file() {
+                let message = format!("there is no such file: {}", file.display());
+                return Err(ConfigError(vec![Fault {
+                    key: "--config".into(),
+                    message,
+                }]));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let database = (args.database_url.is_some() || args.data_dir.is_some()).then(|| DatabaseFlags {
+            url: args.database_url.clone(),
+            directory: args.data_dir.clone(),
+        });
+        let flags = Flags {
+            server: listen.map(|listen| ServerFlags { listen }),
+            database,
+        };
+        // `POSTRIDER_CONFIG` and `POSTRIDER_RECEIVE_SECRET` belong to the command line.
+        let environment = Env::prefixed("POSTRIDER_")
+            .ignore(&["config", "receive_secret"])
+            .split("__");
+        let configuration: Self = figment
+            .merge(environment)
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| ConfigError(error.into_iter().map(fault).collect()))?;
+        configuration.validate()?;
+        Ok(configuration)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let mut faults = Faults::default();
+        self.server.validate(&mut faults);
+        self.database.validate(&mut faults);
+        self.security.validate(&self.database, &mut faults);
+        self.delivery.validate(&mut faults);
+        self.telemetry.validate(&mut faults);
+        if faults.0.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(faults.0))
+        }
+    }
+}
+
+/// Collects faults of all sections.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Notes that `key` is wrong.
+    pub(crate) fn push(&mut self, key: &str, message: impl Into<String>) {
+        self.0.push(Fault {
+            key: key.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// Notes that `key` is outside of `range`.
+    pub(crate) fn range<T: PartialOrd + fmt::Display>(
+        &mut self,
+        key: &str,
+        value: T,
+        range: std::ops::RangeInclusive<T>,
+    ) {
+        if !range.contains(&value) {
+            self.push(key, format!("must be from {} to {}", range.start(), range.end()));
+        }
+    }
+}
+
+/// What figment found wrong, without the value: it may be a secret.
+fn fault(error: figment::Error) -> Fault {
+    use figment::error::Kind;
+    let key = error.path.join(".");
+    let message = match &error.kind {
+        Kind::UnknownField(field, _) => format!("unknown key `{field}`"),
+        Kind::MissingField(field) => format!("`{field}` is missing"),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {expected}"),
+        Kind::Message(message) => message.clone(),
+        _ => "is not valid".to_owned(),
+    };
+    let source = error
+        .metadata
+        .as_ref()
+        .map(|metadata| format!(" (from {})", metadata.name));
+    Fault {
+        key: if key.is_empty() {
+            "configuration".into()
+        } else {
+            key
+        },
+        message: message + &source.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Jail` isolates environment and working directory; its error type is figment's and large.
+    #[expect(
+        clippy::result_large_err,
+        reason = "figment's own test helper prescribes the type"
+    )]
+    fn jailed(test: impl FnOnce(&mut figment::Jail) -> Result<(), figment::Error>) {
+        figment::Jail::expect_with(|jail| {
+            jail.clear_env();
+            test(jail)
+        });
+    }
+
+    fn load(args: &ConfigArgs) -> Result<Configuration, String> {
+        Configuration::load(args, None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        jailed(|_| {
+            assert!(load(&ConfigArgs::default()).is_ok());
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn flags_beat_environment_beats_file() {
+        jailed(|jail| {
+            jail.create_file(
+                "p.toml",
+                "[server]\nlisten = \"127.0.0.1:1001\"\nmax_payload_bytes = 2048\n",
+            )?;
+            jail.set_env("POSTRIDER_SERVER__LISTEN", "127.0.0.1:1002");
+            let args = ConfigArgs {
+                config: Some("p.toml".into()),
+                ..ConfigArgs::default()
+            };
+            let from_environment = Configuration::load(&args, None).unwrap();
+            assert_eq!(from_environment.server.listen.port(), 1002);
+            assert_eq!(from_environment.server.max_payload_bytes, 2048);
+            let from_flag = Configuration::load(&args, Some("127.0.0.1:1003".parse().unwrap())).unwrap();
+            assert_eq!(from_flag.server.listen.port(), 1003);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_wherever_they_come_from() {
+        jailed(|jail| {
+            jail.create_file("p.toml", "[server]\nlisten_port = 1\n")?;
+            let args = ConfigArgs {
+                config: Some("p.toml".into()),
+                ..ConfigArgs::default()
+            };
+            assert!(load(&args).unwrap_err().contains("unknown key `listen_port`"));
+            jail.set_env("POSTRIDER_SERVR__LISTEN", "127.0.0.1:1");
+            assert!(
+                load(&ConfigArgs::default())
+                    .unwrap_err()
+                    .contains("unknown key `servr`")
+            );
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_and_no_value_with_them() {
+        jailed(|jail| {
+            jail.set_env("POSTRIDER_SERVER__MAX_PAYLOAD_BYTES", "0");
+            jail.set_env("POSTRIDER_DELIVERY__MAX_IN_FLIGHT", "0");
+            jail.set_env("POSTRIDER_DATABASE__URL", "mysql://user:s3cret@host/db");
+            let error = load(&ConfigArgs::default()).unwrap_err();
+            assert!(error.contains("server.max_payload_bytes"), "{error}");
+            assert!(error.contains("delivery.max_in_flight"), "{error}");
+            assert!(
+                error.contains("database.url") && !error.contains("s3cret"),
+                "{error}"
+            );
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn postgres_needs_a_master_key() {
+        jailed(|jail| {
+            jail.set_env("POSTRIDER_DATABASE__URL", "postgres://u@h/db");
+            assert!(
+                load(&ConfigArgs::default())
+                    .unwrap_err()
+                    .contains("security.master_key")
+            );
+            jail.set_env("POSTRIDER_SECURITY__MASTER_KEY", "00".repeat(32));
+            assert!(load(&ConfigArgs::default()).is_ok());
+            Ok(())
+        });
+    }
+}

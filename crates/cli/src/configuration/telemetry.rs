@@ -1,0 +1,42 @@
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+use super::Faults;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[telemetry]`: logs, on standard error. Traces and metrics are exported by OTLP where the standard
+/// `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetryConfig {
+    /// What to log: a level, or `tracing` directives such as `info,postrider_engine=debug`. Default `info`.
+    pub(crate) log: String,
+    /// `json` (default) or `pretty`.
+    pub(crate) format: LogFormat,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            log: "info".into(),
+            format: LogFormat::Json,
+        }
+    }
+}
+
+impl TelemetryConfig {
+    pub(super) fn validate(&self, faults: &mut Faults) {
+        if EnvFilter::try_new(&self.log).is_err() {
+            faults.push("telemetry.log", "must be a level or a list of tracing directives");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! From the configuration's sections to the options of the crates that they configure.
+
+use std::{sync::Arc, time::Duration};
+
+use postrider_api::{
+    Limits,
+    composition::{PlatformOptions, ServerOptions},
+};
+use postrider_application::Settings;
+use postrider_crypto::MasterKey;
+use postrider_domain::endpoints::AttemptTimeout;
+use postrider_engine::{EngineOptions, HttpOptions};
+use postrider_persistence::DatabaseOptions;
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    configuration::{Configuration, DatabaseConfig, DeliveryConfig, ServerConfig},
+    telemetry::OtelUseCaseMetrics,
+};
+
+/// Of the whole platform. The configuration was validated.
+pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
+    let Configuration {
+        server,
+        database: storage,
+        security,
+        delivery,
+        ..
+    } = configuration;
+    PlatformOptions {
+        database: database(storage),
+        migrate: storage.migrate_on_start,
+        master_key: security
+            .master_key
+            .as_ref()
+            .and_then(|key| MasterKey::parse(key.expose_secret()).ok()),
+        issuer: security.issuer.clone(),
+        audience: security.audience.clone(),
+        operator_token_hashes: security.operator_hashes().unwrap_or_default(),
+        password_hash_concurrency: security.password_hash_concurrency,
+        cache_ttl: Duration::from_millis(security.credential_cache_ttl_ms),
+        settings: Settings {
+            access_token_lifetime: Duration::from_secs(security.access_token_lifetime_s),
+            session_lifetime: Duration::from_secs(security.session_lifetime_s),
+            dedup_window: Duration::from_secs(delivery.dedup_window_s),
+            address_policy: delivery.address_policy(),
+        },
+        limits: Limits::with_max_payload_bytes(server.max_payload_bytes),
+        engine: engine(delivery),
+        sender: sender(delivery),
+        metrics: Arc::new(OtelUseCaseMetrics::new()),
+    }
+}
+
+/// Of the database.
+pub(crate) fn database(config: &DatabaseConfig) -> DatabaseOptions {
+    match &config.url {
+        Some(url) => DatabaseOptions::Postgres {
+            url: url.clone(),
+            max_connections: config.max_connections,
+            acquire_timeout: Duration::from_millis(config.acquire_timeout_ms),
+        },
+        None => DatabaseOptions::Sqlite {
+            directory: config.directory.clone(),
+        },
+    }
+}
+
+/// Of the API's listener.
+pub(crate) fn server(config: &ServerConfig) -> ServerOptions {
+    ServerOptions {
+        max_connections_per_worker: config.max_connections_per_worker,
+        request_head_timeout: Duration::from_millis(config.request_head_timeout_ms),
+        shutdown_timeout: Duration::from_secs(config.shutdown_timeout_s),
+    }
+}
+
+fn engine(config: &DeliveryConfig) -> EngineOptions {
+    EngineOptions {
+        max_in_flight: config.max_in_flight,
+        max_in_flight_per_endpoint: config.max_in_flight_per_endpoint.min(config.max_in_flight),
+        attempt_timeout: AttemptTimeout::from_millis(config.attempt_timeout_ms).unwrap_or_default(),
+        retry: config.retry_policy(),
+        drain_timeout: Duration::from_millis(config.drain_timeout_ms),
+        ..EngineOptions::default()
+    }
+}
+
+fn sender(config: &DeliveryConfig) -> HttpOptions {
+    HttpOptions {
+        connect_timeout: Duration::from_millis(config.connect_timeout_ms),
+        max_response_body_bytes: config.max_response_body_bytes,
+        max_response_read_bytes: HttpOptions::default().max_response_read_bytes.max(config.max_response_body_bytes),
+        ..HttpOptions::default()
+    }
+}

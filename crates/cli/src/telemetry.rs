@@ -1,0 +1,135 @@
+//! Logs on standard error; traces and metrics by OTLP where the standard `OTEL_EXPORTER_OTLP_ENDPOINT` (or its
+//! per-signal forms) is set.
+
+use std::{env, time::Duration};
+
+use opentelemetry::{KeyValue, global, metrics::Histogram, trace::TracerProvider as _};
+use opentelemetry_otlp::{MetricExporter, SpanExporter};
+use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use postrider_application::ports::UseCaseMetrics;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::configuration::{LogFormat, TelemetryConfig};
+
+/// Keeps the exporters; dropping it flushes them.
+///
+/// It must be made and dropped outside of any async runtime: the exporters' HTTP client is a blocking one.
+pub(crate) struct Telemetry {
+    tracer: Option<SdkTracerProvider>,
+    meter: Option<SdkMeterProvider>,
+}
+
+/// Why telemetry could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TelemetryError {
+    /// The OTLP exporter could not be made, say for a malformed endpoint.
+    #[error("OTLP exporter: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Somebody installed a subscriber before.
+    #[error("log subscriber: {0}")]
+    Subscriber(#[from] tracing_subscriber::util::TryInitError),
+}
+
+impl Telemetry {
+    /// Starts logging, and exporting where the environment asks for it.
+    pub(crate) fn start(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
+        let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+        let tracer = exports("TRACES").then(tracer_provider).transpose()?;
+        let meter = exports("METRICS").then(meter_provider).transpose()?;
+        let otel = tracer.as_ref().map(|provider| {
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("postrider"))
+                // What the exporter itself does must not be traced, or it would never end.
+                .with_filter(EnvFilter::new(
+                    "info,hyper=off,hyper_util=off,h2=off,reqwest=off,opentelemetry=off",
+                ))
+        });
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match config.format {
+            LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+            LogFormat::Pretty => lines.with_target(false).boxed(),
+        };
+        tracing_subscriber::registry()
+            .with(otel)
+            .with(lines.with_filter(filter))
+            .try_init()?;
+        Ok(Self { tracer, meter })
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        // At the end there is nobody left to tell of a failure.
+        if let Some(tracer) = &self.tracer {
+            let _ = tracer.shutdown_with_timeout(Duration::from_secs(5));
+        }
+        if let Some(meter) = &self.meter {
+            let _ = meter.shutdown();
+        }
+    }
+}
+
+/// Whether the environment asks for OTLP export of `signal` (`TRACES`, `METRICS`).
+fn exports(signal: &str) -> bool {
+    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+    let none = env::var(format!("OTEL_{signal}_EXPORTER")).is_ok_and(|value| value == "none");
+    !disabled
+        && !none
+        && (set("OTEL_EXPORTER_OTLP_ENDPOINT") || set(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")))
+}
+
+fn resource() -> Resource {
+    let builder =
+        Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    if env::var_os("OTEL_SERVICE_NAME").is_some() {
+        builder.build()
+    } else {
+        builder.with_service_name("postrider").build()
+    }
+}
+
+fn tracer_provider() -> Result<SdkTracerProvider, TelemetryError> {
+    // The batch processor's queue is bounded; a dead collector costs dropped spans, never memory or a request.
+    let exporter = SpanExporter::builder().with_http().build()?;
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource())
+        .build();
+    global::set_tracer_provider(provider.clone());
+    Ok(provider)
+}
+
+fn meter_provider() -> Result<SdkMeterProvider, TelemetryError> {
+    let exporter = MetricExporter::builder().with_http().build()?;
+    let provider = SdkMeterProvider::builder()
+        .with_periodic_exporter(exporter)
+        .with_resource(resource())
+        .build();
+    global::set_meter_provider(provider.clone());
+    Ok(provider)
+}
+
+/// Use cases as a histogram of OpenTelemetry; costs next to nothing where metrics are not exported.
+pub(crate) struct OtelUseCaseMetrics {
+    duration: Histogram<f64>,
+}
+
+impl OtelUseCaseMetrics {
+    /// To be made after [`Telemetry::start`].
+    pub(crate) fn new() -> Self {
+        let duration = global::meter("postrider")
+            .f64_histogram("postrider.use_case.duration")
+            .with_unit("s")
+            .with_description("How long use cases take, by name and outcome")
+            .build();
+        Self { duration }
+    }
+}
+
+impl UseCaseMetrics for OtelUseCaseMetrics {
+    fn record(&self, name: &'static str, outcome: &'static str, elapsed: Duration) {
+        let attributes = [KeyValue::new("use_case", name), KeyValue::new("outcome", outcome)];
+        self.duration.record(elapsed.as_secs_f64(), &attributes);
+    }
+}

@@ -1,0 +1,97 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use postrider_application::ports::{Clock, Epoch};
+use tokio::time;
+
+use crate::{
+    EngineOptions,
+    backoff::Backoff,
+    ports::{EnginePorts, bounded},
+};
+
+/// One life of this node, as far as it can judge itself: until the lease ran out by its own monotonic clock, read
+/// *before* the beat that extended it, it may start attempts and settle; never after.
+///
+/// An attempt may take longer than the lease (60 s against 15 s), so an attempt is not required to fit into what is
+/// left of the lease: beats go on while it runs, and if they stop, everything under way is dropped with the life.
+pub(crate) struct Lease {
+    pub(crate) epoch: Epoch,
+    clock: Arc<dyn Clock>,
+    /// Microseconds of the monotonic clock.
+    until: AtomicU64,
+}
+
+/// Why a life ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The registry says that others declared the node dead.
+    Buried,
+    /// No beat got through in time.
+    RanOut,
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Lease {
+    /// A new life.
+    pub(crate) async fn join(ports: &EnginePorts, options: &EngineOptions) -> Arc<Self> {
+        let mut backoff = Backoff::default();
+        loop {
+            let before = ports.clock.monotonic();
+            match bounded(options.store_timeout, ports.nodes.join(options.lease_ttl)).await {
+                Ok(epoch) => {
+                    tracing::info!(%epoch, "joined");
+                    return Arc::new(Self {
+                        epoch,
+                        clock: Arc::clone(&ports.clock),
+                        until: AtomicU64::new(micros(before + options.lease_ttl)),
+                    });
+                }
+                Err(error) => {
+                    let wait = backoff.next();
+                    tracing::warn!(%error, cause = ?std::error::Error::source(&error), ?wait, "cannot join");
+                    time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// How long the lease still runs by our own clock.
+    pub(crate) fn remaining(&self) -> Duration {
+        Duration::from_micros(self.until.load(Ordering::Acquire)).saturating_sub(self.clock.monotonic())
+    }
+
+    /// Whether anything may be started.
+    pub(crate) fn holds(&self) -> bool {
+        !self.remaining().is_zero()
+    }
+
+    /// Extends the lease again and again; returns when it is lost.
+    pub(crate) async fn keep(self: Arc<Self>, ports: EnginePorts, options: Arc<EngineOptions>) -> Lost {
+        loop {
+            time::sleep(options.lease_beat.min(self.remaining())).await;
+            let before = self.clock.monotonic();
+            if !self.holds() {
+                return Lost::RanOut;
+            }
+            // A beat that gets no answer must leave time for another one.
+            let limit = options.lease_beat.min(self.remaining());
+            match bounded(limit, ports.nodes.beat(self.epoch, options.lease_ttl)).await {
+                Ok(true) => self.until.store(micros(before + options.lease_ttl), Ordering::Release),
+                Ok(false) => return Lost::Buried,
+                Err(error) => {
+                    tracing::warn!(%error, cause = ?std::error::Error::source(&error), "a beat failed");
+                    time::sleep(Backoff::default().next().min(self.remaining())).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+use std::time::Duration;
+
+use postrider_domain::{deliveries::RetryPolicy, endpoints::AttemptTimeout};
+use thiserror::Error;
+
+/// An option that cannot be worked with.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{option} {rule}")]
+pub struct OptionsError {
+    /// The option's name.
+    pub option: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+/// How the engine works. Everything has a bound here; the defaults suit one node of two cores and more.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Rows that are being loaded, sent or settled at one time, and so the most attempts and the most payloads in
+    /// memory. 1 to 65,536; default 512.
+    pub max_in_flight: usize,
+    /// Attempts to one endpoint at one time. Further rows of it wait in memory, without their payloads, while
+    /// others proceed. At most `max_in_flight`; default 64.
+    pub max_in_flight_per_endpoint: usize,
+    /// Rows that may wait so, over all endpoints. Once as many wait, nothing more is claimed until some of them
+    /// have been tried: until lanes park rows in the database, a slow endpoint whose backlog is longer than this
+    /// delays others, by `max_waiting / max_in_flight_per_endpoint` time-outs at worst. (Up to `max_in_flight`
+    /// rows more may wait for a moment, when messages claimed before turn out to be for the same endpoint.)
+    /// At least 1; default 4,096.
+    pub max_waiting: usize,
+    /// The most rows a claim takes, and a read of messages and endpoints asks for. 1 to 500; default 500.
+    pub claim_batch: u32,
+    /// The most rows a settle writes. 1 to 500; default 500.
+    pub settle_batch: usize,
+    /// How often the node extends its lease. Default 3 seconds.
+    pub lease_beat: Duration,
+    /// How long a lease runs from a beat. At least twice `lease_beat`, so that one beat may be lost; default 15
+    /// seconds.
+    pub lease_ttl: Duration,
+    /// Whether no other node can work on this database, as with SQLite, whose directory is locked. Then what
+    /// earlier lives left behind is taken over at the start; otherwise only after this node has itself held an
+    /// unbroken lease for one `lease_ttl`, so that after an outage of the database the first node to come back
+    /// does not declare all others dead. Default false.
+    pub sole_node: bool,
+    /// How often the queue is looked at when nothing says that there is work: the net beneath the signals.
+    /// Default 5 seconds.
+    pub poll_net_interval: Duration,
+    /// How often dead nodes are looked for. Default 5 seconds; with `lease_ttl` it bounds how late a killed node's
+    /// work is taken over.
+    pub dead_sweep_interval: Duration,
+    /// How long a call of the store may take before it is given up and repeated. Default 10 seconds.
+    pub store_timeout: Duration,
+    /// How long attempts under way may take to end at shutdown; the rest goes back to the queue. Default 20
+    /// seconds.
+    pub drain_timeout: Duration,
+    /// How long an attempt may take in all, unless the endpoint says otherwise. Default 15 seconds.
+    pub attempt_timeout: AttemptTimeout,
+    /// When to try again, unless the endpoint says otherwise, and how far waits are stretched.
+    pub retry: RetryPolicy,
+    /// The `user-agent` of attempts. Visible ASCII.
+    pub user_agent: String,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 512,
+            max_in_flight_per_endpoint: 64,
+            max_waiting: 4_096,
+            claim_batch: 500,
+            settle_batch: 500,
+            lease_beat: Duration::from_secs(3),
+            lease_ttl: Duration::from_secs(15),
+            sole_node: false,
+            poll_net_interval: Duration::from_secs(5),
+            dead_sweep_interval: Duration::from_secs(5),
+            store_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(20),
+            attempt_timeout: AttemptTimeout::default(),
+            retry: RetryPolicy::default(),
+            user_agent: concat!("Postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+fn check(option: &'static str, good: bool, rule: &'static str) -> Result<(), OptionsError> {
+    if good { Ok(()) } else { Err(OptionsError { option, rule }) }
+}
+
+fn check_interval(option: &'static str, interval: Duration) -> Result<(), OptionsError> {
+    const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+    check(option, RANGE.contains(&interval), "must be from 10 milliseconds to 1 hour")
+}
+
+impl EngineOptions {
+    /// Refuses options that cannot be worked with; the first one is named.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        check("max_in_flight", (1..=65_536).contains(&self.max_in_flight), "must be from 1 to 65536")?;
+        check(
+            "max_in_flight_per_endpoint",
+            (1..=self.max_in_flight).contains(&self.max_in_flight_per_endpoint),
+            "must be from 1 to max_in_flight",
+        )?;
+        check("max_waiting", (1..=1_000_000).contains(&self.max_waiting), "must be from 1 to 1000000")?;
+        check("claim_batch", (1..=500).contains(&self.claim_batch), "must be from 1 to 500")?;
+        check("settle_batch", (1..=500).contains(&self.settle_batch), "must be from 1 to 500")?;
+        for (option, interval) in [
+            ("lease_beat", self.lease_beat),
+            ("lease_ttl", self.lease_ttl),
+            ("poll_net_interval", self.poll_net_interval),
+            ("dead_sweep_interval", self.dead_sweep_interval),
+            ("store_timeout", self.store_timeout),
+            ("drain_timeout", self.drain_timeout),
+        ] {
+            check_interval(option, interval)?;
+        }
+        check("lease_ttl", self.lease_ttl >= self.lease_beat * 2, "must be at least twice lease_beat")?;
+        check("retry.jitter_percent", self.retry.jitter_percent <= 100, "must be at most 100")?;
+        let visible = self.user_agent.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        check("user_agent", visible && !self.user_agent.trim().is_empty(), "must be visible ASCII")
+    }
+}
+
+/// How webhooks are sent.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// How long resolving the name and connecting may take together; the TLS handshake may take as long again.
+    /// The attempt's own time-out bounds all of it. Default 5 seconds.
+    pub connect_timeout: Duration,
+    /// The bytes kept of an answer's body. Default 16 KiB.
+    pub max_response_body_bytes: usize,
+    /// The bytes read of an answer's body, so that the connection can be used again; a longer body closes it.
+    /// At least `max_response_body_bytes`; default 64 KiB.
+    pub max_response_read_bytes: usize,
+    /// The most bytes of an answer's status line and headers. At least 8 KiB; default 64 KiB.
+    pub max_response_header_bytes: usize,
+    /// How long an unused connection is kept. Default 30 seconds, shorter than most receivers keep theirs.
+    pub pool_idle_timeout: Duration,
+    /// The most unused connections kept to one host. Default 32.
+    pub pool_max_idle_per_host: usize,
+    /// Root certificates to trust besides Mozilla's, PEM, for receivers with certificates of a private authority.
+    pub extra_roots_pem: Vec<u8>,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            max_response_body_bytes: 16 * 1_024,
+            max_response_read_bytes: 64 * 1_024,
+            max_response_header_bytes: 64 * 1_024,
+            pool_idle_timeout: Duration::from_secs(30),
+            pool_max_idle_per_host: 32,
+            extra_roots_pem: Vec::new(),
+        }
+    }
+}
+
+impl HttpOptions {
+    /// Refuses options that cannot be worked with; the first one is named.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        check_interval("connect_timeout", self.connect_timeout)?;
+        check_interval("pool_idle_timeout", self.pool_idle_timeout)?;
+        check(
+            "max_response_body_bytes",
+            self.max_response_body_bytes <= 1_024 * 1_024,
+            "must be at most 1 MiB",
+        )?;
+        check(
+            "max_response_read_bytes",
+            (self.max_response_body_bytes..=16 * 1_024 * 1_024).contains(&self.max_response_read_bytes),
+            "must be from max_response_body_bytes to 16 MiB",
+        )?;
+        check(
+            "max_response_header_bytes",
+            (8_192..=1_024 * 1_024).contains(&self.max_response_header_bytes),
+            "must be from 8 KiB to 1 MiB",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(EngineOptions::default().validate(), Ok(()));
+        assert_eq!(HttpOptions::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let refused = |change: fn(&mut EngineOptions)| {
+            let mut options = EngineOptions::default();
+            change(&mut options);
+            options.validate().unwrap_err().option
+        };
+        assert_eq!(refused(|o| o.max_in_flight = 0), "max_in_flight");
+        assert_eq!(refused(|o| o.max_in_flight_per_endpoint = 513), "max_in_flight_per_endpoint");
+        assert_eq!(refused(|o| o.claim_batch = 501), "claim_batch");
+        assert_eq!(refused(|o| o.lease_ttl = o.lease_beat), "lease_ttl");
+        assert_eq!(refused(|o| o.poll_net_interval = Duration::ZERO), "poll_net_interval");
+        assert_eq!(refused(|o| o.user_agent = "a\r\nb".to_owned()), "user_agent");
+        let http = HttpOptions {
+            max_response_read_bytes: 1,
+            ..HttpOptions::default()
+        };
+        assert_eq!(http.validate().unwrap_err().option, "max_response_read_bytes");
+    }
+}

@@ -1,0 +1,38 @@
+use std::{sync::Arc, time::Duration};
+
+use postrider_application::ports::{
+    Clock, DeliveryMaterial, DeliveryQueue, Ids, NodeRegistry, Randomness, Sender, StoreError, WebhookSigner,
+};
+use tokio::time;
+
+/// Everything of the outside that the engine uses.
+#[derive(Clone)]
+pub struct EnginePorts {
+    /// The work queue.
+    pub queue: Arc<dyn DeliveryQueue>,
+    /// Which nodes live.
+    pub nodes: Arc<dyn NodeRegistry>,
+    /// Messages and endpoints, to deliver.
+    pub material: Arc<dyn DeliveryMaterial>,
+    /// Makes attempts.
+    pub sender: Arc<dyn Sender>,
+    /// Signs them.
+    pub signer: Arc<dyn WebhookSigner>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of queue rows.
+    pub ids: Arc<dyn Ids>,
+    /// Jitter.
+    pub randomness: Arc<dyn Randomness>,
+}
+
+/// `call`, given up after `timeout`: a connection that fell silent must not hold us up for ever. Whether the call
+/// took effect is then as unknown as after a lost connection.
+pub(crate) async fn bounded<T>(
+    timeout: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    time::timeout(timeout, call)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
+}

@@ -1,0 +1,215 @@
+//! Sending: a pooled HTTP client over rustls, through our own connector.
+
+mod body;
+mod connector;
+mod executor;
+mod resolve;
+mod tls;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, Client},
+    rt::TokioTimer,
+};
+use postrider_application::ports::{OutgoingRequest, Sender, Sent};
+use postrider_domain::{
+    deliveries::{CapturedBody, FailureClass, Outcome},
+    endpoints::AddressPolicy,
+};
+use tokio::time;
+
+use self::{
+    connector::{ConnectError, Deadline, PolicyConnector},
+    executor::TrackedExecutor,
+    resolve::{Resolve, SystemResolver},
+};
+use crate::HttpOptions;
+
+type HttpClient = Client<Deadline<HttpsConnector<PolicyConnector>>, Full<Bytes>>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The most header fields of an answer; hyper's own default, said aloud.
+const MAX_HEADERS: usize = 100;
+/// How often an HTTP/2 connection with open requests is asked whether it still lives, and how long it may take to
+/// say so: a connection that fell silent would otherwise take every attempt to its host down with it.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(10);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a sender cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpSenderError {
+    /// The system's name servers are not configured.
+    #[error("the system's name resolution cannot be read")]
+    Resolver(#[source] BoxError),
+    /// An extra root certificate is not one.
+    #[error("an extra root certificate cannot be used")]
+    Certificate(#[source] BoxError),
+}
+
+impl HttpSenderError {
+    fn resolver(cause: impl Into<BoxError>) -> Self {
+        Self::Resolver(cause.into())
+    }
+
+    fn certificate(cause: impl Into<BoxError>) -> Self {
+        Self::Certificate(cause.into())
+    }
+}
+
+/// Sends webhooks with pooled connections, HTTP/2 where the receiver offers it by ALPN, else HTTP/1.1.
+///
+/// Follows no redirects and uses no proxy. Connects only where the address policy permits, judged on the very
+/// address connected to, at every connect.
+///
+/// An attempt is delivered when a 2xx answer arrived *whole*, within the time-out: a receiver that breaks off or
+/// drips until the deadline may have failed half-way, and is asked again ([`FailureClass::Body`],
+/// [`FailureClass::TimeOut`]). A body longer than [`HttpOptions::max_response_read_bytes`] is not read to its end
+/// and is no failure. Any other status is [`FailureClass::Status`], whatever becomes of its body.
+///
+/// Idle connections are bounded per host and in time, not in all: with many receivers, allow the process at least
+/// `pool_max_idle_per_host` file descriptors for each host that is sent to within `pool_idle_timeout`.
+pub struct HttpSender {
+    client: HttpClient,
+    executor: TrackedExecutor,
+    keep_bytes: usize,
+    read_bytes: usize,
+}
+
+impl HttpSender {
+    /// A sender that connects where `policy` permits. Resolves names by the system's name servers and hosts file,
+    /// which are read here.
+    pub fn new(options: &HttpOptions, policy: AddressPolicy) -> Result<Self, HttpSenderError> {
+        Self::with_resolver(options, policy, Box::new(SystemResolver::new()?))
+    }
+
+    fn with_resolver(
+        options: &HttpOptions,
+        policy: AddressPolicy,
+        resolver: Box<dyn Resolve>,
+    ) -> Result<Self, HttpSenderError> {
+        let executor = TrackedExecutor::default();
+        let tcp = PolicyConnector::new(policy, resolver, options.connect_timeout);
+        let tls = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::client_config(&options.extra_roots_pem)?)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(tcp);
+        // As long again for the handshake as for name and connection together.
+        let connector = Deadline::new(tls, options.connect_timeout * 2);
+        let header_bytes = options.max_response_header_bytes;
+        let client = Client::builder(executor.clone())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.pool_idle_timeout)
+            .pool_max_idle_per_host(options.pool_max_idle_per_host)
+            .http1_max_buf_size(header_bytes)
+            .http1_max_headers(MAX_HEADERS)
+            .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
+            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
+            .http2_max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
+            .build(connector);
+        Ok(Self {
+            client,
+            executor,
+            keep_bytes: options.max_response_body_bytes,
+            read_bytes: options.max_response_read_bytes,
+        })
+    }
+
+    /// Closes all connections and waits until their tasks have ended. Attempts still running fail.
+    pub async fn close(&self) {
+        self.executor.stop();
+        self.executor.ended().await;
+    }
+
+    /// One exchange. What arrived before it broke or was dropped stays in `progress`.
+    async fn exchange(&self, request: OutgoingRequest, progress: &mut Progress) -> Result<(), FailureClass> {
+        let request = http_request(request).ok_or(FailureClass::Internal)?;
+        let response = self.client.request(request).await.map_err(|error| {
+            let class = class_of(&error);
+            tracing::debug!(class = class.as_str(), "an attempt failed before its answer");
+            class
+        })?;
+        progress.status = Some(response.status().as_u16());
+        body::read(response.into_body(), &mut progress.body, self.keep_bytes, self.read_bytes)
+            .await
+            .map_err(|_| FailureClass::Body)
+    }
+}
+
+impl Drop for HttpSender {
+    fn drop(&mut self) {
+        self.executor.stop();
+    }
+}
+
+#[derive(Default)]
+struct Progress {
+    status: Option<u16>,
+    body: CapturedBody,
+}
+
+#[async_trait]
+impl Sender for HttpSender {
+    async fn send(&self, request: OutgoingRequest) -> Sent {
+        let mut progress = Progress::default();
+        let ended = time::timeout(request.timeout, self.exchange(request, &mut progress)).await;
+        let fault = match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(class)) => Some(class),
+            Err(_) => Some(FailureClass::TimeOut),
+        };
+        let outcome = match (progress.status.map(Outcome::of_status), fault) {
+            // The receiver said no, or it said yes and we heard it to the end.
+            (Some(outcome @ Outcome::Failed { .. }), _) | (Some(outcome), None) => outcome,
+            (Some(Outcome::Delivered { status }), Some(class)) => Outcome::Failed {
+                class,
+                status: Some(status),
+            },
+            // Without a status there is always a fault: an exchange only succeeds through an answer.
+            (None, fault) => Outcome::Failed {
+                class: fault.unwrap_or(FailureClass::Internal),
+                status: None,
+            },
+        };
+        Sent {
+            outcome,
+            response_body: progress.body,
+        }
+    }
+}
+
+/// Nothing if a stored value cannot be said in HTTP.
+fn http_request(request: OutgoingRequest) -> Option<Request<Full<Bytes>>> {
+    let uri: Uri = request.url.as_str().parse().ok()?;
+    let mut headers = HeaderMap::with_capacity(request.headers.len());
+    for (name, value) in request.headers {
+        headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value).ok()?);
+    }
+    let mut http = Request::post(uri).body(Full::new(Bytes::from_owner(request.body))).ok()?;
+    *http.headers_mut() = headers;
+    Some(http)
+}
+
+/// Where an exchange without an answer failed.
+fn class_of(error: &legacy::Error) -> FailureClass {
+    if !error.is_connect() {
+        return FailureClass::Body;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        if let Some(connect) = next.downcast_ref::<ConnectError>() {
+            return connect.class();
+        }
+        cause = next.source();
+    }
+    // Our connector explains its failures; what else fails while connecting is the handshake above it.
+    FailureClass::Tls
+}

@@ -1,0 +1,138 @@
+//! How lists and small structures are stored: JSON, by types of this crate's own. The domain knows no serde, and
+//! a stored form changes only here.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use postrider_application::ports::StoreError;
+use postrider_domain::{
+    ApplicationId, Metadata, Timestamp,
+    access::{Grant, GrantScope, Role},
+    deliveries::RetrySchedule,
+    endpoints::Filter,
+    event_types::EventTypeName,
+    messages::{Channel, Channels},
+};
+use sea_orm::FromJsonQueryResult;
+use serde::{Deserialize, Serialize};
+
+use crate::error::corrupt;
+
+/// A role, and where it holds: in one application, or everywhere if there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredGrant {
+    role: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    app: Option<String>,
+}
+
+/// Grants: `[{"role":"viewer","app":"app_..."},{"role":"owner"}]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub(crate) struct StoredGrants(Vec<StoredGrant>);
+
+impl StoredGrants {
+    pub(crate) fn of(grants: &[Grant]) -> Self {
+        let stored = |grant: &Grant| StoredGrant {
+            role: grant.role.as_str().to_owned(),
+            app: match grant.scope {
+                GrantScope::Tenant => None,
+                GrantScope::Application(id) => Some(id.to_string()),
+            },
+        };
+        Self(grants.iter().map(stored).collect())
+    }
+
+    pub(crate) fn read(self) -> Result<Vec<Grant>, StoreError> {
+        let read = |stored: StoredGrant| {
+            let role = Role::parse(&stored.role).map_err(|why| corrupt("role", why))?;
+            let scope = match stored.app {
+                None => GrantScope::Tenant,
+                Some(id) => GrantScope::Application(
+                    id.parse::<ApplicationId>().map_err(|why| corrupt("application of a grant", why))?,
+                ),
+            };
+            Ok(Grant { role, scope })
+        };
+        self.0.into_iter().map(read).collect()
+    }
+}
+
+/// Names: `["invoice.paid"]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub(crate) struct StoredTexts(Vec<String>);
+
+impl StoredTexts {
+    pub(crate) fn of_event_types(names: &[EventTypeName]) -> Self {
+        Self(names.iter().map(|name| name.as_str().to_owned()).collect())
+    }
+
+    pub(crate) fn of_channels<'c>(channels: impl IntoIterator<Item = &'c Channel>) -> Self {
+        Self(channels.into_iter().map(|channel| channel.as_str().to_owned()).collect())
+    }
+
+    fn read_channels(&self) -> Result<Vec<Channel>, StoreError> {
+        self.0.iter().map(|text| Channel::parse(text).map_err(|why| corrupt("channel", why))).collect()
+    }
+
+    /// The channels of a message.
+    pub(crate) fn read_message_channels(&self) -> Result<Channels, StoreError> {
+        Channels::new(self.read_channels()?).map_err(|why| corrupt("channels", why))
+    }
+}
+
+/// The filter of an endpoint, from its two columns.
+pub(crate) fn read_filter(event_types: &StoredTexts, channels: &StoredTexts) -> Result<Filter, StoreError> {
+    let name = |text: &String| EventTypeName::parse(text).map_err(|why| corrupt("event type of a filter", why));
+    let event_types = event_types.0.iter().map(name).collect::<Result<_, _>>()?;
+    Filter::new(event_types, channels.read_channels()?).map_err(|why| corrupt("filter", why))
+}
+
+/// A tenant's notes: `{"plan":"gold"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub(crate) struct StoredMetadata(BTreeMap<String, String>);
+
+impl StoredMetadata {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self(metadata.pairs().clone())
+    }
+
+    pub(crate) fn read(self) -> Result<Metadata, StoreError> {
+        Metadata::parse(self.0).map_err(|why| corrupt("metadata", why))
+    }
+}
+
+/// The waits of a retry schedule, in microseconds: `[5000000,300000000]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub(crate) struct StoredWaits(Vec<u64>);
+
+impl StoredWaits {
+    pub(crate) fn of(schedule: &RetrySchedule) -> Self {
+        // A wait is at most 24 hours.
+        let micros = |wait: &Duration| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        Self(schedule.waits().iter().map(micros).collect())
+    }
+
+    pub(crate) fn read(self) -> Result<RetrySchedule, StoreError> {
+        let waits = self.0.into_iter().map(Duration::from_micros).collect();
+        RetrySchedule::new(waits).map_err(|why| corrupt("retry schedule", why))
+    }
+}
+
+/// A duration as it is added to the database's now: microseconds, saturating.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A stored time, in microseconds since the Unix epoch.
+pub(crate) const fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+/// A count as it is stored.
+pub(crate) fn stored_count(what: &'static str, count: u32) -> Result<i32, StoreError> {
+    i32::try_from(count).map_err(|why| corrupt(what, why))
+}
+
+/// A stored count.
+pub(crate) fn read_count(what: &'static str, count: i32) -> Result<u32, StoreError> {
+    u32::try_from(count).map_err(|why| corrupt(what, why))
+}

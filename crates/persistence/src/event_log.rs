@@ -1,0 +1,60 @@
+//! The log of aggregates' events, read by position.
+
+use async_trait::async_trait;
+use postrider_application::ports::{EventLog, LoggedEvent, StoreError};
+use postrider_domain::TenantId;
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use uuid::Uuid;
+
+use crate::{SqlStore, codec::read_count, connection::Scope, error::OrStoreError as _};
+
+#[derive(FromQueryResult)]
+struct Head {
+    pos: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Entry {
+    pos: i64,
+    tenant: Option<Uuid>,
+    aggregate: String,
+    version: i32,
+    kind: String,
+    body: String,
+}
+
+impl Entry {
+    fn read(self) -> Result<LoggedEvent, StoreError> {
+        Ok(LoggedEvent {
+            position: self.pos,
+            tenant: self.tenant.map(TenantId::from_uuid),
+            kind: self.kind,
+            aggregate: self.aggregate,
+            version: read_count("version of an event", self.version)?,
+            body: self.body,
+        })
+    }
+}
+
+#[async_trait]
+impl EventLog for SqlStore {
+    async fn head(&self) -> Result<i64, StoreError> {
+        let newest = self
+            .database
+            .dialect()
+            .exactly("SELECT pos FROM outbox_events ORDER BY pos DESC LIMIT 1", []);
+        let row = self.database.reader(Scope::Engine).query_one_raw(newest).await.or_store_error()?;
+        let head = row.map(|row| Head::from_query_result(&row, "")).transpose().or_store_error()?;
+        Ok(head.map_or(0, |head| head.pos))
+    }
+
+    async fn after(&self, position: i64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
+        let later = self.database.dialect().exactly(
+            "SELECT pos, tenant, aggregate, version, kind, CAST(body AS text) AS body
+             FROM outbox_events WHERE pos > $1 ORDER BY pos LIMIT $2",
+            [position.into(), i64::from(limit).into()],
+        );
+        let rows = self.database.reader(Scope::Engine).query_all_raw(later).await.or_store_error()?;
+        rows.iter().map(|row| Entry::from_query_result(row, "").or_store_error()?.read()).collect()
+    }
+}

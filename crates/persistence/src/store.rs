@@ -1,0 +1,55 @@
+use std::{fmt, sync::Arc};
+
+use postrider_application::{
+    access::{OperatorScope, TenantScope},
+    ports::{Sealer, Store, StoreError},
+};
+
+use crate::{
+    connection::{Database, Scope},
+    endpoints::EndpointSecrets,
+    unit_of_work::SqlUnitOfWork,
+};
+
+/// The store: every storage port of the application, on SQLite or PostgreSQL. Cheap to clone; clones are the same
+/// store.
+#[derive(Clone)]
+pub struct SqlStore {
+    pub(crate) database: Database,
+    pub(crate) secrets: EndpointSecrets,
+}
+
+impl SqlStore {
+    /// The store in `database`, whose stored secrets are sealed with `sealer`. The database must be migrated.
+    pub fn new(database: Database, sealer: Arc<dyn Sealer>) -> Self {
+        Self { database, secrets: EndpointSecrets::sealed_with(sealer) }
+    }
+
+    /// The database that it is in.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    async fn open(&self, scope: Scope) -> Result<SqlUnitOfWork, StoreError> {
+        let transaction = self.database.begin(scope).await?;
+        Ok(SqlUnitOfWork::new(transaction, scope, self.database.dialect(), self.secrets.clone()))
+    }
+}
+
+impl fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl Store for SqlStore {
+    type Tx = SqlUnitOfWork;
+
+    async fn begin(&self, scope: &TenantScope) -> Result<SqlUnitOfWork, StoreError> {
+        self.open(Scope::Tenant(scope.tenant())).await
+    }
+
+    async fn begin_as_operator(&self, _: &OperatorScope) -> Result<SqlUnitOfWork, StoreError> {
+        self.open(Scope::Operator).await
+    }
+}

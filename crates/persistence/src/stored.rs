@@ -1,0 +1,118 @@
+//! How an aggregate of a tenant is saved and found: the same for all of them but for their rows.
+
+use postrider_application::{
+    access::TenantScope,
+    ports::{Repository, StoreError},
+};
+use postrider_domain::{Aggregate, TenantId, Version, events::DomainEvent};
+use sea_orm::{
+    ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, sea_query::Expr,
+};
+
+use crate::{
+    endpoints::EndpointSecrets,
+    error::{OrStoreError as _, corrupt, fault},
+    unit_of_work::SqlUnitOfWork,
+};
+
+/// The column that guards updates, in every table of aggregates.
+const VERSION: &str = "version";
+
+/// An aggregate that has a table.
+pub(crate) trait Stored: Aggregate<State: Send + Sync, Event: Send> + Send + Sync {
+    /// The table.
+    type Table: EntityTrait<Model: Send + Sync>;
+    /// The table's row as it is written.
+    type Row: ActiveModelTrait<Entity = Self::Table> + Send;
+
+    /// The row of the state, at `version`.
+    fn row(&self, secrets: &EndpointSecrets, version: i32) -> Result<Self::Row, StoreError>;
+
+    /// Names the aggregate's own row.
+    fn own_row(&self) -> Condition;
+
+    /// The aggregate as it was stored.
+    fn read(
+        row: <Self::Table as EntityTrait>::Model,
+        secrets: &EndpointSecrets,
+    ) -> Result<Self, StoreError>;
+
+    /// The event as the log knows it.
+    fn event(&self, event: Self::Event) -> DomainEvent;
+}
+
+/// An aggregate of a tenant.
+pub(crate) trait OfTenant: Stored {
+    /// What names it within its tenant.
+    type Name: Sync;
+
+    /// Its tenant.
+    fn tenant(&self) -> TenantId;
+
+    /// Names the row of the tenant's aggregate of that name.
+    fn named(tenant: TenantId, name: &Self::Name) -> Condition;
+}
+
+impl SqlUnitOfWork {
+    /// The aggregate whose row matches.
+    pub(crate) async fn find_row<A: Stored>(&self, row: Condition) -> Result<Option<A>, StoreError> {
+        let found = A::Table::find().filter(row).one(&self.transaction).await.or_store_error()?;
+        found.map(|row| A::read(row, &self.secrets)).transpose()
+    }
+
+    /// Writes the row, if the stored version is the one that was read, and keeps the events for the commit.
+    pub(crate) async fn save_row<A: Stored>(
+        &mut self,
+        tenant: Option<TenantId>,
+        aggregate: &mut A,
+    ) -> Result<(), StoreError> {
+        let (read, version) = (aggregate.version(), aggregate.version().next());
+        let row = aggregate.row(&self.secrets, stored_version(version)?)?;
+        if read.is_new() {
+            A::Table::insert(row).exec_without_returning(&self.transaction).await.or_store_error()?;
+        } else {
+            let updated = A::Table::update_many()
+                .set(row)
+                .filter(aggregate.own_row().add(Expr::col(VERSION).eq(stored_version(read)?)))
+                .exec(&self.transaction)
+                .await
+                .or_store_error()?;
+            if updated.rows_affected == 0 {
+                return Err(StoreError::Stale);
+            }
+        }
+        for event in aggregate.take_events() {
+            let event = aggregate.event(event);
+            self.record(tenant, version, event);
+        }
+        Ok(())
+    }
+}
+
+impl<A: OfTenant> Repository<A> for SqlUnitOfWork {
+    type Key = A::Name;
+
+    async fn find(&mut self, scope: &TenantScope, key: &A::Name) -> Result<Option<A>, StoreError> {
+        match self.visible(scope) {
+            Some(tenant) => self.find_row(A::named(tenant, key)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn save(&mut self, scope: &TenantScope, aggregate: &mut A) -> Result<(), StoreError> {
+        let tenant = self.writable(scope)?;
+        if aggregate.tenant() != tenant {
+            return Err(fault("the aggregate is another tenant's"));
+        }
+        self.save_row(Some(tenant), aggregate).await
+    }
+}
+
+fn stored_version(version: Version) -> Result<i32, StoreError> {
+    i32::try_from(version.0).map_err(|why| corrupt("version", why))
+}
+
+/// The version of a row.
+pub(crate) fn read_version(version: i32) -> Result<Version, StoreError> {
+    u32::try_from(version).map(Version).map_err(|why| corrupt("version", why))
+}

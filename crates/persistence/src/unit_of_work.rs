@@ -1,0 +1,81 @@
+use postrider_application::{
+    access::TenantScope,
+    ports::{StoreError, UnitOfWork},
+};
+use postrider_domain::{TenantId, Version, events::DomainEvent};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
+
+use crate::{
+    connection::{Dialect, Scope},
+    endpoints::EndpointSecrets,
+    error::{OrStoreError as _, advisory_lock, fault},
+    events::{self, PendingEvent},
+};
+
+/// A transaction of [`crate::SqlStore`]. Dropping it rolls back.
+///
+/// Rows are written as they are saved; events are kept until the commit, because on PostgreSQL whoever appends to
+/// their log holds the others up until its transaction ends.
+pub struct SqlUnitOfWork {
+    pub(crate) transaction: DatabaseTransaction,
+    pub(crate) dialect: Dialect,
+    pub(crate) secrets: EndpointSecrets,
+    scope: Scope,
+    events: Vec<PendingEvent>,
+}
+
+impl SqlUnitOfWork {
+    pub(crate) fn new(
+        transaction: DatabaseTransaction,
+        scope: Scope,
+        dialect: Dialect,
+        secrets: EndpointSecrets,
+    ) -> Self {
+        Self { transaction, dialect, secrets, scope, events: Vec::new() }
+    }
+
+    /// The tenant of `scope`, if it is visible in this transaction: the operator's sees all, a tenant's only its
+    /// own.
+    pub(crate) fn visible(&self, scope: &TenantScope) -> Option<TenantId> {
+        let tenant = scope.tenant();
+        match self.scope {
+            Scope::Tenant(only) => (only == tenant).then_some(tenant),
+            Scope::Operator => Some(tenant),
+            Scope::Identity | Scope::Engine => None,
+        }
+    }
+
+    /// The tenant of `scope`, to write to.
+    pub(crate) fn writable(&self, scope: &TenantScope) -> Result<TenantId, StoreError> {
+        self.visible(scope).ok_or_else(|| fault("the unit of work was opened for another tenant"))
+    }
+
+    /// Keeps an event for the commit.
+    pub(crate) fn record(&mut self, tenant: Option<TenantId>, version: Version, event: DomainEvent) {
+        self.events.push(PendingEvent { tenant, version, event });
+    }
+
+    /// Appends the events, last of all. The lock is taken in a statement of its own, before positions are drawn,
+    /// and held until the transaction has ended: so position order is commit order. SQLite has one writer.
+    async fn append_events(&self) -> Result<(), StoreError> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        if self.dialect == Dialect::Postgres {
+            let lock = self
+                .dialect
+                .exactly("SELECT pg_advisory_xact_lock($1)", [advisory_lock::EVENT_LOG.into()]);
+            self.transaction.execute_raw(lock).await.or_store_error()?;
+        }
+        let append = events::append(self.dialect, &self.events)?;
+        self.transaction.execute_raw(append).await.or_store_error()?;
+        Ok(())
+    }
+}
+
+impl UnitOfWork for SqlUnitOfWork {
+    async fn commit(self) -> Result<(), StoreError> {
+        self.append_events().await?;
+        self.transaction.commit().await.or_store_error()
+    }
+}

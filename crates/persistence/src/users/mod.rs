@@ -1,0 +1,6 @@
+//! People, their places in tenants, and their logins.
+
+mod identities;
+mod memberships;
+mod people;
+mod sessions;

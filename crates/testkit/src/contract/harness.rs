@@ -1,0 +1,114 @@
+use std::{sync::Arc, time::Duration};
+
+use postrider_application::{
+    FullStore,
+    access::TenantScope,
+    ports::{
+        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EventLog, Identities,
+        InstallationFacts, MessageIntake, NodeRegistry, SigningKeyStore,
+    },
+};
+use postrider_domain::ApplicationId;
+
+use crate::TokioClock;
+
+/// The storage ports that are chosen at run time.
+#[derive(Clone)]
+pub struct Ports {
+    /// The way in of messages.
+    pub intake: Arc<dyn MessageIntake>,
+    /// The work queue.
+    pub queue: Arc<dyn DeliveryQueue>,
+    /// Which nodes live.
+    pub nodes: Arc<dyn NodeRegistry>,
+    /// What the engine reads to deliver.
+    pub material: Arc<dyn DeliveryMaterial>,
+    /// Credentials by id.
+    pub credentials: Arc<dyn Credentials>,
+    /// Which application a reference means.
+    pub directory: Arc<dyn ApplicationDirectory>,
+    /// People and their memberships.
+    pub identities: Arc<dyn Identities>,
+    /// The log of aggregates' events.
+    pub events: Arc<dyn EventLog>,
+    /// The signing keys of access tokens.
+    pub keys: Arc<dyn SigningKeyStore>,
+    /// Facts that are written once.
+    pub facts: Arc<dyn InstallationFacts>,
+}
+
+impl Ports {
+    /// The ports of a store that offers all of them itself.
+    pub fn of<S>(store: &S) -> Self
+    where
+        S: MessageIntake
+            + DeliveryQueue
+            + NodeRegistry
+            + DeliveryMaterial
+            + Credentials
+            + ApplicationDirectory
+            + Identities
+            + EventLog
+            + SigningKeyStore
+            + InstallationFacts
+            + Clone
+            + 'static,
+    {
+        let store = Arc::new(store.clone());
+        Self {
+            intake: store.clone(),
+            queue: store.clone(),
+            nodes: store.clone(),
+            material: store.clone(),
+            credentials: store.clone(),
+            directory: store.clone(),
+            identities: store.clone(),
+            events: store.clone(),
+            keys: store.clone(),
+            facts: store,
+        }
+    }
+}
+
+/// What an adapter does for the cases: an empty store of its own for each, and time.
+///
+/// Cases run in parallel and claim from the whole queue, so two harnesses must not share a database (or at least
+/// not a schema).
+pub trait Harness: Sized + Send + Sync + 'static {
+    /// The store.
+    type Store: FullStore;
+
+    /// An empty store that nobody else uses.
+    fn new() -> impl Future<Output = Self> + Send;
+
+    /// The store.
+    fn store(&self) -> &Self::Store;
+
+    /// Its ports that are chosen at run time; the same store.
+    fn ports(&self) -> Ports;
+
+    /// Lets `by` pass for what is stored: every `due_at`, `lease_until` and dedup `expires_at` is so much earlier
+    /// than it was, compared with the store's now. (Databases are not waited for: their rows are aged.)
+    fn age(&self, by: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Makes every row of the queue due `by` later than it was.
+    fn postpone(&self, by: Duration) -> impl Future<Output = ()> + Send;
+
+    /// The stored `endpoints_version` of an application.
+    fn endpoints_version(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> impl Future<Output = i64> + Send;
+
+    /// A clock near the store's, for ids and for times that are only shown.
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(TokioClock::of_this_machine())
+    }
+
+    /// Called after a case that passed, to remove what the harness made. What a failed case leaves is the
+    /// harness's own `Drop` to remove.
+    fn finish(self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}

@@ -1,0 +1,127 @@
+//! Who is who, read before the tenant is known.
+
+use std::time::Duration;
+
+use postrider_application::ports::{ApiKeyRecord, SessionRecord, TenantMembership};
+use postrider_domain::{
+    Aggregate as _, ApiKeyId, MembershipId, Name, SessionId, Uid, UserId, Version,
+    access::{Grant, Role},
+    api_keys::{ApiKey, SecretHash},
+    applications::ApplicationRef,
+    users::{Email, Membership, Session},
+};
+
+use super::{Fixture, Harness};
+
+/// An API key is known by its id, with what is needed to let it in.
+pub async fn an_api_key_is_found_by_its_id<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let id = ApiKeyId::from_uuid(fixture.uuid());
+    let name = Name::parse("ci").unwrap();
+    let grants = vec![Grant::application(Role::Publisher, customer.id)];
+    let expires_at = Some(fixture.now().plus(Duration::from_hours(1)));
+    let key = ApiKey::mint(
+        id,
+        tenant.id,
+        name,
+        SecretHash([9; 32]),
+        grants.clone(),
+        expires_at,
+        fixture.now(),
+    );
+    fixture.save(&tenant.scope, &mut key.unwrap()).await.unwrap();
+
+    let credentials = &fixture.ports().credentials;
+    let expected = ApiKeyRecord {
+        id,
+        tenant: tenant.id,
+        secret_hash: SecretHash([9; 32]),
+        grants,
+        expires_at,
+    };
+    assert_eq!(credentials.api_key(id).await.unwrap(), Some(expected));
+    let unknown = ApiKeyId::from_uuid(fixture.uuid());
+    assert_eq!(credentials.api_key(unknown).await.unwrap(), None);
+}
+
+/// A session has the grants of its membership as they are now, not as they were at the login.
+pub async fn a_session_has_the_grants_that_its_membership_has_now<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let id = SessionId::from_uuid(fixture.uuid());
+    let lifetime = Duration::from_hours(12);
+    let mut session = Session::open(id, tenant.id, tenant.owner, fixture.now(), lifetime);
+    fixture.save(&tenant.scope, &mut session).await.unwrap();
+    let credentials = &fixture.ports().credentials;
+    let record = |grants| SessionRecord {
+        id,
+        tenant: tenant.id,
+        user: tenant.owner,
+        grants,
+        expires_at: session.state().expires_at,
+    };
+    let owner = record(vec![Grant::tenant(Role::Owner)]);
+    assert_eq!(credentials.session(id).await.unwrap(), Some(owner));
+
+    let member: Membership = fixture.find(&tenant.scope, &tenant.owner).await.unwrap();
+    let mut state = member.state().clone();
+    state.grants = vec![Grant::tenant(Role::Viewer)];
+    let mut demoted = Membership::restore(state, Version(1));
+    fixture.save(&tenant.scope, &mut demoted).await.unwrap();
+    let viewer = record(vec![Grant::tenant(Role::Viewer)]);
+    assert_eq!(credentials.session(id).await.unwrap(), Some(viewer));
+
+    let unknown = SessionId::from_uuid(fixture.uuid());
+    assert_eq!(credentials.session(unknown).await.unwrap(), None);
+}
+
+/// A person's memberships are listed, the oldest first, with the tenants' names.
+pub async fn memberships_are_listed_oldest_first<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let first = fixture.tenant("first").await;
+    let second = fixture.tenant("second").await;
+    let grants = vec![Grant::tenant(Role::Viewer)];
+    // Joined the second before the first was founded: by the time of joining, not by id.
+    let id = MembershipId::from_uuid(fixture.uuid());
+    let earlier = postrider_domain::Timestamp::from_micros(fixture.now().as_micros() - 60_000_000);
+    let mut membership = Membership::join(id, second.id, first.owner, grants.clone(), earlier);
+    fixture.save(&second.scope, &mut membership).await.unwrap();
+
+    let identities = &fixture.ports().identities;
+    let listed = identities.memberships(first.owner).await.unwrap();
+    let expected = [
+        (second.id, "second", grants),
+        (first.id, "first", vec![Grant::tenant(Role::Owner)]),
+    ];
+    let expected = expected.map(|(tenant, name, grants)| TenantMembership {
+        tenant,
+        tenant_name: Name::parse(name).unwrap(),
+        grants,
+    });
+    assert_eq!(listed, expected);
+    let nobody = UserId::from_uuid(fixture.uuid());
+    assert!(identities.memberships(nobody).await.unwrap().is_empty());
+    let unknown = Email::parse("nobody@example.com").unwrap();
+    assert!(identities.user_by_email(&unknown).await.unwrap().is_none());
+}
+
+/// An application is meant by its id and by its uid.
+pub async fn applications_are_resolved_by_id_and_by_uid<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application_named(&tenant, Some("customer")).await;
+    let other = fixture.application(&tenant).await;
+    let by_uid = |text| ApplicationRef::Uid(Uid::parse(text).unwrap());
+    for (reference, expected) in [
+        (customer.id.into(), Some(customer.id)),
+        (other.id.into(), Some(other.id)),
+        (by_uid("customer"), Some(customer.id)),
+        (by_uid("CUSTOMER"), None),
+        (by_uid("nobody"), None),
+    ] {
+        let found = fixture.ports().directory.resolve(&tenant.scope, &reference).await.unwrap();
+        assert_eq!(found, expected, "{reference:?}");
+    }
+}

@@ -1,0 +1,41 @@
+//! The contract of the storage ports, as cases that run on every adapter.
+//!
+//! An adapter offers a [`Harness`] and writes one line in its tests:
+//!
+//! ```text
+//! postrider_testkit::contract_cases!(contract_sqlite, SqliteHarness);
+//! ```
+//!
+//! That makes a module with one `#[tokio::test]` a case. The list of cases stands once, in [`crate::contract_cases!`],
+//! so that all adapters run the same ones; the crate that calls it needs tokio with `macros` and
+//! `rt-multi-thread`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a case fails by panicking, as every test does"
+)]
+
+mod fixture;
+mod harness;
+mod list;
+mod memory_harness;
+mod queue_steps;
+
+pub mod accepting;
+pub mod claiming;
+pub mod deliveries;
+pub mod events;
+pub mod identity;
+pub mod installation;
+pub mod isolation;
+pub mod nodes;
+pub mod round_trips;
+pub mod settling;
+pub mod uniqueness;
+pub mod units_of_work;
+
+pub use fixture::{Customer, Fixture, Tenancy};
+pub use harness::{Harness, Ports};
+pub use memory_harness::MemoryHarness;

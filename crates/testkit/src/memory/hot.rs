@@ -1,0 +1,179 @@
+//! What the hot path keeps: messages, deliveries, attempts, the queue, the nodes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use postrider_application::ports::{ClaimedWork, Epoch, WorkRef};
+use postrider_domain::{
+    ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
+    deliveries::{Attempt, Delivery, DeliveryStatus},
+    messages::Message,
+};
+
+/// The owner of a row that anybody may claim.
+pub(super) const NOBODY: i64 = 0;
+
+/// A row of the queue.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    pub(super) tenant: TenantId,
+    pub(super) application: ApplicationId,
+    pub(super) message: MessageId,
+    /// None: a message to fan out.
+    pub(super) endpoint: Option<EndpointId>,
+    pub(super) due_at: Timestamp,
+    /// [`NOBODY`] or a node's epoch.
+    pub(super) owner: i64,
+    /// How often it was claimed.
+    pub(super) claim: i32,
+    pub(super) attempts: u32,
+    pub(super) failures: u32,
+    pub(super) seq: i64,
+}
+
+impl Work {
+    /// The row as whoever claimed it sees it.
+    pub(super) fn claimed(&self, id: WorkId) -> ClaimedWork {
+        ClaimedWork {
+            work: WorkRef {
+                id,
+                claim: self.claim,
+            },
+            tenant: self.tenant,
+            application: self.application,
+            message: self.message,
+            endpoint: self.endpoint,
+            due_at: self.due_at,
+            attempts: self.attempts,
+            failures: self.failures,
+            seq: self.seq,
+        }
+    }
+
+    /// Whether `node` holds it under that very claim.
+    pub(super) fn is_held(&self, node: Epoch, work: WorkRef) -> bool {
+        (self.owner, self.claim) == (node.0, work.claim)
+    }
+}
+
+/// A row of the history.
+#[derive(Debug, Clone)]
+pub(super) struct Delivered {
+    pub(super) tenant: TenantId,
+    pub(super) application: ApplicationId,
+    pub(super) delivery: Delivery,
+    pub(super) updated_at: Timestamp,
+}
+
+/// A key that publishes are recognised by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remembered {
+    pub(super) body_hash: [u8; 32],
+    pub(super) message: MessageId,
+    pub(super) expires_at: Timestamp,
+}
+
+/// One life of one node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) lease_until: Timestamp,
+    pub(super) dead: bool,
+}
+
+/// A delivery that a transaction queues when it commits.
+#[derive(Debug, Clone)]
+pub(super) struct Requeue {
+    pub(super) tenant: TenantId,
+    pub(super) application: ApplicationId,
+    pub(super) delivery: Delivery,
+    pub(super) work: WorkId,
+}
+
+/// The hot tables.
+#[derive(Debug, Default)]
+pub(super) struct Hot {
+    pub(super) messages: BTreeMap<MessageId, Arc<Message>>,
+    pub(super) deliveries: BTreeMap<(MessageId, EndpointId), Delivered>,
+    pub(super) attempts: BTreeMap<(MessageId, EndpointId, u32), Attempt>,
+    pub(super) work: BTreeMap<WorkId, Work>,
+    pub(super) dedup: HashMap<(TenantId, ApplicationId, [u8; 32]), Remembered>,
+    pub(super) nodes: BTreeMap<Epoch, Node>,
+    last_seq: i64,
+}
+
+impl Hot {
+    /// The next place in the order of acceptance.
+    pub(super) fn next_seq(&mut self) -> i64 {
+        self.last_seq += 1;
+        self.last_seq
+    }
+
+    /// The queue's row of a delivery.
+    pub(super) fn queued(&self, message: MessageId, endpoint: EndpointId) -> Option<&Work> {
+        self.work
+            .values()
+            .find(|row| (row.message, row.endpoint) == (message, Some(endpoint)))
+    }
+
+    /// Where a delivery stands: as its history says, or pending if it was queued and never attempted.
+    pub(super) fn delivery(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+    ) -> Option<Delivery> {
+        if let Some(row) = self.deliveries.get(&(message, endpoint)) {
+            let visible = (row.tenant, row.application) == (tenant, application);
+            return visible.then(|| row.delivery.clone());
+        }
+        let row = self.queued(message, endpoint)?;
+        let visible = (row.tenant, row.application) == (tenant, application);
+        visible.then(|| Delivery::begin(message, endpoint, row.due_at))
+    }
+
+    /// Writes where a delivery stands.
+    pub(super) fn write(
+        &mut self,
+        tenant: TenantId,
+        application: ApplicationId,
+        delivery: Delivery,
+        updated_at: Timestamp,
+    ) {
+        let key = (delivery.message, delivery.endpoint);
+        let row = Delivered {
+            tenant,
+            application,
+            delivery,
+            updated_at,
+        };
+        self.deliveries.insert(key, row);
+    }
+
+    /// Stores that a delivery is pending and queues it, due at once.
+    pub(super) fn requeue(&mut self, requeue: Requeue, now: Timestamp) {
+        let Requeue {
+            tenant,
+            application,
+            mut delivery,
+            work,
+        } = requeue;
+        delivery.status = DeliveryStatus::Pending { due_at: now };
+        let row = Work {
+            tenant,
+            application,
+            message: delivery.message,
+            endpoint: Some(delivery.endpoint),
+            due_at: now,
+            owner: NOBODY,
+            claim: 0,
+            attempts: delivery.attempts,
+            failures: delivery.failures,
+            seq: self.next_seq(),
+        };
+        self.work.insert(work, row);
+        self.write(tenant, application, delivery, now);
+    }
+}

@@ -1,0 +1,150 @@
+use std::fmt::Write as _;
+
+use async_trait::async_trait;
+use postrider_application::ports::{EventLog, LoggedEvent, StoreError};
+use postrider_domain::{
+    TenantId, Timestamp, Version,
+    access::{Grant, GrantScope},
+    api_keys::ApiKeyEvent,
+    applications::ApplicationEvent,
+    endpoints::EndpointEvent,
+    event_types::EventTypeEvent,
+    events::DomainEvent,
+    tenants::TenantEvent,
+    users::{MembershipEvent, SessionEvent, UserEvent},
+};
+
+use super::store::MemoryStore;
+
+/// An event that enters the log when its transaction commits.
+#[derive(Debug, Clone)]
+pub(super) struct PendingEvent {
+    pub(super) tenant: Option<TenantId>,
+    pub(super) version: Version,
+    pub(super) event: DomainEvent,
+}
+
+impl PendingEvent {
+    /// The entry at `position`.
+    pub(super) fn at(self, position: i64) -> LoggedEvent {
+        LoggedEvent {
+            position,
+            tenant: self.tenant,
+            kind: self.event.kind().to_owned(),
+            aggregate: self.event.aggregate(),
+            version: self.version.0,
+            body: body(&self.event),
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryStore {
+    async fn head(&self) -> Result<i64, StoreError> {
+        Ok(self.state().events.last().map_or(0, |event| event.position))
+    }
+
+    async fn after(&self, position: i64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
+        let state = self.state();
+        let later = state.events.iter().filter(|event| event.position > position);
+        Ok(later.take(limit as usize).cloned().collect())
+    }
+}
+
+/// What the event says, as a flat JSON object of texts, numbers and nulls.
+fn body(event: &DomainEvent) -> String {
+    let mut object = Object::default();
+    match event {
+        DomainEvent::Tenant(_, TenantEvent::Created { name }) => object.text("name", name.as_str()),
+        DomainEvent::User(_, UserEvent::Registered) | DomainEvent::Endpoint(_, _, EndpointEvent::Enabled) => {
+        }
+        DomainEvent::Membership(_, MembershipEvent::Joined { user, grants }) => {
+            object.text("user", &user.to_string());
+            object.text("grants", &grants_text(grants));
+        }
+        DomainEvent::Session(_, SessionEvent::Opened { user }) => object.text("user", &user.to_string()),
+        DomainEvent::ApiKey(
+            _,
+            ApiKeyEvent::Minted {
+                name,
+                grants,
+                expires_at,
+            },
+        ) => {
+            object.text("name", name.as_str());
+            object.text("grants", &grants_text(grants));
+            object.raw("expires_at", &expires_at.map_or("null".to_owned(), micros));
+        }
+        DomainEvent::Application(_, ApplicationEvent::Created { uid, name }) => {
+            object.optional("uid", uid.as_ref().map(postrider_domain::Uid::as_str));
+            object.text("name", name.as_str());
+        }
+        DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => {
+            object.text("description", description.as_str());
+        }
+        DomainEvent::Endpoint(application, _, EndpointEvent::Created { url, uid }) => {
+            object.text("application", &application.to_string());
+            object.optional("uid", uid.as_ref().map(postrider_domain::Uid::as_str));
+            object.text("url", url.as_str());
+        }
+        DomainEvent::Endpoint(_, _, EndpointEvent::Disabled { why, at }) => {
+            object.text("why", why.as_str());
+            object.raw("at", &micros(*at));
+        }
+    }
+    object.finish()
+}
+
+fn micros(at: Timestamp) -> String {
+    at.as_micros().to_string()
+}
+
+/// `owner developer@app_…`.
+fn grants_text(grants: &[Grant]) -> String {
+    let texts: Vec<String> = grants
+        .iter()
+        .map(|grant| match grant.scope {
+            GrantScope::Tenant => grant.role.as_str().to_owned(),
+            GrantScope::Application(id) => format!("{}@{id}", grant.role.as_str()),
+        })
+        .collect();
+    texts.join(" ")
+}
+
+/// A JSON object, written by hand: the application's tests, which compile this file too, have no JSON crate.
+#[derive(Default)]
+struct Object(String);
+
+impl Object {
+    fn raw(&mut self, name: &str, value: &str) {
+        let comma = if self.0.is_empty() { "" } else { "," };
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "{comma}\"{name}\":{value}");
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        let mut quoted = String::from('"');
+        for c in value.chars() {
+            match c {
+                '"' | '\\' => quoted.extend(['\\', c]),
+                c if c.is_control() => {
+                    let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+                }
+                c => quoted.push(c),
+            }
+        }
+        quoted.push('"');
+        self.raw(name, &quoted);
+    }
+
+    fn optional(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self.raw(name, "null"),
+        }
+    }
+
+    fn finish(self) -> String {
+        format!("{{{}}}", self.0)
+    }
+}

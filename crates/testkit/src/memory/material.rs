@@ -1,0 +1,53 @@
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use postrider_application::ports::{DeliverableEndpoint, DeliveryMaterial, StoreError};
+use postrider_domain::{ApplicationId, MessageId, TenantId, endpoints::EndpointState, messages::Message};
+
+use super::store::MemoryStore;
+
+#[async_trait]
+impl DeliveryMaterial for MemoryStore {
+    async fn messages(
+        &self,
+        keys: &[(TenantId, MessageId)],
+    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+        let state = self.state();
+        Ok(keys
+            .iter()
+            .filter_map(|(tenant, id)| {
+                let message = state.hot.messages.get(id)?;
+                (message.tenant == *tenant).then(|| (*id, message.clone()))
+            })
+            .collect())
+    }
+
+    async fn endpoints(
+        &self,
+        applications: &[(TenantId, ApplicationId)],
+    ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
+        let state = self.state();
+        let configuration = &state.configuration;
+        Ok(applications
+            .iter()
+            .filter(|(tenant, id)| configuration.application(*tenant, *id).is_some())
+            .map(|(_, application)| {
+                let rows = configuration.endpoints.values();
+                let theirs = rows.filter(|row| row.state.application == *application);
+                (*application, theirs.map(|row| deliverable(&row.state)).collect())
+            })
+            .collect())
+    }
+}
+
+fn deliverable(state: &EndpointState) -> DeliverableEndpoint {
+    DeliverableEndpoint {
+        id: state.id,
+        url: state.url.clone(),
+        filter: state.filter.clone(),
+        secret: Some(state.secret.clone()),
+        retry_schedule: state.retry_schedule.clone(),
+        timeout: state.timeout,
+        enabled: !state.status.is_disabled(),
+    }
+}

@@ -1,0 +1,175 @@
+use postrider_application::{
+    access::{OperatorScope, TenantScope},
+    ports::{ApplicationRepository, DeliveryRepository, Repository, StoreError, UniqueRule, UserRepository},
+};
+use postrider_domain::{
+    Aggregate, ApplicationId, EndpointId, MessageId, TenantId, Version, WorkId,
+    deliveries::Delivery,
+    events::DomainEvent,
+    users::{Email, User},
+};
+
+use super::{
+    hot::Requeue,
+    log::PendingEvent,
+    state::{Row, Table, fault},
+    store::MemoryTx,
+    tables::{Kept, check_user},
+};
+
+impl<A: Kept> Repository<A> for MemoryTx {
+    type Key = A::Name;
+
+    async fn find(&mut self, scope: &TenantScope, key: &A::Name) -> Result<Option<A>, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(None);
+        };
+        let row = A::find(&self.configuration, tenant, key);
+        Ok(row.map(|row| A::restore(row.state.clone(), row.version)))
+    }
+
+    async fn save(&mut self, scope: &TenantScope, aggregate: &mut A) -> Result<(), StoreError> {
+        let tenant = self
+            .visible(scope)
+            .ok_or_else(|| fault("a scope of another tenant"))?;
+        let state = aggregate.state().clone();
+        if A::tenant(&state) != tenant {
+            return Err(fault("an aggregate of another tenant"));
+        }
+        A::check(&self.configuration, &state)?;
+        let (id, read) = (A::id(&state), aggregate.version());
+        let version = write(
+            A::table(&mut self.configuration),
+            id,
+            read,
+            state.clone(),
+            A::taken,
+        )?;
+        for event in aggregate.take_events() {
+            self.record(Some(tenant), version, A::event(&state, event));
+        }
+        Ok(())
+    }
+}
+
+impl MemoryTx {
+    fn record(&mut self, tenant: Option<TenantId>, version: Version, event: DomainEvent) {
+        self.events.push(PendingEvent {
+            tenant,
+            version,
+            event,
+        });
+    }
+}
+
+/// Writes the row, if the stored version is the one that was read; the version that it has now.
+fn write<K: Ord, S>(
+    table: &mut Table<K, S>,
+    id: K,
+    read: Version,
+    state: S,
+    taken: fn() -> StoreError,
+) -> Result<Version, StoreError> {
+    match table.get(&id).map(|row| row.version) {
+        Some(_) if read.is_new() => return Err(taken()),
+        None if read.is_new() => {}
+        Some(stored) if stored == read => {}
+        _ => return Err(StoreError::Stale),
+    }
+    let version = read.next();
+    table.insert(id, Row { state, version });
+    Ok(version)
+}
+
+impl ApplicationRepository for MemoryTx {
+    async fn endpoints_changed(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<(), StoreError> {
+        let known = self
+            .visible(scope)
+            .and_then(|tenant| self.configuration.application(tenant, application));
+        if known.is_none() {
+            return Err(fault("an application that the tenant does not have"));
+        }
+        *self
+            .configuration
+            .endpoints_versions
+            .entry(application)
+            .or_insert(0) += 1;
+        Ok(())
+    }
+}
+
+impl UserRepository for MemoryTx {
+    async fn find_user(&mut self, _: &OperatorScope, email: &Email) -> Result<Option<User>, StoreError> {
+        let mut users = self.configuration.users.values();
+        let row = users.find(|row| row.state.email == *email);
+        Ok(row.map(|row| User::restore(row.state.clone(), row.version)))
+    }
+
+    async fn save_user(&mut self, _: &OperatorScope, user: &mut User) -> Result<(), StoreError> {
+        let state = user.state().clone();
+        check_user(&self.configuration, &state)?;
+        let (id, read) = (state.id, user.version());
+        let version = write(&mut self.configuration.users, id, read, state, || {
+            StoreError::Stale
+        })?;
+        for event in user.take_events() {
+            self.record(None, version, DomainEvent::User(id, event));
+        }
+        Ok(())
+    }
+}
+
+impl DeliveryRepository for MemoryTx {
+    async fn find_delivery(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(None);
+        };
+        let ours = self.requeues.iter().find(|requeue| {
+            (requeue.tenant, requeue.application) == (tenant, application)
+                && (requeue.delivery.message, requeue.delivery.endpoint) == (message, endpoint)
+        });
+        if let Some(requeue) = ours {
+            return Ok(Some(requeue.delivery.clone()));
+        }
+        Ok(self
+            .store
+            .state()
+            .hot
+            .delivery(tenant, application, message, endpoint))
+    }
+
+    async fn requeue(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        delivery: &Delivery,
+        work: WorkId,
+    ) -> Result<(), StoreError> {
+        let tenant = self
+            .visible(scope)
+            .ok_or_else(|| fault("a scope of another tenant"))?;
+        let key = (delivery.message, delivery.endpoint);
+        let ours = |requeue: &Requeue| (requeue.delivery.message, requeue.delivery.endpoint) == key;
+        let queued = self.store.state().hot.queued(key.0, key.1).is_some();
+        if queued || self.requeues.iter().any(ours) {
+            return Err(StoreError::Conflict(UniqueRule::PendingDelivery));
+        }
+        self.requeues.push(Requeue {
+            tenant,
+            application,
+            delivery: delivery.clone(),
+            work,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+use std::collections::{BTreeMap, HashMap};
+
+use postrider_application::ports::{LoggedEvent, StoreError, StoredSigningKey};
+
+use super::{hot::Hot, tables::Configuration};
+
+/// Everything that is stored.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Aggregates. A transaction works on a copy and puts it back at commit.
+    pub(super) configuration: Configuration,
+    /// Messages, deliveries and the queue, which are changed in place.
+    pub(super) hot: Hot,
+    /// The log of aggregates' events; the position of an entry is its index plus one.
+    pub(super) events: Vec<LoggedEvent>,
+    /// The signing keys of access tokens.
+    pub(super) signing_keys: Vec<StoredSigningKey>,
+    /// What is written once.
+    pub(super) facts: HashMap<String, Vec<u8>>,
+}
+
+/// Rows by key.
+pub type Table<K, S> = BTreeMap<K, Row<S>>;
+
+/// An aggregate's state, and how often it was saved.
+#[derive(Debug, Clone)]
+pub struct Row<S> {
+    pub(super) state: S,
+    pub(super) version: postrider_domain::Version,
+}
+
+/// A fault of whoever called: what a database would refuse by a constraint without a rule's name.
+pub(super) fn fault(what: &'static str) -> StoreError {
+    StoreError::Internal(what.into())
+}

@@ -1,0 +1,204 @@
+use postrider_application::{
+    access::TenantScope,
+    ports::{
+        ApplicationViews, AttemptView, DeliveryView, EndpointView, EndpointViews, EventTypeViews,
+        MessageView, MessageViews, Page, PageRequest, StoreError,
+    },
+};
+use postrider_domain::{
+    ApplicationId, EndpointId, MessageId,
+    applications::ApplicationState,
+    deliveries::DeliveryStatus,
+    endpoints::{EndpointRef, EndpointState, SigningSecret},
+    event_types::{EventTypeName, EventTypeState},
+    messages::{Message, Payload},
+};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use super::store::MemoryStore;
+
+impl ApplicationViews for MemoryStore {
+    async fn application(
+        &self,
+        scope: &TenantScope,
+        id: ApplicationId,
+    ) -> Result<Option<ApplicationState>, StoreError> {
+        let state = self.state();
+        let row = state.configuration.application(scope.tenant(), id);
+        Ok(row.map(|row| row.state.clone()))
+    }
+}
+
+impl EventTypeViews for MemoryStore {
+    async fn event_type(
+        &self,
+        scope: &TenantScope,
+        name: &EventTypeName,
+    ) -> Result<Option<EventTypeState>, StoreError> {
+        let state = self.state();
+        let row = state
+            .configuration
+            .event_types
+            .get(&(scope.tenant(), name.clone()));
+        Ok(row.map(|row| row.state.clone()))
+    }
+}
+
+impl EndpointViews for MemoryStore {
+    async fn endpoint(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        reference: &EndpointRef,
+    ) -> Result<Option<EndpointView>, StoreError> {
+        let state = self.state();
+        let row = state
+            .configuration
+            .endpoint(scope.tenant(), application, reference);
+        Ok(row.map(|row| view_of(&row.state)))
+    }
+
+    async fn endpoint_secret(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        reference: &EndpointRef,
+    ) -> Result<Option<SigningSecret>, StoreError> {
+        let state = self.state();
+        let row = state
+            .configuration
+            .endpoint(scope.tenant(), application, reference);
+        Ok(row.map(|row| row.state.secret.clone()))
+    }
+}
+
+fn view_of(state: &EndpointState) -> EndpointView {
+    EndpointView {
+        id: state.id,
+        application: state.application,
+        uid: state.uid.clone(),
+        url: state.url.clone(),
+        description: state.description.clone(),
+        filter: state.filter.clone(),
+        retry_schedule: state.retry_schedule.clone(),
+        timeout: state.timeout,
+        metadata: state.metadata.clone(),
+        status: state.status,
+        created_at: state.created_at,
+    }
+}
+
+impl MemoryStore {
+    fn message_of(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> Option<Arc<Message>> {
+        let message = self.state().hot.messages.get(&id).cloned();
+        message.filter(|message| (message.tenant, message.application) == (scope.tenant(), application))
+    }
+}
+
+impl MessageViews for MemoryStore {
+    async fn message(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> Result<Option<MessageView>, StoreError> {
+        Ok(self
+            .message_of(scope, application, id)
+            .map(|message| MessageView {
+                id,
+                application,
+                event_type: message.event_type.clone(),
+                channels: message.channels.clone(),
+                event_id: message.event_id.clone(),
+                content_type: message.payload.content_type().as_str().to_owned(),
+                payload_bytes: message.payload.bytes().len() as u64,
+                created_at: message.created_at,
+            }))
+    }
+
+    async fn payload(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> Result<Option<Payload>, StoreError> {
+        let message = self.message_of(scope, application, id);
+        Ok(message.map(|message| message.payload.clone()))
+    }
+
+    async fn deliveries(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+        page: PageRequest<EndpointId>,
+    ) -> Result<Page<DeliveryView, EndpointId>, StoreError> {
+        let state = self.state();
+        let ours = |tenant, of| (tenant, of) == (scope.tenant(), application);
+        let queued = state.hot.work.values().filter_map(|row| {
+            let endpoint = row.endpoint?;
+            let view = DeliveryView {
+                message,
+                endpoint,
+                status: DeliveryStatus::Pending { due_at: row.due_at },
+                attempts: 0,
+                updated_at: row.due_at,
+            };
+            (row.message == message && ours(row.tenant, row.application)).then_some((endpoint, view))
+        });
+        let mut views: BTreeMap<EndpointId, DeliveryView> = queued.collect();
+        // What was attempted has a history, which says more than the queue.
+        for row in state.hot.deliveries.values() {
+            let delivery = &row.delivery;
+            if delivery.message == message && ours(row.tenant, row.application) {
+                let view = DeliveryView {
+                    message,
+                    endpoint: delivery.endpoint,
+                    status: delivery.status,
+                    attempts: delivery.attempts,
+                    updated_at: row.updated_at,
+                };
+                views.insert(delivery.endpoint, view);
+            }
+        }
+        let after = page.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = views
+            .range((after, Bound::Unbounded))
+            .map(|(_, view)| view.clone());
+        let rows = rows.take(page.limit as usize + 1).collect();
+        Ok(Page::of(rows, page.limit, |view| view.endpoint))
+    }
+
+    async fn attempts(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+        page: PageRequest<u32>,
+    ) -> Result<Page<AttemptView, u32>, StoreError> {
+        if self.message_of(scope, application, message).is_none() {
+            return Ok(Page::of(Vec::new(), page.limit, |view: &AttemptView| view.number));
+        }
+        let state = self.state();
+        let first = page.after.map_or(0, |after| after.saturating_add(1));
+        let rows = state
+            .hot
+            .attempts
+            .range((message, endpoint, first)..=(message, endpoint, u32::MAX));
+        let rows = rows.map(|(_, attempt)| AttemptView {
+            number: attempt.number,
+            started_at: attempt.started_at,
+            latency: attempt.latency,
+            outcome: attempt.outcome,
+            response_body: attempt.response_body.clone(),
+        });
+        let rows = rows.take(page.limit as usize + 1).collect();
+        Ok(Page::of(rows, page.limit, |view| view.number))
+    }
+}

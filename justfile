@@ -1,0 +1,43 @@
+# Postrider's chores. `just` lists them; each is an ordinary cargo command.
+
+# List the recipes
+default:
+    @just --list
+
+# Everything that CI runs, in its order
+verify:
+    .ci/run
+
+# Format all code
+fmt:
+    cargo fmt --all
+
+# Check formatting, lints, dependency rules and generated files
+lint: arch
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo xtask generate --check
+
+# Run all tests on memory, SQLite and PostgreSQL (`just test -- -p postrider-engine claim` for some)
+test *arguments:
+    cargo xtask test {{arguments}}
+
+# Run Postrider with a demo tenant and a receiver, on embedded SQLite
+dev *arguments:
+    cargo run --release -- dev {{arguments}}
+
+# Check who depends on whom, and where things lie
+arch:
+    cargo xtask check-arch
+
+# Write the generated files (docs/openapi.json)
+generate:
+    cargo xtask generate
+
+# Try every way to a throw-away PostgreSQL that this machine has
+postgres-ways:
+    cargo xtask postgres-ways
+
+# Check licences, bans and sources of third-party crates (needs cargo-deny)
+deny:
+    cargo deny check licenses bans sources
