@@ -46,8 +46,7 @@ impl<V> Clone for Entry<V> {
 /// What a load came to when there is nothing to keep; shared by all who waited for it.
 enum NotKept<V> {
     Absent,
-    /// Invalidated, or grown too old, while it was being read. Whoever waited had asked before that, so it is a true
-    /// answer for them.
+    /// Invalidated while it was being read. Whoever waited had asked before that, so it is a true answer for them.
     Superseded(Arc<V>),
     Failed(StoreError),
 }
@@ -132,7 +131,7 @@ where
             .map(Arc::new)
             .ok_or(NotKept::Absent)?;
         let entry = Entry { value, stale_at };
-        if self.generations.of(group) != generation || self.is_stale(&entry) {
+        if self.generations.of(group) != generation {
             return Err(NotKept::Superseded(entry.value));
         }
         Ok(entry)

@@ -10,8 +10,8 @@
 //!   it was read. That bounds for how long another node may let a revoked credential in when nothing else works.
 //! * **Bounded**: at most [`CacheOptions::max_entries`] of a kind; the least used go first.
 //!
-//! Invalidation comes from the log of events, through [`CacheInvalidation`]: on the node that committed at once, since
-//! the relay is woken after the commit; on the others when their relay reads the log.
+//! Invalidation comes from the log of events, through [`CacheInvalidation`]: on every node, the committing one too, as
+//! soon as its relay has read the event. That is at once when the relay is woken, else at its next poll.
 
 mod application_directory;
 mod credentials;

@@ -10,7 +10,7 @@ use postrider_application::Settings;
 use postrider_crypto::MasterKey;
 use postrider_domain::endpoints::AttemptTimeout;
 use postrider_engine::{EngineOptions, HttpOptions};
-use postrider_persistence::DatabaseOptions;
+use postrider_persistence::{DatabaseOptions, PostgresOptions, SqliteOptions};
 use secrecy::ExposeSecret as _;
 
 use crate::{
@@ -45,7 +45,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             dedup_window: Duration::from_secs(delivery.dedup_window_s),
             address_policy: delivery.address_policy(),
         },
-        limits: Limits::with_max_payload_bytes(server.max_payload_bytes),
+        limits: Limits::for_payloads(server.max_payload_bytes),
         engine: engine(delivery),
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),
@@ -54,6 +54,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
 
 /// Of the database.
 pub(crate) fn database(config: &DatabaseConfig) -> DatabaseOptions {
+    let acquire_timeout = Duration::from_millis(config.acquire_timeout_ms);
     match &config.url {
         Some(url) => DatabaseOptions::Postgres {
             url: url.clone(),

@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_the_decoys_password() {
-        let passwords = passwords(CHEAP);
+        let mut passwords = passwords(CHEAP);
         assert!(!passwords.verify("anything".into(), None).await.unwrap());
         // The same work: the decoy has the costs of the options.
         assert!(
@@ -271,6 +271,9 @@ mod tests {
                 .as_phc()
                 .starts_with("$argon2id$v=19$m=64,t=1,p=1$")
         );
+        // Even whoever knew it would not get in.
+        passwords.decoy = passwords.hash("known".into()).await.unwrap();
+        assert!(!passwords.verify("known".into(), None).await.unwrap());
     }
 
     #[tokio::test]

@@ -76,8 +76,9 @@ impl Lease {
 
     /// Extends the lease again and again; returns when it is lost.
     pub(crate) async fn keep(self: Arc<Self>, ports: EnginePorts, options: Arc<EngineOptions>) -> Lost {
+        let mut wait = options.lease_beat;
         loop {
-            time::sleep(options.lease_beat.min(self.remaining())).await;
+            time::sleep(wait.min(self.remaining())).await;
             let before = self.clock.monotonic();
             if !self.holds() {
                 return Lost::RanOut;
@@ -85,11 +86,14 @@ impl Lease {
             // A beat that gets no answer must leave time for another one.
             let limit = options.lease_beat.min(self.remaining());
             match bounded(limit, ports.nodes.beat(self.epoch, options.lease_ttl)).await {
-                Ok(true) => self.until.store(micros(before + options.lease_ttl), Ordering::Release),
+                Ok(true) => {
+                    self.until.store(micros(before + options.lease_ttl), Ordering::Release);
+                    wait = options.lease_beat;
+                }
                 Ok(false) => return Lost::Buried,
                 Err(error) => {
                     tracing::warn!(%error, cause = ?std::error::Error::source(&error), "a beat failed");
-                    time::sleep(Backoff::default().next().min(self.remaining())).await;
+                    wait = options.lease_beat / 4;
                 }
             }
         }

@@ -1,7 +1,35 @@
-//! Postrider's engine: claims work, fans out, sends, settles
+//! Postrider's engine: claims work, fans out, sends, settles.
+//!
+//! [`Engine::run`] lives one *life* after the other. A life joins with a lease, claims due rows as far as it has
+//! room, reads their messages and endpoints by the batch, sends with bounded concurrency, and settles by the batch.
+//! It ends when the lease is lost (everything under way is dropped, another node takes over), at shutdown (what is
+//! under way comes to its end, the rest is handed back), or to give back rows that a claim with a lost answer may
+//! have taken.
+//!
+//! One task owns all state; what it decides from is pure and apart: how much room there is and whose turn it is,
+//! when to claim, what waits for the store, what a row needs. No connection is held during HTTP, and every queue,
+//! batch, wait and body has a bound ([`EngineOptions`], [`HttpOptions`]).
+//!
+//! At least once: an attempt whose outcome could not be written is repeated. The claim number guards the database,
+//! so that a node which lost a row writes nothing.
 
-mod sender;
+mod attempt;
+mod backoff;
+mod batches;
+mod claims;
+mod engine;
+mod handle;
+mod lease;
+mod life;
 mod options;
+mod plan;
+mod ports;
+mod rooms;
+mod sender;
+mod trace;
 
-pub use sender::{HttpSender, HttpSenderError};
+pub use engine::{Engine, EngineError};
+pub use handle::{EngineHandle, EngineStatus};
 pub use options::{EngineOptions, HttpOptions, OptionsError};
+pub use ports::EnginePorts;
+pub use sender::{HttpSender, HttpSenderError};

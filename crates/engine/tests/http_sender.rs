@@ -10,7 +10,7 @@ use postrider_domain::{
     endpoints::{AddressPolicy, EndpointUrl},
 };
 use postrider_engine::{HttpOptions, HttpSender};
-use support::{Answer, Receiver};
+use support::receiver::{self, Answer, Receiver};
 
 fn loopback() -> AddressPolicy {
     AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()])
@@ -51,7 +51,7 @@ async fn the_request_arrives_as_it_was_given() {
     let url = format!("http://{}/a/b?c=d", listener.local_addr().unwrap());
     let receive = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let bytes = support::read_request(&mut stream).await.unwrap();
+        let bytes = receiver::read_request(&mut stream).await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         String::from_utf8(bytes).unwrap()
     };

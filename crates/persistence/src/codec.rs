@@ -1,7 +1,7 @@
 //! How lists and small structures are stored: JSON, by types of this crate's own. The domain knows no serde, and
 //! a stored form changes only here.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use postrider_application::ports::StoreError;
 use postrider_domain::{
@@ -12,7 +12,7 @@ use postrider_domain::{
     event_types::EventTypeName,
     messages::{Channel, Channels},
 };
-use sea_orm::FromJsonQueryResult;
+use sea_orm::{DeriveValueType, FromJsonQueryResult};
 use serde::{Deserialize, Serialize};
 
 use crate::error::corrupt;
@@ -114,6 +114,26 @@ impl StoredWaits {
     pub(crate) fn read(self) -> Result<RetrySchedule, StoreError> {
         let waits = self.0.into_iter().map(Duration::from_micros).collect();
         RetrySchedule::new(waits).map_err(|why| corrupt("retry schedule", why))
+    }
+}
+
+/// A text that no trace shows: an address, a password's hash.
+#[derive(Clone, PartialEq, Eq, DeriveValueType)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(…)")
+    }
+}
+
+/// Bytes that no trace shows.
+#[derive(Clone, PartialEq, Eq, DeriveValueType)]
+pub(crate) struct HiddenBytes(pub(crate) Vec<u8>);
+
+impl fmt::Debug for HiddenBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HiddenBytes(…)")
     }
 }
 

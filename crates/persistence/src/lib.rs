@@ -19,6 +19,7 @@
 
 mod api_keys;
 mod applications;
+mod batch;
 mod codec;
 mod connection;
 mod deliveries;

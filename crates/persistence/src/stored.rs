@@ -4,7 +4,16 @@ use postrider_application::{
     access::TenantScope,
     ports::{Repository, StoreError},
 };
-use postrider_domain::{Aggregate, TenantId, Version, events::DomainEvent};
+use postrider_domain::{
+    Aggregate, ApiKeyId, ApplicationId, SessionId, TenantId, UserId, Version,
+    api_keys::ApiKey,
+    applications::Application,
+    endpoints::{Endpoint, EndpointRef},
+    event_types::{EventType, EventTypeName},
+    events::DomainEvent,
+    tenants::Tenant,
+    users::{Membership, Session},
+};
 use sea_orm::{
     ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, sea_query::Expr,
 };
@@ -89,23 +98,56 @@ impl SqlUnitOfWork {
     }
 }
 
-impl<A: OfTenant> Repository<A> for SqlUnitOfWork {
-    type Key = A::Name;
-
-    async fn find(&mut self, scope: &TenantScope, key: &A::Name) -> Result<Option<A>, StoreError> {
+impl SqlUnitOfWork {
+    /// The tenant's aggregate of that name.
+    async fn find_of_tenant<A: OfTenant>(
+        &self,
+        scope: &TenantScope,
+        name: &A::Name,
+    ) -> Result<Option<A>, StoreError> {
         match self.visible(scope) {
-            Some(tenant) => self.find_row(A::named(tenant, key)).await,
+            Some(tenant) => self.find_row(A::named(tenant, name)).await,
             None => Ok(None),
         }
     }
 
-    async fn save(&mut self, scope: &TenantScope, aggregate: &mut A) -> Result<(), StoreError> {
+    async fn save_of_tenant<A: OfTenant>(
+        &mut self,
+        scope: &TenantScope,
+        aggregate: &mut A,
+    ) -> Result<(), StoreError> {
         let tenant = self.writable(scope)?;
         if aggregate.tenant() != tenant {
             return Err(fault("the aggregate is another tenant's"));
         }
         self.save_row(Some(tenant), aggregate).await
     }
+}
+
+macro_rules! repositories {
+    ($($aggregate:ty, by $name:ty;)+) => {$(
+        impl Repository<$aggregate> for SqlUnitOfWork {
+            type Key = $name;
+
+            async fn find(&mut self, scope: &TenantScope, key: &$name) -> Result<Option<$aggregate>, StoreError> {
+                self.find_of_tenant(scope, key).await
+            }
+
+            async fn save(&mut self, scope: &TenantScope, aggregate: &mut $aggregate) -> Result<(), StoreError> {
+                self.save_of_tenant(scope, aggregate).await
+            }
+        }
+    )+};
+}
+
+repositories! {
+    Tenant, by TenantId;
+    Membership, by UserId;
+    Session, by SessionId;
+    ApiKey, by ApiKeyId;
+    Application, by ApplicationId;
+    EventType, by EventTypeName;
+    Endpoint, by (ApplicationId, EndpointRef);
 }
 
 fn stored_version(version: Version) -> Result<i32, StoreError> {

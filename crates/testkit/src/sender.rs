@@ -138,7 +138,11 @@ impl RecordingSender {
     fn next(&self, url: &str) -> (Answer, Duration, Option<Gate>) {
         let mut script = self.lock();
         let scripted = script.answers.get_mut(url).and_then(VecDeque::pop_front);
-        (scripted.unwrap_or(Answer::Status(204)), script.delay, script.gate.clone())
+        (
+            scripted.unwrap_or(Answer::Status(204)),
+            script.delay,
+            script.gate.clone(),
+        )
     }
 }
 

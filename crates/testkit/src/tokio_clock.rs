@@ -87,9 +87,6 @@ mod tests {
         let clock = TokioClock::new();
         clock.set_wall_off_by(-3_600_000_000);
         assert_eq!(clock.monotonic(), Duration::ZERO);
-        assert_eq!(
-            TokioClock::START.since(clock.now()),
-            Duration::from_hours(1)
-        );
+        assert_eq!(TokioClock::START.since(clock.now()), Duration::from_hours(1));
     }
 }

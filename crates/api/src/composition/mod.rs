@@ -3,6 +3,7 @@
 //! This is the only place that knows all crates. [`Platform`] is everything but the listener; [`Server`] is the
 //! listener.
 
+mod caches;
 mod platform;
 mod readiness;
 mod server;

@@ -4,7 +4,7 @@ use postrider_application::{
     Ports, Settings, UseCases,
     authentication::Authenticator,
     mediator::Mediator,
-    ports::{Clock, Ids, Randomness, Sealer, UseCaseMetrics},
+    ports::{Clock, Ids, Randomness, Sealer, StoreError, UseCaseMetrics},
 };
 use postrider_cache::{CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials};
 use postrider_crypto::{
@@ -12,12 +12,13 @@ use postrider_crypto::{
     MasterKeyError, OperatorTokens, OsRandomness, PasswordOptions, TokenOptions, verify_master_key,
 };
 use postrider_engine::{Engine, EngineError, EngineOptions, EnginePorts, HttpOptions, HttpSender};
-use postrider_outbox::{Relay, RelayOptions};
+use postrider_outbox::{Relay, RelayError, RelayOptions};
 use postrider_persistence::{ConnectError, Database, DatabaseOptions, SqlStore};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    caches::CacheSubscriber,
     readiness::PlatformReadiness,
     system::{SystemClock, UuidV7Ids},
 };
@@ -75,6 +76,12 @@ pub enum OpenError {
     /// The signing keys cannot be used.
     #[error("the signing keys cannot be used")]
     KeyRing(#[from] KeyRingError),
+    /// A migration failed, or the event log cannot be read.
+    #[error("the database cannot be prepared")]
+    Store(#[from] StoreError),
+    /// The event log cannot be read.
+    #[error("the relay cannot start")]
+    Relay(#[from] RelayError),
     /// An option cannot be worked with.
     #[error("an option is not usable")]
     Options(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -86,12 +93,15 @@ pub enum RunError {
     /// The engine gave up.
     #[error("the engine stopped")]
     Engine(#[from] EngineError),
+    /// The relay gave up.
+    #[error("the relay stopped")]
+    Relay(#[from] RelayError),
 }
 
 /// The composed system, without a listener.
 pub struct Platform {
     database: Database,
-    context: ApiContext,
+    context: Arc<ApiContext>,
     engine: Engine,
     relay: Relay,
 }
@@ -105,7 +115,7 @@ impl Platform {
         let unusable = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Options(error);
         let system = System::new();
 
-        let sole_node = matches!(options.database, DatabaseOptions::Sqlite { .. });
+        let sole_node = matches!(options.database, DatabaseOptions::Sqlite(_));
         let database = open_database(options.database.clone(), options.migrate).await?;
         let master_key = master_key(&options.database, options.master_key, &*system.randomness)?;
         let sealer = AeadSealer::new(&master_key, system.randomness.clone());
@@ -113,6 +123,7 @@ impl Platform {
         let sealer: Arc<dyn Sealer> = Arc::new(sealer);
         let keys = KeyRing::load_or_create(&database, &*sealer, &*system.clock).await?;
         let store = SqlStore::new(database.clone(), sealer);
+        let shared = Arc::new(store.clone());
 
         let tokens = TokenOptions { issuer: options.issuer, audience: options.audience };
         let tokens = Arc::new(JwtTokens::new(keys, system.ids.clone(), tokens));
@@ -121,15 +132,15 @@ impl Platform {
         let passwords =
             Argon2Passwords::new(passwords, system.randomness.clone()).map_err(|e| unusable(e.into()))?;
         let cache = CacheOptions { ttl: options.cache_ttl, ..CacheOptions::default() };
-        let credentials = Arc::new(CachedCredentials::new(store.clone(), cache));
-        let directory = Arc::new(CachedApplicationDirectory::new(store.clone(), cache));
+        let credentials = Arc::new(CachedCredentials::new(shared.clone(), cache, system.clock.clone()));
+        let directory = Arc::new(CachedApplicationDirectory::new(shared.clone(), cache, system.clock.clone()));
 
         let sender = HttpSender::new(options.sender).map_err(|e| unusable(e.into()))?;
         let (engine, engine_handle) = Engine::new(
             EnginePorts {
-                queue: Arc::new(store.clone()),
-                nodes: Arc::new(store.clone()),
-                material: Arc::new(store.clone()),
+                queue: shared.clone(),
+                nodes: shared.clone(),
+                material: shared.clone(),
                 sender: Arc::new(sender),
                 signer: Arc::new(HmacSigner),
                 clock: system.clock.clone(),
@@ -139,17 +150,14 @@ impl Platform {
             EngineOptions { sole_node, ..options.engine },
         )
         .map_err(|e| unusable(e.into()))?;
-        let (relay, _relay_signal) = Relay::new(
-            Arc::new(store.clone()),
-            vec![Arc::new(CacheInvalidation::new(credentials.clone(), directory.clone()))],
-            RelayOptions::default(),
-        );
+        let caches = CacheSubscriber(CacheInvalidation::new(credentials.clone(), directory.clone()));
+        let relay = Relay::at_head(shared.clone(), vec![Arc::new(caches)], RelayOptions::default()).await?;
 
         let ports = Ports {
             store: store.clone(),
-            intake: Arc::new(store.clone()),
+            intake: shared.clone(),
             directory: directory.clone(),
-            identities: Arc::new(store.clone()),
+            identities: shared.clone(),
             passwords: Arc::new(passwords),
             tokens: tokens.clone(),
             work_signal: Arc::new(engine_handle.clone()),
@@ -160,14 +168,15 @@ impl Platform {
         };
         let use_cases = UseCases::new(&ports, &options.settings);
         let mediator = Mediator::new(use_cases, directory, options.metrics, system.clock.clone());
-        let context = ApiContext {
+        let context = Arc::new(ApiContext {
             mediator: Arc::new(mediator),
             authenticator: Arc::new(Authenticator::new(credentials, tokens.clone(), system.clock)),
             operator_tokens: Arc::new(OperatorTokens::new(options.operator_token_hashes)),
             tokens,
             limits: options.limits,
             readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
-        };
+            ids: system.ids,
+        });
         Ok(Self { database, context, engine, relay })
     }
 
@@ -177,27 +186,32 @@ impl Platform {
     }
 
     /// What the API is served from.
-    pub(super) fn context(&self) -> ApiContext {
+    pub(super) fn context(&self) -> Arc<ApiContext> {
         self.context.clone()
     }
 
-    /// Delivers and relays until `shutdown`, then drains, hands back what is left, and closes the database of
-    /// this half. Requests may still be served meanwhile.
+    /// Delivers and relays until `shutdown`, then drains, hands back what is left, and closes what is
+    /// its own. Requests may still be served meanwhile.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let relay = self.relay.run(shutdown.clone());
+        // Whatever ends one of them ends the other: half a node would look like a whole one.
         let engine = async {
             let ended = self.engine.run(shutdown.clone()).await;
-            // Without an engine nothing is delivered: whatever ended it ends the rest.
             shutdown.cancel();
             ended
         };
-        let (ended, ()) = tokio::join!(engine, relay);
-        Ok(ended?)
+        let relay = async {
+            let ended = self.relay.run(shutdown.clone()).await;
+            shutdown.cancel();
+            ended
+        };
+        let (engine, relay) = tokio::join!(engine, relay);
+        engine?;
+        Ok(relay?)
     }
 
     /// Closes the database without having run.
-    pub async fn close(self) {
-        self.database.close().await;
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.database.close().await
     }
 }
 
@@ -238,7 +252,7 @@ fn master_key(
 ) -> Result<MasterKey, OpenError> {
     match (configured, database) {
         (Some(key), _) => Ok(key),
-        (None, DatabaseOptions::Sqlite { directory }) => Ok(MasterKey::load_or_create(directory, randomness)?),
-        (None, DatabaseOptions::Postgres { .. }) => Err(OpenError::MasterKeyRequired),
+        (None, DatabaseOptions::Sqlite(sqlite)) => Ok(MasterKey::load_or_create(&sqlite.directory, randomness)?),
+        (None, DatabaseOptions::Postgres(_)) => Err(OpenError::MasterKeyRequired),
     }
 }

@@ -42,7 +42,7 @@ impl Server {
     pub fn start(platform: &Platform, listener: TcpListener, options: ServerOptions) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let context = platform.context();
-        let server = HttpServer::new(move || crate::pipeline::app(context.clone()))
+        let server = HttpServer::new(move || crate::app(context.clone()))
             .max_connections(options.max_connections_per_worker)
             .client_request_timeout(options.request_head_timeout)
             .shutdown_timeout(options.shutdown_timeout.as_secs())

@@ -107,7 +107,7 @@ fn code_of(status: StatusCode) -> ErrorCode {
 fn public_detail(error: &Error) -> &str {
     match error.code() {
         ErrorCode::Internal => "the fault is ours; the request id finds its trace",
-        ErrorCode::Unavailable => "nothing was changed; try again in a moment",
+        ErrorCode::Unavailable => "not now: try again in a moment",
         ErrorCode::OutcomeUnknown => {
             "the message may or may not have been accepted: repeat it with the same event_id or Idempotency-Key"
         }

@@ -17,7 +17,7 @@ pub(super) fn run(args: &ConfigArgs) -> Outcome {
             0 => println!("The schema is up to date."),
             count => println!("Applied {count} migrations; the schema is up to date."),
         }
-        database.close().await;
+        database.close().await?;
         Ok(ExitCode::SUCCESS)
     })?
 }

@@ -29,7 +29,7 @@ pub(super) fn create(args: CreateTenantArgs) -> Outcome {
     runtime::block_on(async {
         let platform = Platform::open(options::platform(&configuration)).await?;
         let created = platform.app().send(&Caller::Operator, request).await?;
-        platform.close().await;
+        platform.close().await?;
         println!("tenant {}", created.tenant);
         println!("owner {} <{}>", created.owner, args.owner_email);
         match generated {

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod directory;
+mod fresh;
 mod migrate;
 mod options;
 mod pools;

@@ -1,1 +1,382 @@
-//! Placeholder text, replaced below.
+//! What became of messages, to look at, and sending one again.
+
+use std::time::Duration;
+
+use postrider_application::ports::{
+    AttemptView, DeliveryRepository as _, DeliveryView, MessageViews as _, PageRequest, Settled, Store as _,
+    StoreError, UniqueRule, UnitOfWork as _,
+};
+use postrider_domain::{
+    EndpointId, MessageId, WorkId,
+    deliveries::{Attempt, CapturedBody, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome},
+};
+use tokio::task::JoinSet;
+
+use super::{Customer, Fixture, Harness, Tenancy, claiming::given, queue_steps::WAIT};
+
+async fn deliveries<H: Harness>(
+    fixture: &Fixture<'_, H>,
+    tenant: &Tenancy,
+    customer: &Customer,
+    message: MessageId,
+) -> Vec<DeliveryView> {
+    let page = PageRequest {
+        limit: 100,
+        after: None,
+    };
+    let store = fixture.store();
+    let page = store
+        .deliveries(&tenant.scope, customer.id, message, page)
+        .await
+        .unwrap();
+    assert_eq!(page.next, None);
+    page.items
+}
+
+async fn find<H: Harness>(
+    fixture: &Fixture<'_, H>,
+    tenant: &Tenancy,
+    customer: &Customer,
+    message: MessageId,
+    endpoint: EndpointId,
+) -> Option<Delivery> {
+    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+    let found = tx
+        .find_delivery(&tenant.scope, customer.id, message, endpoint)
+        .await;
+    found.unwrap()
+}
+
+/// Requeues in a transaction of its own.
+async fn requeue<H: Harness>(
+    fixture: &Fixture<'_, H>,
+    tenant: &Tenancy,
+    customer: &Customer,
+    delivery: &Delivery,
+    work: WorkId,
+) -> Result<(), StoreError> {
+    let mut tx = fixture.store().begin(&tenant.scope).await?;
+    tx.requeue(&tenant.scope, customer.id, delivery, work).await?;
+    tx.commit().await
+}
+
+/// A delivery that was given up after one attempt.
+async fn given_up<H: Harness>(
+    fixture: &Fixture<'_, H>,
+    tenant: &Tenancy,
+    customer: &Customer,
+) -> (MessageId, EndpointId) {
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(tenant, customer).await);
+    let (message, work) = fixture.delivery(node, customer, endpoint).await;
+    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
+    let gone = Outcome::of_status(410);
+    fixture.record(&mut delivery, gone);
+    let settled = Settled::Attempted {
+        attempt: fixture.attempt(1, gone),
+        delivery,
+        retry: None,
+    };
+    assert!(fixture.settle(node, work, settled).await);
+    (message, endpoint)
+}
+
+/// Between fan-out and first attempt a delivery is pending, for the list and for who wants to resend it.
+pub async fn a_delivery_is_pending_before_its_first_attempt<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
+    let message = fixture.accepted(&customer).await;
+    assert!(
+        deliveries(&fixture, &tenant, &customer, message).await.is_empty(),
+        "not fanned out"
+    );
+    assert_eq!(find(&fixture, &tenant, &customer, message, endpoint).await, None);
+    let row = fixture.fan_out_to(node, message, endpoint).await;
+    for handed_back in [false, true] {
+        if handed_back {
+            fixture.ports().queue.hand_back(node, vec![row]).await.unwrap();
+        }
+        let views = deliveries(&fixture, &tenant, &customer, message).await;
+        assert_eq!(views.len(), 1);
+        assert_eq!((views[0].message, views[0].endpoint), (message, endpoint));
+        assert!(
+            matches!(views[0].status, DeliveryStatus::Pending { .. }),
+            "{views:?}"
+        );
+        assert_eq!(views[0].attempts, 0);
+        let found = find(&fixture, &tenant, &customer, message, endpoint)
+            .await
+            .unwrap();
+        assert!(
+            matches!(found.status, DeliveryStatus::Pending { .. }),
+            "{found:?}"
+        );
+        assert_eq!((found.attempts, found.failures), (0, 0));
+    }
+}
+
+/// Every state in which a delivery can be is found as it was written, and shown in the list.
+pub async fn every_state_of_a_delivery_survives<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let node = fixture.node().await;
+    let statuses = [
+        DeliveryStatus::Delivered,
+        DeliveryStatus::Failed(FailureReason::Exhausted),
+        DeliveryStatus::Failed(FailureReason::Gone),
+        DeliveryStatus::Cancelled,
+    ];
+    for (status, counted) in statuses.into_iter().zip(1..) {
+        let answered = if status == DeliveryStatus::Delivered {
+            200
+        } else {
+            500
+        };
+        let endpoint = fixture.endpoint(&tenant, &customer).await;
+        let (message, work) = fixture.delivery(node, &customer, endpoint).await;
+        let delivery = Delivery {
+            message,
+            endpoint,
+            status,
+            attempts: counted + 10,
+            failures: counted,
+        };
+        let settled = if status == DeliveryStatus::Cancelled {
+            Settled::Cancelled {
+                delivery: delivery.clone(),
+            }
+        } else {
+            Settled::Attempted {
+                attempt: fixture.attempt(counted + 10, Outcome::of_status(answered)),
+                delivery: delivery.clone(),
+                retry: None,
+            }
+        };
+        assert!(fixture.settle(node, work, settled).await);
+        let found = find(&fixture, &tenant, &customer, message, endpoint).await;
+        assert_eq!(found, Some(delivery));
+        let views = deliveries(&fixture, &tenant, &customer, message).await;
+        assert_eq!((views[0].status, views[0].attempts), (status, counted + 10));
+    }
+    let unknown = EndpointId::from_uuid(fixture.uuid());
+    let message = MessageId::from_uuid(fixture.uuid());
+    assert_eq!(find(&fixture, &tenant, &customer, message, unknown).await, None);
+}
+
+/// An attempt is kept as it was: how it ended, how long it took, and what was answered, byte for byte.
+pub async fn every_outcome_of_an_attempt_survives<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
+    let classes = FailureClass::ALL.map(|class| Outcome::Failed { class, status: None });
+    let answers = [200, 299, 302, 410, 599].map(Outcome::of_status);
+    let bodies = [&b""[..], b"\0\xff{\"a\"", "日本".as_bytes()];
+    let outcomes: Vec<Outcome> = classes.into_iter().chain(answers).collect();
+    let message = fixture.accepted(&customer).await;
+    let mut work = fixture.fan_out_to(node, message, endpoint).await;
+
+    let mut expected = Vec::new();
+    for (place, outcome) in outcomes.iter().enumerate() {
+        let number = u32::try_from(place).unwrap() + 1;
+        let attempt = Attempt {
+            number,
+            started_at: fixture.now(),
+            latency: Duration::from_micros(1 + 1_234_567 * u64::from(number)),
+            outcome: *outcome,
+            response_body: CapturedBody {
+                bytes: bodies[place % bodies.len()].to_vec(),
+                truncated: place % 2 == 1,
+            },
+        };
+        expected.push(AttemptView {
+            number,
+            started_at: attempt.started_at,
+            latency: attempt.latency,
+            outcome: attempt.outcome,
+            response_body: attempt.response_body.clone(),
+        });
+        let (settled, _) = fixture.retried(message, endpoint, attempt);
+        assert!(fixture.settle(node, work, settled).await);
+        harness.age(WAIT).await;
+        work = fixture.claim_one(node).await.work;
+    }
+    let page = PageRequest {
+        limit: 100,
+        after: None,
+    };
+    let store = fixture.store();
+    let page = store
+        .attempts(&tenant.scope, customer.id, message, endpoint, page)
+        .await
+        .unwrap();
+    assert_eq!((page.items, page.next), (expected, None));
+}
+
+/// Deliveries are listed by endpoint id, page by page: those with a history and those that only wait.
+pub async fn deliveries_are_listed_in_pages<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let node = fixture.node().await;
+    let mut endpoints = Vec::new();
+    for _ in 0..5 {
+        endpoints.push(fixture.endpoint(&tenant, &customer).await);
+    }
+    let (message, rows) = fixture.fanned_out(node, &customer, &endpoints).await;
+    for settled in [1, 3] {
+        let done = fixture.delivered(message, endpoints[settled]);
+        assert!(fixture.settle(node, rows[settled], done).await);
+    }
+    endpoints.sort();
+    let (store, mut after, mut listed) = (fixture.store(), None, Vec::new());
+    for expected in [2, 2, 1] {
+        let request = PageRequest { limit: 2, after };
+        let page = store
+            .deliveries(&tenant.scope, customer.id, message, request)
+            .await
+            .unwrap();
+        assert_eq!(page.items.len(), expected);
+        listed.extend(page.items.iter().map(|view| view.endpoint));
+        after = page.next;
+    }
+    assert_eq!((listed, after), (endpoints, None));
+}
+
+/// Attempts are listed by number, page by page.
+pub async fn attempts_are_listed_in_pages<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
+    let message = fixture.accepted(&customer).await;
+    let mut work = fixture.fan_out_to(node, message, endpoint).await;
+    // Past ten, where sorting numbers as text goes wrong.
+    for number in 1..=11 {
+        let attempt = fixture.attempt(number, Outcome::of_status(500));
+        let (settled, _) = fixture.retried(message, endpoint, attempt);
+        assert!(fixture.settle(node, work, settled).await);
+        harness.age(WAIT).await;
+        work = fixture.claim_one(node).await.work;
+    }
+    let (store, mut after, mut listed) = (fixture.store(), None, Vec::new());
+    for expected in [5, 5, 1] {
+        let request = PageRequest { limit: 5, after };
+        let page = store
+            .attempts(&tenant.scope, customer.id, message, endpoint, request)
+            .await
+            .unwrap();
+        assert_eq!(page.items.len(), expected);
+        listed.extend(page.items.iter().map(|view| view.number));
+        after = page.next;
+    }
+    assert_eq!((listed, after), ((1..=11).collect(), None));
+}
+
+/// A resend is queued, due at once, and goes on counting where the delivery stood.
+pub async fn a_resend_is_queued_at_once<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
+    let mut delivery = find(&fixture, &tenant, &customer, message, endpoint)
+        .await
+        .unwrap();
+    delivery.resend(fixture.now()).unwrap();
+    let work = fixture.work_id();
+    requeue(&fixture, &tenant, &customer, &delivery, work)
+        .await
+        .unwrap();
+
+    let views = deliveries(&fixture, &tenant, &customer, message).await;
+    assert!(matches!(views[0].status, DeliveryStatus::Pending { .. }));
+    assert_eq!((views.len(), views[0].attempts), (1, 1));
+    let node = fixture.node().await;
+    let row = fixture.claim_one(node).await;
+    assert_eq!((row.work.id, row.work.claim), (work, 1));
+    assert_eq!((row.tenant, row.application), (tenant.id, customer.id));
+    assert_eq!((row.message, row.endpoint), (message, Some(endpoint)));
+    assert_eq!(
+        (row.attempts, row.failures),
+        (1, 0),
+        "the whole schedule is before it again"
+    );
+
+    let attempt = fixture.attempt(2, Outcome::of_status(200));
+    fixture.record(&mut delivery, attempt.outcome);
+    let settled = Settled::Attempted {
+        delivery,
+        attempt,
+        retry: None,
+    };
+    assert!(fixture.settle(node, row.work, settled).await);
+    let views = deliveries(&fixture, &tenant, &customer, message).await;
+    assert_eq!(
+        (views[0].status, views[0].attempts),
+        (DeliveryStatus::Delivered, 2)
+    );
+}
+
+/// What is queued already is not queued twice: neither a waiting delivery nor one that a node holds.
+pub async fn a_resend_of_what_is_queued_is_a_conflict<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
+    let (message, work) = fixture.delivery(node, &customer, endpoint).await;
+    let delivery = Delivery::begin(message, endpoint, fixture.now());
+    for handed_back in [false, true] {
+        if handed_back {
+            fixture.ports().queue.hand_back(node, vec![work]).await.unwrap();
+        }
+        let refused = requeue(&fixture, &tenant, &customer, &delivery, fixture.work_id()).await;
+        assert!(
+            matches!(refused, Err(StoreError::Conflict(UniqueRule::PendingDelivery))),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        fixture.claim_one(node).await.work.id,
+        work.id,
+        "only the first row"
+    );
+}
+
+/// Of many resends at the same time one is queued; the others are told.
+pub async fn racing_resends_are_queued_once<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
+    let mut delivery = find(&fixture, &tenant, &customer, message, endpoint)
+        .await
+        .unwrap();
+    delivery.resend(fixture.now()).unwrap();
+    let mut racers = JoinSet::new();
+    for _ in 0..8 {
+        let (store, scope, application) = (fixture.store().clone(), tenant.scope.clone(), customer.id);
+        let (delivery, work) = (delivery.clone(), fixture.work_id());
+        racers.spawn(async move {
+            let mut tx = store.begin(&scope).await?;
+            tx.requeue(&scope, application, &delivery, work).await?;
+            tx.commit().await
+        });
+    }
+    let (won, lost): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 1);
+    for refused in lost {
+        assert!(
+            matches!(refused, Err(StoreError::Conflict(UniqueRule::PendingDelivery))),
+            "{refused:?}"
+        );
+    }
+    let node = fixture.node().await;
+    fixture.claim_one(node).await;
+}
+
+/// A resend that is rolled back is not queued, and the delivery stands where it stood.
+pub async fn a_resend_rolled_back_is_not_queued<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
+    let before = find(&fixture, &tenant, &customer, message, endpoint)
+        .await
+        .unwrap();
+    let mut delivery = before.clone();
+    delivery.resend(fixture.now()).unwrap();
+    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+    tx.requeue(&tenant.scope, customer.id, &delivery, fixture.work_id())
+        .await
+        .unwrap();
+    drop(tx);
+
+    let after = find(&fixture, &tenant, &customer, message, endpoint).await;
+    assert_eq!(after, Some(before));
+    let node = fixture.node().await;
+    assert!(fixture.claim(node).await.is_empty());
+}

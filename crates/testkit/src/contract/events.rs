@@ -22,7 +22,10 @@ pub async fn events_are_committed_with_their_change<H: Harness>(harness: &H) {
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
     let id = fixture.endpoint(&tenant, &customer).await;
-    let mut endpoint: Endpoint = fixture.find(&tenant.scope, &(customer.id, id.into())).await.unwrap();
+    let mut endpoint: Endpoint = fixture
+        .find(&tenant.scope, &(customer.id, id.into()))
+        .await
+        .unwrap();
     let _ = endpoint.disable(DisableReason::Manual, fixture.now());
     let _ = endpoint.enable();
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
@@ -30,7 +33,14 @@ pub async fn events_are_committed_with_their_change<H: Harness>(harness: &H) {
     let events = all_after(&fixture, 0).await;
     let seen: Vec<_> = events
         .iter()
-        .map(|event| (event.kind.as_str(), event.aggregate.clone(), event.tenant, event.version))
+        .map(|event| {
+            (
+                event.kind.as_str(),
+                event.aggregate.clone(),
+                event.tenant,
+                event.version,
+            )
+        })
         .collect();
     let (application, ep) = (customer.id.to_string(), id.to_string());
     let ours = Some(tenant.id);
@@ -51,8 +61,15 @@ pub async fn events_are_committed_with_their_change<H: Harness>(harness: &H) {
             ("endpoint.enabled", ep, ours, 2),
         ]
     );
-    assert!(events.iter().all(|event| event.body.starts_with('{') && event.body.ends_with('}')));
-    assert_eq!(fixture.ports().events.head().await.unwrap(), events.last().unwrap().position);
+    assert!(
+        events
+            .iter()
+            .all(|event| event.body.starts_with('{') && event.body.ends_with('}'))
+    );
+    assert_eq!(
+        fixture.ports().events.head().await.unwrap(),
+        events.last().unwrap().position
+    );
 }
 
 /// A change is logged once: saving what was loaded logs nothing that was logged before.
@@ -62,7 +79,10 @@ pub async fn a_save_without_events_logs_nothing<H: Harness>(harness: &H) {
     let customer = fixture.application(&tenant).await;
     let id = fixture.endpoint(&tenant, &customer).await;
     let head = fixture.ports().events.head().await.unwrap();
-    let mut endpoint: Endpoint = fixture.find(&tenant.scope, &(customer.id, id.into())).await.unwrap();
+    let mut endpoint: Endpoint = fixture
+        .find(&tenant.scope, &(customer.id, id.into()))
+        .await
+        .unwrap();
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
     assert_eq!(fixture.ports().events.head().await.unwrap(), head);
 }
@@ -78,7 +98,9 @@ pub async fn a_follower_misses_nothing_while_others_commit<H: Harness>(harness: 
 
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
-        let applications: Vec<_> = (0..COMMITS).map(|_| fixture.new_application(&tenant, None)).collect();
+        let applications: Vec<_> = (0..COMMITS)
+            .map(|_| fixture.new_application(&tenant, None))
+            .collect();
         let (store, scope) = (fixture.store().clone(), tenant.scope.clone());
         writers.spawn(async move {
             let mut committed = Vec::new();
@@ -103,10 +125,14 @@ pub async fn a_follower_misses_nothing_while_others_commit<H: Harness>(harness: 
         }
         seen
     };
-    let seen = tokio::time::timeout(Duration::from_secs(60), follow)
+    let seen = tokio::time::timeout(Duration::from_mins(1), follow)
         .await
         .expect("the follower missed an event");
-    let place: HashMap<&str, usize> = seen.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+    let place: HashMap<&str, usize> = seen
+        .iter()
+        .enumerate()
+        .map(|(at, id)| (id.as_str(), at))
+        .collect();
     assert_eq!(place.len(), WRITERS * COMMITS, "each event once");
     for committed in writers.join_all().await {
         let places: Vec<usize> = committed.iter().map(|id| place[id.as_str()]).collect();

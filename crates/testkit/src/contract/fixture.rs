@@ -2,12 +2,10 @@ use std::sync::Arc;
 
 use postrider_application::{
     access::{
-        AccessRule as _, ApplicationScope, AsOperator, Caller, OnApplication, OnTenant, OperatorScope, Principal,
-        PrincipalId, TenantScope,
+        AccessRule as _, ApplicationScope, AsOperator, Caller, OnApplication, OnTenant, OperatorScope,
+        Principal, PrincipalId, TenantScope,
     },
-    ports::{
-        Clock, Ids as _, Repository, Store, StoreError, UnitOfWork as _, UserRepository as _,
-    },
+    ports::{Clock, Ids as _, Repository, Store, StoreError, UnitOfWork as _, UserRepository as _},
 };
 use postrider_domain::{
     Aggregate, ApplicationId, Description, EndpointId, MembershipId, Metadata, Name, SessionId, TenantId,
@@ -73,6 +71,11 @@ impl<'h, H: Harness> Fixture<'h, H> {
     /// The store.
     pub fn store(&self) -> &'h H::Store {
         self.harness.store()
+    }
+
+    /// The harness.
+    pub fn harness(&self) -> &'h H {
+        self.harness
     }
 
     /// The ports that are chosen at run time.
@@ -172,7 +175,13 @@ impl<'h, H: Harness> Fixture<'h, H> {
     /// A new person, not stored.
     pub fn user(&self, id: UserId, email: &Email) -> User {
         let password = PasswordHash::from_phc("$test$not-a-hash".to_owned());
-        User::register(id, email.clone(), Name::parse("Ada").unwrap(), password, self.now())
+        User::register(
+            id,
+            email.clone(),
+            Name::parse("Ada").unwrap(),
+            password,
+            self.now(),
+        )
     }
 
     /// A new application with a uid, not stored.
@@ -220,7 +229,13 @@ impl<'h, H: Harness> Fixture<'h, H> {
             timeout: None,
             metadata: Metadata::default(),
         };
-        Endpoint::create(EndpointId::from_uuid(self.uuid()), tenant.id, application, new, self.now())
+        Endpoint::create(
+            EndpointId::from_uuid(self.uuid()),
+            tenant.id,
+            application,
+            new,
+            self.now(),
+        )
     }
 
     /// A new endpoint, stored.

@@ -121,7 +121,12 @@ pub async fn applications_are_resolved_by_id_and_by_uid<H: Harness>(harness: &H)
         (by_uid("CUSTOMER"), None),
         (by_uid("nobody"), None),
     ] {
-        let found = fixture.ports().directory.resolve(&tenant.scope, &reference).await.unwrap();
+        let found = fixture
+            .ports()
+            .directory
+            .resolve(&tenant.scope, &reference)
+            .await
+            .unwrap();
         assert_eq!(found, expected, "{reference:?}");
     }
 }

@@ -44,6 +44,9 @@ pub async fn the_first_value_of_a_fact_wins<H: Harness>(harness: &H) {
     }
     let answers = racers.join_all().await;
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-    assert_eq!(facts.get_or_insert("check", Vec::new()).await.unwrap(), answers[0]);
+    assert_eq!(
+        facts.get_or_insert("check", Vec::new()).await.unwrap(),
+        answers[0]
+    );
     assert_eq!(facts.get_or_insert("other", vec![7]).await.unwrap(), [7]);
 }

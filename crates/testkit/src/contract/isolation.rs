@@ -57,7 +57,10 @@ pub async fn repositories_find_nothing_of_another_tenant<H: Harness>(harness: &H
         SessionId::from_uuid(fixture.uuid()),
         ApiKeyId::from_uuid(fixture.uuid()),
     );
-    let (name, ci) = (EventTypeName::parse("their.event").unwrap(), Name::parse("ci").unwrap());
+    let (name, ci) = (
+        EventTypeName::parse("their.event").unwrap(),
+        Name::parse("ci").unwrap(),
+    );
     let (at, hour) = (fixture.now(), Duration::from_hours(1));
     let grants = vec![Grant::tenant(Role::Publisher)];
     let minted = ApiKey::mint(key, two.theirs.id, ci, SecretHash([1; 32]), grants, None, at);
@@ -71,14 +74,28 @@ pub async fn repositories_find_nothing_of_another_tenant<H: Harness>(harness: &H
 
     for (scope, found) in [(theirs, true), (ours, false)] {
         let tenant = fixture.find::<Tenant>(scope, &two.theirs.id).await.is_some();
-        let membership = fixture.find::<Membership>(scope, &two.theirs.owner).await.is_some();
+        let membership = fixture
+            .find::<Membership>(scope, &two.theirs.owner)
+            .await
+            .is_some();
         let session = fixture.find::<Session>(scope, &session).await.is_some();
         let key = fixture.find::<ApiKey>(scope, &key).await.is_some();
-        let application = fixture.find::<Application>(scope, &two.their_customer.id).await.is_some();
+        let application = fixture
+            .find::<Application>(scope, &two.their_customer.id)
+            .await
+            .is_some();
         let event_type = fixture.find::<EventType>(scope, &name).await.is_some();
         let endpoint = fixture.find::<Endpoint>(scope, &endpoint).await.is_some();
         assert_eq!(
-            [tenant, membership, session, key, application, event_type, endpoint],
+            [
+                tenant,
+                membership,
+                session,
+                key,
+                application,
+                event_type,
+                endpoint
+            ],
             [found; 7]
         );
     }
@@ -89,13 +106,11 @@ pub async fn views_show_nothing_of_another_tenant<H: Harness>(harness: &H) {
     let two = two(harness).await;
     let (fixture, store) = (&two.fixture, two.fixture.store());
     let name = EventTypeName::parse("their.event").unwrap();
-    let registered = EventType::register(
-        two.theirs.id,
-        name.clone(),
-        Description::default(),
-        fixture.now(),
-    );
-    fixture.save(&two.theirs.scope, &mut registered.clone()).await.unwrap();
+    let registered = EventType::register(two.theirs.id, name.clone(), Description::default(), fixture.now());
+    fixture
+        .save(&two.theirs.scope, &mut registered.clone())
+        .await
+        .unwrap();
     let uid = Uid::parse("hook").unwrap();
     let mut endpoint = fixture.new_endpoint(&two.theirs, two.their_customer.id, Some("hook"));
     fixture.save(&two.theirs.scope, &mut endpoint).await.unwrap();
@@ -111,7 +126,12 @@ pub async fn views_show_nothing_of_another_tenant<H: Harness>(harness: &H) {
             assert_eq!((view.is_some(), secret.is_some()), (shown, shown));
         }
         for reference in [id.into(), ApplicationRef::Uid(Uid::parse("theirs").unwrap())] {
-            let found = fixture.ports().directory.resolve(scope, &reference).await.unwrap();
+            let found = fixture
+                .ports()
+                .directory
+                .resolve(scope, &reference)
+                .await
+                .unwrap();
             assert_eq!(found.is_some(), shown);
         }
     }
@@ -125,7 +145,11 @@ async fn delivered<H: Harness>(
 ) -> (MessageId, EndpointId) {
     let (node, endpoint) = (fixture.node().await, fixture.endpoint(tenant, customer).await);
     let (message, work) = fixture.delivery(node, customer, endpoint).await;
-    assert!(fixture.settle(node, work, fixture.delivered(message, endpoint)).await);
+    assert!(
+        fixture
+            .settle(node, work, fixture.delivered(message, endpoint))
+            .await
+    );
     (message, endpoint)
 }
 
@@ -144,10 +168,19 @@ pub async fn messages_are_shown_to_their_own_application_only<H: Harness>(harnes
     ] {
         let view = store.message(scope, application, message).await.unwrap();
         let payload = store.payload(scope, application, message).await.unwrap();
-        let deliveries = store.deliveries(scope, application, message, first()).await.unwrap();
-        let attempts = store.attempts(scope, application, message, endpoint, first()).await.unwrap();
+        let deliveries = store
+            .deliveries(scope, application, message, first())
+            .await
+            .unwrap();
+        let attempts = store
+            .attempts(scope, application, message, endpoint, first())
+            .await
+            .unwrap();
         let mut tx = store.begin(scope).await.unwrap();
-        let delivery = tx.find_delivery(scope, application, message, endpoint).await.unwrap();
+        let delivery = tx
+            .find_delivery(scope, application, message, endpoint)
+            .await
+            .unwrap();
         assert_eq!(
             [
                 view.is_some(),
@@ -173,7 +206,10 @@ pub async fn queued_deliveries_are_shown_to_their_own_application_only<H: Harnes
         (&two.ours.scope, two.their_customer.id, 0),
         (&two.ours.scope, two.our_customer.id, 0),
     ] {
-        let page = store.deliveries(scope, application, message, first()).await.unwrap();
+        let page = store
+            .deliveries(scope, application, message, first())
+            .await
+            .unwrap();
         assert_eq!(page.items.len(), shown);
     }
 }
@@ -198,7 +234,7 @@ pub async fn material_is_found_under_its_own_tenant_only<H: Harness>(harness: &H
 }
 
 #[track_caller]
-fn assert_fault(result: Result<(), StoreError>) {
+fn assert_fault(result: &Result<(), StoreError>) {
     assert!(matches!(result, Err(StoreError::Internal(_))), "{result:?}");
 }
 
@@ -208,19 +244,22 @@ pub async fn an_aggregate_of_another_tenant_is_refused<H: Harness>(harness: &H) 
     let fixture = &two.fixture;
     let head = fixture.ports().events.head().await.unwrap();
     let mut new = fixture.new_application(&two.theirs, Some("planted"));
-    assert_fault(fixture.save(&two.ours.scope, &mut new).await);
+    assert_fault(&fixture.save(&two.ours.scope, &mut new).await);
     let mut known: Application = fixture
         .find(&two.theirs.scope, &two.their_customer.id)
         .await
         .unwrap();
-    assert_fault(fixture.save(&two.ours.scope, &mut known).await);
+    assert_fault(&fixture.save(&two.ours.scope, &mut known).await);
     let mut tenant: Tenant = fixture.find(&two.theirs.scope, &two.theirs.id).await.unwrap();
-    assert_fault(fixture.save(&two.ours.scope, &mut tenant).await);
+    assert_fault(&fixture.save(&two.ours.scope, &mut tenant).await);
 
     assert_eq!(fixture.ports().events.head().await.unwrap(), head);
     let planted = ApplicationRef::Uid(Uid::parse("planted").unwrap());
     for scope in [&two.ours.scope, &two.theirs.scope] {
-        assert_eq!(fixture.ports().directory.resolve(scope, &planted).await.unwrap(), None);
+        assert_eq!(
+            fixture.ports().directory.resolve(scope, &planted).await.unwrap(),
+            None
+        );
     }
 }
 
@@ -229,7 +268,7 @@ pub async fn an_endpoint_in_another_tenants_application_is_refused<H: Harness>(h
     let two = two(harness).await;
     let fixture = &two.fixture;
     let mut planted = fixture.new_endpoint(&two.ours, two.their_customer.id, None);
-    assert_fault(fixture.save(&two.ours.scope, &mut planted).await);
+    assert_fault(&fixture.save(&two.ours.scope, &mut planted).await);
     let (material, application) = (&fixture.ports().material, two.their_customer.id);
     for tenant in [two.ours.id, two.theirs.id] {
         let endpoints = material.endpoints(&[(tenant, application)]).await.unwrap();
@@ -244,11 +283,12 @@ pub async fn a_message_for_another_application_is_refused<H: Harness>(harness: &
     let sibling = fixture.application(&two.ours).await;
     for customer in [&two.their_customer, &sibling] {
         let message = fixture.message(customer);
-        let accept = AcceptMessage {
-            message,
-            dedup: None,
-        };
-        let result = fixture.ports().intake.accept(&two.our_customer.scope, accept).await;
+        let accept = AcceptMessage { message, dedup: None };
+        let result = fixture
+            .ports()
+            .intake
+            .accept(&two.our_customer.scope, accept)
+            .await;
         assert!(result.is_err(), "{result:?}");
     }
     assert!(fixture.claim(node).await.is_empty());

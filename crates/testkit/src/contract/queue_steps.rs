@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use postrider_application::ports::{
-    AcceptMessage, Accepted, ClaimFrom, ClaimedWork, Epoch, NewWork, Settled, Settlement, WorkRef,
+    AcceptMessage, Accepted, ClaimFrom, ClaimedWork, Epoch, NewWork, Retry, Settled, Settlement, WorkRef,
 };
 use postrider_domain::{
-    EndpointId, MessageId,
-    deliveries::{Attempt, CapturedBody, Delivery, Jitter, Outcome, RetryPolicy},
+    EndpointId, MessageId, WorkId,
+    deliveries::{Attempt, CapturedBody, Delivery, DeliveryStatus, Jitter, Outcome, RetryPolicy},
     event_types::EventTypeName,
     messages::{Channels, ContentType, Message, Payload},
 };
 
 use super::{Customer, Fixture, Harness};
 
-/// How long a node's lease runs in the cases.
+/// How long a node's lease runs in the cases: 15 s.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
+
+/// How long a failed delivery waits in the cases: 5 min.
+pub(super) const WAIT: Duration = Duration::from_mins(5);
 
 impl<H: Harness> Fixture<'_, H> {
     /// A new message with nothing but what it must have, not accepted.
@@ -50,7 +53,11 @@ impl<H: Harness> Fixture<'_, H> {
 
     /// Claims up to 100 rows from the queue.
     pub async fn claim(&self, node: Epoch) -> Vec<ClaimedWork> {
-        self.ports().queue.claim(node, ClaimFrom::Queue, 100).await.unwrap()
+        self.ports()
+            .queue
+            .claim(node, ClaimFrom::Queue, 100)
+            .await
+            .unwrap()
     }
 
     /// Claims the one row that is claimable.
@@ -64,7 +71,10 @@ impl<H: Harness> Fixture<'_, H> {
     pub async fn settle(&self, node: Epoch, work: WorkRef, settled: Settled) -> bool {
         let batch = vec![Settlement { work, settled }];
         let done = self.ports().queue.settle(node, batch).await.unwrap();
-        assert!(done.iter().all(|id| *id == work.id), "only what was asked is settled");
+        assert!(
+            done.iter().all(|id| *id == work.id),
+            "only what was asked is settled"
+        );
         done == [work.id]
     }
 
@@ -95,24 +105,80 @@ impl<H: Harness> Fixture<'_, H> {
     }
 
     /// One delivery, held by `node` under claim 1.
-    pub async fn delivery(&self, node: Epoch, customer: &Customer, endpoint: EndpointId) -> (MessageId, WorkRef) {
+    pub async fn delivery(
+        &self,
+        node: Epoch,
+        customer: &Customer,
+        endpoint: EndpointId,
+    ) -> (MessageId, WorkRef) {
         let (message, rows) = self.fanned_out(node, customer, &[endpoint]).await;
         (message, rows[0])
+    }
+
+    /// Fans an accepted message out to one endpoint: the row, held by `node`.
+    pub async fn fan_out_to(&self, node: Epoch, message: MessageId, endpoint: EndpointId) -> WorkRef {
+        let fan_out = self.claim_one(node).await;
+        assert_eq!((fan_out.message, fan_out.endpoint), (message, None));
+        let row = NewWork {
+            id: self.work_id(),
+            endpoint,
+        };
+        assert!(
+            self.settle(node, fan_out.work, Settled::FannedOut(vec![row]))
+                .await
+        );
+        WorkRef { id: row.id, claim: 1 }
+    }
+
+    /// Lets the lease of `dead` run out, declares it dead, and claims for `heir` what it held.
+    pub async fn take_over(&self, dead: Epoch, heir: Epoch) -> Vec<ClaimedWork> {
+        let nodes = &self.ports().nodes;
+        self.harness().age(LEASE).await;
+        assert!(nodes.beat(heir, LEASE).await.unwrap());
+        assert_eq!(nodes.bury().await.unwrap(), [dead]);
+        let from = ClaimFrom::Dead(dead);
+        self.ports().queue.claim(heir, from, 100).await.unwrap()
     }
 
     /// A first attempt that succeeded.
     pub fn delivered(&self, message: MessageId, endpoint: EndpointId) -> Settled {
         let mut delivery = Delivery::begin(message, endpoint, self.now());
-        self.recorded(&mut delivery, Outcome::Delivered { status: 204 });
+        let outcome = Outcome::of_status(204);
+        self.record(&mut delivery, outcome);
         Settled::Attempted {
-            attempt: self.attempt(1, Outcome::Delivered { status: 204 }),
+            attempt: self.attempt(1, outcome),
             delivery,
             retry: None,
         }
     }
 
+    /// A first attempt that failed, with the next one after [`WAIT`] as the named row.
+    pub fn failed(&self, message: MessageId, endpoint: EndpointId) -> (Settled, WorkId) {
+        self.retried(message, endpoint, self.attempt(1, Outcome::of_status(500)))
+    }
+
+    /// An attempt in a row of failures, with the next one after [`WAIT`] as the named row.
+    pub fn retried(&self, message: MessageId, endpoint: EndpointId, attempt: Attempt) -> (Settled, WorkId) {
+        let delivery = Delivery {
+            message,
+            endpoint,
+            status: DeliveryStatus::Pending {
+                due_at: self.now().plus(WAIT),
+            },
+            attempts: attempt.number,
+            failures: attempt.number,
+        };
+        let work = self.work_id();
+        let settled = Settled::Attempted {
+            delivery,
+            attempt,
+            retry: Some(Retry { work, after: WAIT }),
+        };
+        (settled, work)
+    }
+
     /// Records an attempt in `delivery`, by the default policy without jitter.
-    pub fn recorded(&self, delivery: &mut Delivery, outcome: Outcome) {
+    pub fn record(&self, delivery: &mut Delivery, outcome: Outcome) {
         delivery.record(outcome, &RetryPolicy::default(), self.now(), Jitter::from_bits(0));
     }
 

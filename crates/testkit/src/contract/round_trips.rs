@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use postrider_application::{
     access::TenantScope,
     ports::{
-        ApplicationViews as _, EndpointViews as _, EventTypeViews as _, Repository, Store as _, UnitOfWork as _,
-        UserRepository as _,
+        ApplicationViews as _, EndpointViews as _, EventTypeViews as _, Repository, Store as _,
+        UnitOfWork as _, UserRepository as _,
     },
 };
 use postrider_domain::{
-    Aggregate, ApiKeyId, ApplicationId, Description, EndpointId, MembershipId, Metadata, Name, SessionId, Uid,
-    UserId, Version,
+    Aggregate, ApiKeyId, ApplicationId, Description, EndpointId, MembershipId, Metadata, Name, SessionId,
+    Uid, UserId, Version,
     access::{Grant, Role},
     api_keys::{ApiKey, SecretHash},
     applications::Application,
@@ -87,7 +87,13 @@ pub async fn a_person_survives<H: Harness>(harness: &H) {
     let found = tx.find_user(&operator, &email).await.unwrap().unwrap();
     drop(tx);
     assert_eq!((found.state(), found.version()), (user.state(), Version(1)));
-    let found = fixture.ports().identities.user_by_email(&email).await.unwrap().unwrap();
+    let found = fixture
+        .ports()
+        .identities
+        .user_by_email(&email)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((found.state(), found.version()), (user.state(), Version(1)));
 }
 
@@ -115,7 +121,9 @@ async fn person<H: Harness>(fixture: &Fixture<'_, H>) -> UserId {
     let (operator, id) = (fixture.operator().await, UserId::from_uuid(fixture.uuid()));
     let email = Email::parse(&format!("{}@example.com", id.as_uuid().simple())).unwrap();
     let mut tx = fixture.store().begin_as_operator(&operator).await.unwrap();
-    tx.save_user(&operator, &mut fixture.user(id, &email)).await.unwrap();
+    tx.save_user(&operator, &mut fixture.user(id, &email))
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     id
 }
@@ -125,7 +133,13 @@ pub async fn a_session_survives<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
     let id = SessionId::from_uuid(fixture.uuid());
-    let session = Session::open(id, tenant.id, tenant.owner, fixture.now(), Duration::from_hours(12));
+    let session = Session::open(
+        id,
+        tenant.id,
+        tenant.owner,
+        fixture.now(),
+        Duration::from_hours(12),
+    );
     survives(&fixture, &tenant.scope, session, &id).await;
 }
 
@@ -161,7 +175,11 @@ pub async fn an_application_survives<H: Harness>(harness: &H) {
     for application in [full, bare] {
         let state = application.state().clone();
         survives(&fixture, &tenant.scope, application, &state.id).await;
-        let view = fixture.store().application(&tenant.scope, state.id).await.unwrap();
+        let view = fixture
+            .store()
+            .application(&tenant.scope, state.id)
+            .await
+            .unwrap();
         assert_eq!(view, Some(state));
     }
 }
@@ -185,7 +203,7 @@ pub async fn an_event_type_survives<H: Harness>(harness: &H) {
 }
 
 /// An endpoint with everything that an endpoint can have.
-fn full_endpoint<H: Harness>(
+pub(super) fn full_endpoint<H: Harness>(
     fixture: &Fixture<'_, H>,
     tenant: &Tenancy,
     application: ApplicationId,
@@ -242,13 +260,26 @@ pub async fn an_endpoint_is_viewed_without_its_secret<H: Harness>(harness: &H) {
     let state = endpoint.state();
     for reference in [state.id.into(), EndpointRef::Uid(state.uid.clone().unwrap())] {
         let store = fixture.store();
-        let view = store.endpoint(&tenant.scope, customer.id, &reference).await.unwrap().unwrap();
-        assert_eq!((view.id, view.application, &view.uid), (state.id, customer.id, &state.uid));
+        let view = store
+            .endpoint(&tenant.scope, customer.id, &reference)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (view.id, view.application, &view.uid),
+            (state.id, customer.id, &state.uid)
+        );
         assert_eq!((&view.url, &view.description), (&state.url, &state.description));
         assert_eq!((&view.filter, &view.metadata), (&state.filter, &state.metadata));
-        assert_eq!((&view.retry_schedule, view.timeout), (&state.retry_schedule, state.timeout));
+        assert_eq!(
+            (&view.retry_schedule, view.timeout),
+            (&state.retry_schedule, state.timeout)
+        );
         assert_eq!((view.status, view.created_at), (state.status, state.created_at));
-        let secret = store.endpoint_secret(&tenant.scope, customer.id, &reference).await.unwrap();
+        let secret = store
+            .endpoint_secret(&tenant.scope, customer.id, &reference)
+            .await
+            .unwrap();
         assert_eq!(secret.as_ref(), Some(&state.secret));
     }
 }
@@ -270,8 +301,16 @@ pub async fn an_endpoints_changes_survive<H: Harness>(harness: &H) {
         };
         fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
         let found: Endpoint = fixture.find(&tenant.scope, &key).await.unwrap();
-        assert_eq!((found.state(), found.version()), (endpoint.state(), Version(version)));
-        let view = fixture.store().endpoint(&tenant.scope, key.0, &key.1).await.unwrap().unwrap();
+        assert_eq!(
+            (found.state(), found.version()),
+            (endpoint.state(), Version(version))
+        );
+        let view = fixture
+            .store()
+            .endpoint(&tenant.scope, key.0, &key.1)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(view.status, endpoint.state().status);
     }
 }

@@ -1,6 +1,8 @@
 //! The uniqueness rules, each by its name.
 
-use postrider_application::ports::{Repository as _, Store as _, StoreError, UniqueRule, UnitOfWork as _, UserRepository as _};
+use postrider_application::ports::{
+    Repository as _, Store as _, StoreError, UniqueRule, UnitOfWork as _, UserRepository as _,
+};
 use postrider_domain::{
     Description, MembershipId, UserId,
     access::{Grant, Role},
@@ -30,14 +32,20 @@ pub async fn an_application_uid_is_unique_within_its_tenant<H: Harness>(harness:
         fixture.application_named(&ours, None).await;
     }
     let mut again = fixture.new_application(&ours, Some("customer"));
-    assert_refused(fixture.save(&ours.scope, &mut again).await, UniqueRule::ApplicationUid);
+    assert_refused(
+        fixture.save(&ours.scope, &mut again).await,
+        UniqueRule::ApplicationUid,
+    );
 }
 
 /// An endpoint's uid is unique in its application; several may have none.
 pub async fn an_endpoint_uid_is_unique_within_its_application<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
-    let (customer, other) = (fixture.application(&tenant).await, fixture.application(&tenant).await);
+    let (customer, other) = (
+        fixture.application(&tenant).await,
+        fixture.application(&tenant).await,
+    );
     for (application, uid) in [
         (customer.id, Some("hook")),
         (other.id, Some("hook")),
@@ -48,7 +56,10 @@ pub async fn an_endpoint_uid_is_unique_within_its_application<H: Harness>(harnes
         fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
     }
     let mut again = fixture.new_endpoint(&tenant, customer.id, Some("hook"));
-    assert_refused(fixture.save(&tenant.scope, &mut again).await, UniqueRule::EndpointUid);
+    assert_refused(
+        fixture.save(&tenant.scope, &mut again).await,
+        UniqueRule::EndpointUid,
+    );
 }
 
 /// An event type's name is unique in its tenant.
@@ -68,11 +79,17 @@ pub async fn a_person_is_a_member_once<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
     let new = |tenant| {
-        let (id, grants) = (MembershipId::from_uuid(fixture.uuid()), vec![Grant::tenant(Role::Viewer)]);
+        let (id, grants) = (
+            MembershipId::from_uuid(fixture.uuid()),
+            vec![Grant::tenant(Role::Viewer)],
+        );
         Membership::join(id, tenant, ours.owner, grants, fixture.now())
     };
     fixture.save(&theirs.scope, &mut new(theirs.id)).await.unwrap();
-    assert_refused(fixture.save(&ours.scope, &mut new(ours.id)).await, UniqueRule::Membership);
+    assert_refused(
+        fixture.save(&ours.scope, &mut new(ours.id)).await,
+        UniqueRule::Membership,
+    );
 }
 
 /// One person an address, in the whole installation.

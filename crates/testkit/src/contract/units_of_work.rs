@@ -25,7 +25,10 @@ pub async fn rollback_leaves_nothing<H: Harness>(harness: &H) {
     tx.save(&tenant.scope, &mut application).await.unwrap();
     drop(tx);
 
-    assert_eq!(fixture.store().application(&tenant.scope, id).await.unwrap(), None);
+    assert_eq!(
+        fixture.store().application(&tenant.scope, id).await.unwrap(),
+        None
+    );
     assert_eq!(fixture.ports().events.head().await.unwrap(), head);
     fixture.application_named(&tenant, Some("customer")).await;
 }
@@ -48,7 +51,9 @@ pub async fn a_refused_transaction_leaves_nothing<H: Harness>(harness: &H) {
         matches!(refused, Err(StoreError::Conflict(UniqueRule::ApplicationUid))),
         "{refused:?}"
     );
-    let found = fixture.find::<Application>(&tenant.scope, &first.state().id).await;
+    let found = fixture
+        .find::<Application>(&tenant.scope, &first.state().id)
+        .await;
     assert!(found.is_none());
     assert_eq!(fixture.ports().events.head().await.unwrap(), head);
 }
@@ -62,12 +67,17 @@ pub async fn uncommitted_changes_are_seen_by_nobody_else<H: Harness>(harness: &H
 
     let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
     tx.save(&tenant.scope, &mut application).await.unwrap();
-    let within: Option<Application> = tx.find(&tenant.scope, &id).await.unwrap();
+    let within = Repository::<Application>::find(&mut tx, &tenant.scope, &id)
+        .await
+        .unwrap();
     let outside = fixture.store().application(&tenant.scope, id).await.unwrap();
     tx.commit().await.unwrap();
     let after = fixture.store().application(&tenant.scope, id).await.unwrap();
 
-    assert_eq!(within.map(|found| found.state().clone()).as_ref(), Some(application.state()));
+    assert_eq!(
+        within.map(|found| found.state().clone()).as_ref(),
+        Some(application.state())
+    );
     assert_eq!(outside, None);
     assert_eq!(after.as_ref(), Some(application.state()));
 }
@@ -89,7 +99,11 @@ pub async fn a_stale_version_is_refused<H: Harness>(harness: &H) {
     let refused = fixture.save(&tenant.scope, &mut second).await;
 
     assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
-    assert_eq!(fixture.ports().events.head().await.unwrap(), head, "no event of it");
+    assert_eq!(
+        fixture.ports().events.head().await.unwrap(),
+        head,
+        "no event of it"
+    );
     let stored: Endpoint = fixture.find(&tenant.scope, &key).await.unwrap();
     assert_eq!(stored.state(), first.state());
     assert_eq!(stored.version(), first.version().next());
@@ -101,7 +115,10 @@ pub async fn racing_savers_of_one_version_have_one_winner<H: Harness>(harness: &
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
     let id = fixture.endpoint(&tenant, &customer).await;
-    let read: Endpoint = fixture.find(&tenant.scope, &(customer.id, id.into())).await.unwrap();
+    let read: Endpoint = fixture
+        .find(&tenant.scope, &(customer.id, id.into()))
+        .await
+        .unwrap();
 
     let mut racers = JoinSet::new();
     for _ in 0..8 {
@@ -116,7 +133,11 @@ pub async fn racing_savers_of_one_version_have_one_winner<H: Harness>(harness: &
     }
     let results = racers.join_all().await;
 
-    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    assert_eq!(
+        results.iter().filter(|result| result.is_ok()).count(),
+        1,
+        "{results:?}"
+    );
     let stale = |result: &&Result<(), StoreError>| matches!(result, Err(StoreError::Stale));
     assert_eq!(results.iter().filter(stale).count(), 7, "{results:?}");
 }
@@ -125,21 +146,30 @@ pub async fn racing_savers_of_one_version_have_one_winner<H: Harness>(harness: &
 pub async fn endpoints_version_rises_with_the_commit<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
-    let (customer, other) = (fixture.application(&tenant).await, fixture.application(&tenant).await);
+    let (customer, other) = (
+        fixture.application(&tenant).await,
+        fixture.application(&tenant).await,
+    );
     let before = harness.endpoints_version(&tenant.scope, customer.id).await;
     let others = harness.endpoints_version(&tenant.scope, other.id).await;
 
     let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
     tx.endpoints_changed(&tenant.scope, customer.id).await.unwrap();
     drop(tx);
-    assert_eq!(harness.endpoints_version(&tenant.scope, customer.id).await, before);
+    assert_eq!(
+        harness.endpoints_version(&tenant.scope, customer.id).await,
+        before
+    );
 
     let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
     let mut endpoint = fixture.new_endpoint(&tenant, customer.id, None);
     tx.save(&tenant.scope, &mut endpoint).await.unwrap();
     tx.endpoints_changed(&tenant.scope, customer.id).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(harness.endpoints_version(&tenant.scope, customer.id).await, before + 1);
+    assert_eq!(
+        harness.endpoints_version(&tenant.scope, customer.id).await,
+        before + 1
+    );
     assert_eq!(harness.endpoints_version(&tenant.scope, other.id).await, others);
 }
 

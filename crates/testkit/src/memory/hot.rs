@@ -5,12 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use postrider_application::ports::{ClaimedWork, Epoch, WorkRef};
+use postrider_application::ports::{ClaimedWork, Epoch, StoreError, UniqueRule, WorkRef};
 use postrider_domain::{
     ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
     deliveries::{Attempt, Delivery, DeliveryStatus},
     messages::Message,
 };
+
+use super::state::fault;
 
 /// The owner of a row that anybody may claim.
 pub(super) const NOBODY: i64 = 0;
@@ -150,6 +152,25 @@ impl Hot {
             updated_at,
         };
         self.deliveries.insert(key, row);
+    }
+
+    /// Refuses to queue a delivery of a message that is not the application's, one that is queued already, and one
+    /// that was attempted since it was read: the numbers of its attempts would clash.
+    pub(super) fn may_requeue(&self, requeue: &Requeue) -> Result<(), StoreError> {
+        let delivery = &requeue.delivery;
+        let owner = (requeue.tenant, requeue.application);
+        let message = self.messages.get(&delivery.message);
+        if message.is_none_or(|message| (message.tenant, message.application) != owner) {
+            return Err(fault("a message that the application does not have"));
+        }
+        if self.queued(delivery.message, delivery.endpoint).is_some() {
+            return Err(StoreError::Conflict(UniqueRule::PendingDelivery));
+        }
+        let history = self.deliveries.get(&(delivery.message, delivery.endpoint));
+        if history.is_some_and(|row| row.delivery.attempts != delivery.attempts) {
+            return Err(StoreError::Stale);
+        }
+        Ok(())
     }
 
     /// Stores that a delivery is pending and queues it, due at once.

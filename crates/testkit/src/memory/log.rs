@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use async_trait::async_trait;
 use postrider_application::ports::{EventLog, LoggedEvent, StoreError};
 use postrider_domain::{
-    TenantId, Timestamp, Version,
+    TenantId, Timestamp, Uid, Version,
     access::{Grant, GrantScope},
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
@@ -51,64 +51,78 @@ impl EventLog for MemoryStore {
     }
 }
 
-/// What the event says, as a flat JSON object of texts, numbers and nulls.
+/// The stored body, in the form of the databases' adapters: a JSON object with `v`, the version of its form; ids
+/// are public ids, times microseconds since the Unix epoch.
 fn body(event: &DomainEvent) -> String {
     let mut object = Object::default();
+    object.raw("v", "1");
     match event {
         DomainEvent::Tenant(_, TenantEvent::Created { name }) => object.text("name", name.as_str()),
-        DomainEvent::User(_, UserEvent::Registered) | DomainEvent::Endpoint(_, _, EndpointEvent::Enabled) => {
-        }
+        DomainEvent::User(_, UserEvent::Registered) => {}
         DomainEvent::Membership(_, MembershipEvent::Joined { user, grants }) => {
             object.text("user", &user.to_string());
-            object.text("grants", &grants_text(grants));
+            object.raw("grants", &grants_array(grants));
         }
         DomainEvent::Session(_, SessionEvent::Opened { user }) => object.text("user", &user.to_string()),
-        DomainEvent::ApiKey(
-            _,
-            ApiKeyEvent::Minted {
-                name,
-                grants,
-                expires_at,
-            },
-        ) => {
-            object.text("name", name.as_str());
-            object.text("grants", &grants_text(grants));
-            object.raw("expires_at", &expires_at.map_or("null".to_owned(), micros));
-        }
+        DomainEvent::ApiKey(_, event) => minted(&mut object, event),
         DomainEvent::Application(_, ApplicationEvent::Created { uid, name }) => {
-            object.optional("uid", uid.as_ref().map(postrider_domain::Uid::as_str));
+            object.optional("uid", uid.as_ref().map(Uid::as_str));
             object.text("name", name.as_str());
         }
         DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => {
             object.text("description", description.as_str());
         }
-        DomainEvent::Endpoint(application, _, EndpointEvent::Created { url, uid }) => {
+        DomainEvent::Endpoint(application, _, event) => {
             object.text("application", &application.to_string());
-            object.optional("uid", uid.as_ref().map(postrider_domain::Uid::as_str));
-            object.text("url", url.as_str());
-        }
-        DomainEvent::Endpoint(_, _, EndpointEvent::Disabled { why, at }) => {
-            object.text("why", why.as_str());
-            object.raw("at", &micros(*at));
+            of_endpoint(&mut object, event);
         }
     }
     object.finish()
+}
+
+fn minted(object: &mut Object, event: &ApiKeyEvent) {
+    let ApiKeyEvent::Minted {
+        name,
+        grants,
+        expires_at,
+    } = event;
+    object.text("name", name.as_str());
+    object.raw("grants", &grants_array(grants));
+    object.raw("expires_at", &expires_at.map_or("null".to_owned(), micros));
+}
+
+fn of_endpoint(object: &mut Object, event: &EndpointEvent) {
+    match event {
+        EndpointEvent::Created { url, uid } => {
+            object.optional("uid", uid.as_ref().map(Uid::as_str));
+            object.text("url", url.as_str());
+        }
+        EndpointEvent::Disabled { why, at } => {
+            object.text("why", why.as_str());
+            object.raw("at", &micros(*at));
+        }
+        EndpointEvent::Enabled => {}
+    }
 }
 
 fn micros(at: Timestamp) -> String {
     at.as_micros().to_string()
 }
 
-/// `owner developer@app_…`.
-fn grants_text(grants: &[Grant]) -> String {
-    let texts: Vec<String> = grants
+fn grants_array(grants: &[Grant]) -> String {
+    let objects: Vec<String> = grants
         .iter()
-        .map(|grant| match grant.scope {
-            GrantScope::Tenant => grant.role.as_str().to_owned(),
-            GrantScope::Application(id) => format!("{}@{id}", grant.role.as_str()),
+        .map(|grant| {
+            let mut object = Object::default();
+            object.text("role", grant.role.as_str());
+            match grant.scope {
+                GrantScope::Tenant => object.raw("application", "null"),
+                GrantScope::Application(id) => object.text("application", &id.to_string()),
+            }
+            object.finish()
         })
         .collect();
-    texts.join(" ")
+    format!("[{}]", objects.join(","))
 }
 
 /// A JSON object, written by hand: the application's tests, which compile this file too, have no JSON crate.

@@ -2,7 +2,7 @@ use std::sync::{Mutex, PoisonError};
 
 use postrider_application::ports::Randomness;
 
-/// Bytes that look random and are the same in every run: SplitMix64. **For tests only**: whoever knows the seed,
+/// Bytes that look random and are the same in every run: `SplitMix64`. **For tests only**: whoever knows the seed,
 /// or eight bytes, knows the rest.
 #[derive(Debug)]
 pub struct SeededRandomness {

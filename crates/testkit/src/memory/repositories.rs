@@ -158,18 +158,19 @@ impl DeliveryRepository for MemoryTx {
         let tenant = self
             .visible(scope)
             .ok_or_else(|| fault("a scope of another tenant"))?;
-        let key = (delivery.message, delivery.endpoint);
-        let ours = |requeue: &Requeue| (requeue.delivery.message, requeue.delivery.endpoint) == key;
-        let queued = self.store.state().hot.queued(key.0, key.1).is_some();
-        if queued || self.requeues.iter().any(ours) {
-            return Err(StoreError::Conflict(UniqueRule::PendingDelivery));
-        }
-        self.requeues.push(Requeue {
+        let requeue = Requeue {
             tenant,
             application,
             delivery: delivery.clone(),
             work,
-        });
+        };
+        self.store.state().hot.may_requeue(&requeue)?;
+        let key = (delivery.message, delivery.endpoint);
+        let twice = |ours: &Requeue| (ours.delivery.message, ours.delivery.endpoint) == key;
+        if self.requeues.iter().any(twice) {
+            return Err(StoreError::Conflict(UniqueRule::PendingDelivery));
+        }
+        self.requeues.push(requeue);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::{
 
 use postrider_application::{
     access::{OperatorScope, TenantScope},
-    ports::{Clock, Store, StoreError, UniqueRule, UnitOfWork},
+    ports::{Clock, Store, StoreError, UnitOfWork},
 };
 use postrider_domain::{ApplicationId, TenantId, Timestamp};
 use tokio::sync::OwnedMutexGuard;
@@ -129,11 +129,8 @@ impl UnitOfWork for MemoryTx {
         let now = self.store.now();
         let mut state = self.store.state();
         // The hot path did not wait for us: what was queued in between counts.
-        if self.requeues.iter().any(|requeue| {
-            let delivery = &requeue.delivery;
-            state.hot.queued(delivery.message, delivery.endpoint).is_some()
-        }) {
-            return Err(StoreError::Conflict(UniqueRule::PendingDelivery));
+        for requeue in &self.requeues {
+            state.hot.may_requeue(requeue)?;
         }
         state.configuration = self.configuration;
         for event in self.events {

@@ -1,0 +1,196 @@
+//! The OpenAPI document, from the code.
+//!
+//! Routes say what is special about them; what is common to all (who may call, which problems may be answered) is
+//! added here, once.
+
+use actix_web::App;
+use utoipa::{
+    OpenApi as _, PartialSchema as _, ToSchema as _,
+    openapi::{
+        Components, Content, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+        path::{Operation, PathItem},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+use utoipa_actix_web::AppExt as _;
+
+use crate::{
+    problem::{MEDIA_TYPE, ProblemBody},
+    routes,
+};
+
+const DESCRIPTION: &str = "\
+Postrider delivers webhooks: hand it an event over this API, and it makes it durable, works out which endpoints want \
+it, and delivers it, signed (Standard Webhooks) and retried, until the receiver has it.
+
+Send `Authorization: Bearer` with an access token (a person's, from `logIn`) or an API key (`prk_…`). The tenant comes \
+from the credential, never from the path. The permission that each operation needs stands in `x-permission`.
+
+Every error is a problem (RFC 9457) with a stable `code`, explained at `/problems/{code}`. Every answer carries an \
+`x-request-id`, your own if you send a sane one.";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Postrider",
+        description = DESCRIPTION,
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "Messages", description = "Publishing, and looking at what was published."),
+        (name = "Deliveries", description = "What became of messages, and sending one again."),
+        (name = "Endpoints", description = "Where an application wants to hear of events."),
+        (name = "Applications", description = "Your customers."),
+        (name = "Event types", description = "What can happen in your product."),
+        (name = "API keys", description = "Machine principals."),
+        (name = "Authentication", description = "Access tokens."),
+        (name = "Operator", description = "For whoever runs the installation."),
+        (name = "Installation", description = "Health and documents."),
+    )
+)]
+struct Base;
+
+/// The document without its paths.
+pub(crate) fn base() -> OpenApi {
+    Base::openapi()
+}
+
+/// The whole document.
+pub(crate) fn document() -> OpenApi {
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .openapi(base())
+        .configure(|config| routes::public(config))
+        .service(routes::guarded())
+        .split_for_parts();
+    let components = document.components.get_or_insert_with(Components::new);
+    add_common_components(components);
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            add_common_parts(path, operation);
+        }
+    }
+    document
+}
+
+/// The document as JSON, the same for the same binary, byte for byte.
+///
+/// # Panics
+/// Never: the document holds nothing that JSON cannot.
+pub fn openapi_json() -> String {
+    #[expect(clippy::expect_used, reason = "the document is made of strings, numbers, lists and maps")]
+    let mut text = document().to_pretty_json().expect("the document is JSON");
+    text.push('\n');
+    text
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.patch,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .filter_map(Option::as_mut)
+}
+
+fn add_common_components(components: &mut Components) {
+    let mut nested = Vec::new();
+    ProblemBody::schemas(&mut nested);
+    components.schemas.extend(nested);
+    components
+        .schemas
+        .insert(ProblemBody::name().into_owned(), ProblemBody::schema());
+    for (name, description) in [
+        (
+            "bearer",
+            "An access token from `logIn`, or an API key (`prk_…`).",
+        ),
+        (
+            "operator",
+            "The operator's token (`pro_…`), from the installation's configuration.",
+        ),
+    ] {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(description))
+            .build();
+        components.add_security_scheme(name, SecurityScheme::Http(scheme));
+    }
+}
+
+/// Whether anybody may call it.
+fn is_public(path: &str) -> bool {
+    !path.starts_with("/v1/") || path.starts_with("/v1/auth/")
+}
+
+fn add_common_parts(path: &str, operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && is_problem(status)
+            && response.content.is_empty()
+        {
+            response.content.insert(MEDIA_TYPE.to_owned(), problem_content().into());
+        }
+    }
+    let mut common = vec![("500", "A fault of ours: `internal`.")];
+    if path.starts_with("/v1/") {
+        common.push(("503", "Not now: `unavailable`, `outcome_unknown`. See `Retry-After`."));
+    }
+    if is_public(path) {
+        if path.starts_with("/v1/") {
+            common.push(("401", "The credentials are not valid: `invalid_credentials`."));
+            common.push(("403", "Not a member of that tenant: `forbidden`."));
+        }
+    } else {
+        let scheme = if path.starts_with("/v1/operator/") {
+            "operator"
+        } else {
+            "bearer"
+        };
+        operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
+        common.push(("401", "No credential, or none that is good (any more): `unauthenticated`."));
+        common.push(("403", "The permission is missing: `forbidden`."));
+    }
+    if operation.request_body.is_some() {
+        common.push(("400", "The body is not JSON: `malformed_request`."));
+        common.push(("413", "The body is too large: `payload_too_large`."));
+        common.push(("415", "The body is not `application/json`: `unsupported_media_type`."));
+    }
+    if path.contains('{') {
+        common.push(("404", "There is no such resource for this caller: `not_found`."));
+    }
+    if path.starts_with("/v1/") && (operation.request_body.is_some() || path.contains('{')) {
+        common.push(("422", "One or more rules are broken, all of them listed: `validation_failed`."));
+    }
+    for (status, description) in common {
+        operation
+            .responses
+            .responses
+            .entry(status.to_owned())
+            .or_insert_with(|| problem_response(description).into());
+    }
+}
+
+fn is_problem(status: &str) -> bool {
+    status.starts_with('4') || status.starts_with('5')
+}
+
+fn problem_response(description: &str) -> Response {
+    ResponseBuilder::new()
+        .description(description)
+        .content(MEDIA_TYPE, problem_content())
+        .build()
+}
+
+fn problem_content() -> Content {
+    Content::new(Some(Ref::from_schema_name(ProblemBody::name())))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn print() { println!("{}", super::openapi_json()); }
+}

@@ -1,0 +1,28 @@
+use actix_web::{HttpResponse, post, web::Data};
+use postrider_application::access::Caller;
+
+use crate::{
+    ApiContext,
+    extract::Json,
+    problem::Problem,
+    wire::authentication::{AccessToken, Login},
+};
+
+/// Log in
+///
+/// Answers an access token for one tenant. A member of several tenants names one. Unknown addresses and wrong
+/// passwords are answered alike.
+#[utoipa::path(
+    operation_id = "logIn",
+    tag = "Authentication",
+    request_body = Login,
+    responses((status = 200, description = "Logged in.", body = AccessToken))
+)]
+#[post("/login")]
+pub(super) async fn log_in(context: Data<ApiContext>, body: Json<Login>) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command()?;
+    let login = context.mediator.send(&Caller::Anonymous, command).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(AccessToken::from(login)))
+}

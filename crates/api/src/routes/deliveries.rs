@@ -1,0 +1,110 @@
+use actix_web::{
+    HttpResponse, get, post,
+    web::{Data, Path},
+};
+use postrider_application::deliveries::{ListAttempts, ListDeliveries, ResendDelivery};
+
+use crate::{
+    ApiContext,
+    extract::{Authenticated, PageQuery},
+    problem::Problem,
+    wire::{
+        Checks,
+        deliveries::{Attempt, Delivery, Resent},
+        page::{self, List},
+        path::{DeliveryPath, MessagePath},
+    },
+};
+
+/// List a message's deliveries
+///
+/// One for each endpoint that wanted it, by endpoint id. Just after the publish the list may still be empty: the
+/// fan-out is on its way.
+#[utoipa::path(
+    operation_id = "listDeliveries",
+    tag = "Deliveries",
+    params(MessagePath, PageQuery),
+    extensions(("x-permission" = json!("deliveries:read"))),
+    responses((status = 200, description = "A page of deliveries.", body = List<Delivery>))
+)]
+#[get("/applications/{application}/messages/{message}/deliveries")]
+pub(super) async fn list_deliveries(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<MessagePath>,
+    page: PageQuery,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let (application, message) = path.read(&mut checks);
+    let page = page::request(&page, &mut checks);
+    let (application, message, page) = checks.all((application, message, page))?;
+    let query = ListDeliveries {
+        application,
+        message,
+        page,
+    };
+    let deliveries = context.mediator.send(&caller.0, query).await?;
+    Ok(HttpResponse::Ok().json(List::of(deliveries, Delivery::from)))
+}
+
+/// List a delivery's attempts
+///
+/// By number, the first one first.
+#[utoipa::path(
+    operation_id = "listAttempts",
+    tag = "Deliveries",
+    params(DeliveryPath, PageQuery),
+    extensions(("x-permission" = json!("deliveries:read"))),
+    responses((status = 200, description = "A page of attempts.", body = List<Attempt>))
+)]
+#[get("/applications/{application}/messages/{message}/deliveries/{endpoint}/attempts")]
+pub(super) async fn list_attempts(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<DeliveryPath>,
+    page: PageQuery,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let (application, message, endpoint) = path.read(&mut checks);
+    let page = page::request(&page, &mut checks);
+    let (application, message, endpoint, page) = checks.all((application, message, endpoint, page))?;
+    let query = ListAttempts {
+        application,
+        message,
+        endpoint,
+        page,
+    };
+    let attempts = context.mediator.send(&caller.0, query).await?;
+    Ok(HttpResponse::Ok().json(List::of(attempts, Attempt::from)))
+}
+
+/// Deliver a message to an endpoint again
+///
+/// At once, with the whole retry schedule before it again.
+#[utoipa::path(
+    operation_id = "resendDelivery",
+    tag = "Deliveries",
+    params(DeliveryPath),
+    extensions(("x-permission" = json!("deliveries:replay"))),
+    responses(
+        (status = 202, description = "It is on its way.", body = Resent),
+        (status = 409, description = "`delivery_pending`: an attempt is to come anyway."),
+    )
+)]
+#[post("/applications/{application}/messages/{message}/deliveries/{endpoint}/resend")]
+pub(super) async fn resend_delivery(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<DeliveryPath>,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let ids = path.read(&mut checks);
+    let (application, message, endpoint) = checks.all(ids)?;
+    let command = ResendDelivery {
+        application,
+        message,
+        endpoint,
+    };
+    context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::Accepted().json(Resent::new(message, endpoint)))
+}

@@ -1,0 +1,141 @@
+use actix_web::{
+    HttpResponse, get, post,
+    web::{Data, Path},
+};
+use postrider_application::endpoints::{DisableEndpoint, EnableEndpoint, GetEndpoint, GetEndpointSecret};
+
+use crate::{
+    ApiContext,
+    extract::{Authenticated, Json},
+    problem::Problem,
+    wire::{
+        endpoints::{Endpoint, EndpointWithSecret, NewEndpoint, Secret},
+        path::{ApplicationPath, EndpointPath},
+    },
+};
+
+/// Create an endpoint
+///
+/// The answer holds the signing secret, so that the receiver can be set up with one call.
+#[utoipa::path(
+    operation_id = "createEndpoint",
+    tag = "Endpoints",
+    params(ApplicationPath),
+    request_body = NewEndpoint,
+    extensions(("x-permission" = json!("endpoints:write"))),
+    responses(
+        (status = 201, description = "Created.", body = EndpointWithSecret,
+         headers(("Location" = String, description = "The endpoint's path."))),
+        (status = 409, description = "`uid_taken`: another endpoint of the application has this uid."),
+    )
+)]
+#[post("/applications/{application}/endpoints")]
+pub(super) async fn create_endpoint(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+    body: Json<NewEndpoint>,
+) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command(&path)?;
+    let created = context.mediator.send(&caller.0, command).await?;
+    let created = EndpointWithSecret::from(created);
+    Ok(HttpResponse::Created()
+        .insert_header(("Location", path.location("endpoints", created.id())))
+        .insert_header(("Cache-Control", "no-store"))
+        .json(created))
+}
+
+/// Read an endpoint
+///
+/// Without its secret.
+#[utoipa::path(
+    operation_id = "getEndpoint",
+    tag = "Endpoints",
+    params(EndpointPath),
+    extensions(("x-permission" = json!("endpoints:read"))),
+    responses((status = 200, description = "The endpoint.", body = Endpoint))
+)]
+#[get("/applications/{application}/endpoints/{endpoint}")]
+pub(super) async fn get_endpoint(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<EndpointPath>,
+) -> Result<HttpResponse, Problem> {
+    let (application, endpoint) = path.read()?;
+    let query = GetEndpoint { application, endpoint };
+    let endpoint = context.mediator.send(&caller.0, query).await?;
+    Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
+}
+
+/// Enable an endpoint
+///
+/// It is sent messages that are published from now on. An enabled one stays as it is.
+#[utoipa::path(
+    operation_id = "enableEndpoint",
+    tag = "Endpoints",
+    params(EndpointPath),
+    extensions(("x-permission" = json!("endpoints:write"))),
+    responses(
+        (status = 200, description = "Enabled.", body = Endpoint),
+        (status = 409, description = "`stale_version`: somebody else changed it in between."),
+    )
+)]
+#[post("/applications/{application}/endpoints/{endpoint}/enable")]
+pub(super) async fn enable_endpoint(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<EndpointPath>,
+) -> Result<HttpResponse, Problem> {
+    let (application, endpoint) = path.read()?;
+    let command = EnableEndpoint { application, endpoint };
+    let endpoint = context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
+}
+
+/// Disable an endpoint
+///
+/// It is sent nothing from now on; what waits for it is cancelled when its turn comes. A disabled one stays as it
+/// is.
+#[utoipa::path(
+    operation_id = "disableEndpoint",
+    tag = "Endpoints",
+    params(EndpointPath),
+    extensions(("x-permission" = json!("endpoints:write"))),
+    responses(
+        (status = 200, description = "Disabled.", body = Endpoint),
+        (status = 409, description = "`stale_version`: somebody else changed it in between."),
+    )
+)]
+#[post("/applications/{application}/endpoints/{endpoint}/disable")]
+pub(super) async fn disable_endpoint(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<EndpointPath>,
+) -> Result<HttpResponse, Problem> {
+    let (application, endpoint) = path.read()?;
+    let command = DisableEndpoint { application, endpoint };
+    let endpoint = context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
+}
+
+/// Read an endpoint's signing secret
+#[utoipa::path(
+    operation_id = "getEndpointSecret",
+    tag = "Endpoints",
+    params(EndpointPath),
+    extensions(("x-permission" = json!("secrets:read"))),
+    responses((status = 200, description = "The secret.", body = Secret))
+)]
+#[get("/applications/{application}/endpoints/{endpoint}/secret")]
+pub(super) async fn get_endpoint_secret(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<EndpointPath>,
+) -> Result<HttpResponse, Problem> {
+    let (application, endpoint) = path.read()?;
+    let query = GetEndpointSecret { application, endpoint };
+    let secret = context.mediator.send(&caller.0, query).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(Secret::from(secret)))
+}

@@ -1,0 +1,68 @@
+//! One file a resource. A route reads the wire, sends a request to the mediator, and writes the wire.
+
+mod api_keys;
+mod applications;
+mod authentication;
+mod deliveries;
+mod docs;
+mod documents;
+mod endpoints;
+mod event_types;
+mod fallback;
+mod health;
+mod messages;
+mod operator;
+
+use actix_web::{
+    Error,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    web,
+};
+use utoipa_actix_web::{
+    scope::{Scope, scope},
+    service_config::ServiceConfig,
+};
+
+pub(crate) use fallback::fallback;
+
+/// What anybody may ask.
+pub(crate) fn public(config: &mut ServiceConfig<'_>) {
+    config
+        .service(health::live)
+        .service(health::ready)
+        .service(documents::openapi_document)
+        .service(documents::json_web_keys)
+        .service(documents::problem_page)
+        .service(scope("/v1/auth").service(authentication::log_in));
+}
+
+/// What only somebody known may ask: the rest of `/v1`, unknown paths included.
+pub(crate) fn guarded() -> Scope<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>,
+> {
+    scope("/v1").configure(|config| {
+        config
+            .service(operator::create_tenant)
+            .service(api_keys::mint_api_key)
+            .service(applications::create_application)
+            .service(applications::get_application)
+            .service(event_types::register_event_type)
+            .service(event_types::get_event_type)
+            .service(endpoints::create_endpoint)
+            .service(endpoints::get_endpoint)
+            .service(endpoints::enable_endpoint)
+            .service(endpoints::disable_endpoint)
+            .service(endpoints::get_endpoint_secret)
+            .service(messages::publish_message)
+            .service(messages::get_message)
+            .service(messages::get_payload)
+            .service(deliveries::list_deliveries)
+            .service(deliveries::list_attempts)
+            .service(deliveries::resend_delivery);
+    })
+}
+
+/// The page that shows the document to people; no part of the document itself.
+pub(crate) fn undocumented(config: &mut web::ServiceConfig) {
+    config.service(docs::page());
+}

@@ -1,0 +1,271 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use postrider_application::{
+    Error,
+    endpoints::{CreateEndpoint, CreatedEndpoint},
+    ports::EndpointView,
+};
+use postrider_domain::{
+    Description, Metadata, Uid,
+    deliveries::RetrySchedule,
+    endpoints::{AttemptTimeout, EndpointStatus, EndpointUrl, Filter, SigningSecret},
+    event_types::EventTypeName,
+    messages::Channel,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::{Body, Checks, Object, path::ApplicationPath, time};
+
+/// An endpoint to be created. No `Debug`: it may hold a secret.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "url": "https://example.com/webhooks",
+    "uid": "billing",
+    "description": "The billing system",
+    "event_types": ["invoice.paid"],
+    "retry_policy": {"schedule_seconds": [5, 300, 1800]},
+    "timeout_ms": 15000
+})))]
+pub(crate) struct NewEndpoint {
+    /// Where webhooks are sent: `http` or `https`, without credentials, not to a private address.
+    #[schema(format = "uri", min_length = 1, max_length = 2048)]
+    url: String,
+    /// Your own name for it, usable wherever its id is.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:-]+$")]
+    uid: Option<String>,
+    /// What it is for.
+    #[schema(max_length = 1000)]
+    description: Option<String>,
+    /// Which event types it wants; all, if empty.
+    #[validate(length(max = 100, code = "too_long", message = "must have at most 100 entries"))]
+    #[schema(max_items = 100)]
+    event_types: Option<Vec<String>>,
+    /// Which channels it wants; all messages, if empty.
+    #[validate(length(max = 100, code = "too_long", message = "must have at most 100 entries"))]
+    #[schema(max_items = 100)]
+    channels: Option<Vec<String>>,
+    /// What its webhooks are signed with: `whsec_` and the base64 of 24 to 64 bytes; generated, if absent.
+    #[schema(format = "password", max_length = 134)]
+    secret: Option<String>,
+    /// When to try again; the installation's schedule, if absent.
+    #[validate(nested)]
+    #[schema(value_type = Option<RetryPolicy>)]
+    retry_policy: Option<Object<RetryPolicy>>,
+    /// How many milliseconds one attempt may take; the installation's time-out, if absent.
+    #[schema(minimum = 1000, maximum = 60000)]
+    timeout_ms: Option<u64>,
+    /// Your notes: at most 50 pairs, keys of 1 to 64 and values of at most 500 characters.
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// When to try again.
+#[derive(Debug, Deserialize, Serialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryPolicy {
+    /// The seconds to wait after the first, second... failed attempt, from 1 to 86400 each. Jitter may lengthen a
+    /// wait, never shorten it. Empty for one attempt only.
+    #[validate(length(max = 20, code = "too_long", message = "must have at most 20 waits"))]
+    #[schema(max_items = 20, examples(json!([5, 300, 1800])))]
+    schedule_seconds: Vec<u64>,
+}
+
+impl Body for NewEndpoint {}
+
+impl NewEndpoint {
+    /// The command.
+    pub(crate) fn into_command(self, path: &ApplicationPath) -> Result<CreateEndpoint, Error> {
+        let mut checks = Checks::of(&self);
+        let application = path.application(&mut checks);
+        let url = checks.check("url", EndpointUrl::parse(&self.url));
+        let uid = checks.optional("uid", self.uid.as_deref(), Uid::parse);
+        let description = checks.check(
+            "description",
+            Description::parse(self.description.as_deref().unwrap_or_default()),
+        );
+        let filter = filter(
+            &mut checks,
+            self.event_types.unwrap_or_default(),
+            self.channels.unwrap_or_default(),
+        );
+        let secret = checks.optional("secret", self.secret.as_deref(), SigningSecret::parse);
+        let retry_schedule = schedule(&mut checks, self.retry_policy);
+        let timeout = checks.optional("timeout_ms", self.timeout_ms, AttemptTimeout::from_millis);
+        let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
+        let (application, url, uid, description, filter, secret, retry_schedule, timeout, metadata) = checks
+            .all((
+                application,
+                url,
+                uid,
+                description,
+                filter,
+                secret,
+                retry_schedule,
+                timeout,
+                metadata,
+            ))?;
+        Ok(CreateEndpoint {
+            application,
+            uid,
+            url,
+            description,
+            filter,
+            secret,
+            retry_schedule,
+            timeout,
+            metadata,
+        })
+    }
+}
+
+/// Each list by itself, so that a fault names the list that it is in.
+fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Vec<String>) -> Option<Filter> {
+    let event_types = checks.list("event_types", event_types, |text| EventTypeName::parse(&text));
+    let channels = checks.list("channels", channels, |text| Channel::parse(&text));
+    let event_types = event_types.and_then(|list| {
+        checks
+            .check("event_types", Filter::new(list.clone(), Vec::new()))
+            .map(|_| list)
+    });
+    let channels = channels.and_then(|list| {
+        checks
+            .check("channels", Filter::new(Vec::new(), list.clone()))
+            .map(|_| list)
+    });
+    checks.check("event_types", Filter::new(event_types?, channels?))
+}
+
+fn schedule(checks: &mut Checks, policy: Option<Object<RetryPolicy>>) -> Option<Option<RetrySchedule>> {
+    let Some(Object(policy)) = policy else {
+        return Some(None);
+    };
+    let field = "retry_policy.schedule_seconds";
+    let waits = checks.list(field, policy.schedule_seconds, |seconds| {
+        Ok(Duration::from_secs(seconds))
+    })?;
+    checks.check(field, RetrySchedule::new(waits)).map(Some)
+}
+
+/// A URL of an application. It never shows the secret.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Endpoint {
+    /// Its id.
+    #[schema(examples("ep_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
+    id: String,
+    /// The application that it belongs to.
+    #[schema(examples("app_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
+    application: String,
+    /// Your own name for it.
+    #[schema(required, examples("billing"))]
+    uid: Option<String>,
+    /// Where webhooks are sent, normalised.
+    #[schema(format = "uri", examples("https://example.com/webhooks"))]
+    url: String,
+    /// What it is for.
+    description: String,
+    /// Which event types it wants; empty for all.
+    event_types: Vec<String>,
+    /// Which channels it wants; empty for all messages.
+    channels: Vec<String>,
+    /// Its own retry policy; null for the installation's.
+    #[schema(required)]
+    retry_policy: Option<RetryPolicy>,
+    /// Its own time-out in milliseconds; null for the installation's.
+    #[schema(required)]
+    timeout_ms: Option<u64>,
+    /// Your notes.
+    metadata: BTreeMap<String, String>,
+    /// `enabled` or `disabled`.
+    #[schema(examples("enabled"))]
+    status: &'static str,
+    /// Why it is disabled: `manual`; null while it is enabled.
+    #[schema(required)]
+    disabled_reason: Option<&'static str>,
+    /// Since when it is disabled; null while it is enabled.
+    #[schema(required, format = "date-time")]
+    disabled_at: Option<String>,
+    /// When it was created.
+    #[schema(format = "date-time", examples("2026-11-22T18:00:00.000000Z"))]
+    created_at: String,
+}
+
+impl From<EndpointView> for Endpoint {
+    fn from(view: EndpointView) -> Self {
+        let (status, disabled) = match view.status {
+            EndpointStatus::Enabled => ("enabled", None),
+            EndpointStatus::Disabled { why, at } => ("disabled", Some((why.as_str(), time::show(at)))),
+        };
+        let (disabled_reason, disabled_at) = disabled.unzip();
+        Self {
+            id: view.id.to_string(),
+            application: view.application.to_string(),
+            uid: view.uid.map(|uid| uid.as_str().to_owned()),
+            url: view.url.as_str().to_owned(),
+            description: view.description.as_str().to_owned(),
+            event_types: texts(view.filter.event_types(), EventTypeName::as_str),
+            channels: texts(view.filter.channels(), Channel::as_str),
+            retry_policy: view.retry_schedule.as_ref().map(policy),
+            timeout_ms: view.timeout.map(AttemptTimeout::as_millis),
+            metadata: view.metadata.pairs().clone(),
+            status,
+            disabled_reason,
+            disabled_at,
+            created_at: time::show(view.created_at),
+        }
+    }
+}
+
+fn texts<T>(values: &[T], show: impl Fn(&T) -> &str) -> Vec<String> {
+    values.iter().map(|value| show(value).to_owned()).collect()
+}
+
+fn policy(schedule: &RetrySchedule) -> RetryPolicy {
+    RetryPolicy {
+        schedule_seconds: schedule.waits().iter().map(Duration::as_secs).collect(),
+    }
+}
+
+/// An endpoint that was created, with its secret, so that the receiver can be set up with one call. Later the
+/// secret is read by a route of its own.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EndpointWithSecret {
+    #[serde(flatten)]
+    endpoint: Endpoint,
+    /// What its webhooks are signed with.
+    #[schema(examples("whsec_<base64>"))]
+    secret: String,
+}
+
+impl From<CreatedEndpoint> for EndpointWithSecret {
+    fn from(created: CreatedEndpoint) -> Self {
+        Self {
+            endpoint: created.endpoint.into(),
+            secret: created.secret.reveal(),
+        }
+    }
+}
+
+impl EndpointWithSecret {
+    /// The endpoint's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.endpoint.id
+    }
+}
+
+/// What an endpoint's webhooks are signed with.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Secret {
+    /// `whsec_` and base64, as the Standard Webhooks libraries take it.
+    #[schema(examples("whsec_<base64>"))]
+    secret: String,
+}
+
+impl From<SigningSecret> for Secret {
+    fn from(secret: SigningSecret) -> Self {
+        Self {
+            secret: secret.reveal(),
+        }
+    }
+}

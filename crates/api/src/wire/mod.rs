@@ -1,0 +1,33 @@
+//! What requests and answers look like. Serialisation lives here and nowhere further in: wire types become values
+//! of the domain once, at the door, and all of their faults are answered at once.
+
+pub(crate) mod api_keys;
+pub(crate) mod applications;
+pub(crate) mod authentication;
+mod checks;
+pub(crate) mod deliveries;
+pub(crate) mod endpoints;
+pub(crate) mod event_types;
+pub(crate) mod health;
+pub(crate) mod messages;
+mod object;
+pub(crate) mod page;
+pub(crate) mod path;
+pub(crate) mod tenants;
+mod time;
+
+pub(crate) use checks::Checks;
+pub(crate) use object::Object;
+
+use serde::de::DeserializeOwned;
+use validator::Validate;
+
+use crate::Limits;
+
+/// What a request's body may be read into.
+pub(crate) trait Body: DeserializeOwned + Validate + 'static {
+    /// The most bytes of it.
+    fn max_bytes(limits: &Limits) -> usize {
+        limits.max_resource_body_bytes
+    }
+}

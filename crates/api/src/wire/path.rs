@@ -1,0 +1,177 @@
+//! The segments of paths.
+
+use std::{fmt, str::FromStr};
+
+use postrider_domain::{
+    ApplicationId, EndpointId, InvalidValue, MessageId, Rule, Uid, applications::ApplicationRef,
+    endpoints::EndpointRef, event_types::EventTypeName,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Checks;
+
+/// Parses an id.
+pub(super) fn id<T>(text: &str) -> Result<T, InvalidValue>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    text.parse()
+        .map_err(|error: T::Err| InvalidValue::new(Rule::Format, error.to_string()))
+}
+
+/// Parses an id or a uid. A uid never looks like an id, so there is no doubt which it is.
+fn id_or_uid<T, R>(text: &str, prefix: &str, by_uid: fn(Uid) -> R) -> Result<R, InvalidValue>
+where
+    T: FromStr<Err: fmt::Display> + Into<R>,
+{
+    let looks_like_id = text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'));
+    if looks_like_id {
+        id::<T>(text).map(Into::into)
+    } else {
+        Uid::parse(text).map(by_uid)
+    }
+}
+
+/// Parses how an application is named.
+pub(super) fn application(text: &str) -> Result<ApplicationRef, InvalidValue> {
+    id_or_uid::<ApplicationId, _>(text, ApplicationId::PREFIX, ApplicationRef::Uid)
+}
+
+/// Parses how an endpoint is named.
+fn endpoint(text: &str) -> Result<EndpointRef, InvalidValue> {
+    id_or_uid::<EndpointId, _>(text, EndpointId::PREFIX, EndpointRef::Uid)
+}
+
+/// `/v1/event-types/{name}`
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct EventTypePath {
+    /// The event type's name.
+    #[param(example = "invoice.paid")]
+    name: String,
+}
+
+impl EventTypePath {
+    /// Which event type.
+    pub(crate) fn name(&self, checks: &mut Checks) -> Option<EventTypeName> {
+        checks.check("name", EventTypeName::parse(&self.name))
+    }
+}
+
+/// `A = /v1/applications/{application}`
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct ApplicationPath {
+    /// The application's id, or the uid that you gave it.
+    #[param(example = "customer-42")]
+    application: String,
+}
+
+impl ApplicationPath {
+    /// Which application.
+    pub(crate) fn application(&self, checks: &mut Checks) -> Option<ApplicationRef> {
+        checks.check("application", application(&self.application))
+    }
+
+    /// The path of the application's own things.
+    pub(crate) fn location(&self, of: &str, id: impl fmt::Display) -> String {
+        format!("/v1/applications/{}/{of}/{id}", self.application)
+    }
+}
+
+/// `A/endpoints/{endpoint}`
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct EndpointPath {
+    /// The application's id, or the uid that you gave it.
+    #[param(example = "customer-42")]
+    application: String,
+    /// The endpoint's id, or the uid that you gave it.
+    #[param(example = "billing")]
+    endpoint: String,
+}
+
+impl EndpointPath {
+    /// Which endpoint of which application.
+    pub(crate) fn read(&self) -> Result<(ApplicationRef, EndpointRef), postrider_application::Error> {
+        let mut checks = Checks::default();
+        let application = checks.check("application", application(&self.application));
+        let endpoint = checks.check("endpoint", endpoint(&self.endpoint));
+        checks.all((application, endpoint))
+    }
+}
+
+/// `A/messages/{message}`
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct MessagePath {
+    /// The application's id, or the uid that you gave it.
+    #[param(example = "customer-42")]
+    application: String,
+    /// The message's id.
+    #[param(example = "msg_01jd8x3v9ce2sbm4w8f1q7k5zt")]
+    message: String,
+}
+
+impl MessagePath {
+    /// Which message of which application.
+    pub(crate) fn read(
+        &self,
+        checks: &mut Checks,
+    ) -> (Option<ApplicationRef>, Option<MessageId>) {
+        (
+            checks.check("application", application(&self.application)),
+            checks.check("message", id(&self.message)),
+        )
+    }
+}
+
+/// `A/messages/{message}/deliveries/{endpoint}`
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct DeliveryPath {
+    /// The application's id, or the uid that you gave it.
+    #[param(example = "customer-42")]
+    application: String,
+    /// The message's id.
+    #[param(example = "msg_01jd8x3v9ce2sbm4w8f1q7k5zt")]
+    message: String,
+    /// The endpoint's id, as it stands in the list of deliveries.
+    #[param(example = "ep_01jd8x3v9ce2sbm4w8f1q7k5zv")]
+    endpoint: String,
+}
+
+impl DeliveryPath {
+    /// Which delivery: to which endpoint, of which message, of which application.
+    pub(crate) fn read(
+        &self,
+        checks: &mut Checks,
+    ) -> (Option<ApplicationRef>, Option<MessageId>, Option<EndpointId>) {
+        (
+            checks.check("application", application(&self.application)),
+            checks.check("message", id(&self.message)),
+            checks.check("endpoint", id(&self.endpoint)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_an_id_or_a_uid_never_both() {
+        let id = "app_01h455vb4pex5vsknk084sn02q";
+        assert_eq!(application(id), Ok(ApplicationRef::Id(id.parse().unwrap())));
+        assert_eq!(
+            application("customer-42"),
+            Ok(ApplicationRef::Uid(Uid::parse("customer-42").unwrap()))
+        );
+        // `ep_…` names no application, and no uid begins like that.
+        for bad in ["app_", "app_x", "ep_01h455vb4pex5vsknk084sn02q", "a b", "é", ""] {
+            assert!(application(bad).is_err(), "{bad}");
+        }
+        assert!(application("application").is_ok(), "only the underscore makes a prefix");
+    }
+}

@@ -1,0 +1,57 @@
+use postrider_domain::{InvalidValue, Rule, Timestamp};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+/// A point in time as RFC 3339 in UTC with microseconds: `2026-11-22T18:00:00.000000Z`.
+pub(super) fn show(at: Timestamp) -> String {
+    // Beyond the year 9999 RFC 3339 has no form; such a time is shown as the last one that has.
+    let last = OffsetDateTime::from_unix_timestamp(253_402_300_799).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.as_micros()) * 1_000).unwrap_or(last);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.microsecond()
+    )
+}
+
+/// Parses RFC 3339 with any offset; finer fractions than microseconds are dropped.
+pub(super) fn parse(text: &str) -> Result<Timestamp, InvalidValue> {
+    let malformed = || InvalidValue::new(Rule::Format, "must be a time such as 2026-11-22T18:00:00Z (RFC 3339)");
+    let at = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| malformed())?
+        .to_offset(UtcOffset::UTC);
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000))
+        .map(Timestamp::from_micros)
+        .map_err(|_| malformed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_microseconds_and_end_in_z() {
+        assert_eq!(show(Timestamp::from_micros(0)), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(
+            show(Timestamp::from_micros(1_795_370_400_000_001)),
+            "2026-11-22T18:00:00.000001Z"
+        );
+        assert_eq!(show(Timestamp::from_micros(-1)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(show(Timestamp::from_micros(i64::MAX)), "9999-12-31T23:59:59.000000Z");
+    }
+
+    #[test]
+    fn any_offset_is_read() {
+        let at = Timestamp::from_micros(1_795_370_400_000_000);
+        for text in ["2026-11-22T18:00:00Z", "2026-11-22T19:00:00.0000009+01:00"] {
+            assert_eq!(parse(text), Ok(at), "{text}");
+        }
+        for bad in ["", "2026-11-22", "2026-13-22T18:00:00Z", "1795370400", "2026-11-22 18:00"] {
+            assert_eq!(parse(bad).unwrap_err().rule, Rule::Format, "{bad}");
+        }
+    }
+}

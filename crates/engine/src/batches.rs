@@ -1,0 +1,216 @@
+use std::{collections::VecDeque, time::Duration};
+
+use postrider_application::ports::StoreError;
+
+use crate::backoff::Backoff;
+
+/// How long a row that the database refuses, all by itself, waits before it is tried again: it stays ours and is
+/// not lost, but only a repair helps it.
+const REFUSED_ROW_WAIT: Duration = Duration::from_secs(30);
+
+/// Rows that wait for a call of the store, one call at a time: what arrives meanwhile makes the next batch, so
+/// batches grow with the load and nobody waits for a timer. Failed batches are tried again until they get through.
+///
+/// Bounded by the rows in flight, each of which is here at most once. Pure: time is handed in.
+pub(crate) struct Batches<T> {
+    limit: usize,
+    fresh: VecDeque<T>,
+    failed: VecDeque<Batch<T>>,
+    prefer_failed: bool,
+    busy: bool,
+    /// While the database is away nothing is tried before.
+    closed_until: Duration,
+    backoff: Backoff,
+}
+
+/// Rows of one call.
+#[derive(Debug)]
+pub(crate) struct Batch<T> {
+    pub(crate) rows: Vec<T>,
+    /// Whether an earlier try failed in a way that leaves open whether it took effect.
+    pub(crate) uncertain: bool,
+    not_before: Duration,
+}
+
+impl<T> Batches<T> {
+    /// Batches of at most `limit` rows.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            fresh: VecDeque::new(),
+            failed: VecDeque::new(),
+            prefer_failed: false,
+            busy: false,
+            closed_until: Duration::ZERO,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// One more row.
+    pub(crate) fn push(&mut self, row: T) {
+        self.fresh.push_back(row);
+    }
+
+    /// Whether there is nothing here, and nothing under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.busy && self.fresh.is_empty() && self.failed.is_empty()
+    }
+
+    /// The batch of the next call, if there is one and no call is under way; then [`Self::succeeded`] or
+    /// [`Self::failed`] must follow.
+    pub(crate) fn next(&mut self, now: Duration) -> Option<Batch<T>> {
+        if self.busy || now < self.closed_until {
+            return None;
+        }
+        let again = self.failed.iter().position(|batch| batch.not_before <= now);
+        // In turn, so that neither batches that always fail nor a steady flow keeps the other from its turn.
+        let batch = match again {
+            Some(index) if self.fresh.is_empty() || self.prefer_failed => self.failed.remove(index)?,
+            _ if self.fresh.is_empty() => return None,
+            _ => Batch {
+                rows: self.fresh.drain(..self.fresh.len().min(self.limit)).collect(),
+                uncertain: false,
+                not_before: now,
+            },
+        };
+        self.busy = true;
+        self.prefer_failed = !self.prefer_failed;
+        Some(batch)
+    }
+
+    /// When to ask again for a batch, if only time stands in the way.
+    pub(crate) fn wakes_at(&self) -> Option<Duration> {
+        if self.busy {
+            return None;
+        }
+        let again = self.failed.iter().map(|batch| batch.not_before).min();
+        let fresh = (!self.fresh.is_empty()).then_some(self.closed_until);
+        again.into_iter().chain(fresh).min().map(|at| at.max(self.closed_until))
+    }
+
+    /// The call succeeded.
+    pub(crate) const fn succeeded(&mut self) {
+        self.busy = false;
+        self.backoff.reset();
+    }
+
+    /// The call failed. If the database was away, the batch is tried again as a whole; if the database refused it,
+    /// in halves, so that a row with which no statement works holds up no other.
+    pub(crate) fn failed(&mut self, mut batch: Batch<T>, error: &StoreError, now: Duration) {
+        self.busy = false;
+        if matches!(error, StoreError::Unavailable(_)) {
+            batch.uncertain = true;
+            self.closed_until = now + self.backoff.next();
+            self.failed.push_back(batch);
+        } else if batch.rows.len() > 1 {
+            let half = Batch {
+                rows: batch.rows.split_off(batch.rows.len() / 2),
+                uncertain: batch.uncertain,
+                not_before: now,
+            };
+            batch.not_before = now;
+            self.failed.extend([batch, half]);
+        } else {
+            batch.not_before = now + REFUSED_ROW_WAIT;
+            self.failed.push_back(batch);
+        }
+    }
+
+    /// Empties it of all that is not under way.
+    pub(crate) fn take_all(&mut self) -> Vec<T> {
+        let failed = self.failed.drain(..).flat_map(|batch| batch.rows);
+        self.fresh.drain(..).chain(failed).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Duration = Duration::ZERO;
+
+    fn batches(rows: u32, limit: usize) -> Batches<u32> {
+        let mut batches = Batches::new(limit);
+        (0..rows).for_each(|n| batches.push(n));
+        batches
+    }
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable("away".into())
+    }
+
+    fn refused() -> StoreError {
+        StoreError::Internal("no such column".into())
+    }
+
+    #[test]
+    fn one_call_at_a_time_of_at_most_the_limit() {
+        let mut batches = batches(5, 3);
+        assert_eq!(batches.next(T0).unwrap().rows, [0, 1, 2]);
+        assert!(batches.next(T0).is_none() && batches.wakes_at().is_none() && !batches.is_idle());
+        batches.succeeded();
+        assert_eq!(batches.next(T0).unwrap().rows, [3, 4]);
+        batches.succeeded();
+        assert!(batches.next(T0).is_none() && batches.is_idle());
+    }
+
+    #[test]
+    fn an_absent_database_gets_the_same_batch_again_after_a_wait() {
+        let mut batches = batches(3, 10);
+        let batch = batches.next(T0).unwrap();
+        batches.failed(batch, &unavailable(), T0);
+        batches.push(3);
+        assert!(batches.next(T0).is_none(), "nor are others tried before");
+        let again = batches.wakes_at().unwrap();
+        assert!(again > T0);
+        let batch = batches.next(again).unwrap();
+        assert_eq!((batch.rows, batch.uncertain), (vec![0, 1, 2], true));
+    }
+
+    #[test]
+    fn a_refused_row_holds_up_no_other_and_is_not_lost() {
+        let mut batches = batches(8, 8);
+        let (mut written, mut refusals) = (Vec::new(), 0);
+        while let Some(batch) = batches.next(T0) {
+            if batch.rows.contains(&5) {
+                refusals += 1;
+                batches.failed(batch, &refused(), T0);
+            } else {
+                written.extend(batch.rows);
+                batches.succeeded();
+            }
+        }
+        written.sort_unstable();
+        assert_eq!((written, refusals), (vec![0, 1, 2, 3, 4, 6, 7], 4));
+        batches.push(8);
+        assert_eq!(batches.next(T0).unwrap().rows, [8]);
+        batches.succeeded();
+        let later = batches.wakes_at().unwrap();
+        assert_eq!(batches.next(later).unwrap().rows, [5]);
+    }
+
+    #[test]
+    fn failed_and_fresh_take_turns() {
+        let mut batches = batches(1, 1);
+        let poison = batches.next(T0).unwrap();
+        batches.failed(poison, &refused(), T0);
+        (10..14).for_each(|n| batches.push(n));
+        let later = T0 + REFUSED_ROW_WAIT;
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let batch = batches.next(later).unwrap();
+            seen.push(batch.rows[0]);
+            batches.succeeded();
+        }
+        assert!(seen.contains(&0), "{seen:?}");
+    }
+
+    #[test]
+    fn emptying_takes_what_waits_and_what_failed() {
+        let mut batches = batches(2, 1);
+        let first = batches.next(T0).unwrap();
+        batches.failed(first, &unavailable(), T0);
+        assert_eq!(batches.take_all(), [1, 0]);
+        assert!(batches.is_idle());
+    }
+}

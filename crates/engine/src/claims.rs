@@ -1,0 +1,274 @@
+use std::{collections::VecDeque, time::Duration};
+
+use postrider_application::ports::{ClaimFrom, Epoch, StoreError};
+
+use crate::{EngineOptions, backoff::Backoff};
+
+/// The shortest wait after a claim that found nothing, though something is due: another node just holds it.
+const CONTENTION_PAUSE: Duration = Duration::from_millis(50);
+/// How long rows may stay owned by this node without it knowing, after a claim whose outcome is unknown.
+const SUSPECT_FOR_AT_MOST: Duration = Duration::from_mins(1);
+
+/// When to claim, and from whom. Pure: time is handed in.
+pub(crate) struct Claims {
+    poll_net: Duration,
+    sweep_interval: Duration,
+    claiming: bool,
+    /// Something says that rows are due: a signal, or a claim that took all it asked for.
+    wanted: bool,
+    /// When to look without being told: the next row is due, or the net.
+    look_at: Duration,
+    /// A time to look at, learnt while a claim is under way that may not have seen why.
+    look_again_at: Option<Duration>,
+    dead: VecDeque<Epoch>,
+    sweeping: bool,
+    sweep_at: Duration,
+    backoff: Backoff,
+    /// While the database is away nothing is tried before.
+    closed_until: Duration,
+    failing: bool,
+    suspect_since: Option<Duration>,
+}
+
+impl Claims {
+    /// The queue is looked at at once. Dead nodes are looked for at once if no other node can be alive, else after
+    /// a lease's time: see [`EngineOptions::sole_node`].
+    pub(crate) fn new(options: &EngineOptions, now: Duration) -> Self {
+        let patience = if options.sole_node { Duration::ZERO } else { options.lease_ttl };
+        Self {
+            poll_net: options.poll_net_interval,
+            sweep_interval: options.dead_sweep_interval,
+            claiming: false,
+            wanted: true,
+            look_at: now,
+            look_again_at: None,
+            dead: VecDeque::new(),
+            sweeping: false,
+            sweep_at: now + patience,
+            backoff: Backoff::default(),
+            closed_until: Duration::ZERO,
+            failing: false,
+            suspect_since: None,
+        }
+    }
+
+    /// Something was queued.
+    pub(crate) const fn signal(&mut self) {
+        self.wanted = true;
+    }
+
+    /// A row that was just written is due at `at`.
+    pub(crate) fn due_at(&mut self, at: Duration) {
+        self.look_at = self.look_at.min(at);
+        if self.claiming {
+            self.look_again_at = Some(self.look_again_at.map_or(at, |earlier| earlier.min(at)));
+        }
+    }
+
+    /// Whose rows to claim now, if any; then [`Self::found`] or [`Self::failed`] must follow. What dead nodes left
+    /// behind goes first: it is older.
+    pub(crate) fn next(&mut self, now: Duration) -> Option<ClaimFrom> {
+        if self.claiming || now < self.closed_until {
+            return None;
+        }
+        let from = match self.dead.front() {
+            Some(epoch) => ClaimFrom::Dead(*epoch),
+            None if self.wanted || now >= self.look_at => {
+                self.wanted = false;
+                ClaimFrom::Queue
+            }
+            None => return None,
+        };
+        self.claiming = true;
+        Some(from)
+    }
+
+    /// When to ask again for a claim, if only time stands in the way.
+    pub(crate) fn wakes_at(&self) -> Option<Duration> {
+        let at = if self.wanted || !self.dead.is_empty() { Duration::ZERO } else { self.look_at };
+        (!self.claiming).then_some(at.max(self.closed_until))
+    }
+
+    /// A claim of `limit` rows found `rows` of them; the next one of the queue is due after `next_due`.
+    pub(crate) fn found(
+        &mut self,
+        from: ClaimFrom,
+        rows: usize,
+        limit: usize,
+        next_due: Option<Duration>,
+        now: Duration,
+    ) {
+        self.claiming = false;
+        self.failing = false;
+        self.backoff.reset();
+        match from {
+            ClaimFrom::Dead(epoch) if rows == 0 => {
+                self.dead.retain(|dead| *dead != epoch);
+                // What was not due yet went back to the queue.
+                self.wanted = true;
+            }
+            ClaimFrom::Dead(_) => {}
+            ClaimFrom::Queue if rows >= limit => self.wanted = true,
+            ClaimFrom::Queue => {
+                let pause = if rows == 0 { CONTENTION_PAUSE } else { Duration::ZERO };
+                let wait = next_due.map_or(self.poll_net, |due| due.min(self.poll_net));
+                self.look_at = now + wait.max(pause);
+                if let Some(at) = self.look_again_at.take() {
+                    self.look_at = self.look_at.min(at);
+                }
+            }
+        }
+    }
+
+    /// A claim failed. If the connection was lost it may have been committed all the same: then rows are ours that
+    /// we do not know of, and [`Self::is_suspect`] from now on.
+    pub(crate) fn failed(&mut self, error: &StoreError, now: Duration) {
+        self.claiming = false;
+        self.failing = true;
+        self.wanted = true;
+        self.closed_until = now + self.backoff.next();
+        if matches!(error, StoreError::Unavailable(_)) {
+            self.suspect_since.get_or_insert(now);
+        }
+    }
+
+    /// Whether this life should end, so that a new one gives back what this one owns without knowing: as soon as it
+    /// costs nothing because nothing is held, else after a minute.
+    pub(crate) fn is_suspect(&self, nothing_held: bool, now: Duration) -> bool {
+        self.suspect_since.is_some_and(|since| {
+            (nothing_held && !self.failing && !self.claiming) || now >= since + SUSPECT_FOR_AT_MOST
+        })
+    }
+
+    /// Whether to look for dead nodes now; then [`Self::swept`] must follow.
+    pub(crate) fn sweep(&mut self, now: Duration) -> bool {
+        let due = !self.sweeping && now >= self.sweep_at;
+        self.sweeping |= due;
+        due
+    }
+
+    /// When to look for dead nodes next.
+    pub(crate) fn sweeps_at(&self) -> Option<Duration> {
+        (!self.sweeping).then_some(self.sweep_at)
+    }
+
+    /// Dead nodes that own rows; none known if the search failed.
+    pub(crate) fn swept(&mut self, dead: Vec<Epoch>, now: Duration) {
+        self.sweeping = false;
+        self.sweep_at = now + self.sweep_interval;
+        self.dead.extend(dead);
+        self.dead.make_contiguous().sort_unstable();
+        let mut seen = None;
+        self.dead.retain(|epoch| seen.replace(*epoch) != Some(*epoch));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Duration = Duration::from_secs(100);
+
+    fn claims() -> Claims {
+        Claims::new(&EngineOptions::default(), T0)
+    }
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable("away".into())
+    }
+
+    #[test]
+    fn one_claim_at_a_time_and_again_at_once_while_there_is_more() {
+        let mut claims = claims();
+        assert_eq!(claims.next(T0), Some(ClaimFrom::Queue));
+        assert_eq!(claims.next(T0), None);
+        claims.found(ClaimFrom::Queue, 500, 500, None, T0);
+        assert_eq!(claims.next(T0), Some(ClaimFrom::Queue));
+    }
+
+    #[test]
+    fn an_empty_queue_is_looked_at_when_the_next_row_is_due_or_by_the_net() {
+        let mut claims = claims();
+        claims.next(T0);
+        claims.found(ClaimFrom::Queue, 0, 500, Some(Duration::from_secs(2)), T0);
+        assert_eq!(claims.next(T0), None);
+        assert_eq!(claims.wakes_at(), Some(T0 + Duration::from_secs(2)));
+        claims.next(T0 + Duration::from_secs(2));
+        claims.found(ClaimFrom::Queue, 0, 500, Some(Duration::from_hours(1)), T0);
+        assert_eq!(claims.wakes_at(), Some(T0 + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn rows_that_another_node_holds_are_not_asked_for_in_a_busy_loop() {
+        let mut claims = claims();
+        claims.next(T0);
+        claims.found(ClaimFrom::Queue, 0, 500, Some(Duration::ZERO), T0);
+        assert_eq!(claims.wakes_at(), Some(T0 + CONTENTION_PAUSE));
+    }
+
+    #[test]
+    fn a_signal_during_a_claim_is_not_lost() {
+        let mut claims = claims();
+        claims.next(T0);
+        claims.signal();
+        claims.found(ClaimFrom::Queue, 0, 500, None, T0);
+        assert_eq!(claims.next(T0), Some(ClaimFrom::Queue));
+    }
+
+    #[test]
+    fn a_row_written_during_a_claim_is_looked_for_when_it_is_due() {
+        let mut claims = claims();
+        claims.next(T0);
+        claims.due_at(T0 + Duration::from_secs(1));
+        claims.found(ClaimFrom::Queue, 0, 500, None, T0);
+        assert_eq!(claims.wakes_at(), Some(T0 + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_failed_claim_is_repeated_after_a_wait_whatever_is_signalled() {
+        let mut claims = claims();
+        claims.next(T0);
+        claims.failed(&unavailable(), T0);
+        claims.signal();
+        assert_eq!(claims.next(T0), None);
+        let again = claims.wakes_at().unwrap();
+        assert!(again > T0);
+        assert_eq!(claims.next(again), Some(ClaimFrom::Queue));
+    }
+
+    #[test]
+    fn the_dead_are_sought_after_one_lease_and_their_rows_claimed_until_none_is_left() {
+        let mut claims = claims();
+        assert!(!claims.sweep(T0));
+        let later = T0 + EngineOptions::default().lease_ttl;
+        assert!(claims.sweep(later) && !claims.sweep(later));
+        claims.swept(vec![Epoch(4), Epoch(3), Epoch(4)], later);
+        for (from, rows) in [(3, 9), (3, 0), (4, 0)] {
+            let from = ClaimFrom::Dead(Epoch(from));
+            assert_eq!(claims.next(later), Some(from));
+            claims.found(from, rows, 500, None, later);
+        }
+        assert_eq!(claims.next(later), Some(ClaimFrom::Queue));
+    }
+
+    #[test]
+    fn a_sole_node_takes_over_at_once() {
+        let options = EngineOptions { sole_node: true, ..EngineOptions::default() };
+        assert!(Claims::new(&options, T0).sweep(T0));
+    }
+
+    #[test]
+    fn a_claim_of_unknown_outcome_makes_the_life_suspect() {
+        let mut claims = claims();
+        claims.next(T0);
+        assert!(!claims.is_suspect(true, T0));
+        claims.failed(&unavailable(), T0);
+        assert!(!claims.is_suspect(true, T0), "the database is still away");
+        let again = claims.wakes_at().unwrap();
+        claims.next(again);
+        claims.found(ClaimFrom::Queue, 1, 500, None, again);
+        assert!(!claims.is_suspect(false, again), "others would have to wait");
+        assert!(claims.is_suspect(true, again), "nothing is held");
+        assert!(claims.is_suspect(false, T0 + SUSPECT_FOR_AT_MOST));
+    }
+}

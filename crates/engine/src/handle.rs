@@ -1,0 +1,64 @@
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use postrider_application::ports::{Epoch, WorkSignal};
+use tokio::sync::Notify;
+
+use crate::lease::Lease;
+
+/// What the engine and its handles share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) work: Notify,
+    pub(crate) in_flight: AtomicUsize,
+    pub(crate) waiting: AtomicUsize,
+    lease: Mutex<Option<Arc<Lease>>>,
+}
+
+impl Shared {
+    /// A life begins or ends.
+    pub(crate) fn set_lease(&self, lease: Option<Arc<Lease>>) {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
+    }
+}
+
+/// How the engine is, for health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// Its current life; none before it joined, between two lives and after its end.
+    pub epoch: Option<Epoch>,
+    /// Whether the lease of that life runs: judged now, so it is right even if the engine is stuck.
+    pub lease_held: bool,
+    /// Rows being loaded, sent or settled.
+    pub in_flight: usize,
+    /// Rows waiting for a turn at their endpoint.
+    pub waiting: usize,
+}
+
+/// Wakes the engine and tells how it is. Cheap to clone; works before, while and after the engine runs.
+#[derive(Clone)]
+pub struct EngineHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl EngineHandle {
+    /// How the engine is.
+    pub fn status(&self) -> EngineStatus {
+        let lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        EngineStatus {
+            epoch: lease.as_ref().map(|lease| lease.epoch),
+            lease_held: lease.is_some_and(|lease| lease.holds()),
+            in_flight: self.shared.in_flight.load(Ordering::Relaxed),
+            waiting: self.shared.waiting.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl WorkSignal for EngineHandle {
+    fn work_queued(&self) {
+        // Keeps one permit however often it is called, so a signal is neither lost nor counted.
+        self.shared.work.notify_one();
+    }
+}

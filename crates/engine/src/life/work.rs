@@ -1,0 +1,243 @@
+//! What is done with the rows that came in: read, plan, send, settle.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::Duration,
+};
+
+use postrider_application::ports::{ClaimedWork, NewWork, Settled, Settlement, StoreError, WorkRef};
+use postrider_domain::{EndpointId, WorkId, messages::Message};
+
+use super::{Done, Life, warn};
+use crate::{
+    EnginePorts,
+    attempt::Job,
+    batches::Batch,
+    plan::{Material, Plan, Target, delivery_of},
+    ports::bounded,
+    rooms::Admission,
+};
+
+/// A row in flight, before it is known what to do with it.
+pub(super) struct Held {
+    pub(super) work: ClaimedWork,
+    /// The endpoint at which it has a turn.
+    pub(super) turn: Option<EndpointId>,
+}
+
+/// An attempt ended, or was not begun because the lease ran out.
+pub(super) struct Attempted {
+    endpoint: EndpointId,
+    settlement: Option<Settlement>,
+}
+
+/// A fan-out to several endpoints, remembered until its rows are known to exist.
+pub(super) struct FanOut {
+    work: ClaimedWork,
+    message: Arc<Message>,
+    rows: Vec<(WorkId, Target)>,
+}
+
+impl Life {
+    /// Reads messages and endpoints of the rows that came in.
+    pub(super) fn load(&mut self, now: Duration) {
+        let Some(batch) = self.loading.next(now) else { return };
+        let (ports, timeout) = (self.ports.clone(), self.options.store_timeout);
+        self.calls.spawn(async move {
+            let material = bounded(timeout, read(&ports, &batch.rows)).await;
+            Done::Loaded(batch, material)
+        });
+    }
+
+    pub(super) fn loaded(&mut self, batch: Batch<Held>, material: Result<Material, StoreError>) {
+        if self.drain.is_some() {
+            self.loading.succeeded();
+            return self.give_up(batch.rows);
+        }
+        match material {
+            Ok(material) => {
+                self.loading.succeeded();
+                for held in batch.rows {
+                    let plan = material.plan(&held.work);
+                    self.carry_out(plan, held);
+                }
+            }
+            Err(error) => {
+                warn("cannot read messages and endpoints", &error);
+                let now = self.now();
+                self.loading.failed(batch, &error, now);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, plan: Plan, held: Held) {
+        let Held { work, turn } = held;
+        let settled = match plan {
+            Plan::Attempt(message, target) => return self.attempt_in_turn(work, turn, message, target),
+            Plan::Nothing => Settled::FannedOut(Vec::new()),
+            Plan::Cancel(endpoint) => {
+                let mut delivery = delivery_of(&work, endpoint, self.ports.clock.now());
+                delivery.cancel();
+                Settled::Cancelled { delivery }
+            }
+            Plan::FanOut(message, targets) => self.begin_fan_out(&work, message, targets),
+        };
+        if let Some(endpoint) = turn {
+            self.rooms.end_turn(endpoint);
+        }
+        self.settling.push(Settlement {
+            work: work.work,
+            settled,
+        });
+    }
+
+    /// The rows that a fan-out becomes, remembered so that they go on from memory.
+    fn begin_fan_out(&mut self, work: &ClaimedWork, message: Arc<Message>, targets: Vec<Target>) -> Settled {
+        let new_id = || WorkId::from_uuid(self.ports.ids.next());
+        let rows: Vec<_> = targets.into_iter().map(|target| (new_id(), target)).collect();
+        let row = |(id, target): &(WorkId, Target)| NewWork {
+            id: *id,
+            endpoint: target.endpoint().id,
+        };
+        let settled = Settled::FannedOut(rows.iter().map(row).collect());
+        let fan_out = FanOut {
+            work: work.clone(),
+            message,
+            rows,
+        };
+        self.fan_outs.insert(work.work.id, fan_out);
+        settled
+    }
+
+    /// Begins the attempt if its endpoint has a turn free, else lets the row wait for one. A fan-out to a single
+    /// endpoint learns only here whose turn it needs.
+    fn attempt_in_turn(
+        &mut self,
+        work: ClaimedWork,
+        turn: Option<EndpointId>,
+        message: Arc<Message>,
+        target: Target,
+    ) {
+        let endpoint = target.endpoint().id;
+        if turn != Some(endpoint) {
+            if let Some(other) = turn {
+                self.rooms.end_turn(other);
+            }
+            if !self.rooms.take_turn(endpoint) {
+                return self.rooms.step_aside(endpoint, work);
+            }
+        }
+        self.begin_attempt(Job { work, message, target });
+    }
+
+    fn begin_attempt(&mut self, job: Job) {
+        let endpoint = job.target.endpoint().id;
+        let (ports, options) = (self.ports.clone(), Arc::clone(&self.options));
+        let lease = Arc::clone(&self.lease);
+        self.attempts.spawn(async move {
+            let settlement = if lease.holds() { Some(job.run(&ports, &options).await) } else { None };
+            Attempted { endpoint, settlement }
+        });
+    }
+
+    pub(super) fn attempted(&mut self, attempted: Attempted) {
+        self.rooms.end_turn(attempted.endpoint);
+        if let Some(settlement) = attempted.settlement {
+            self.settling.push(settlement);
+        }
+    }
+
+    /// Writes outcomes.
+    pub(super) fn settle(&mut self, now: Duration) {
+        let Some(batch) = self.settling.next(now) else { return };
+        let (queue, epoch) = (Arc::clone(&self.ports.queue), self.lease.epoch);
+        let timeout = self.options.store_timeout;
+        self.calls.spawn(async move {
+            let settled = bounded(timeout, queue.settle(epoch, batch.rows.clone())).await;
+            Done::Settled(batch, settled)
+        });
+    }
+
+    pub(super) fn settled(&mut self, batch: Batch<Settlement>, settled: Result<Vec<WorkId>, StoreError>) {
+        let settled: HashSet<WorkId> = match settled {
+            Ok(settled) => settled.into_iter().collect(),
+            Err(error) => {
+                warn("a settle failed", &error);
+                let now = self.now();
+                return self.settling.failed(batch, &error, now);
+            }
+        };
+        self.settling.succeeded();
+        let now = self.now();
+        let mut homeless = Vec::new();
+        for Settlement { work, settled: what } in &batch.rows {
+            self.rooms.leave();
+            if let Settled::Attempted { retry: Some(retry), .. } = what {
+                self.claims.due_at(now + retry.after);
+            }
+            let fan_out = self.fan_outs.remove(&work.id);
+            let known = settled.contains(&work.id);
+            if !known {
+                tracing::debug!(work = %work.id, batch.uncertain, "not settled: settled before, or another node's");
+            }
+            // A try whose answer was lost may have been committed; repeating it then settles nothing, but the
+            // rows are there and ours. If they are not, their attempts are written by nobody.
+            if let Some(fan_out) = fan_out
+                && (known || batch.uncertain)
+            {
+                self.explode(fan_out, &mut homeless);
+            }
+        }
+        self.hand_back(homeless);
+    }
+
+    /// The rows of a fan-out exist and are ours, with claim number 1: they go on from memory.
+    fn explode(&mut self, fan_out: FanOut, homeless: &mut Vec<WorkRef>) {
+        for (id, target) in fan_out.rows {
+            let work = ClaimedWork {
+                work: WorkRef { id, claim: 1 },
+                endpoint: Some(target.endpoint().id),
+                attempts: 0,
+                failures: 0,
+                ..fan_out.work.clone()
+            };
+            if self.drain.is_some() {
+                homeless.push(work.work);
+                continue;
+            }
+            match self.rooms.admit(work) {
+                Admission::Enters(work) => {
+                    let message = Arc::clone(&fan_out.message);
+                    self.begin_attempt(Job { work, message, target });
+                }
+                Admission::Waits => {}
+                Admission::Refused(work) => homeless.push(work.work),
+            }
+        }
+    }
+
+    /// Rows in flight that will not be worked: they go back.
+    pub(super) fn give_up(&mut self, rows: Vec<Held>) {
+        let mut refs = Vec::with_capacity(rows.len());
+        for Held { work, turn } in rows {
+            if let Some(endpoint) = turn {
+                self.rooms.end_turn(endpoint);
+            }
+            self.rooms.leave();
+            refs.push(work.work);
+        }
+        self.hand_back(refs);
+    }
+}
+
+/// What is needed of a batch of rows: two statements, whatever its size.
+async fn read(ports: &EnginePorts, rows: &[Held]) -> Result<Material, StoreError> {
+    let messages: HashSet<_> = rows.iter().map(|held| (held.work.tenant, held.work.message)).collect();
+    let applications: HashSet<_> = rows.iter().map(|held| (held.work.tenant, held.work.application)).collect();
+    let messages: Vec<_> = messages.into_iter().collect();
+    let applications: Vec<_> = applications.into_iter().collect();
+    let (messages, endpoints) =
+        tokio::try_join!(ports.material.messages(&messages), ports.material.endpoints(&applications))?;
+    Ok(Material { messages, endpoints })
+}

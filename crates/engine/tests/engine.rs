@@ -1,0 +1,290 @@
+//! The engine over the memory store, in paused time: what is delivered, when, and how often.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use postrider_application::ports::{OutgoingRequest, Sender, Sent};
+use postrider_crypto::HmacSigner;
+use postrider_domain::{
+    Timestamp,
+    deliveries::{CapturedBody, FailureClass, Outcome, SignedContent},
+    endpoints::{Filter, SigningSecret},
+    event_types::EventTypeName,
+};
+use postrider_engine::{Engine, EngineError, EngineOptions};
+use postrider_testkit::Answer;
+use support::world::World;
+use tokio_util::sync::CancellationToken;
+
+const URL: &str = "https://one.example/hook";
+const SOON: Duration = Duration::from_millis(100);
+const A_WHILE: Duration = Duration::from_secs(30);
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_fails_twice_gets_three_attempts_at_the_right_waits() {
+    let world = World::new().await;
+    let endpoint = world.endpoint(URL).await;
+    world.sender.script(URL, [Answer::Status(500), Answer::Failure(FailureClass::TimeOut), Answer::Status(204)]);
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    let sent = world.sender.sent(3).await;
+    world.settled_within(SOON).await;
+
+    for (attempt, wait) in [(1, Duration::from_secs(5)), (2, Duration::from_mins(5))] {
+        let waited = sent[attempt].at.since(sent[attempt - 1].at);
+        let longest = wait * 12 / 10 + SOON;
+        assert!(waited >= wait && waited < longest, "{waited:?} instead of {wait:?} and its jitter");
+    }
+    let attempts = world.attempts(message, endpoint).await;
+    let outcomes: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            (1, Outcome::of_status(500)),
+            (2, Outcome::Failed { class: FailureClass::TimeOut, status: None }),
+            (3, Outcome::Delivered { status: 204 }),
+        ]
+    );
+    assert_eq!(world.statuses(message).await, ["delivered"]);
+    assert_eq!(sent.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_is_signed_anew_under_the_same_id() {
+    use postrider_application::ports::WebhookSigner as _;
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    world.sender.script(URL, [Answer::Status(503)]);
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    let sent = world.sender.sent(2).await;
+    let payload = world.fixture.message(&world.customer).payload;
+    let mut times = Vec::new();
+    for request in &sent {
+        let seconds: i64 = request.header("webhook-timestamp").unwrap().parse().unwrap();
+        times.push(seconds);
+        assert_eq!(seconds, request.at.as_unix_seconds());
+        let content = SignedContent::new(message, Timestamp::from_micros(seconds * 1_000_000), &payload);
+        let signature = HmacSigner.sign(&SigningSecret::from_bytes(vec![7; 24]).unwrap(), &content);
+        assert_eq!(request.header("webhook-signature"), Some(signature.as_str()));
+        assert_eq!(request.header("webhook-id"), Some(message.to_string().as_str()));
+        assert_eq!(request.header("content-type"), Some("application/json"));
+        assert!(request.header("user-agent").unwrap().starts_with("Postrider/"));
+        assert_eq!(request.header("traceparent"), None, "nothing was traced");
+        assert_eq!((&request.body[..], request.timeout), (&br#"{"a":1}"#[..], Duration::from_secs(15)));
+    }
+    assert!(times[1] > times[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fans_out_to_none_one_and_several() {
+    for endpoints in [0usize, 1, 3] {
+        let world = World::new().await;
+        for n in 0..endpoints {
+            world.endpoint(&format!("https://{n}.example/")).await;
+        }
+        let engine = world.start();
+        let message = world.publish(&engine).await;
+        world.settled_within(SOON).await;
+        assert_eq!(world.statuses(message).await, vec!["delivered"; endpoints]);
+        let mut urls: Vec<_> = world.sender.requests().into_iter().map(|request| request.url).collect();
+        urls.sort();
+        let expected: Vec<_> = (0..endpoints).map(|n| format!("https://{n}.example/")).collect();
+        assert_eq!(urls, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failing_endpoint_of_several_is_retried_alone() {
+    let world = World::new().await;
+    for n in 0..3 {
+        world.endpoint(&format!("https://{n}.example/")).await;
+    }
+    world.sender.script("https://1.example/", [Answer::Status(500)]);
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    let sent = world.sender.sent(4).await;
+    assert_eq!(sent[3].url, "https://1.example/");
+    world.settled_within(SOON).await;
+    assert_eq!(world.statuses(message).await, ["delivered"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_endpoints_that_want_the_message_get_it() {
+    let world = World::new().await;
+    let filter = |name: &str| Filter::new(vec![EventTypeName::parse(name).unwrap()], vec![]).unwrap();
+    world.endpoint_of(&world.customer, "https://no.example/", filter("invoice.voided")).await;
+    world.endpoint_of(&world.customer, "https://yes.example/", filter("invoice.paid")).await;
+    let engine = world.start();
+    world.publish(&engine).await;
+    world.settled_within(SOON).await;
+    let urls: Vec<_> = world.sender.requests().into_iter().map(|request| request.url).collect();
+    assert_eq!(urls, ["https://yes.example/"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_endpoint_is_not_fanned_out_to_and_what_waits_for_it_is_cancelled() {
+    let world = World::new().await;
+    let endpoint = world.endpoint(URL).await;
+    world.sender.script(URL, [Answer::Status(500)]);
+    let engine = world.start();
+    let waiting = world.publish(&engine).await;
+    world.sender.sent(1).await;
+    world.disable(endpoint).await;
+    let later = world.publish(&engine).await;
+    world.settled_within(A_WHILE).await;
+    assert_eq!(world.statuses(waiting).await, ["cancelled"]);
+    assert!(world.deliveries(later).await.is_empty());
+    assert_eq!(world.sender.requests().len(), 1);
+}
+
+/// Hangs until the deadline for `slow.example`, and answers everybody else at once.
+struct SlowAndFast;
+
+#[async_trait]
+impl Sender for SlowAndFast {
+    async fn send(&self, request: OutgoingRequest) -> Sent {
+        let outcome = if request.url.as_str().contains("slow") {
+            tokio::time::sleep(request.timeout).await;
+            Outcome::Failed { class: FailureClass::TimeOut, status: None }
+        } else {
+            Outcome::of_status(204)
+        };
+        Sent { outcome, response_body: CapturedBody::default() }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_endpoint_delays_nobody_else() {
+    let world = World::new().await;
+    let other = world.fixture.application(&world.tenancy).await;
+    world.endpoint_of(&other, "https://slow.example/", Filter::default()).await;
+    world.endpoint(URL).await;
+    for _ in 0..50 {
+        world.fixture.accepted(&other).await;
+    }
+    let options = EngineOptions { max_in_flight: 8, max_in_flight_per_endpoint: 4, ..EngineOptions::default() };
+    let engine = world.start_sending_by(options, SlowAndFast);
+    world.until(SOON, "four are being sent", || engine.handle.status().waiting == 46).await;
+    let mut fast = Vec::new();
+    for _ in 0..20 {
+        fast.push(world.publish(&engine).await);
+    }
+    // Long before the first slow attempt ends.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for message in fast {
+        assert_eq!(world.statuses(message).await, ["delivered"]);
+    }
+    let status = engine.handle.status();
+    assert_eq!((status.in_flight, status.waiting), (4, 46), "no more than four at a time");
+    world.until(Duration::from_mins(10), "everybody's turn comes", || engine.handle.status().waiting == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_claimed_than_there_is_room_for() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let gate = world.sender.gate();
+    for _ in 0..10 {
+        world.fixture.accepted(&world.customer).await;
+    }
+    let options = EngineOptions { max_in_flight: 3, max_in_flight_per_endpoint: 3, ..EngineOptions::default() };
+    let engine = world.start_with(options, world.ports());
+    world.sender.sent(3).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.sender.requests().len(), 3);
+    assert_eq!(engine.handle.status().in_flight, 3);
+    assert!(world.faults.limits.lock().unwrap().iter().all(|limit| *limit <= 3));
+    gate.open(10);
+    world.settled_within(SOON).await;
+    assert_eq!(world.sender.requests().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fan_out_larger_than_all_room_is_delivered_all_the_same() {
+    let world = World::new().await;
+    for n in 0..20 {
+        world.endpoint(&format!("https://{n}.example/")).await;
+    }
+    let options = EngineOptions {
+        max_in_flight: 2,
+        max_in_flight_per_endpoint: 1,
+        max_waiting: 2,
+        ..EngineOptions::default()
+    };
+    let engine = world.start_with(options, world.ports());
+    let message = world.publish(&engine).await;
+    world.settled_within(A_WHILE).await;
+    assert_eq!(world.statuses(message).await, ["delivered"; 20]);
+    assert_eq!(world.sender.requests().len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_without_a_readable_secret_fails_and_is_retried() {
+    let world = World::new().await;
+    let endpoint = world.endpoint(URL).await;
+    world.faults.no_secrets.store(true, std::sync::atomic::Ordering::SeqCst);
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let attempts = world.attempts(message, endpoint).await;
+    let internal = Outcome::Failed { class: FailureClass::Internal, status: None };
+    assert_eq!(attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(), [internal]);
+    assert!(world.sender.requests().is_empty());
+    // Once repaired, the next attempt succeeds.
+    world.faults.no_secrets.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.settled_within(A_WHILE).await;
+    assert_eq!(world.statuses(message).await, ["delivered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_whose_message_is_gone_is_cancelled_and_such_a_fan_out_ends() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    world.sender.script(URL, [Answer::Status(500)]);
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    world.sender.sent(1).await;
+    world.faults.no_messages.store(true, std::sync::atomic::Ordering::SeqCst);
+    let other = world.publish(&engine).await;
+    world.settled_within(A_WHILE).await;
+    assert_eq!(world.statuses(message).await, ["cancelled"]);
+    assert!(world.deliveries(other).await.is_empty());
+}
+
+/// Panics at the first request.
+#[derive(Default)]
+struct Panicking(std::sync::atomic::AtomicBool);
+
+#[async_trait]
+impl Sender for Panicking {
+    async fn send(&self, _: OutgoingRequest) -> Sent {
+        assert!(self.0.swap(true, std::sync::atomic::Ordering::SeqCst), "a bug, on purpose");
+        Sent { outcome: Outcome::of_status(204), response_body: CapturedBody::default() }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_an_attempt_is_a_failed_attempt() {
+    let world = World::new().await;
+    let endpoint = world.endpoint(URL).await;
+    let engine = world.start_sending_by(EngineOptions::default(), Panicking::default());
+    let epoch = Arc::new(engine.handle.clone());
+    let message = world.publish(&engine).await;
+    world.settled_within(A_WHILE).await;
+    let classes: Vec<_> =
+        world.attempts(message, endpoint).await.iter().map(|attempt| attempt.outcome.status()).collect();
+    assert_eq!(classes, [None, Some(204)]);
+    assert!(epoch.status().lease_held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unusable_options_are_refused() {
+    let world = World::new().await;
+    let options = EngineOptions { max_in_flight: 0, ..EngineOptions::default() };
+    let (engine, handle) = Engine::new(world.ports(), options);
+    assert!(matches!(engine.run(CancellationToken::new()).await, Err(EngineError::Options(_))));
+    assert_eq!(handle.status().epoch, None);
+}

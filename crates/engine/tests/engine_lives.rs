@@ -1,0 +1,341 @@
+//! How lives begin and end: shutdown, crashes, lost leases, and a database that loses answers.
+
+mod support;
+
+use std::{
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use mockall::{Sequence, mock};
+use postrider_application::ports::{
+    ClaimFrom, ClaimedWork, DeliveryQueue, Epoch, Settlement, StoreError, WorkRef,
+};
+use postrider_domain::WorkId;
+use postrider_engine::{EngineOptions, EnginePorts};
+use support::{faulty::Fault, world::World};
+
+const URL: &str = "https://one.example/hook";
+const SOON: Duration = Duration::from_millis(100);
+const LEASE: Duration = Duration::from_secs(15);
+const SWEEP: Duration = Duration::from_secs(5);
+
+fn narrow() -> EngineOptions {
+    EngineOptions {
+        max_in_flight: 4,
+        max_in_flight_per_endpoint: 1,
+        ..EngineOptions::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_what_is_under_way_and_hands_back_the_rest() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let gate = world.sender.gate();
+    let engine = world.start_with(narrow(), world.ports());
+    let mut messages = Vec::new();
+    for _ in 0..3 {
+        messages.push(world.publish(&engine).await);
+    }
+    world.until(SOON, "two wait", || engine.handle.status().waiting == 2).await;
+    engine.begin_shutdown();
+    let begun = world.clock.monotonic();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    gate.open(1);
+    let handle = engine.handle.clone();
+    engine.ended().await;
+    assert!(world.clock.monotonic() - begun < Duration::from_secs(6), "it waits for nothing else");
+    assert_eq!(handle.status().epoch, None);
+    assert_eq!(world.sender.requests().len(), 1, "nothing new was begun");
+    assert_eq!(world.statuses(messages[0]).await, ["delivered"]);
+    assert_eq!(world.store.queued(), 2);
+
+    // They are not a dead node's: the next one has them at once.
+    gate.open(2);
+    let _next = world.start();
+    world.settled_within(SOON).await;
+    assert_eq!(world.sender.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_for_ever() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let gate = world.sender.gate();
+    let options = EngineOptions {
+        drain_timeout: Duration::from_secs(2),
+        ..EngineOptions::default()
+    };
+    let engine = world.start_with(options, world.ports());
+    let message = world.publish(&engine).await;
+    world.sender.sent(1).await;
+    engine.begin_shutdown();
+    let begun = world.clock.monotonic();
+    engine.ended().await;
+    let took = world.clock.monotonic() - begun;
+    assert!((Duration::from_secs(2)..Duration::from_secs(3)).contains(&took), "{took:?}");
+    assert!(world.attempts(message, world.endpoint("https://x.example/").await).await.is_empty());
+    gate.open(9);
+    let _next = world.start();
+    world.until(SOON, "repeated at once", || world.sender.requests().len() >= 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_engine_ends_at_once() {
+    let world = World::new().await;
+    let engine = world.start();
+    world.until(SOON, "joined", || engine.handle.status().lease_held).await;
+    engine.begin_shutdown();
+    let begun = world.clock.monotonic();
+    engine.ended().await;
+    assert!(world.clock.monotonic() - begun < SOON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_crash_another_node_delivers_everything() {
+    let world = World::new().await;
+    for n in 0..2 {
+        world.endpoint(&format!("https://{n}.example/")).await;
+    }
+    let gate = world.sender.gate();
+    let engine = world.start();
+    let mut messages = Vec::new();
+    for _ in 0..100 {
+        messages.push(world.publish(&engine).await);
+    }
+    world.sender.sent(50).await;
+    drop(engine);
+    gate.open(100_000);
+    let _next = world.start();
+    world.settled_within(LEASE + SWEEP + Duration::from_secs(1)).await;
+    for message in messages {
+        assert_eq!(world.statuses(message).await, ["delivered"; 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sole_node_takes_over_what_was_declared_dead_without_waiting() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let gate = world.sender.gate();
+    let engine = world.start();
+    world.publish(&engine).await;
+    world.sender.sent(1).await;
+    drop(engine);
+    gate.open(9);
+    // As SQLite's store does at the start, where the directory's lock proves that nobody else lives.
+    tokio::time::sleep(LEASE).await;
+    let options = EngineOptions {
+        sole_node: true,
+        ..EngineOptions::default()
+    };
+    let _next = world.start_with(options, world.ports());
+    world.settled_within(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_beat_stops_and_joins_anew() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let gate = world.sender.gate();
+    let engine = world.start_with(narrow(), world.ports());
+    let message = world.publish(&engine).await;
+    world.sender.sent(1).await;
+    let first = engine.handle.status();
+    assert!(first.lease_held);
+
+    world.faults.no_beats.store(true, Ordering::SeqCst);
+    tokio::time::sleep(LEASE).await;
+    assert!(!engine.handle.status().lease_held);
+    gate.open(9);
+    let waiting = world.publish(&engine).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.sender.requests().len(), 1, "nothing is begun without a lease");
+
+    world.faults.no_beats.store(false, Ordering::SeqCst);
+    world.settled_within(Duration::from_secs(6) + LEASE + SWEEP).await;
+    let second = engine.handle.status();
+    assert!(second.lease_held && second.epoch > first.epoch, "{second:?}");
+    assert_eq!(world.statuses(message).await, ["delivered"]);
+    assert_eq!(world.statuses(waiting).await, ["delivered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_declared_dead_joins_anew_and_settles_nothing_of_the_old_life() {
+    let world = World::new().await;
+    let endpoint = world.endpoint(URL).await;
+    let gate = world.sender.gate();
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    world.sender.sent(1).await;
+    let first = engine.handle.status().epoch.unwrap();
+    // Somebody declares it dead, as after a long pause of this node.
+    world.fixture.ports().nodes.leave(first).await.unwrap();
+    world.until(Duration::from_secs(5), "a new life", || engine.handle.status().epoch > Some(first)).await;
+    gate.open(9);
+    world.settled_within(LEASE).await;
+    assert_eq!(world.statuses(message).await, ["delivered"]);
+    assert_eq!(world.attempts(message, endpoint).await.len(), 1, "the old life's attempt is nowhere");
+}
+
+mock! {
+    Queue {}
+
+    #[async_trait]
+    impl DeliveryQueue for Queue {
+        async fn claim(&self, node: Epoch, from: ClaimFrom, limit: u32) -> Result<Vec<ClaimedWork>, StoreError>;
+        async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError>;
+        async fn hand_back(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError>;
+        async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settle_that_fails_twice_is_repeated_until_it_works_and_no_longer() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let mut queue = MockQueue::new();
+    let store = world.store.clone();
+    // The memory store never waits, so its answers are there at once.
+    queue.expect_claim().returning({
+        let store = store.clone();
+        move |node, from, limit| store.claim(node, from, limit).now_or_never().unwrap()
+    });
+    queue.expect_next_due().returning({
+        let store = store.clone();
+        move || store.next_due().now_or_never().unwrap()
+    });
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let mut order = Sequence::new();
+    for _ in 0..2 {
+        let batches = Arc::clone(&batches);
+        queue.expect_settle().times(1).in_sequence(&mut order).returning(move |_, batch| {
+            batches.lock().unwrap().push(batch);
+            Err(StoreError::Unavailable("connection refused".into()))
+        });
+    }
+    let tried = Arc::clone(&batches);
+    queue.expect_settle().times(1).in_sequence(&mut order).returning(move |node, batch| {
+        tried.lock().unwrap().push(batch.clone());
+        store.settle(node, batch).now_or_never().unwrap()
+    });
+    let ports = EnginePorts {
+        queue: Arc::new(queue),
+        ..world.ports()
+    };
+    let engine = world.start_with(EngineOptions::default(), ports);
+    let message = world.publish(&engine).await;
+    world.settled_within(Duration::from_secs(1)).await;
+    assert_eq!(world.statuses(message).await, ["delivered"]);
+    assert_eq!(world.sender.requests().len(), 1, "what failed was writing, not sending");
+    let batches = batches.lock().unwrap().clone();
+    assert!(batches.len() == 3 && batches.iter().all(|batch| *batch == batches[0]), "the same batch each time");
+    engine.begin_shutdown();
+    engine.ended().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settle_whose_answer_is_lost_loses_no_row_of_a_fan_out() {
+    let world = World::new().await;
+    for n in 0..3 {
+        world.endpoint(&format!("https://{n}.example/")).await;
+    }
+    world.faults.settle.lock().unwrap().push(Fault::After);
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    world.settled_within(Duration::from_secs(1)).await;
+    assert_eq!(world.statuses(message).await, ["delivered"; 3]);
+    assert_eq!(world.sender.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_is_lost_loses_no_row() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let engine = world.start();
+    world.until(SOON, "joined", || engine.handle.status().lease_held).await;
+    let first = engine.handle.status().epoch;
+    world.faults.claim.lock().unwrap().push(Fault::After);
+    let message = world.publish(&engine).await;
+    world.settled_within(Duration::from_secs(2)).await;
+    assert_eq!(world.statuses(message).await, ["delivered"]);
+    assert!(engine.handle.status().epoch > first, "a new life gave the rows back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_node_gives_back_what_a_lost_claim_took_within_about_a_minute() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    world.endpoint("https://two.example/").await;
+    let gate = world.sender.gate();
+    let engine = world.start();
+    // Never without work: each attempt hangs until its time-out, and others follow.
+    for _ in 0..8 {
+        world.publish(&engine).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    world.faults.claim.lock().unwrap().push(Fault::After);
+    let lost = world.publish(&engine).await;
+    for _ in 0..90 {
+        world.publish(&engine).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    gate.open(100_000);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!world.deliveries(lost).await.is_empty(), "it was claimed again");
+    assert!(world.sender.requests().iter().any(|request| request.header("webhook-id") == Some(&lost.to_string())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_messages_are_read_when_the_database_is_back() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    world.faults.material.lock().unwrap().extend([Fault::Before; 4]);
+    let engine = world.start();
+    let message = world.publish(&engine).await;
+    world.settled_within(Duration::from_secs(3)).await;
+    assert_eq!(world.statuses(message).await, ["delivered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_read_holds_up_no_other() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let mut messages = Vec::new();
+    for _ in 0..20 {
+        messages.push(world.fixture.accepted(&world.customer).await);
+    }
+    let poison = messages.remove(11);
+    world.faults.poison.lock().unwrap().insert(poison);
+    let _engine = world.start();
+    world.until(SOON, "all others are settled", || world.store.queued() == 1).await;
+    for message in messages {
+        assert_eq!(world.statuses(message).await, ["delivered"]);
+    }
+    world.faults.poison.lock().unwrap().clear();
+    world.settled_within(Duration::from_secs(31)).await;
+    assert_eq!(world.statuses(poison).await, ["delivered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handing_back_is_repeated_until_it_works() {
+    let world = World::new().await;
+    for n in 0..6 {
+        world.endpoint(&format!("https://{n}.example/")).await;
+    }
+    world.faults.hand_back.lock().unwrap().extend([Fault::Before; 3]);
+    let options = EngineOptions {
+        max_in_flight: 1,
+        max_in_flight_per_endpoint: 1,
+        max_waiting: 1,
+        ..EngineOptions::default()
+    };
+    let engine = world.start_with(options, world.ports());
+    let message = world.publish(&engine).await;
+    world.settled_within(Duration::from_secs(10)).await;
+    assert_eq!(world.statuses(message).await, ["delivered"; 6]);
+    assert!(world.faults.hand_back.lock().unwrap().is_empty());
+}

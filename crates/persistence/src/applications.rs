@@ -1,0 +1,164 @@
+//! Applications.
+
+use async_trait::async_trait;
+use postrider_application::{
+    access::TenantScope,
+    ports::{ApplicationDirectory, ApplicationRepository, ApplicationViews, StoreError},
+};
+use postrider_domain::{
+    Aggregate as _, ApplicationId, Name, TenantId, Uid,
+    applications::{Application, ApplicationEvent, ApplicationRef, ApplicationState},
+    events::DomainEvent,
+};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, Condition, ExprTrait as _, QuerySelect as _,
+    entity::prelude::*,
+};
+
+use crate::{
+    SqlStore,
+    codec::{StoredMetadata, timestamp},
+    connection::Scope,
+    endpoints::EndpointSecrets,
+    error::{OrStoreError as _, corrupt, fault},
+    stored::{OfTenant, Stored, read_version},
+    unit_of_work::SqlUnitOfWork,
+};
+
+/// A row of `applications`.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "applications")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    tenant: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: Uuid,
+    uid: Option<String>,
+    name: String,
+    metadata: StoredMetadata,
+    endpoints_version: i64,
+    created_at: i64,
+    version: i32,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A stored uid.
+pub(crate) fn read_uid(uid: Option<String>) -> Result<Option<Uid>, StoreError> {
+    uid.map(|uid| Uid::parse(&uid)).transpose().map_err(|why| corrupt("uid", why))
+}
+
+fn read_state(row: Model) -> Result<ApplicationState, StoreError> {
+    Ok(ApplicationState {
+        id: ApplicationId::from_uuid(row.id),
+        tenant: TenantId::from_uuid(row.tenant),
+        uid: read_uid(row.uid)?,
+        name: Name::parse(&row.name).map_err(|why| corrupt("name of an application", why))?,
+        metadata: row.metadata.read()?,
+        created_at: timestamp(row.created_at),
+    })
+}
+
+impl Stored for Application {
+    type Table = Entity;
+    type Row = ActiveModel;
+
+    fn row(&self, _: &EndpointSecrets, version: i32) -> Result<ActiveModel, StoreError> {
+        let state = self.state();
+        Ok(ActiveModel {
+            tenant: Set(state.tenant.as_uuid()),
+            id: Set(state.id.as_uuid()),
+            uid: Set(state.uid.as_ref().map(|uid| uid.as_str().to_owned())),
+            name: Set(state.name.as_str().to_owned()),
+            metadata: Set(StoredMetadata::of(&state.metadata)),
+            // Begins at the column's default; only `endpoints_changed` raises it.
+            endpoints_version: NotSet,
+            created_at: Set(state.created_at.as_micros()),
+            version: Set(version),
+        })
+    }
+
+    fn own_row(&self) -> Condition {
+        Self::named(self.state().tenant, &self.state().id)
+    }
+
+    fn read(row: Model, _: &EndpointSecrets) -> Result<Self, StoreError> {
+        let version = read_version(row.version)?;
+        Ok(Self::restore(read_state(row)?, version))
+    }
+
+    fn event(&self, event: ApplicationEvent) -> DomainEvent {
+        DomainEvent::Application(self.state().id, event)
+    }
+}
+
+impl OfTenant for Application {
+    type Name = ApplicationId;
+
+    fn tenant(&self) -> TenantId {
+        self.state().tenant
+    }
+
+    fn named(tenant: TenantId, id: &ApplicationId) -> Condition {
+        Condition::all().add(Column::Tenant.eq(tenant.as_uuid())).add(Column::Id.eq(id.as_uuid()))
+    }
+}
+
+impl ApplicationRepository for SqlUnitOfWork {
+    async fn endpoints_changed(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<(), StoreError> {
+        let tenant = self.writable(scope)?;
+        let raised = Entity::update_many()
+            .col_expr(Column::EndpointsVersion, Expr::col(Column::EndpointsVersion).add(1))
+            .filter(Application::named(tenant, &application))
+            .exec(&self.transaction)
+            .await
+            .or_store_error()?;
+        match raised.rows_affected {
+            1 => Ok(()),
+            _ => Err(fault("the tenant has no such application")),
+        }
+    }
+}
+
+impl ApplicationViews for SqlStore {
+    async fn application(
+        &self,
+        scope: &TenantScope,
+        id: ApplicationId,
+    ) -> Result<Option<ApplicationState>, StoreError> {
+        let connection = self.database.reader(Scope::Tenant(scope.tenant()));
+        let found = Entity::find().filter(Application::named(scope.tenant(), &id)).one(connection).await;
+        found.or_store_error()?.map(read_state).transpose()
+    }
+}
+
+#[async_trait]
+impl ApplicationDirectory for SqlStore {
+    async fn resolve(
+        &self,
+        scope: &TenantScope,
+        reference: &ApplicationRef,
+    ) -> Result<Option<ApplicationId>, StoreError> {
+        let named = match reference {
+            ApplicationRef::Id(id) => Column::Id.eq(id.as_uuid()),
+            ApplicationRef::Uid(uid) => Column::Uid.eq(uid.as_str()),
+        };
+        let id: Option<Uuid> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Condition::all().add(Column::Tenant.eq(scope.tenant().as_uuid())).add(named))
+            .into_tuple()
+            .one(self.database.reader(Scope::Tenant(scope.tenant())))
+            .await
+            .or_store_error()?;
+        Ok(id.map(ApplicationId::from_uuid))
+    }
+}

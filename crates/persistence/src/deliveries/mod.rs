@@ -1,0 +1,10 @@
+//! Deliveries: the queue (claim, settle), history, resending.
+
+mod claim;
+mod queue;
+mod repository;
+mod row;
+mod settle;
+mod settle_postgres;
+mod settle_sqlite;
+mod views;

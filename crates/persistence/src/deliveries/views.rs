@@ -1,0 +1,86 @@
+use postrider_application::ports::{AttemptView, DeliveryView, Page, PageRequest, StoreError};
+use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId};
+use sea_orm::{ConnectionTrait as _, FromQueryResult as _, Value};
+use uuid::Uuid;
+
+use super::row::{AttemptRow, DeliveryRow};
+use crate::{SqlStore, connection::Scope, error::OrStoreError as _};
+
+/// The deliveries of a message after an endpoint: those with a history, and those that were queued and never
+/// attempted. Each half is bounded by itself, so that neither is read to its end.
+const PAGE: &str = "
+SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at FROM (
+    SELECT * FROM (
+        SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at FROM deliveries
+        WHERE message = $1 AND tenant = $2 AND app = $3 AND endpoint > $4 ORDER BY endpoint LIMIT $5
+    ) AS with_history
+    UNION ALL
+    SELECT * FROM (
+        SELECT w.message, w.endpoint, 'pending', NULL, w.due_at, w.attempts, w.failures, w.due_at FROM outbox_work w
+        WHERE w.message = $1 AND w.tenant = $2 AND w.app = $3 AND w.endpoint IS NOT NULL AND w.endpoint > $4
+            AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = w.message AND d.endpoint = w.endpoint)
+        ORDER BY w.endpoint LIMIT $5
+    ) AS never_attempted
+) AS both_kinds ORDER BY endpoint LIMIT $5";
+
+const ATTEMPTS: &str = "
+SELECT a.n, a.started_at, a.latency_us, a.failure, a.http_status, a.body, a.body_truncated
+FROM attempts a JOIN messages m ON m.id = a.message AND m.tenant = a.tenant
+WHERE a.message = $1 AND a.tenant = $2 AND m.app = $3 AND a.endpoint = $4 AND a.n > $5 ORDER BY a.n LIMIT $6";
+
+/// One more than asked for, to know whether there are more.
+fn one_more(limit: u32) -> Value {
+    (i64::from(limit) + 1).into()
+}
+
+impl SqlStore {
+    /// A page of where a message stands, by endpoint.
+    pub(crate) async fn page_of_deliveries(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        message: MessageId,
+        page: PageRequest<EndpointId>,
+    ) -> Result<Page<DeliveryView, EndpointId>, StoreError> {
+        let statement = self.database.dialect().exactly(
+            PAGE,
+            [
+                message.as_uuid().into(),
+                tenant.as_uuid().into(),
+                application.as_uuid().into(),
+                page.after.map_or(Uuid::nil(), |after| after.as_uuid()).into(),
+                one_more(page.limit),
+            ],
+        );
+        let rows = self.database.reader(Scope::Tenant(tenant)).query_all_raw(statement).await.or_store_error()?;
+        let view = |row| DeliveryRow::from_query_result(row, "").or_store_error()?.view();
+        let views = rows.iter().map(view).collect::<Result<_, _>>()?;
+        Ok(Page::of(views, page.limit, |view: &DeliveryView| view.endpoint))
+    }
+
+    /// A page of the attempts of a delivery, by number.
+    pub(crate) async fn page_of_attempts(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+        page: PageRequest<u32>,
+    ) -> Result<Page<AttemptView, u32>, StoreError> {
+        let statement = self.database.dialect().exactly(
+            ATTEMPTS,
+            [
+                message.as_uuid().into(),
+                tenant.as_uuid().into(),
+                application.as_uuid().into(),
+                endpoint.as_uuid().into(),
+                i64::from(page.after.unwrap_or(0)).into(),
+                one_more(page.limit),
+            ],
+        );
+        let rows = self.database.reader(Scope::Tenant(tenant)).query_all_raw(statement).await.or_store_error()?;
+        let view = |row| AttemptRow::from_query_result(row, "").or_store_error()?.view();
+        let views = rows.iter().map(view).collect::<Result<_, _>>()?;
+        Ok(Page::of(views, page.limit, |view: &AttemptView| view.number))
+    }
+}

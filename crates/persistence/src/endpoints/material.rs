@@ -1,0 +1,86 @@
+//! The endpoints of applications, as the engine needs them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use postrider_application::ports::{DeliverableEndpoint, StoreError};
+use postrider_domain::{ApplicationId, EndpointId, TenantId};
+use sea_orm::{ConnectionTrait as _, FromQueryResult, QueryResult};
+use uuid::Uuid;
+
+use super::{EndpointSecrets, row};
+use crate::{
+    SqlStore,
+    batch::{pairs, pairs_postgres, pairs_sqlite},
+    codec::{StoredWaits, read_filter},
+    connection::Scope,
+    error::OrStoreError as _,
+};
+
+/// One row for each endpoint, and one without for an application that has none.
+macro_rules! endpoints_of_applications {
+    ($pairs:expr, $then:literal) => {
+        concat!(
+            "SELECT a.id AS of_app, e.id IS NOT NULL AS present, e.tenant, e.app, e.id, e.uid, e.url, e.description,
+                e.event_types, e.channels, e.sealed_secret, e.retry_waits, e.timeout_ms, e.metadata,
+                e.disabled_why, e.disabled_at, e.created_at, e.version
+             FROM ",
+            $pairs,
+            $then,
+            " JOIN applications a ON a.tenant = pair.one AND a.id = pair.two
+             LEFT JOIN endpoints e ON e.tenant = a.tenant AND e.app = a.id
+             ORDER BY e.id"
+        )
+    };
+}
+
+#[derive(FromQueryResult)]
+struct Of {
+    of_app: Uuid,
+    present: bool,
+}
+
+impl SqlStore {
+    /// All endpoints of each application that exists.
+    pub(crate) async fn endpoints_of(
+        &self,
+        applications: &[(TenantId, ApplicationId)],
+    ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
+        let dialect = self.database.dialect();
+        let keys: Vec<_> = applications.iter().map(|(tenant, app)| (tenant.as_uuid(), app.as_uuid())).collect();
+        let sql = dialect.choose(
+            endpoints_of_applications!(pairs_postgres!(), ""),
+            // The pairs first: they are few, and the tables are reached by their keys.
+            endpoints_of_applications!(pairs_sqlite!(), " CROSS"),
+        );
+        let statement = dialect.exactly(sql, pairs(dialect, &keys));
+        let rows = self.database.reader(Scope::Engine).query_all_raw(statement).await.or_store_error()?;
+        let mut found: HashMap<ApplicationId, Vec<DeliverableEndpoint>> = HashMap::new();
+        for row in &rows {
+            let of = Of::from_query_result(row, "").or_store_error()?;
+            let theirs = found.entry(ApplicationId::from_uuid(of.of_app)).or_default();
+            if of.present {
+                theirs.push(deliverable(row, &self.secrets)?);
+            }
+        }
+        Ok(found.into_iter().map(|(application, endpoints)| (application, endpoints.into())).collect())
+    }
+}
+
+fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<DeliverableEndpoint, StoreError> {
+    let row = row::Model::from_query_result(row, "").or_store_error()?;
+    let id = EndpointId::from_uuid(row.id);
+    let secret = row.secret(secrets);
+    if secret.is_err() {
+        // One endpoint fails; the others of the batch are not held up.
+        tracing::error!(endpoint = %id, "the stored signing secret does not open: wrong master key, or altered");
+    }
+    Ok(DeliverableEndpoint {
+        id,
+        url: row.url()?,
+        filter: read_filter(&row.event_types, &row.channels)?,
+        secret: secret.ok(),
+        timeout: row.timeout()?,
+        enabled: row.disabled_at.is_none(),
+        retry_schedule: row.retry_waits.map(StoredWaits::read).transpose()?,
+    })
+}

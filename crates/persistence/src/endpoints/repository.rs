@@ -1,0 +1,45 @@
+use postrider_application::ports::StoreError;
+use postrider_domain::{
+    Aggregate as _, ApplicationId, TenantId,
+    endpoints::{Endpoint, EndpointEvent, EndpointRef},
+    events::DomainEvent,
+};
+use sea_orm::Condition;
+
+use super::{EndpointSecrets, row};
+use crate::stored::{OfTenant, Stored, read_version};
+
+impl Stored for Endpoint {
+    type Table = row::Entity;
+    type Row = row::ActiveModel;
+
+    fn row(&self, secrets: &EndpointSecrets, version: i32) -> Result<row::ActiveModel, StoreError> {
+        row::write(self.state(), secrets, version)
+    }
+
+    fn own_row(&self) -> Condition {
+        let state = self.state();
+        row::named(state.tenant, state.application, &EndpointRef::Id(state.id))
+    }
+
+    fn read(row: row::Model, secrets: &EndpointSecrets) -> Result<Self, StoreError> {
+        let version = read_version(row.version)?;
+        Ok(Self::restore(row.state(secrets)?, version))
+    }
+
+    fn event(&self, event: EndpointEvent) -> DomainEvent {
+        DomainEvent::Endpoint(self.state().application, self.state().id, event)
+    }
+}
+
+impl OfTenant for Endpoint {
+    type Name = (ApplicationId, EndpointRef);
+
+    fn tenant(&self) -> TenantId {
+        self.state().tenant
+    }
+
+    fn named(tenant: TenantId, (application, reference): &Self::Name) -> Condition {
+        row::named(tenant, *application, reference)
+    }
+}

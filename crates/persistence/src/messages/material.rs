@@ -1,0 +1,58 @@
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use postrider_application::ports::{DeliverableEndpoint, DeliveryMaterial, StoreError};
+use postrider_domain::{ApplicationId, MessageId, TenantId, messages::Message};
+use sea_orm::{ConnectionTrait as _, FromQueryResult as _};
+
+use super::row::{MessageRow, PayloadRow};
+use crate::{
+    SqlStore,
+    batch::{pairs, pairs_postgres, pairs_sqlite},
+    connection::Scope,
+    error::OrStoreError as _,
+};
+
+macro_rules! messages_with_payloads {
+    ($pairs:expr, $then:literal) => {
+        concat!(
+            "SELECT m.id, m.tenant, m.app, m.event_type, m.channels, m.event_id, m.content_type, m.payload_bytes,
+                m.created_at, m.trace, p.body
+             FROM ",
+            $pairs,
+            $then,
+            " JOIN messages m ON m.id = pair.two AND m.tenant = pair.one
+             JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant"
+        )
+    };
+}
+
+#[async_trait]
+impl DeliveryMaterial for SqlStore {
+    async fn messages(
+        &self,
+        keys: &[(TenantId, MessageId)],
+    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+        let dialect = self.database.dialect();
+        let keys: Vec<_> = keys.iter().map(|(tenant, id)| (tenant.as_uuid(), id.as_uuid())).collect();
+        let sql = dialect.choose(
+            messages_with_payloads!(pairs_postgres!(), ""),
+            messages_with_payloads!(pairs_sqlite!(), " CROSS"),
+        );
+        let statement = dialect.exactly(sql, pairs(dialect, &keys));
+        let rows = self.database.reader(Scope::Engine).query_all_raw(statement).await.or_store_error()?;
+        let message = |row| {
+            let message = MessageRow::from_query_result(row, "").or_store_error()?;
+            let payload = PayloadRow::from_query_result(row, "").or_store_error()?;
+            Ok((message.id(), Arc::new(message.with(payload)?)))
+        };
+        rows.iter().map(message).collect()
+    }
+
+    async fn endpoints(
+        &self,
+        applications: &[(TenantId, ApplicationId)],
+    ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
+        self.endpoints_of(applications).await
+    }
+}

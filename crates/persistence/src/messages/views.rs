@@ -1,0 +1,75 @@
+use postrider_application::{
+    access::TenantScope,
+    ports::{AttemptView, DeliveryView, MessageView, MessageViews, Page, PageRequest, StoreError},
+};
+use postrider_domain::{ApplicationId, EndpointId, MessageId, messages::Payload};
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+
+use super::row::{MessageRow, PayloadRow};
+use crate::{SqlStore, connection::Scope, error::OrStoreError as _};
+
+impl SqlStore {
+    /// The one row of a message of the tenant's application that `sql` selects.
+    async fn of_message<R: FromQueryResult>(
+        &self,
+        sql: &str,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> Result<Option<R>, StoreError> {
+        let tenant = scope.tenant();
+        let statement = self
+            .database
+            .dialect()
+            .exactly(sql, [id.as_uuid().into(), tenant.as_uuid().into(), application.as_uuid().into()]);
+        let row = self.database.reader(Scope::Tenant(tenant)).query_one_raw(statement).await.or_store_error()?;
+        row.map(|row| R::from_query_result(&row, "")).transpose().or_store_error()
+    }
+}
+
+impl MessageViews for SqlStore {
+    async fn message(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> Result<Option<MessageView>, StoreError> {
+        let sql = "SELECT id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at,
+                trace
+             FROM messages WHERE id = $1 AND tenant = $2 AND app = $3";
+        self.of_message(sql, scope, application, id).await?.map(MessageRow::view).transpose()
+    }
+
+    async fn payload(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        id: MessageId,
+    ) -> Result<Option<Payload>, StoreError> {
+        let sql = "SELECT m.content_type, p.body
+             FROM messages m JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
+             WHERE m.id = $1 AND m.tenant = $2 AND m.app = $3";
+        self.of_message(sql, scope, application, id).await?.map(PayloadRow::read).transpose()
+    }
+
+    async fn deliveries(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+        page: PageRequest<EndpointId>,
+    ) -> Result<Page<DeliveryView, EndpointId>, StoreError> {
+        self.page_of_deliveries(scope.tenant(), application, message, page).await
+    }
+
+    async fn attempts(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+        endpoint: EndpointId,
+        page: PageRequest<u32>,
+    ) -> Result<Page<AttemptView, u32>, StoreError> {
+        self.page_of_attempts(scope.tenant(), application, message, endpoint, page).await
+    }
+}

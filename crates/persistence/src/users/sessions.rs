@@ -1,0 +1,80 @@
+use postrider_application::ports::StoreError;
+use postrider_domain::{
+    Aggregate as _, SessionId, TenantId, UserId,
+    events::DomainEvent,
+    users::{Session, SessionEvent, SessionState},
+};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
+
+use crate::{
+    codec::timestamp,
+    endpoints::EndpointSecrets,
+    stored::{OfTenant, Stored, read_version},
+};
+
+/// A row of `sessions`.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    tenant: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: Uuid,
+    user_id: Uuid,
+    created_at: i64,
+    expires_at: i64,
+    version: i32,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Stored for Session {
+    type Table = Entity;
+    type Row = ActiveModel;
+
+    fn row(&self, _: &EndpointSecrets, version: i32) -> Result<ActiveModel, StoreError> {
+        let state = self.state();
+        Ok(ActiveModel {
+            tenant: Set(state.tenant.as_uuid()),
+            id: Set(state.id.as_uuid()),
+            user_id: Set(state.user.as_uuid()),
+            created_at: Set(state.created_at.as_micros()),
+            expires_at: Set(state.expires_at.as_micros()),
+            version: Set(version),
+        })
+    }
+
+    fn own_row(&self) -> Condition {
+        Self::named(self.state().tenant, &self.state().id)
+    }
+
+    fn read(row: Model, _: &EndpointSecrets) -> Result<Self, StoreError> {
+        let state = SessionState {
+            id: SessionId::from_uuid(row.id),
+            tenant: TenantId::from_uuid(row.tenant),
+            user: UserId::from_uuid(row.user_id),
+            created_at: timestamp(row.created_at),
+            expires_at: timestamp(row.expires_at),
+        };
+        Ok(Self::restore(state, read_version(row.version)?))
+    }
+
+    fn event(&self, event: SessionEvent) -> DomainEvent {
+        DomainEvent::Session(self.state().id, event)
+    }
+}
+
+impl OfTenant for Session {
+    type Name = SessionId;
+
+    fn tenant(&self) -> TenantId {
+        self.state().tenant
+    }
+
+    fn named(tenant: TenantId, id: &SessionId) -> Condition {
+        Condition::all().add(Column::Tenant.eq(tenant.as_uuid())).add(Column::Id.eq(id.as_uuid()))
+    }
+}

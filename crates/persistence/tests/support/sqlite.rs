@@ -1,0 +1,76 @@
+use std::{path::Path, time::Duration};
+
+use postrider_application::access::TenantScope;
+use postrider_domain::ApplicationId;
+use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
+use postrider_testkit::contract::{Harness, Ports};
+use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use super::{AGE, ENDPOINTS_VERSION, POSTPONE, micros, sealer};
+
+/// A database in a directory of its own, gone with the harness.
+pub struct SqliteHarness {
+    store: SqlStore,
+    /// Looks and meddles from outside, as another process would.
+    outside: SqlitePool,
+    directory: TempDir,
+}
+
+impl SqliteHarness {
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn outside(&self) -> &SqlitePool {
+        &self.outside
+    }
+}
+
+impl Harness for SqliteHarness {
+    type Store = SqlStore;
+
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
+        let database = Database::open(options).await.unwrap();
+        database.migrate().await.unwrap();
+        let file = SqliteConnectOptions::new()
+            .filename(directory.path().join("postrider.sqlite3"))
+            .busy_timeout(Duration::from_secs(10));
+        let outside = SqlitePool::connect_with(file).await.unwrap();
+        Self { store: SqlStore::new(database, sealer(1)), outside, directory }
+    }
+
+    fn store(&self) -> &SqlStore {
+        &self.store
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::of(&self.store)
+    }
+
+    async fn age(&self, by: Duration) {
+        for sql in AGE {
+            sqlx::query(sql).bind(micros(by)).execute(&self.outside).await.unwrap();
+        }
+    }
+
+    async fn postpone(&self, by: Duration) {
+        sqlx::query(POSTPONE).bind(micros(by)).execute(&self.outside).await.unwrap();
+    }
+
+    async fn endpoints_version(&self, scope: &TenantScope, application: ApplicationId) -> i64 {
+        sqlx::query_scalar(ENDPOINTS_VERSION)
+            .bind(scope.tenant().as_uuid())
+            .bind(application.as_uuid())
+            .fetch_one(&self.outside)
+            .await
+            .unwrap()
+    }
+
+    async fn finish(self) {
+        self.outside.close().await;
+        self.store.database().close().await.unwrap();
+    }
+}
