@@ -8,10 +8,10 @@ use postrider_application::{
     ports::{AccessTokens, Ids},
 };
 use postrider_crypto::OperatorTokens;
+use postrider_persistence::SqlStore;
 
 /// The way to all use cases, over the one SQL store.
-pub struct App;
-impl App { pub async fn send<R: postrider_application::mediator::Request>(&self, _: &postrider_application::access::Caller, _: R) -> postrider_application::Result<R::Output> { Err(postrider_application::Error::internal("x")) } }
+pub type App = Mediator<UseCases<SqlStore>>;
 
 /// What the routes and their middleware need. Composed once, shared by all workers.
 pub struct ApiContext {

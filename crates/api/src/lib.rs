@@ -11,9 +11,11 @@
 //! | `wire` | what requests and answers look like, one file a resource |
 //! | `extract` | bodies and queries, read strictly |
 //! | `problem` | RFC 9457: the one place that knows HTTP statuses, and the page of each code |
+//! | [`composition`] | where the crates become one system |
 //! | [`openapi_json`] | the document, from the code |
 
 mod authentication;
+pub mod composition;
 mod context;
 mod extract;
 mod openapi;

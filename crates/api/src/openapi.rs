@@ -50,6 +50,9 @@ Every error is a problem (RFC 9457) with a stable `code`, explained at `/problem
 )]
 struct Base;
 
+/// Where an operation says which permission it needs.
+const PERMISSION: &str = "x-permission";
+
 /// The document without its paths.
 pub(crate) fn base() -> OpenApi {
     Base::openapi()
@@ -78,7 +81,10 @@ pub(crate) fn document() -> OpenApi {
 /// # Panics
 /// Never: the document holds nothing that JSON cannot.
 pub fn openapi_json() -> String {
-    #[expect(clippy::expect_used, reason = "the document is made of strings, numbers, lists and maps")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the document is made of strings, numbers, lists and maps"
+    )]
     let mut text = document().to_pretty_json().expect("the document is JSON");
     text.push('\n');
     text
@@ -104,10 +110,7 @@ fn add_common_components(components: &mut Components) {
         .schemas
         .insert(ProblemBody::name().into_owned(), ProblemBody::schema());
     for (name, description) in [
-        (
-            "bearer",
-            "An access token from `logIn`, or an API key (`prk_…`).",
-        ),
+        ("bearer", "An access token from `logIn`, or an API key (`prk_…`)."),
         (
             "operator",
             "The operator's token (`pro_…`), from the installation's configuration.",
@@ -132,12 +135,17 @@ fn add_common_parts(path: &str, operation: &mut Operation) {
             && is_problem(status)
             && response.content.is_empty()
         {
-            response.content.insert(MEDIA_TYPE.to_owned(), problem_content().into());
+            response
+                .content
+                .insert(MEDIA_TYPE.to_owned(), problem_content().into());
         }
     }
     let mut common = vec![("500", "A fault of ours: `internal`.")];
     if path.starts_with("/v1/") {
-        common.push(("503", "Not now: `unavailable`, `outcome_unknown`. See `Retry-After`."));
+        common.push((
+            "503",
+            "Not now: `unavailable`, `outcome_unknown`. See `Retry-After`.",
+        ));
     }
     if is_public(path) {
         if path.starts_with("/v1/") {
@@ -150,20 +158,35 @@ fn add_common_parts(path: &str, operation: &mut Operation) {
         } else {
             "bearer"
         };
+        let permission = operation.extensions.as_ref().and_then(|all| all.get(PERMISSION));
+        if let Some(permission) = permission.and_then(|value| value.as_str()) {
+            let said = operation.description.take().unwrap_or_default();
+            let needs = format!("Needs the permission `{permission}`.");
+            operation.description = Some(format!("{said}\n\n{needs}").trim_start().to_owned());
+        }
         operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
-        common.push(("401", "No credential, or none that is good (any more): `unauthenticated`."));
+        common.push((
+            "401",
+            "No credential, or none that is good (any more): `unauthenticated`.",
+        ));
         common.push(("403", "The permission is missing: `forbidden`."));
     }
     if operation.request_body.is_some() {
         common.push(("400", "The body is not JSON: `malformed_request`."));
         common.push(("413", "The body is too large: `payload_too_large`."));
-        common.push(("415", "The body is not `application/json`: `unsupported_media_type`."));
+        common.push((
+            "415",
+            "The body is not `application/json`: `unsupported_media_type`.",
+        ));
     }
     if path.contains('{') {
         common.push(("404", "There is no such resource for this caller: `not_found`."));
     }
     if path.starts_with("/v1/") && (operation.request_body.is_some() || path.contains('{')) {
-        common.push(("422", "One or more rules are broken, all of them listed: `validation_failed`."));
+        common.push((
+            "422",
+            "One or more rules are broken, all of them listed: `validation_failed`.",
+        ));
     }
     for (status, description) in common {
         operation
@@ -187,10 +210,4 @@ fn problem_response(description: &str) -> Response {
 
 fn problem_content() -> Content {
     Content::new(Some(Ref::from_schema_name(ProblemBody::name())))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn print() { println!("{}", super::openapi_json()); }
 }

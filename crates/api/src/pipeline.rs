@@ -49,8 +49,11 @@ pub fn app(
         // Station 6 stands on the scope, because `/v1/auth` must be reachable without a credential.
         .service(routes::guarded().wrap(from_fn(authenticate)))
         .split_for_parts();
-    outer_stations(app.configure(routes::undocumented).default_service(routes::fallback()))
-        .app_data(Data::from(context))
+    outer_stations(
+        app.configure(routes::undocumented)
+            .default_service(routes::fallback()),
+    )
+    .app_data(Data::from(context))
 }
 
 /// Stations 1 to 5 around `app`. Each `wrap` lies outside of those before it, so they stand here from the inside

@@ -56,14 +56,15 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
 pub(crate) fn database(config: &DatabaseConfig) -> DatabaseOptions {
     let acquire_timeout = Duration::from_millis(config.acquire_timeout_ms);
     match &config.url {
-        Some(url) => DatabaseOptions::Postgres {
-            url: url.clone(),
+        Some(url) => DatabaseOptions::Postgres(PostgresOptions {
             max_connections: config.max_connections,
-            acquire_timeout: Duration::from_millis(config.acquire_timeout_ms),
-        },
-        None => DatabaseOptions::Sqlite {
-            directory: config.directory.clone(),
-        },
+            acquire_timeout,
+            ..PostgresOptions::at(url.clone())
+        }),
+        None => DatabaseOptions::Sqlite(SqliteOptions {
+            acquire_timeout,
+            ..SqliteOptions::in_directory(&config.directory)
+        }),
     }
 }
 
@@ -91,7 +92,9 @@ fn sender(config: &DeliveryConfig) -> HttpOptions {
     HttpOptions {
         connect_timeout: Duration::from_millis(config.connect_timeout_ms),
         max_response_body_bytes: config.max_response_body_bytes,
-        max_response_read_bytes: HttpOptions::default().max_response_read_bytes.max(config.max_response_body_bytes),
+        max_response_read_bytes: HttpOptions::default()
+            .max_response_read_bytes
+            .max(config.max_response_body_bytes),
         ..HttpOptions::default()
     }
 }

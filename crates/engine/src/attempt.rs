@@ -43,10 +43,13 @@ impl Job {
         let span = trace::attempt_span(&self.work, endpoint.id, &endpoint.url, number, &self.message);
         let (started_at, begun) = (ports.clock.now(), ports.clock.monotonic());
         let sending = self.send(&span, ports, options).instrument(span.clone());
-        let sent = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(parent: &span, "an attempt panicked");
-            internal_failure()
-        });
+        let sent = AssertUnwindSafe(sending)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                tracing::error!(parent: &span, "an attempt panicked");
+                internal_failure()
+            });
         let attempt = Attempt {
             number,
             started_at,
@@ -71,13 +74,15 @@ impl Job {
             body: Arc::clone(self.message.payload.bytes()),
             timeout,
         };
-        time::timeout(timeout + GRACE, ports.sender.send(request)).await.unwrap_or_else(|_| Sent {
-            outcome: Outcome::Failed {
-                class: FailureClass::TimeOut,
-                status: None,
-            },
-            response_body: CapturedBody::default(),
-        })
+        time::timeout(timeout + GRACE, ports.sender.send(request))
+            .await
+            .unwrap_or_else(|_| Sent {
+                outcome: Outcome::Failed {
+                    class: FailureClass::TimeOut,
+                    status: None,
+                },
+                response_body: CapturedBody::default(),
+            })
     }
 
     /// Nothing if there is no secret to sign with. The time signed is the attempt's, not the message's: receivers

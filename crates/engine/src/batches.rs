@@ -85,7 +85,11 @@ impl<T> Batches<T> {
         }
         let again = self.failed.iter().map(|batch| batch.not_before).min();
         let fresh = (!self.fresh.is_empty()).then_some(self.closed_until);
-        again.into_iter().chain(fresh).min().map(|at| at.max(self.closed_until))
+        again
+            .into_iter()
+            .chain(fresh)
+            .min()
+            .map(|at| at.max(self.closed_until))
     }
 
     /// The call succeeded.

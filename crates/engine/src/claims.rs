@@ -21,8 +21,8 @@ pub(crate) struct Claims {
     /// A time to look at, learnt while a claim is under way that may not have seen why.
     look_again_at: Option<Duration>,
     dead: VecDeque<Epoch>,
-    sweeping: bool,
-    sweep_at: Duration,
+    /// None while a search is under way.
+    sweep_at: Option<Duration>,
     backoff: Backoff,
     /// While the database is away nothing is tried before.
     closed_until: Duration,
@@ -34,7 +34,11 @@ impl Claims {
     /// The queue is looked at at once. Dead nodes are looked for at once if no other node can be alive, else after
     /// a lease's time: see [`EngineOptions::sole_node`].
     pub(crate) fn new(options: &EngineOptions, now: Duration) -> Self {
-        let patience = if options.sole_node { Duration::ZERO } else { options.lease_ttl };
+        let patience = if options.sole_node {
+            Duration::ZERO
+        } else {
+            options.lease_ttl
+        };
         Self {
             poll_net: options.poll_net_interval,
             sweep_interval: options.dead_sweep_interval,
@@ -43,8 +47,7 @@ impl Claims {
             look_at: now,
             look_again_at: None,
             dead: VecDeque::new(),
-            sweeping: false,
-            sweep_at: now + patience,
+            sweep_at: Some(now + patience),
             backoff: Backoff::default(),
             closed_until: Duration::ZERO,
             failing: false,
@@ -85,7 +88,11 @@ impl Claims {
 
     /// When to ask again for a claim, if only time stands in the way.
     pub(crate) fn wakes_at(&self) -> Option<Duration> {
-        let at = if self.wanted || !self.dead.is_empty() { Duration::ZERO } else { self.look_at };
+        let at = if self.wanted || !self.dead.is_empty() {
+            Duration::ZERO
+        } else {
+            self.look_at
+        };
         (!self.claiming).then_some(at.max(self.closed_until))
     }
 
@@ -110,7 +117,11 @@ impl Claims {
             ClaimFrom::Dead(_) => {}
             ClaimFrom::Queue if rows >= limit => self.wanted = true,
             ClaimFrom::Queue => {
-                let pause = if rows == 0 { CONTENTION_PAUSE } else { Duration::ZERO };
+                let pause = if rows == 0 {
+                    CONTENTION_PAUSE
+                } else {
+                    Duration::ZERO
+                };
                 let wait = next_due.map_or(self.poll_net, |due| due.min(self.poll_net));
                 self.look_at = now + wait.max(pause);
                 if let Some(at) = self.look_again_at.take() {
@@ -142,20 +153,17 @@ impl Claims {
 
     /// Whether to look for dead nodes now; then [`Self::swept`] must follow.
     pub(crate) fn sweep(&mut self, now: Duration) -> bool {
-        let due = !self.sweeping && now >= self.sweep_at;
-        self.sweeping |= due;
-        due
+        self.sweep_at.take_if(|at| *at <= now).is_some()
     }
 
     /// When to look for dead nodes next.
-    pub(crate) fn sweeps_at(&self) -> Option<Duration> {
-        (!self.sweeping).then_some(self.sweep_at)
+    pub(crate) const fn sweeps_at(&self) -> Option<Duration> {
+        self.sweep_at
     }
 
     /// Dead nodes that own rows; none known if the search failed.
     pub(crate) fn swept(&mut self, dead: Vec<Epoch>, now: Duration) {
-        self.sweeping = false;
-        self.sweep_at = now + self.sweep_interval;
+        self.sweep_at = Some(now + self.sweep_interval);
         self.dead.extend(dead);
         self.dead.make_contiguous().sort_unstable();
         let mut seen = None;
@@ -253,7 +261,10 @@ mod tests {
 
     #[test]
     fn a_sole_node_takes_over_at_once() {
-        let options = EngineOptions { sole_node: true, ..EngineOptions::default() };
+        let options = EngineOptions {
+            sole_node: true,
+            ..EngineOptions::default()
+        };
         assert!(Claims::new(&options, T0).sweep(T0));
     }
 

@@ -46,7 +46,12 @@ pub struct EngineHandle {
 impl EngineHandle {
     /// How the engine is.
     pub fn status(&self) -> EngineStatus {
-        let lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lease = self
+            .shared
+            .lease
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         EngineStatus {
             epoch: lease.as_ref().map(|lease| lease.epoch),
             lease_held: lease.is_some_and(|lease| lease.holds()),

@@ -87,7 +87,8 @@ impl Lease {
             let limit = options.lease_beat.min(self.remaining());
             match bounded(limit, ports.nodes.beat(self.epoch, options.lease_ttl)).await {
                 Ok(true) => {
-                    self.until.store(micros(before + options.lease_ttl), Ordering::Release);
+                    self.until
+                        .store(micros(before + options.lease_ttl), Ordering::Release);
                     wait = options.lease_beat;
                 }
                 Ok(false) => return Lost::Buried,

@@ -84,26 +84,50 @@ impl Default for EngineOptions {
 }
 
 fn check(option: &'static str, good: bool, rule: &'static str) -> Result<(), OptionsError> {
-    if good { Ok(()) } else { Err(OptionsError { option, rule }) }
+    if good {
+        Ok(())
+    } else {
+        Err(OptionsError { option, rule })
+    }
 }
 
 fn check_interval(option: &'static str, interval: Duration) -> Result<(), OptionsError> {
     const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
-    check(option, RANGE.contains(&interval), "must be from 10 milliseconds to 1 hour")
+    check(
+        option,
+        RANGE.contains(&interval),
+        "must be from 10 milliseconds to 1 hour",
+    )
 }
 
 impl EngineOptions {
     /// Refuses options that cannot be worked with; the first one is named.
     pub fn validate(&self) -> Result<(), OptionsError> {
-        check("max_in_flight", (1..=65_536).contains(&self.max_in_flight), "must be from 1 to 65536")?;
+        check(
+            "max_in_flight",
+            (1..=65_536).contains(&self.max_in_flight),
+            "must be from 1 to 65536",
+        )?;
         check(
             "max_in_flight_per_endpoint",
             (1..=self.max_in_flight).contains(&self.max_in_flight_per_endpoint),
             "must be from 1 to max_in_flight",
         )?;
-        check("max_waiting", (1..=1_000_000).contains(&self.max_waiting), "must be from 1 to 1000000")?;
-        check("claim_batch", (1..=500).contains(&self.claim_batch), "must be from 1 to 500")?;
-        check("settle_batch", (1..=500).contains(&self.settle_batch), "must be from 1 to 500")?;
+        check(
+            "max_waiting",
+            (1..=1_000_000).contains(&self.max_waiting),
+            "must be from 1 to 1000000",
+        )?;
+        check(
+            "claim_batch",
+            (1..=500).contains(&self.claim_batch),
+            "must be from 1 to 500",
+        )?;
+        check(
+            "settle_batch",
+            (1..=500).contains(&self.settle_batch),
+            "must be from 1 to 500",
+        )?;
         for (option, interval) in [
             ("lease_beat", self.lease_beat),
             ("lease_ttl", self.lease_ttl),
@@ -114,10 +138,22 @@ impl EngineOptions {
         ] {
             check_interval(option, interval)?;
         }
-        check("lease_ttl", self.lease_ttl >= self.lease_beat * 2, "must be at least twice lease_beat")?;
-        check("retry.jitter_percent", self.retry.jitter_percent <= 100, "must be at most 100")?;
+        check(
+            "lease_ttl",
+            self.lease_ttl >= self.lease_beat * 2,
+            "must be at least twice lease_beat",
+        )?;
+        check(
+            "retry.jitter_percent",
+            self.retry.jitter_percent <= 100,
+            "must be at most 100",
+        )?;
         let visible = self.user_agent.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-        check("user_agent", visible && !self.user_agent.trim().is_empty(), "must be visible ASCII")
+        check(
+            "user_agent",
+            visible && !self.user_agent.trim().is_empty(),
+            "must be visible ASCII",
+        )
     }
 }
 
@@ -197,10 +233,16 @@ mod tests {
             options.validate().unwrap_err().option
         };
         assert_eq!(refused(|o| o.max_in_flight = 0), "max_in_flight");
-        assert_eq!(refused(|o| o.max_in_flight_per_endpoint = 513), "max_in_flight_per_endpoint");
+        assert_eq!(
+            refused(|o| o.max_in_flight_per_endpoint = 513),
+            "max_in_flight_per_endpoint"
+        );
         assert_eq!(refused(|o| o.claim_batch = 501), "claim_batch");
         assert_eq!(refused(|o| o.lease_ttl = o.lease_beat), "lease_ttl");
-        assert_eq!(refused(|o| o.poll_net_interval = Duration::ZERO), "poll_net_interval");
+        assert_eq!(
+            refused(|o| o.poll_net_interval = Duration::ZERO),
+            "poll_net_interval"
+        );
         assert_eq!(refused(|o| o.user_agent = "a\r\nb".to_owned()), "user_agent");
         let http = HttpOptions {
             max_response_read_bytes: 1,

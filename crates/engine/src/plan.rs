@@ -48,7 +48,10 @@ impl Material {
         let message = self.messages.get(&work.message);
         match (work.endpoint, message, endpoints) {
             (Some(id), Some(message), Some(endpoints)) => {
-                match endpoints.iter().position(|endpoint| endpoint.id == id && endpoint.enabled) {
+                match endpoints
+                    .iter()
+                    .position(|endpoint| endpoint.id == id && endpoint.enabled)
+                {
                     Some(index) => Plan::Attempt(Arc::clone(message), target(endpoints, index)),
                     None => Plan::Cancel(id),
                 }

@@ -162,12 +162,16 @@ impl Rooms {
     pub(crate) fn call_next(&mut self) -> Option<(EndpointId, ClaimedWork)> {
         while self.flight_has_room() {
             let endpoint = self.next_lanes.pop_front()?;
-            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
+            let Some(lane) = self.lanes.get_mut(&endpoint) else {
+                continue;
+            };
             lane.is_next = false;
             if lane.active >= self.lane_width {
                 continue; // announced again when a turn ends
             }
-            let Some(work) = lane.waiting.pop_front() else { continue };
+            let Some(work) = lane.waiting.pop_front() else {
+                continue;
+            };
             lane.active += 1;
             self.waiting -= 1;
             self.in_flight += 1;
@@ -281,7 +285,7 @@ mod tests {
         Claim(Vec<Option<u8>>),
         EndOldest,
         CallNext,
-        StepAside(u8),
+        Recognise(u8),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -290,7 +294,7 @@ mod tests {
             proptest::collection::vec(endpoint, 0..6).prop_map(Step::Claim),
             Just(Step::EndOldest),
             Just(Step::CallNext),
-            (0u8..4).prop_map(Step::StepAside),
+            (0u8..4).prop_map(Step::Recognise),
         ];
         proptest::collection::vec(step, 0..80)
     }
@@ -318,14 +322,14 @@ mod tests {
                         }
                     }
                     Step::EndOldest => if let Some((turn, _)) = flying.pop_front() {
-                        turn.into_iter().for_each(|lane| rooms.end_turn(lane));
+                        if let Some(lane) = turn { rooms.end_turn(lane); }
                         rooms.leave();
                         ended += 1;
                     },
                     Step::CallNext => if let Some((lane, work)) = rooms.call_next() {
                         flying.push_back((Some(lane), work));
                     },
-                    Step::StepAside(n) => {
+                    Step::Recognise(n) => {
                         let lane = endpoint(u128::from(n));
                         if let Some(at) = flying.iter().position(|(turn, _)| turn.is_none()) {
                             if rooms.take_turn(lane) {
@@ -347,7 +351,7 @@ mod tests {
                     flying.push_back((Some(lane), work));
                 }
                 let Some((turn, _)) = flying.pop_front() else { break };
-                turn.into_iter().for_each(|lane| rooms.end_turn(lane));
+                if let Some(lane) = turn { rooms.end_turn(lane); }
                 rooms.leave();
             }
             prop_assert_eq!(rooms.waiting(), 0);

@@ -54,7 +54,12 @@ pub(crate) fn outgoing_traceparent(span: &Span, message: &Message) -> Option<Str
     let own = context.span().span_context().clone();
     if own.is_valid() {
         let flags = own.trace_flags() & TraceFlags::SAMPLED;
-        return Some(format!("00-{}-{}-{:02x}", own.trace_id(), own.span_id(), flags.to_u8()));
+        return Some(format!(
+            "00-{}-{}-{:02x}",
+            own.trace_id(),
+            own.span_id(),
+            flags.to_u8()
+        ));
     }
     message.trace.as_ref().map(|trace| trace.as_str().to_owned())
 }
@@ -75,7 +80,13 @@ fn span_context(trace: &TraceParent) -> Option<SpanContext> {
     let trace_id = TraceId::from_hex(parts.next()?).ok()?;
     let span_id = SpanId::from_hex(parts.next()?).ok()?;
     let flags = u8::from_str_radix(parts.next()?, 16).ok()?;
-    Some(SpanContext::new(trace_id, span_id, TraceFlags::new(flags), true, TraceState::default()))
+    Some(SpanContext::new(
+        trace_id,
+        span_id,
+        TraceFlags::new(flags),
+        true,
+        TraceState::default(),
+    ))
 }
 
 #[cfg(test)]

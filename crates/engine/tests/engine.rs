@@ -26,7 +26,14 @@ const A_WHILE: Duration = Duration::from_secs(30);
 async fn a_receiver_that_fails_twice_gets_three_attempts_at_the_right_waits() {
     let world = World::new().await;
     let endpoint = world.endpoint(URL).await;
-    world.sender.script(URL, [Answer::Status(500), Answer::Failure(FailureClass::TimeOut), Answer::Status(204)]);
+    world.sender.script(
+        URL,
+        [
+            Answer::Status(500),
+            Answer::Failure(FailureClass::TimeOut),
+            Answer::Status(204),
+        ],
+    );
     let engine = world.start();
     let message = world.publish(&engine).await;
     let sent = world.sender.sent(3).await;
@@ -35,15 +42,27 @@ async fn a_receiver_that_fails_twice_gets_three_attempts_at_the_right_waits() {
     for (attempt, wait) in [(1, Duration::from_secs(5)), (2, Duration::from_mins(5))] {
         let waited = sent[attempt].at.since(sent[attempt - 1].at);
         let longest = wait * 12 / 10 + SOON;
-        assert!(waited >= wait && waited < longest, "{waited:?} instead of {wait:?} and its jitter");
+        assert!(
+            waited >= wait && waited < longest,
+            "{waited:?} instead of {wait:?} and its jitter"
+        );
     }
     let attempts = world.attempts(message, endpoint).await;
-    let outcomes: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.outcome)).collect();
+    let outcomes: Vec<_> = attempts
+        .iter()
+        .map(|attempt| (attempt.number, attempt.outcome))
+        .collect();
     assert_eq!(
         outcomes,
         [
             (1, Outcome::of_status(500)),
-            (2, Outcome::Failed { class: FailureClass::TimeOut, status: None }),
+            (
+                2,
+                Outcome::Failed {
+                    class: FailureClass::TimeOut,
+                    status: None
+                }
+            ),
             (3, Outcome::Delivered { status: 204 }),
         ]
     );
@@ -73,7 +92,10 @@ async fn every_attempt_is_signed_anew_under_the_same_id() {
         assert_eq!(request.header("content-type"), Some("application/json"));
         assert!(request.header("user-agent").unwrap().starts_with("Postrider/"));
         assert_eq!(request.header("traceparent"), None, "nothing was traced");
-        assert_eq!((&request.body[..], request.timeout), (&br#"{"a":1}"#[..], Duration::from_secs(15)));
+        assert_eq!(
+            (&request.body[..], request.timeout),
+            (&br#"{"a":1}"#[..], Duration::from_secs(15))
+        );
     }
     assert!(times[1] > times[0]);
 }
@@ -89,7 +111,12 @@ async fn fans_out_to_none_one_and_several() {
         let message = world.publish(&engine).await;
         world.settled_within(SOON).await;
         assert_eq!(world.statuses(message).await, vec!["delivered"; endpoints]);
-        let mut urls: Vec<_> = world.sender.requests().into_iter().map(|request| request.url).collect();
+        let mut urls: Vec<_> = world
+            .sender
+            .requests()
+            .into_iter()
+            .map(|request| request.url)
+            .collect();
         urls.sort();
         let expected: Vec<_> = (0..endpoints).map(|n| format!("https://{n}.example/")).collect();
         assert_eq!(urls, expected);
@@ -115,12 +142,21 @@ async fn one_failing_endpoint_of_several_is_retried_alone() {
 async fn only_endpoints_that_want_the_message_get_it() {
     let world = World::new().await;
     let filter = |name: &str| Filter::new(vec![EventTypeName::parse(name).unwrap()], vec![]).unwrap();
-    world.endpoint_of(&world.customer, "https://no.example/", filter("invoice.voided")).await;
-    world.endpoint_of(&world.customer, "https://yes.example/", filter("invoice.paid")).await;
+    world
+        .endpoint_of(&world.customer, "https://no.example/", filter("invoice.voided"))
+        .await;
+    world
+        .endpoint_of(&world.customer, "https://yes.example/", filter("invoice.paid"))
+        .await;
     let engine = world.start();
     world.publish(&engine).await;
     world.settled_within(SOON).await;
-    let urls: Vec<_> = world.sender.requests().into_iter().map(|request| request.url).collect();
+    let urls: Vec<_> = world
+        .sender
+        .requests()
+        .into_iter()
+        .map(|request| request.url)
+        .collect();
     assert_eq!(urls, ["https://yes.example/"]);
 }
 
@@ -148,11 +184,17 @@ impl Sender for SlowAndFast {
     async fn send(&self, request: OutgoingRequest) -> Sent {
         let outcome = if request.url.as_str().contains("slow") {
             tokio::time::sleep(request.timeout).await;
-            Outcome::Failed { class: FailureClass::TimeOut, status: None }
+            Outcome::Failed {
+                class: FailureClass::TimeOut,
+                status: None,
+            }
         } else {
             Outcome::of_status(204)
         };
-        Sent { outcome, response_body: CapturedBody::default() }
+        Sent {
+            outcome,
+            response_body: CapturedBody::default(),
+        }
     }
 }
 
@@ -160,14 +202,24 @@ impl Sender for SlowAndFast {
 async fn a_slow_endpoint_delays_nobody_else() {
     let world = World::new().await;
     let other = world.fixture.application(&world.tenancy).await;
-    world.endpoint_of(&other, "https://slow.example/", Filter::default()).await;
+    world
+        .endpoint_of(&other, "https://slow.example/", Filter::default())
+        .await;
     world.endpoint(URL).await;
     for _ in 0..50 {
         world.fixture.accepted(&other).await;
     }
-    let options = EngineOptions { max_in_flight: 8, max_in_flight_per_endpoint: 4, ..EngineOptions::default() };
+    let options = EngineOptions {
+        max_in_flight: 8,
+        max_in_flight_per_endpoint: 4,
+        ..EngineOptions::default()
+    };
     let engine = world.start_sending_by(options, SlowAndFast);
-    world.until(SOON, "four are being sent", || engine.handle.status().waiting == 46).await;
+    world
+        .until(SOON, "four are being sent", || {
+            engine.handle.status().waiting == 46
+        })
+        .await;
     let mut fast = Vec::new();
     for _ in 0..20 {
         fast.push(world.publish(&engine).await);
@@ -178,8 +230,16 @@ async fn a_slow_endpoint_delays_nobody_else() {
         assert_eq!(world.statuses(message).await, ["delivered"]);
     }
     let status = engine.handle.status();
-    assert_eq!((status.in_flight, status.waiting), (4, 46), "no more than four at a time");
-    world.until(Duration::from_mins(10), "everybody's turn comes", || engine.handle.status().waiting == 0).await;
+    assert_eq!(
+        (status.in_flight, status.waiting),
+        (4, 46),
+        "no more than four at a time"
+    );
+    world
+        .until(Duration::from_mins(10), "everybody's turn comes", || {
+            engine.handle.status().waiting == 0
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,13 +250,25 @@ async fn no_more_is_claimed_than_there_is_room_for() {
     for _ in 0..10 {
         world.fixture.accepted(&world.customer).await;
     }
-    let options = EngineOptions { max_in_flight: 3, max_in_flight_per_endpoint: 3, ..EngineOptions::default() };
-    let engine = world.start_with(options, world.ports());
+    let options = EngineOptions {
+        max_in_flight: 3,
+        max_in_flight_per_endpoint: 3,
+        ..EngineOptions::default()
+    };
+    let engine = world.start_with(options);
     world.sender.sent(3).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.sender.requests().len(), 3);
     assert_eq!(engine.handle.status().in_flight, 3);
-    assert!(world.faults.limits.lock().unwrap().iter().all(|limit| *limit <= 3));
+    assert!(
+        world
+            .faults
+            .limits
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|limit| *limit <= 3)
+    );
     gate.open(10);
     world.settled_within(SOON).await;
     assert_eq!(world.sender.requests().len(), 10);
@@ -214,7 +286,7 @@ async fn a_fan_out_larger_than_all_room_is_delivered_all_the_same() {
         max_waiting: 2,
         ..EngineOptions::default()
     };
-    let engine = world.start_with(options, world.ports());
+    let engine = world.start_with(options);
     let message = world.publish(&engine).await;
     world.settled_within(A_WHILE).await;
     assert_eq!(world.statuses(message).await, ["delivered"; 20]);
@@ -225,16 +297,28 @@ async fn a_fan_out_larger_than_all_room_is_delivered_all_the_same() {
 async fn an_endpoint_without_a_readable_secret_fails_and_is_retried() {
     let world = World::new().await;
     let endpoint = world.endpoint(URL).await;
-    world.faults.no_secrets.store(true, std::sync::atomic::Ordering::SeqCst);
+    world
+        .faults
+        .no_secrets
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     let engine = world.start();
     let message = world.publish(&engine).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let attempts = world.attempts(message, endpoint).await;
-    let internal = Outcome::Failed { class: FailureClass::Internal, status: None };
-    assert_eq!(attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(), [internal]);
+    let internal = Outcome::Failed {
+        class: FailureClass::Internal,
+        status: None,
+    };
+    assert_eq!(
+        attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(),
+        [internal]
+    );
     assert!(world.sender.requests().is_empty());
     // Once repaired, the next attempt succeeds.
-    world.faults.no_secrets.store(false, std::sync::atomic::Ordering::SeqCst);
+    world
+        .faults
+        .no_secrets
+        .store(false, std::sync::atomic::Ordering::SeqCst);
     world.settled_within(A_WHILE).await;
     assert_eq!(world.statuses(message).await, ["delivered"]);
 }
@@ -247,7 +331,10 @@ async fn a_delivery_whose_message_is_gone_is_cancelled_and_such_a_fan_out_ends()
     let engine = world.start();
     let message = world.publish(&engine).await;
     world.sender.sent(1).await;
-    world.faults.no_messages.store(true, std::sync::atomic::Ordering::SeqCst);
+    world
+        .faults
+        .no_messages
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     let other = world.publish(&engine).await;
     world.settled_within(A_WHILE).await;
     assert_eq!(world.statuses(message).await, ["cancelled"]);
@@ -261,8 +348,14 @@ struct Panicking(std::sync::atomic::AtomicBool);
 #[async_trait]
 impl Sender for Panicking {
     async fn send(&self, _: OutgoingRequest) -> Sent {
-        assert!(self.0.swap(true, std::sync::atomic::Ordering::SeqCst), "a bug, on purpose");
-        Sent { outcome: Outcome::of_status(204), response_body: CapturedBody::default() }
+        assert!(
+            self.0.swap(true, std::sync::atomic::Ordering::SeqCst),
+            "a bug, on purpose"
+        );
+        Sent {
+            outcome: Outcome::of_status(204),
+            response_body: CapturedBody::default(),
+        }
     }
 }
 
@@ -274,8 +367,12 @@ async fn a_panic_in_an_attempt_is_a_failed_attempt() {
     let epoch = Arc::new(engine.handle.clone());
     let message = world.publish(&engine).await;
     world.settled_within(A_WHILE).await;
-    let classes: Vec<_> =
-        world.attempts(message, endpoint).await.iter().map(|attempt| attempt.outcome.status()).collect();
+    let classes: Vec<_> = world
+        .attempts(message, endpoint)
+        .await
+        .iter()
+        .map(|attempt| attempt.outcome.status())
+        .collect();
     assert_eq!(classes, [None, Some(204)]);
     assert!(epoch.status().lease_held);
 }
@@ -283,8 +380,28 @@ async fn a_panic_in_an_attempt_is_a_failed_attempt() {
 #[tokio::test(start_paused = true)]
 async fn unusable_options_are_refused() {
     let world = World::new().await;
-    let options = EngineOptions { max_in_flight: 0, ..EngineOptions::default() };
+    let options = EngineOptions {
+        max_in_flight: 0,
+        ..EngineOptions::default()
+    };
     let (engine, handle) = Engine::new(world.ports(), options);
-    assert!(matches!(engine.run(CancellationToken::new()).await, Err(EngineError::Options(_))));
+    assert!(matches!(
+        engine.run(CancellationToken::new()).await,
+        Err(EngineError::Options(_))
+    ));
     assert_eq!(handle.status().epoch, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_signalled_is_found_by_the_net() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let engine = world.start();
+    world
+        .until(SOON, "joined", || engine.handle.status().lease_held)
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // As another node does: the row is there, and this node hears nothing.
+    world.fixture.accepted(&world.customer).await;
+    world.settled_within(Duration::from_secs(5) + SOON).await;
 }

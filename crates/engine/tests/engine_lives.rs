@@ -15,7 +15,10 @@ use postrider_application::ports::{
 };
 use postrider_domain::WorkId;
 use postrider_engine::{EngineOptions, EnginePorts};
-use support::{faulty::Fault, world::World};
+use support::{
+    faulty::Fault,
+    world::{Running, World},
+};
 
 const URL: &str = "https://one.example/hook";
 const SOON: Duration = Duration::from_millis(100);
@@ -35,19 +38,24 @@ async fn shutdown_ends_what_is_under_way_and_hands_back_the_rest() {
     let world = World::new().await;
     world.endpoint(URL).await;
     let gate = world.sender.gate();
-    let engine = world.start_with(narrow(), world.ports());
+    let engine = world.start_with(narrow());
     let mut messages = Vec::new();
     for _ in 0..3 {
         messages.push(world.publish(&engine).await);
     }
-    world.until(SOON, "two wait", || engine.handle.status().waiting == 2).await;
+    world
+        .until(SOON, "two wait", || engine.handle.status().waiting == 2)
+        .await;
     engine.begin_shutdown();
     let begun = world.clock.monotonic();
     tokio::time::sleep(Duration::from_secs(5)).await;
     gate.open(1);
     let handle = engine.handle.clone();
     engine.ended().await;
-    assert!(world.clock.monotonic() - begun < Duration::from_secs(6), "it waits for nothing else");
+    assert!(
+        world.clock.monotonic() - begun < Duration::from_secs(6),
+        "it waits for nothing else"
+    );
     assert_eq!(handle.status().epoch, None);
     assert_eq!(world.sender.requests().len(), 1, "nothing new was begun");
     assert_eq!(world.statuses(messages[0]).await, ["delivered"]);
@@ -69,25 +77,37 @@ async fn shutdown_does_not_wait_for_ever() {
         drain_timeout: Duration::from_secs(2),
         ..EngineOptions::default()
     };
-    let engine = world.start_with(options, world.ports());
+    let engine = world.start_with(options);
     let message = world.publish(&engine).await;
     world.sender.sent(1).await;
     engine.begin_shutdown();
     let begun = world.clock.monotonic();
     engine.ended().await;
     let took = world.clock.monotonic() - begun;
-    assert!((Duration::from_secs(2)..Duration::from_secs(3)).contains(&took), "{took:?}");
-    assert!(world.attempts(message, world.endpoint("https://x.example/").await).await.is_empty());
+    assert!(
+        (Duration::from_secs(2)..Duration::from_secs(3)).contains(&took),
+        "{took:?}"
+    );
+    assert!(
+        world
+            .attempts(message, world.endpoint("https://x.example/").await)
+            .await
+            .is_empty()
+    );
     gate.open(9);
     let _next = world.start();
-    world.until(SOON, "repeated at once", || world.sender.requests().len() >= 2).await;
+    world
+        .until(SOON, "repeated at once", || world.sender.requests().len() >= 2)
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_engine_ends_at_once() {
     let world = World::new().await;
     let engine = world.start();
-    world.until(SOON, "joined", || engine.handle.status().lease_held).await;
+    world
+        .until(SOON, "joined", || engine.handle.status().lease_held)
+        .await;
     engine.begin_shutdown();
     let begun = world.clock.monotonic();
     engine.ended().await;
@@ -132,7 +152,7 @@ async fn a_sole_node_takes_over_what_was_declared_dead_without_waiting() {
         sole_node: true,
         ..EngineOptions::default()
     };
-    let _next = world.start_with(options, world.ports());
+    let _next = world.start_with(options);
     world.settled_within(SOON).await;
 }
 
@@ -141,7 +161,7 @@ async fn a_node_that_cannot_beat_stops_and_joins_anew() {
     let world = World::new().await;
     world.endpoint(URL).await;
     let gate = world.sender.gate();
-    let engine = world.start_with(narrow(), world.ports());
+    let engine = world.start_with(narrow());
     let message = world.publish(&engine).await;
     world.sender.sent(1).await;
     let first = engine.handle.status();
@@ -153,7 +173,11 @@ async fn a_node_that_cannot_beat_stops_and_joins_anew() {
     gate.open(9);
     let waiting = world.publish(&engine).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(world.sender.requests().len(), 1, "nothing is begun without a lease");
+    assert_eq!(
+        world.sender.requests().len(),
+        1,
+        "nothing is begun without a lease"
+    );
 
     world.faults.no_beats.store(false, Ordering::SeqCst);
     world.settled_within(Duration::from_secs(6) + LEASE + SWEEP).await;
@@ -174,11 +198,19 @@ async fn a_node_that_was_declared_dead_joins_anew_and_settles_nothing_of_the_old
     let first = engine.handle.status().epoch.unwrap();
     // Somebody declares it dead, as after a long pause of this node.
     world.fixture.ports().nodes.leave(first).await.unwrap();
-    world.until(Duration::from_secs(5), "a new life", || engine.handle.status().epoch > Some(first)).await;
+    world
+        .until(Duration::from_secs(5), "a new life", || {
+            engine.handle.status().epoch > Some(first)
+        })
+        .await;
     gate.open(9);
     world.settled_within(LEASE).await;
     assert_eq!(world.statuses(message).await, ["delivered"]);
-    assert_eq!(world.attempts(message, endpoint).await.len(), 1, "the old life's attempt is nowhere");
+    assert_eq!(
+        world.attempts(message, endpoint).await.len(),
+        1,
+        "the old life's attempt is nowhere"
+    );
 }
 
 mock! {
@@ -212,27 +244,42 @@ async fn a_settle_that_fails_twice_is_repeated_until_it_works_and_no_longer() {
     let mut order = Sequence::new();
     for _ in 0..2 {
         let batches = Arc::clone(&batches);
-        queue.expect_settle().times(1).in_sequence(&mut order).returning(move |_, batch| {
-            batches.lock().unwrap().push(batch);
-            Err(StoreError::Unavailable("connection refused".into()))
-        });
+        queue
+            .expect_settle()
+            .times(1)
+            .in_sequence(&mut order)
+            .returning(move |_, batch| {
+                batches.lock().unwrap().push(batch);
+                Err(StoreError::Unavailable("connection refused".into()))
+            });
     }
     let tried = Arc::clone(&batches);
-    queue.expect_settle().times(1).in_sequence(&mut order).returning(move |node, batch| {
-        tried.lock().unwrap().push(batch.clone());
-        store.settle(node, batch).now_or_never().unwrap()
-    });
+    queue
+        .expect_settle()
+        .times(1)
+        .in_sequence(&mut order)
+        .returning(move |node, batch| {
+            tried.lock().unwrap().push(batch.clone());
+            store.settle(node, batch).now_or_never().unwrap()
+        });
     let ports = EnginePorts {
         queue: Arc::new(queue),
         ..world.ports()
     };
-    let engine = world.start_with(EngineOptions::default(), ports);
+    let engine = Running::start(EngineOptions::default(), ports);
     let message = world.publish(&engine).await;
     world.settled_within(Duration::from_secs(1)).await;
     assert_eq!(world.statuses(message).await, ["delivered"]);
-    assert_eq!(world.sender.requests().len(), 1, "what failed was writing, not sending");
+    assert_eq!(
+        world.sender.requests().len(),
+        1,
+        "what failed was writing, not sending"
+    );
     let batches = batches.lock().unwrap().clone();
-    assert!(batches.len() == 3 && batches.iter().all(|batch| *batch == batches[0]), "the same batch each time");
+    assert!(
+        batches.len() == 3 && batches.iter().all(|batch| *batch == batches[0]),
+        "the same batch each time"
+    );
     engine.begin_shutdown();
     engine.ended().await;
 }
@@ -256,13 +303,18 @@ async fn a_claim_whose_answer_is_lost_loses_no_row() {
     let world = World::new().await;
     world.endpoint(URL).await;
     let engine = world.start();
-    world.until(SOON, "joined", || engine.handle.status().lease_held).await;
+    world
+        .until(SOON, "joined", || engine.handle.status().lease_held)
+        .await;
     let first = engine.handle.status().epoch;
     world.faults.claim.lock().unwrap().push(Fault::After);
     let message = world.publish(&engine).await;
     world.settled_within(Duration::from_secs(2)).await;
     assert_eq!(world.statuses(message).await, ["delivered"]);
-    assert!(engine.handle.status().epoch > first, "a new life gave the rows back");
+    assert!(
+        engine.handle.status().epoch > first,
+        "a new life gave the rows back"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +338,13 @@ async fn a_busy_node_gives_back_what_a_lost_claim_took_within_about_a_minute() {
     gate.open(100_000);
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(!world.deliveries(lost).await.is_empty(), "it was claimed again");
-    assert!(world.sender.requests().iter().any(|request| request.header("webhook-id") == Some(&lost.to_string())));
+    assert!(
+        world
+            .sender
+            .requests()
+            .iter()
+            .any(|request| request.header("webhook-id") == Some(&lost.to_string()))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,7 +369,9 @@ async fn a_row_that_cannot_be_read_holds_up_no_other() {
     let poison = messages.remove(11);
     world.faults.poison.lock().unwrap().insert(poison);
     let _engine = world.start();
-    world.until(SOON, "all others are settled", || world.store.queued() == 1).await;
+    world
+        .until(SOON, "all others are settled", || world.store.queued() == 1)
+        .await;
     for message in messages {
         assert_eq!(world.statuses(message).await, ["delivered"]);
     }
@@ -333,7 +393,7 @@ async fn handing_back_is_repeated_until_it_works() {
         max_waiting: 1,
         ..EngineOptions::default()
     };
-    let engine = world.start_with(options, world.ports());
+    let engine = world.start_with(options);
     let message = world.publish(&engine).await;
     world.settled_within(Duration::from_secs(10)).await;
     assert_eq!(world.statuses(message).await, ["delivered"; 6]);

@@ -23,14 +23,19 @@ fn sender() -> HttpSender {
 fn request(url: &str, timeout: Duration) -> OutgoingRequest {
     OutgoingRequest {
         url: EndpointUrl::parse(url).unwrap(),
-        headers: vec![("content-type", "application/json".to_owned()), ("webhook-id", "msg_1".to_owned())],
+        headers: vec![
+            ("content-type", "application/json".to_owned()),
+            ("webhook-id", "msg_1".to_owned()),
+        ],
         body: Arc::from(*br#"{"a":1}"#),
         timeout,
     }
 }
 
 async fn send_to(receiver: &Receiver) -> Sent {
-    sender().send(request(&receiver.url(), Duration::from_secs(5))).await
+    sender()
+        .send(request(&receiver.url(), Duration::from_secs(5)))
+        .await
 }
 
 const fn failed(class: FailureClass, status: Option<u16>) -> Outcome {
@@ -41,7 +46,11 @@ const fn failed(class: FailureClass, status: Option<u16>) -> Outcome {
 async fn any_2xx_is_delivered() {
     for (line, status) in [("204 No Content", 204), ("200 OK", 200), ("202 Accepted", 202)] {
         let receiver = Receiver::start(Answer::status(line)).await;
-        assert_eq!(send_to(&receiver).await.outcome, Outcome::Delivered { status }, "{line}");
+        assert_eq!(
+            send_to(&receiver).await.outcome,
+            Outcome::Delivered { status },
+            "{line}"
+        );
     }
 }
 
@@ -52,7 +61,9 @@ async fn the_request_arrives_as_it_was_given() {
     let receive = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let bytes = receiver::read_request(&mut stream).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
         String::from_utf8(bytes).unwrap()
     };
     let sender = sender();
@@ -76,9 +87,15 @@ async fn other_statuses_fail_and_keep_their_body() {
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let target = Receiver::start(Answer::status("204 No Content")).await;
-    let answer = format!("HTTP/1.1 307 Elsewhere\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", target.url());
+    let answer = format!(
+        "HTTP/1.1 307 Elsewhere\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n",
+        target.url()
+    );
     let receiver = Receiver::start(Answer::Bytes(answer.into_bytes())).await;
-    assert_eq!(send_to(&receiver).await.outcome, failed(FailureClass::Status, Some(307)));
+    assert_eq!(
+        send_to(&receiver).await.outcome,
+        failed(FailureClass::Status, Some(307))
+    );
     assert_eq!(target.connections(), 0);
 }
 
@@ -88,7 +105,9 @@ async fn a_refused_connection() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
     };
-    let sent = sender().send(request(&format!("http://{address}/"), Duration::from_secs(5))).await;
+    let sent = sender()
+        .send(request(&format!("http://{address}/"), Duration::from_secs(5)))
+        .await;
     assert_eq!(sent.outcome, failed(FailureClass::Connect, None));
 }
 
@@ -117,28 +136,42 @@ async fn a_2xx_whose_body_breaks_off_is_not_delivered() {
 async fn a_refusal_stays_one_when_its_body_breaks_off() {
     let half = b"HTTP/1.1 410 Gone\r\ncontent-length: 10\r\n\r\nhalf".to_vec();
     let receiver = Receiver::start(Answer::ThenClose(half)).await;
-    assert_eq!(send_to(&receiver).await.outcome, failed(FailureClass::Status, Some(410)));
+    assert_eq!(
+        send_to(&receiver).await.outcome,
+        failed(FailureClass::Status, Some(410))
+    );
 }
 
 #[tokio::test]
 async fn the_deadline_ends_a_dripping_body_slow_headers_and_silence() {
     let body = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n".to_vec();
     let headers = b"HTTP/1.1 200 OK\r\nx-slow: ".to_vec();
-    for (answer, status) in
-        [(Answer::ThenDrip(body), Some(200)), (Answer::ThenDrip(headers), None), (Answer::Silence, None)]
-    {
+    for (answer, status) in [
+        (Answer::ThenDrip(body), Some(200)),
+        (Answer::ThenDrip(headers), None),
+        (Answer::Silence, None),
+    ] {
         let receiver = Receiver::start(answer).await;
         // If the deadline did not end it, nothing would: the guard turns hanging into a failure.
         let sending = request(&receiver.url(), Duration::from_millis(300));
-        let sent = tokio::time::timeout(Duration::from_secs(10), sender().send(sending)).await.unwrap();
+        let sent = tokio::time::timeout(Duration::from_secs(10), sender().send(sending))
+            .await
+            .unwrap();
         assert_eq!(sent.outcome, failed(FailureClass::TimeOut, status));
-        assert_eq!(sent.response_body.bytes.is_empty(), status.is_none(), "what arrived is kept");
+        assert_eq!(
+            sent.response_body.bytes.is_empty(),
+            status.is_none(),
+            "what arrived is kept"
+        );
     }
 }
 
 #[tokio::test]
 async fn huge_headers_are_refused() {
-    let huge = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "a".repeat(200_000));
+    let huge = format!(
+        "HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n",
+        "a".repeat(200_000)
+    );
     let many: String = (0..500).map(|n| format!("x-{n}: 1\r\n")).collect();
     let many = format!("HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n");
     for answer in [huge, many] {
@@ -152,7 +185,10 @@ async fn a_huge_body_is_capped_and_no_failure() {
     let receiver = Receiver::start(Answer::with_body("200 OK", &vec![b'a'; 3_000_000])).await;
     let sent = send_to(&receiver).await;
     assert_eq!(sent.outcome, Outcome::Delivered { status: 200 });
-    assert_eq!((sent.response_body.bytes.len(), sent.response_body.truncated), (16 * 1_024, true));
+    assert_eq!(
+        (sent.response_body.bytes.len(), sent.response_body.truncated),
+        (16 * 1_024, true)
+    );
 }
 
 #[tokio::test]
@@ -165,7 +201,9 @@ async fn an_endless_body_is_capped_too() {
     };
     let receiver = Receiver::start(Answer::ThenDrip(endless)).await;
     let sender = HttpSender::new(&bounds, loopback()).unwrap();
-    let sent = sender.send(request(&receiver.url(), Duration::from_secs(30))).await;
+    let sent = sender
+        .send(request(&receiver.url(), Duration::from_secs(30)))
+        .await;
     assert_eq!(sent.outcome, Outcome::Delivered { status: 200 });
     assert_eq!(sent.response_body.bytes, b"xxxx");
 }
@@ -175,8 +213,17 @@ async fn the_policy_forbids_loopback_by_any_name() {
     let receiver = Receiver::start(Answer::status("204 No Content")).await;
     let sender = HttpSender::new(&HttpOptions::default(), AddressPolicy::public_only()).unwrap();
     let port = receiver.address.port();
-    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1"] {
-        let sent = sender.send(request(&format!("http://{host}:{port}/"), Duration::from_secs(5))).await;
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "127.1",
+    ] {
+        let sent = sender
+            .send(request(&format!("http://{host}:{port}/"), Duration::from_secs(5)))
+            .await;
         assert_eq!(sent.outcome, failed(FailureClass::Policy, None), "{host}");
         assert!(sent.response_body.bytes.is_empty());
     }
@@ -194,7 +241,9 @@ async fn an_allowed_name_is_reached_through_the_hosts_file() {
 #[tokio::test]
 async fn a_name_that_does_not_exist() {
     // `.invalid` never exists (RFC 6761); the resolver answers without asking anybody.
-    let sent = sender().send(request("http://receiver.invalid/", Duration::from_secs(10))).await;
+    let sent = sender()
+        .send(request("http://receiver.invalid/", Duration::from_secs(10)))
+        .await;
     assert_eq!(sent.outcome, failed(FailureClass::Dns, None));
 }
 
@@ -203,7 +252,9 @@ async fn connections_are_used_again() {
     let receiver = Receiver::start(Answer::with_body("200 OK", b"thanks")).await;
     let sender = sender();
     for _ in 0..5 {
-        let sent = sender.send(request(&receiver.url(), Duration::from_secs(5))).await;
+        let sent = sender
+            .send(request(&receiver.url(), Duration::from_secs(5)))
+            .await;
         assert_eq!(sent.outcome, Outcome::Delivered { status: 200 });
     }
     assert_eq!((receiver.requests(), receiver.connections()), (5, 1));
@@ -213,8 +264,18 @@ async fn connections_are_used_again() {
 async fn closing_leaves_no_task_behind() {
     let receiver = Receiver::start(Answer::status("204 No Content")).await;
     let sender = sender();
-    let _ = sender.send(request(&receiver.url(), Duration::from_secs(5))).await;
-    tokio::time::timeout(Duration::from_secs(5), sender.close()).await.unwrap();
-    let sent = sender.send(request(&receiver.url(), Duration::from_secs(5))).await;
-    assert!(matches!(sent.outcome, Outcome::Failed { status: None, .. }), "{:?}", sent.outcome);
+    let _ = sender
+        .send(request(&receiver.url(), Duration::from_secs(5)))
+        .await;
+    tokio::time::timeout(Duration::from_secs(5), sender.close())
+        .await
+        .unwrap();
+    let sent = sender
+        .send(request(&receiver.url(), Duration::from_secs(5)))
+        .await;
+    assert!(
+        matches!(sent.outcome, Outcome::Failed { status: None, .. }),
+        "{:?}",
+        sent.outcome
+    );
 }

@@ -1,5 +1,10 @@
 //! The tools themselves: clocks, ids, randomness, the recording sender, and the store over tokio's time.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use postrider_application::ports::{

@@ -1,6 +1,6 @@
 //! Child processes that end when we do.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -25,9 +25,13 @@ pub struct Group {
 impl Group {
     /// Starts the command in a process group of its own, with no input.
     pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        Self::spawn_reading(command, Stdio::null())
+    }
+
+    fn spawn_reading(command: &mut Command, input: Stdio) -> anyhow::Result<Self> {
         let name = command.get_program().to_owned();
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .process_group(0)
             .spawn()
             .with_context(|| format!("could not start {}", name.display()))?;
@@ -111,13 +115,25 @@ pub fn run(command: &mut Command) -> anyhow::Result<ExitStatus> {
 
 /// Runs quietly within the limit; the error of a failure carries the end of what was said.
 pub fn capture(command: &mut Command, limit: Duration) -> anyhow::Result<String> {
+    capture_reading(command, Stdio::null(), limit)
+}
+
+/// Like [`capture`], with something to read on standard input (a secret has no place on a command line).
+pub fn capture_with_input(command: &mut Command, input: &[u8], limit: Duration) -> anyhow::Result<String> {
+    let mut file = tempfile::tempfile().context("no temporary file")?;
+    file.write_all(input)?;
+    file.rewind()?;
+    capture_reading(command, Stdio::from(file), limit)
+}
+
+fn capture_reading(command: &mut Command, input: Stdio, limit: Duration) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     // A file and not a pipe: nobody need read it while we wait, and it cannot fill up.
     let log = tempfile::NamedTempFile::new().context("no temporary file")?;
     command
         .stdout(log.as_file().try_clone()?)
         .stderr(log.as_file().try_clone()?);
-    let status = Group::spawn(command)?
+    let status = Group::spawn_reading(command, input)?
         .wait(Some(limit))
         .with_context(|| name.clone())?;
     let said = String::from_utf8_lossy(&std::fs::read(log.path())?).into_owned();
@@ -133,26 +149,57 @@ pub fn stream(
     limit: Duration,
     mut line: impl FnMut(&str),
 ) -> anyhow::Result<Option<ExitStatus>> {
-    let mut group = Group::spawn(command.stdout(Stdio::piped()))?;
-    let output = group.child.stdout.take().context("no output to read")?;
-    let lines = reader(output);
+    let mut speaker = Speaker::spawn(command)?;
     let deadline = Instant::now() + limit;
     let mut open = true;
     while open {
-        match lines.recv_timeout(POLL) {
+        match speaker.lines.recv_timeout(POLL) {
             Ok(text) => line(&text),
             Err(RecvTimeoutError::Disconnected) => open = false,
             // A process that escaped its group may hold the pipe open for ever: the child's end is the end.
-            Err(RecvTimeoutError::Timeout) => open = group.poll()?.is_none(),
+            Err(RecvTimeoutError::Timeout) => open = speaker.group.poll()?.is_none(),
         }
         interrupt::check()?;
         if Instant::now() >= deadline {
             return Ok(None);
         }
     }
-    group
-        .wait(Some(deadline.saturating_duration_since(Instant::now()) + GRACE))
-        .map(Some)
+    let rest = deadline.saturating_duration_since(Instant::now()) + GRACE;
+    speaker.group.wait(Some(rest)).map(Some)
+}
+
+/// A child whose standard output is read line by line while it runs. Dropping it stops its group.
+#[derive(Debug)]
+pub struct Speaker {
+    group: Group,
+    lines: Receiver<String>,
+}
+
+impl Speaker {
+    /// Starts the command in a process group of its own.
+    pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        let mut group = Group::spawn(command.stdout(Stdio::piped()))?;
+        let output = group.child.stdout.take().context("no output to read")?;
+        Ok(Self {
+            group,
+            lines: reader(output),
+        })
+    }
+
+    /// The next line, waiting for it at most this long; `None` if none came. An error once the child has ended.
+    pub fn line(&self, limit: Duration) -> anyhow::Result<Option<String>> {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("the process has ended and says nothing more"),
+        }
+    }
+
+    /// Stops it and returns what it had said and was not yet read.
+    pub fn stop(mut self) -> Vec<String> {
+        self.group.stop(Signal::TERM, GRACE);
+        self.lines.into_iter().collect()
+    }
 }
 
 fn reader(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
@@ -203,6 +250,17 @@ mod tests {
     fn a_failure_says_what_the_program_said() {
         let error = capture(&mut shell("echo first; echo no such thing >&2; exit 3"), GRACE).unwrap_err();
         assert!(error.to_string().contains("no such thing"), "{error}");
+    }
+
+    #[test]
+    fn input_is_read_and_a_speaker_is_heard_while_it_runs() {
+        let said = capture_with_input(Command::new("/bin/cat").arg("-"), b"secret", GRACE).unwrap();
+        assert_eq!(said, "secret");
+        let speaker = Speaker::spawn(&mut shell("echo one; echo two; exec sleep 60")).unwrap();
+        assert_eq!(speaker.line(GRACE).unwrap().as_deref(), Some("one"));
+        assert_eq!(speaker.stop(), ["two"]);
+        let silent = Speaker::spawn(&mut shell("exit 0")).unwrap();
+        assert!(silent.line(GRACE).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::http::Client;
 use crate::process::{self, Group};
-use crate::{interrupt, watchdog::Watchdog};
+use crate::{interrupt, product, watchdog::Watchdog};
 
 const STOP_GRACE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
@@ -99,7 +99,7 @@ impl Server {
             .append(true)
             .open(self.log_path())?;
         let mut command = Command::new(&self.launch.program);
-        command
+        product::without_own_settings(&mut command)
             .args(&self.launch.arguments)
             .envs(self.launch.environment.iter().cloned())
             .current_dir(&self.launch.folder)

@@ -8,8 +8,9 @@ use postrider_application::{
 };
 use postrider_cache::{CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, HmacSigner, JwtTokens, KeyRing, KeyRingError, MasterKey, MasterKeyCheckError,
-    MasterKeyError, OperatorTokens, OsRandomness, PasswordOptions, TokenOptions, verify_master_key,
+    AeadSealer, Argon2Passwords, HmacSigner, JwtTokens, KeyRing, KeyRingError, MasterKey,
+    MasterKeyCheckError, MasterKeyError, OperatorTokens, OsRandomness, PasswordOptions, TokenOptions,
+    verify_master_key,
 };
 use postrider_engine::{Engine, EngineError, EngineOptions, EnginePorts, HttpOptions, HttpSender};
 use postrider_outbox::{Relay, RelayError, RelayOptions};
@@ -49,7 +50,7 @@ pub struct PlatformOptions {
     pub limits: Limits,
     /// How deliveries are worked.
     pub engine: EngineOptions,
-    /// How webhooks are sent, address policy included.
+    /// How webhooks are sent; where to, say the settings' address policy.
     pub sender: HttpOptions,
     /// Where use cases are counted.
     pub metrics: Arc<dyn UseCaseMetrics>,
@@ -125,17 +126,34 @@ impl Platform {
         let store = SqlStore::new(database.clone(), sealer);
         let shared = Arc::new(store.clone());
 
-        let tokens = TokenOptions { issuer: options.issuer, audience: options.audience };
+        let tokens = TokenOptions {
+            issuer: options.issuer,
+            audience: options.audience,
+        };
         let tokens = Arc::new(JwtTokens::new(keys, system.ids.clone(), tokens));
-        let passwords =
-            PasswordOptions { concurrency: options.password_hash_concurrency, ..PasswordOptions::default() };
+        let passwords = PasswordOptions {
+            concurrency: options.password_hash_concurrency,
+            ..PasswordOptions::default()
+        };
         let passwords =
             Argon2Passwords::new(passwords, system.randomness.clone()).map_err(|e| unusable(e.into()))?;
-        let cache = CacheOptions { ttl: options.cache_ttl, ..CacheOptions::default() };
-        let credentials = Arc::new(CachedCredentials::new(shared.clone(), cache, system.clock.clone()));
-        let directory = Arc::new(CachedApplicationDirectory::new(shared.clone(), cache, system.clock.clone()));
+        let cache = CacheOptions {
+            ttl: options.cache_ttl,
+            ..CacheOptions::default()
+        };
+        let credentials = Arc::new(CachedCredentials::new(
+            shared.clone(),
+            cache,
+            system.clock.clone(),
+        ));
+        let directory = Arc::new(CachedApplicationDirectory::new(
+            shared.clone(),
+            cache,
+            system.clock.clone(),
+        ));
 
-        let sender = HttpSender::new(options.sender).map_err(|e| unusable(e.into()))?;
+        let sender = HttpSender::new(&options.sender, options.settings.address_policy.clone())
+            .map_err(|e| unusable(e.into()))?;
         let (engine, engine_handle) = Engine::new(
             EnginePorts {
                 queue: shared.clone(),
@@ -147,9 +165,11 @@ impl Platform {
                 ids: system.ids.clone(),
                 randomness: system.randomness.clone(),
             },
-            EngineOptions { sole_node, ..options.engine },
-        )
-        .map_err(|e| unusable(e.into()))?;
+            EngineOptions {
+                sole_node,
+                ..options.engine
+            },
+        );
         let caches = CacheSubscriber(CacheInvalidation::new(credentials.clone(), directory.clone()));
         let relay = Relay::at_head(shared.clone(), vec![Arc::new(caches)], RelayOptions::default()).await?;
 
@@ -177,7 +197,12 @@ impl Platform {
             readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
             ids: system.ids,
         });
-        Ok(Self { database, context, engine, relay })
+        Ok(Self {
+            database,
+            context,
+            engine,
+            relay,
+        })
     }
 
     /// The use cases, for whoever calls them without HTTP.
@@ -252,7 +277,9 @@ fn master_key(
 ) -> Result<MasterKey, OpenError> {
     match (configured, database) {
         (Some(key), _) => Ok(key),
-        (None, DatabaseOptions::Sqlite(sqlite)) => Ok(MasterKey::load_or_create(&sqlite.directory, randomness)?),
+        (None, DatabaseOptions::Sqlite(sqlite)) => {
+            Ok(MasterKey::load_or_create(&sqlite.directory, randomness)?)
+        }
         (None, DatabaseOptions::Postgres(_)) => Err(OpenError::MasterKeyRequired),
     }
 }

@@ -29,13 +29,25 @@ impl PlatformReadiness {
             }
             Err(_) => (false, "does not answer in time"),
         };
-        Check { name: "database", ready, detail: detail.to_owned() }
+        Check {
+            name: "database",
+            ready,
+            detail: detail.to_owned(),
+        }
     }
 
     fn engine(&self) -> Check {
         let status = self.engine.status();
-        let detail = if status.lease_held { "holds its lease" } else { "holds no lease: starting, draining or cut off" };
-        Check { name: "engine", ready: status.lease_held, detail: detail.to_owned() }
+        let detail = if status.lease_held {
+            "holds its lease"
+        } else {
+            "holds no lease: starting, draining or cut off"
+        };
+        Check {
+            name: "engine",
+            ready: status.lease_held,
+            detail: detail.to_owned(),
+        }
     }
 }
 

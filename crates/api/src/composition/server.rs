@@ -53,7 +53,11 @@ impl Server {
         let handle = server.handle();
         #[expect(clippy::disallowed_methods, reason = "stop() awaits it")]
         let task = tokio::spawn(server);
-        Ok(Self { address, handle, task })
+        Ok(Self {
+            address,
+            handle,
+            task,
+        })
     }
 
     /// Where it listens.

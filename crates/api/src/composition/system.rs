@@ -1,5 +1,8 @@
 //! The real world behind the system ports.
-#![expect(clippy::disallowed_methods, reason = "these adapters are where the real clock and real ids come from")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these adapters are where the real clock and real ids come from"
+)]
 
 use std::{
     sync::LazyLock,

@@ -46,7 +46,10 @@ fn check_media_type(request: &HttpRequest) -> Result<(), Error> {
     let mime = request.mime_type().ok().flatten();
     match mime {
         Some(mime) if mime.essence_str() == "application/json" => {
-            if mime.get_param("charset").is_some_and(|charset| charset != "utf-8") {
+            if mime
+                .get_param("charset")
+                .is_some_and(|charset| charset != "utf-8")
+            {
                 return unsupported("JSON is UTF-8");
             }
         }

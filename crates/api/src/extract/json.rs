@@ -53,7 +53,11 @@ fn position(error: &serde_json::Error) -> String {
 /// serde says what is wrong in a sentence whose beginning is stable and whose end may repeat the value.
 fn violation(path: &str, text: &str) -> Violation {
     let (field, rule, message) = if text.starts_with("unknown field") {
-        (path.to_owned(), "unknown_field", "is not a known field".to_owned())
+        (
+            path.to_owned(),
+            "unknown_field",
+            "is not a known field".to_owned(),
+        )
     } else if let Some(rest) = text.strip_prefix("missing field `") {
         let name = rest.split('`').next().unwrap_or_default();
         (join(path, name), "required", "is missing".to_owned())
@@ -119,7 +123,12 @@ mod tests {
         list: Vec<Object<Inner>>,
         #[serde(default)]
         notes: BTreeMap<String, String>,
-        raw: Option<Box<RawValue>>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Envelope {
+        raw: Box<RawValue>,
     }
 
     fn error(text: &str) -> Error {
@@ -140,7 +149,11 @@ mod tests {
             (r#"{"name":"a","inner":{}}"#, "inner.number", "required"),
             (r#"{"name":"a","inner":{"x":1}}"#, "inner.x", "unknown_field"),
             (r#"{"name":"a","inner":[1]}"#, "inner", "type"),
-            (r#"{"name":"a","list":[{"number":1},{"number":true}]}"#, "list[1].number", "type"),
+            (
+                r#"{"name":"a","list":[{"number":1},{"number":true}]}"#,
+                "list[1].number",
+                "type",
+            ),
             (r#"{"name":"a","list":[[1]]}"#, "list[0]", "type"),
             (r#"{"name":"a","notes":{"k":1}}"#, "notes.k", "type"),
             (r#"["a"]"#, "body", "type"),
@@ -149,7 +162,9 @@ mod tests {
         ] {
             let error = error(text);
             assert_eq!(error.code(), ErrorCode::ValidationFailed, "{text}");
-            let [violation] = error.violations() else { panic!("{text}") };
+            let [violation] = error.violations() else {
+                panic!("{text}")
+            };
             assert_eq!((&*violation.field, &*violation.rule), (field, rule), "{text}");
         }
     }
@@ -197,13 +212,19 @@ mod tests {
     #[test]
     fn raw_values_keep_their_bytes_however_deep() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        for raw in [r#"{ "b" : 1.50, "a":"\u0000\ud83d\ude00" }"#, "null", "1e999", &deep] {
-            let text = format!(r#"{{"name":"a","raw": {raw} }}"#);
-            let outer = parse::<Outer>(text.as_bytes()).unwrap_or_else(|e| panic!("{}", e.chain()));
-            assert_eq!(outer.raw.unwrap().get(), raw);
+        for raw in [
+            r#"{ "b" : 1.50, "a":"\u0000\ud83d\ude00" }"#,
+            "null",
+            "1e999",
+            &deep,
+        ] {
+            let text = format!(r#"{{"raw": {raw} }}"#);
+            let envelope = parse::<Envelope>(text.as_bytes()).unwrap_or_else(|e| panic!("{}", e.chain()));
+            assert_eq!(envelope.raw.get(), raw);
         }
-        let open = format!(r#"{{"name":"a","raw":{}"#, "[".repeat(100_000));
-        assert_eq!(error(&open).code(), ErrorCode::MalformedRequest);
+        let open = format!(r#"{{"raw":{}"#, "[".repeat(100_000));
+        let error_of_open = parse::<Envelope>(open.as_bytes()).err().unwrap();
+        assert_eq!(error_of_open.code(), ErrorCode::MalformedRequest);
         let typed = format!(r#"{{"name":{}"#, "[".repeat(100_000));
         assert_eq!(error(&typed).code(), ErrorCode::ValidationFailed);
     }
@@ -212,6 +233,8 @@ mod tests {
     fn a_good_body_is_read() {
         let text = br#" {"name":"a","inner":{"number":1},"list":[{"number":2}],"notes":{"k":"v"}} "#;
         let outer: Outer = parse(text).unwrap();
-        assert!(outer.name == "a" && outer.inner.is_some() && outer.list.len() == 1 && outer.notes.len() == 1);
+        assert!(
+            outer.name == "a" && outer.inner.is_some() && outer.list.len() == 1 && outer.notes.len() == 1
+        );
     }
 }

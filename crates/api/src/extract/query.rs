@@ -64,7 +64,10 @@ mod tests {
     #[test]
     fn all_faults_at_once() {
         let page = PageQuery::parse("limit=5&cursor=a%2Bb").unwrap();
-        assert_eq!((page.limit.as_deref(), page.cursor.as_deref()), (Some("5"), Some("a+b")));
+        assert_eq!(
+            (page.limit.as_deref(), page.cursor.as_deref()),
+            (Some("5"), Some("a+b"))
+        );
         let error = PageQuery::parse("limit=5&limit=6&page=2&x").unwrap_err();
         let faults: Vec<_> = error.violations().iter().map(|v| (&*v.field, &*v.rule)).collect();
         assert_eq!(

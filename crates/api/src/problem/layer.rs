@@ -82,7 +82,11 @@ pub(crate) async fn problems<B: MessageBody + 'static>(
     // Unwind safety: whatever the panic left half-done belonged to this request, and is dropped with it.
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(Ok(response)) => Ok(answer(response, &occurrence)),
-        Ok(Err(error)) => Err(Unanswered::new(occurrence, problem_of(&error, error.as_response_error().status_code())).into()),
+        Ok(Err(error)) => Err(Unanswered::new(
+            occurrence,
+            problem_of(&error, error.as_response_error().status_code()),
+        )
+        .into()),
         Err(_) => {
             tracing::error!("a handler panicked");
             Err(Unanswered::new(occurrence, Error::internal("a handler panicked").into()).into())

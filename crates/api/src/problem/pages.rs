@@ -47,7 +47,10 @@ mod tests {
 
     #[test]
     fn every_code_has_its_page_and_no_page_is_left_over() {
-        let codes: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+        let codes: BTreeSet<_> = ErrorCode::ALL
+            .iter()
+            .map(|code| code.as_str().to_owned())
+            .collect();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/problems");
         let pages: BTreeSet<_> = fs::read_dir(folder)
             .unwrap()
@@ -67,10 +70,23 @@ mod tests {
         for code in ErrorCode::ALL {
             let text = page(*code);
             let status = status_of(code.kind()).as_u16();
-            assert!(text.starts_with(&format!("# {}\n", code.title())), "{}", code.as_str());
-            assert!(text.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
+            assert!(
+                text.starts_with(&format!("# {}\n", code.title())),
+                "{}",
+                code.as_str()
+            );
+            assert!(
+                text.contains(&format!("`{}`", code.as_str())),
+                "{}",
+                code.as_str()
+            );
             assert!(text.contains(&format!("Status {status}")), "{}", code.as_str());
-            for heading in ["## What it means", "## Why it happens", "## What to do", "## Example"] {
+            for heading in [
+                "## What it means",
+                "## Why it happens",
+                "## What to do",
+                "## Example",
+            ] {
                 assert!(text.contains(heading), "{}: {heading}", code.as_str());
             }
         }

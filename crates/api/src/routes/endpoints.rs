@@ -62,7 +62,10 @@ pub(super) async fn get_endpoint(
     path: Path<EndpointPath>,
 ) -> Result<HttpResponse, Problem> {
     let (application, endpoint) = path.read()?;
-    let query = GetEndpoint { application, endpoint };
+    let query = GetEndpoint {
+        application,
+        endpoint,
+    };
     let endpoint = context.mediator.send(&caller.0, query).await?;
     Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
 }
@@ -87,7 +90,10 @@ pub(super) async fn enable_endpoint(
     path: Path<EndpointPath>,
 ) -> Result<HttpResponse, Problem> {
     let (application, endpoint) = path.read()?;
-    let command = EnableEndpoint { application, endpoint };
+    let command = EnableEndpoint {
+        application,
+        endpoint,
+    };
     let endpoint = context.mediator.send(&caller.0, command).await?;
     Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
 }
@@ -113,7 +119,10 @@ pub(super) async fn disable_endpoint(
     path: Path<EndpointPath>,
 ) -> Result<HttpResponse, Problem> {
     let (application, endpoint) = path.read()?;
-    let command = DisableEndpoint { application, endpoint };
+    let command = DisableEndpoint {
+        application,
+        endpoint,
+    };
     let endpoint = context.mediator.send(&caller.0, command).await?;
     Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
 }
@@ -133,7 +142,10 @@ pub(super) async fn get_endpoint_secret(
     path: Path<EndpointPath>,
 ) -> Result<HttpResponse, Problem> {
     let (application, endpoint) = path.read()?;
-    let query = GetEndpointSecret { application, endpoint };
+    let query = GetEndpointSecret {
+        application,
+        endpoint,
+    };
     let secret = context.mediator.send(&caller.0, query).await?;
     Ok(HttpResponse::Ok()
         .insert_header(("Cache-Control", "no-store"))

@@ -78,7 +78,8 @@ fn grants(checks: &mut Checks, grants: Vec<Object<NewGrant>>) -> Option<Vec<Gran
     Some(requests)
 }
 
-/// A key that was minted. No `Debug`: it holds the token.
+/// A key that was minted.
+// No `Debug`: it holds the token.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MintedKey {
     /// Its id.

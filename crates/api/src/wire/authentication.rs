@@ -10,7 +10,8 @@ use validator::Validate;
 
 use super::{Body, Checks, path};
 
-/// Logs a person in. No `Debug`: it holds a password.
+/// Logs a person in.
+// No `Debug`: it holds a password.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"email": "ada@example.com", "password": "correct horse battery staple"})))]
@@ -19,7 +20,12 @@ pub(crate) struct Login {
     #[schema(format = "email", max_length = 254)]
     email: String,
     /// Their password.
-    #[validate(length(min = 1, max = 1024, code = "length", message = "must be from 1 to 1024 characters"))]
+    #[validate(length(
+        min = 1,
+        max = 1024,
+        code = "length",
+        message = "must be from 1 to 1024 characters"
+    ))]
     #[schema(format = "password", min_length = 1, max_length = 1024)]
     password: String,
     /// Which tenant to log in to; needed by members of several.

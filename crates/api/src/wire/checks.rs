@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn rules_of_the_wire_and_of_the_domain_are_answered_together() {
-        let inner = |secret: &str| Inner { secret: secret.to_owned() };
+        let inner = |secret: &str| Inner {
+            secret: secret.to_owned(),
+        };
         let body = Outer {
             inner: inner("x"),
             list: vec![inner("long enough"), inner("y")],

@@ -18,7 +18,8 @@ use validator::Validate;
 
 use super::{Body, Checks, Object, path::ApplicationPath, time};
 
-/// An endpoint to be created. No `Debug`: it may hold a secret.
+/// An endpoint to be created.
+// No `Debug`: it may hold a secret.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({

@@ -15,7 +15,11 @@ use super::{Body, Checks, time};
 #[schema(examples(json!({"name": "invoice.paid", "description": "An invoice was paid in full."})))]
 pub(crate) struct NewEventType {
     /// Groups of letters, digits, `_` and `-`, joined by full stops.
-    #[schema(min_length = 1, max_length = 128, pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+    )]
     name: String,
     /// What it means.
     #[schema(max_length = 1000)]

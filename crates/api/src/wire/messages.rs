@@ -15,7 +15,8 @@ use crate::Limits;
 /// The header that makes a repeated publish recognisable.
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// A message to be published. No `Debug`: a payload has no place in a log.
+/// A message to be published.
+// No `Debug`: a payload has no place in a log.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"event_type": "invoice.paid", "payload": {"invoice": "in_123", "amount": "99.00"}})))]
@@ -54,23 +55,25 @@ impl NewMessage {
         let mut checks = Checks::of(&self);
         let application = path.application(&mut checks);
         let event_type = checks.check("event_type", EventTypeName::parse(&self.event_type));
-        let list = checks.list(
-            "channels",
-            self.channels.unwrap_or_default(),
-            |text| Channel::parse(&text),
-        );
+        let list = checks.list("channels", self.channels.unwrap_or_default(), |text| {
+            Channel::parse(&text)
+        });
         let channels = list.and_then(|list| checks.check("channels", Channels::new(list)));
         let dedup_key = dedup_key(&mut checks, self.event_id.as_deref(), idempotency_key);
         let (application, event_type, channels, dedup_key) =
             checks.all((application, event_type, channels, dedup_key))?;
         let bytes: Box<str> = self.payload.into();
-        let payload = Payload::new(bytes.into_boxed_bytes(), ContentType::json(), limits.max_payload_bytes)
-            .map_err(|invalid| {
-                Error::new(
-                    ErrorCode::PayloadTooLarge,
-                    format!("the payload {}", invalid.message),
-                )
-            })?;
+        let payload = Payload::new(
+            bytes.into_boxed_bytes(),
+            ContentType::json(),
+            limits.max_payload_bytes,
+        )
+        .map_err(|invalid| {
+            Error::new(
+                ErrorCode::PayloadTooLarge,
+                format!("the payload {}", invalid.message),
+            )
+        })?;
         Ok(PublishMessage {
             application,
             event_type,

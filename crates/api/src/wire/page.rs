@@ -55,7 +55,12 @@ fn limit(text: Option<&str>) -> Result<u32, InvalidValue> {
     text.parse()
         .ok()
         .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-        .ok_or_else(|| InvalidValue::new(Rule::Range, format!("must be a whole number from 1 to {MAX_LIMIT}")))
+        .ok_or_else(|| {
+            InvalidValue::new(
+                Rule::Range,
+                format!("must be a whole number from 1 to {MAX_LIMIT}"),
+            )
+        })
 }
 
 fn cursor<K: FromStr>(text: &str) -> Result<K, InvalidValue> {
@@ -80,12 +85,21 @@ mod tests {
         };
         let mut checks = Checks::default();
         let page = request(&query, &mut checks);
-        checks.all((page,)).map(|(page,)| page).map_err(|e| e.violations().len())
+        checks
+            .all((page,))
+            .map(|(page,)| page)
+            .map_err(|e| e.violations().len())
     }
 
     #[test]
     fn pages_are_bounded_and_both_faults_are_told() {
-        assert_eq!(ask(None, None), Ok(PageRequest { limit: 50, after: None }));
+        assert_eq!(
+            ask(None, None),
+            Ok(PageRequest {
+                limit: 50,
+                after: None
+            })
+        );
         assert_eq!(ask(Some("250"), None).unwrap().limit, 250);
         for bad in ["0", "251", "-1", "x", "", "1.0", "99999999999"] {
             assert_eq!(ask(Some(bad), None), Err(1), "{bad}");
@@ -103,7 +117,13 @@ mod tests {
         let list = List::of(page, |n| n);
         assert_eq!(ask(None, list.next.as_deref()).unwrap().after, Some(2));
         let id: EndpointId = "ep_01h455vb4pex5vsknk084sn02q".parse().unwrap();
-        let list = List::of(Page { items: vec![()], next: Some(id) }, |()| ());
+        let list = List::of(
+            Page {
+                items: vec![()],
+                next: Some(id),
+            },
+            |()| (),
+        );
         assert_eq!(cursor::<EndpointId>(&list.next.unwrap()), Ok(id));
     }
 }

@@ -25,7 +25,9 @@ fn id_or_uid<T, R>(text: &str, prefix: &str, by_uid: fn(Uid) -> R) -> Result<R, 
 where
     T: FromStr<Err: fmt::Display> + Into<R>,
 {
-    let looks_like_id = text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'));
+    let looks_like_id = text
+        .strip_prefix(prefix)
+        .is_some_and(|rest| rest.starts_with('_'));
     if looks_like_id {
         id::<T>(text).map(Into::into)
     } else {
@@ -116,10 +118,7 @@ pub(crate) struct MessagePath {
 
 impl MessagePath {
     /// Which message of which application.
-    pub(crate) fn read(
-        &self,
-        checks: &mut Checks,
-    ) -> (Option<ApplicationRef>, Option<MessageId>) {
+    pub(crate) fn read(&self, checks: &mut Checks) -> (Option<ApplicationRef>, Option<MessageId>) {
         (
             checks.check("application", application(&self.application)),
             checks.check("message", id(&self.message)),
@@ -172,6 +171,9 @@ mod tests {
         for bad in ["app_", "app_x", "ep_01h455vb4pex5vsknk084sn02q", "a b", "é", ""] {
             assert!(application(bad).is_err(), "{bad}");
         }
-        assert!(application("application").is_ok(), "only the underscore makes a prefix");
+        assert!(
+            application("application").is_ok(),
+            "only the underscore makes a prefix"
+        );
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct NewTenant {
     owner: Object<NewOwner>,
 }
 
-/// The first owner of a tenant. No `Debug`: it holds a password.
+/// The first owner of a tenant.
+// No `Debug`: it holds a password.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOwner {
@@ -38,7 +39,12 @@ pub(crate) struct NewOwner {
     #[schema(min_length = 1, max_length = 120)]
     name: String,
     /// The password to log in with.
-    #[validate(length(min = 12, max = 1024, code = "length", message = "must be from 12 to 1024 characters"))]
+    #[validate(length(
+        min = 12,
+        max = 1024,
+        code = "length",
+        message = "must be from 12 to 1024 characters"
+    ))]
     #[schema(format = "password", min_length = 12, max_length = 1024)]
     password: String,
 }

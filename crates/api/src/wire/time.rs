@@ -20,7 +20,12 @@ pub(super) fn show(at: Timestamp) -> String {
 
 /// Parses RFC 3339 with any offset; finer fractions than microseconds are dropped.
 pub(super) fn parse(text: &str) -> Result<Timestamp, InvalidValue> {
-    let malformed = || InvalidValue::new(Rule::Format, "must be a time such as 2026-11-22T18:00:00Z (RFC 3339)");
+    let malformed = || {
+        InvalidValue::new(
+            Rule::Format,
+            "must be a time such as 2026-11-22T18:00:00Z (RFC 3339)",
+        )
+    };
     let at = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| malformed())?
         .to_offset(UtcOffset::UTC);
@@ -41,7 +46,10 @@ mod tests {
             "2026-11-22T18:00:00.000001Z"
         );
         assert_eq!(show(Timestamp::from_micros(-1)), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(show(Timestamp::from_micros(i64::MAX)), "9999-12-31T23:59:59.000000Z");
+        assert_eq!(
+            show(Timestamp::from_micros(i64::MAX)),
+            "9999-12-31T23:59:59.000000Z"
+        );
     }
 
     #[test]
@@ -50,7 +58,13 @@ mod tests {
         for text in ["2026-11-22T18:00:00Z", "2026-11-22T19:00:00.0000009+01:00"] {
             assert_eq!(parse(text), Ok(at), "{text}");
         }
-        for bad in ["", "2026-11-22", "2026-13-22T18:00:00Z", "1795370400", "2026-11-22 18:00"] {
+        for bad in [
+            "",
+            "2026-11-22",
+            "2026-13-22T18:00:00Z",
+            "1795370400",
+            "2026-11-22 18:00",
+        ] {
             assert_eq!(parse(bad).unwrap_err().rule, Rule::Format, "{bad}");
         }
     }

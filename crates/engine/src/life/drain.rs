@@ -52,12 +52,17 @@ impl Life {
         let drain = self.drain.as_mut()?;
         if now >= drain.until {
             if drain.attempts_stopped {
-                tracing::warn!("outcomes could not be written before the end; their attempts will be repeated");
+                tracing::warn!(
+                    "outcomes could not be written before the end; their attempts will be repeated"
+                );
                 return Some(drain.end);
             }
             drain.attempts_stopped = true;
             drain.until = now + self.options.store_timeout;
-            tracing::warn!(attempts = self.attempts.len(), "attempts did not end in time; they will be repeated");
+            tracing::warn!(
+                attempts = self.attempts.len(),
+                "attempts did not end in time; they will be repeated"
+            );
             self.attempts.shutdown().await;
         }
         // The beat is the one call that does not end.

@@ -40,7 +40,12 @@ impl Life {
                     None
                 });
             }
-            Done::Claimed(Claim { from, limit, rows, next_due })
+            Done::Claimed(Claim {
+                from,
+                limit,
+                rows,
+                next_due,
+            })
         });
     }
 
@@ -54,7 +59,8 @@ impl Life {
                 return self.claims.failed(&error, now);
             }
         };
-        self.claims.found(claim.from, rows.len(), claim.limit as usize, claim.next_due, now);
+        self.claims
+            .found(claim.from, rows.len(), claim.limit as usize, claim.next_due, now);
         let mut refused = Vec::new();
         for work in rows {
             if self.drain.is_some() {
@@ -62,7 +68,10 @@ impl Life {
                 continue;
             }
             match self.rooms.admit(work) {
-                Admission::Enters(work) => self.loading.push(Held { turn: work.endpoint, work }),
+                Admission::Enters(work) => self.loading.push(Held {
+                    turn: work.endpoint,
+                    work,
+                }),
                 Admission::Waits => {}
                 Admission::Refused(work) => refused.push(work.work),
             }
@@ -73,7 +82,10 @@ impl Life {
     /// Lets those in who waited for a turn that is free now.
     pub(super) fn call_waiting(&mut self) {
         while let Some((endpoint, work)) = self.rooms.call_next() {
-            self.loading.push(Held { turn: Some(endpoint), work });
+            self.loading.push(Held {
+                turn: Some(endpoint),
+                work,
+            });
         }
     }
 
@@ -83,7 +95,8 @@ impl Life {
             return;
         }
         let (nodes, timeout) = (Arc::clone(&self.ports.nodes), self.options.store_timeout);
-        self.calls.spawn(async move { Done::Swept(bounded(timeout, nodes.bury()).await) });
+        self.calls
+            .spawn(async move { Done::Swept(bounded(timeout, nodes.bury()).await) });
     }
 
     pub(super) fn swept(&mut self, dead: Result<Vec<Epoch>, StoreError>) {

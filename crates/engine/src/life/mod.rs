@@ -16,7 +16,10 @@ use postrider_domain::WorkId;
 use tokio::{task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-use self::{drain::Drain, work::{Attempted, FanOut, Held}};
+use self::{
+    drain::Drain,
+    work::{Attempted, FanOut, Held},
+};
 use crate::{
     EngineOptions, EnginePorts,
     batches::{Batch, Batches},
@@ -78,7 +81,11 @@ impl Life {
         lease: Arc<Lease>,
     ) -> Self {
         Self {
-            rooms: Rooms::new(options.max_in_flight, options.max_waiting, options.max_in_flight_per_endpoint),
+            rooms: Rooms::new(
+                options.max_in_flight,
+                options.max_waiting,
+                options.max_in_flight_per_endpoint,
+            ),
             claims: Claims::new(options, ports.clock.monotonic()),
             loading: Batches::new(options.claim_batch as usize),
             settling: Batches::new(options.settle_batch),
@@ -144,7 +151,9 @@ impl Life {
 
     /// Starts everything that can be started, or says that this life is at its end.
     async fn proceed(&mut self) -> Option<End> {
-        self.shared.in_flight.store(self.rooms.in_flight(), Ordering::Relaxed);
+        self.shared
+            .in_flight
+            .store(self.rooms.in_flight(), Ordering::Relaxed);
         self.shared.waiting.store(self.rooms.waiting(), Ordering::Relaxed);
         if !self.lease.holds() {
             return None; // the beat ends any moment, and this life with it
@@ -183,11 +192,19 @@ impl Life {
         if !self.lease.holds() {
             return IDLE;
         }
-        let claims = if self.rooms.room() > 0 { self.claims.wakes_at() } else { None };
+        let claims = if self.rooms.room() > 0 {
+            self.claims.wakes_at()
+        } else {
+            None
+        };
         let working = [claims, self.claims.sweeps_at(), self.loading.wakes_at()];
         let draining = [self.drain.as_ref().map(Drain::wakes_at), None, None];
         let timers = if self.drain.is_none() { working } else { draining };
-        let earliest = timers.into_iter().chain([self.settling.wakes_at()]).flatten().min();
+        let earliest = timers
+            .into_iter()
+            .chain([self.settling.wakes_at()])
+            .flatten()
+            .min();
         earliest.map_or(IDLE, |at| at.saturating_sub(self.now()).min(IDLE))
     }
 }

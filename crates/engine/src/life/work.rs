@@ -1,10 +1,6 @@
 //! What is done with the rows that came in: read, plan, send, settle.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use postrider_application::ports::{ClaimedWork, NewWork, Settled, Settlement, StoreError, WorkRef};
 use postrider_domain::{EndpointId, WorkId, messages::Message};
@@ -42,7 +38,9 @@ pub(super) struct FanOut {
 impl Life {
     /// Reads messages and endpoints of the rows that came in.
     pub(super) fn load(&mut self, now: Duration) {
-        let Some(batch) = self.loading.next(now) else { return };
+        let Some(batch) = self.loading.next(now) else {
+            return;
+        };
         let (ports, timeout) = (self.ports.clone(), self.options.store_timeout);
         self.calls.spawn(async move {
             let material = bounded(timeout, read(&ports, &batch.rows)).await;
@@ -128,7 +126,11 @@ impl Life {
                 return self.rooms.step_aside(endpoint, work);
             }
         }
-        self.begin_attempt(Job { work, message, target });
+        self.begin_attempt(Job {
+            work,
+            message,
+            target,
+        });
     }
 
     fn begin_attempt(&mut self, job: Job) {
@@ -136,7 +138,11 @@ impl Life {
         let (ports, options) = (self.ports.clone(), Arc::clone(&self.options));
         let lease = Arc::clone(&self.lease);
         self.attempts.spawn(async move {
-            let settlement = if lease.holds() { Some(job.run(&ports, &options).await) } else { None };
+            let settlement = if lease.holds() {
+                Some(job.run(&ports, &options).await)
+            } else {
+                None
+            };
             Attempted { endpoint, settlement }
         });
     }
@@ -150,7 +156,9 @@ impl Life {
 
     /// Writes outcomes.
     pub(super) fn settle(&mut self, now: Duration) {
-        let Some(batch) = self.settling.next(now) else { return };
+        let Some(batch) = self.settling.next(now) else {
+            return;
+        };
         let (queue, epoch) = (Arc::clone(&self.ports.queue), self.lease.epoch);
         let timeout = self.options.store_timeout;
         self.calls.spawn(async move {
@@ -173,7 +181,10 @@ impl Life {
         let mut homeless = Vec::new();
         for Settlement { work, settled: what } in &batch.rows {
             self.rooms.leave();
-            if let Settled::Attempted { retry: Some(retry), .. } = what {
+            if let Settled::Attempted {
+                retry: Some(retry), ..
+            } = what
+            {
                 self.claims.due_at(now + retry.after);
             }
             let fan_out = self.fan_outs.remove(&work.id);
@@ -209,7 +220,11 @@ impl Life {
             match self.rooms.admit(work) {
                 Admission::Enters(work) => {
                     let message = Arc::clone(&fan_out.message);
-                    self.begin_attempt(Job { work, message, target });
+                    self.begin_attempt(Job {
+                        work,
+                        message,
+                        target,
+                    });
                 }
                 Admission::Waits => {}
                 Admission::Refused(work) => homeless.push(work.work),
@@ -233,11 +248,19 @@ impl Life {
 
 /// What is needed of a batch of rows: two statements, whatever its size.
 async fn read(ports: &EnginePorts, rows: &[Held]) -> Result<Material, StoreError> {
-    let messages: HashSet<_> = rows.iter().map(|held| (held.work.tenant, held.work.message)).collect();
-    let applications: HashSet<_> = rows.iter().map(|held| (held.work.tenant, held.work.application)).collect();
+    let messages: HashSet<_> = rows
+        .iter()
+        .map(|held| (held.work.tenant, held.work.message))
+        .collect();
+    let applications: HashSet<_> = rows
+        .iter()
+        .map(|held| (held.work.tenant, held.work.application))
+        .collect();
     let messages: Vec<_> = messages.into_iter().collect();
     let applications: Vec<_> = applications.into_iter().collect();
-    let (messages, endpoints) =
-        tokio::try_join!(ports.material.messages(&messages), ports.material.endpoints(&applications))?;
+    let (messages, endpoints) = tokio::try_join!(
+        ports.material.messages(&messages),
+        ports.material.endpoints(&applications)
+    )?;
     Ok(Material { messages, endpoints })
 }

@@ -112,9 +112,14 @@ impl Shared {
         let connecting = async {
             let addresses = self.permitted_addresses(host).await?;
             resolved = true;
-            race(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
-                .await
-                .map_err(ConnectError::Refused)
+            race(
+                addresses
+                    .into_iter()
+                    .map(|ip| SocketAddr::new(ip, port))
+                    .collect(),
+            )
+            .await
+            .map_err(ConnectError::Refused)
         };
         match time::timeout(self.timeout, connecting).await {
             Ok(connected) => connected,
@@ -269,17 +274,37 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_resolves_inside_is_refused() {
-        for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1"] {
+        for inside in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "169.254.169.254",
+            "::1",
+            "::ffff:127.0.0.1",
+            "fd00::1",
+        ] {
             let connector = connector(AddressPolicy::public_only(), Fixed(vec![inside]));
-            assert_eq!(class_of(connector, "http://rebound.example/").await, FailureClass::Policy, "{inside}");
+            assert_eq!(
+                class_of(connector, "http://rebound.example/").await,
+                FailureClass::Policy,
+                "{inside}"
+            );
         }
     }
 
     #[tokio::test]
     async fn literal_addresses_are_judged_too() {
-        for inside in ["http://127.0.0.1/", "https://[::1]/", "http://[::ffff:127.0.0.1]:9/", "http://10.1.1.1:9/"] {
+        for inside in [
+            "http://127.0.0.1/",
+            "https://[::1]/",
+            "http://[::ffff:127.0.0.1]:9/",
+            "http://10.1.1.1:9/",
+        ] {
             let connector = connector(AddressPolicy::public_only(), Fixed(vec!["93.184.216.34"]));
-            assert_eq!(class_of(connector, inside).await, FailureClass::Policy, "{inside}");
+            assert_eq!(
+                class_of(connector, inside).await,
+                FailureClass::Policy,
+                "{inside}"
+            );
         }
     }
 
@@ -288,8 +313,14 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut connector = connector(loopback(), Fixed(vec!["10.0.0.1", "::1", "127.0.0.1"]));
-        let stream = connector.call(format!("http://mixed.example:{port}/").parse().unwrap()).await.unwrap();
-        assert_eq!(stream.inner().peer_addr().unwrap(), listener.local_addr().unwrap());
+        let stream = connector
+            .call(format!("http://mixed.example:{port}/").parse().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            stream.inner().peer_addr().unwrap(),
+            listener.local_addr().unwrap()
+        );
         assert!(stream.inner().nodelay().unwrap());
     }
 
@@ -299,7 +330,12 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         // Nothing listens on 127.0.0.2 at this port.
         let mut connector = connector(loopback(), Fixed(vec!["127.0.0.2", "127.0.0.1"]));
-        assert!(connector.call(format!("http://two.example:{port}/").parse().unwrap()).await.is_ok());
+        assert!(
+            connector
+                .call(format!("http://two.example:{port}/").parse().unwrap())
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test]
@@ -309,19 +345,30 @@ mod tests {
             listener.local_addr().unwrap().port()
         };
         let connector = connector(loopback(), Fixed(vec!["127.0.0.1"]));
-        assert_eq!(class_of(connector, &format!("http://gone.example:{port}/")).await, FailureClass::Connect);
+        assert_eq!(
+            class_of(connector, &format!("http://gone.example:{port}/")).await,
+            FailureClass::Connect
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn names_without_addresses_and_silent_name_servers_are_dns_failures() {
-        assert_eq!(class_of(connector(loopback(), Fixed(vec![])), "http://no.example/").await, FailureClass::Dns);
-        assert_eq!(class_of(connector(loopback(), Silent), "http://slow.example/").await, FailureClass::Dns);
+        assert_eq!(
+            class_of(connector(loopback(), Fixed(vec![])), "http://no.example/").await,
+            FailureClass::Dns
+        );
+        assert_eq!(
+            class_of(connector(loopback(), Silent), "http://slow.example/").await,
+            FailureClass::Dns
+        );
     }
 
     #[test]
     fn families_take_turns_and_are_bounded() {
-        let addresses: Vec<IpAddr> =
-            ["1.1.1.1", "1.1.1.2", "1.1.1.3", "2606::1"].iter().map(|a| a.parse().unwrap()).collect();
+        let addresses: Vec<IpAddr> = ["1.1.1.1", "1.1.1.2", "1.1.1.3", "2606::1"]
+            .iter()
+            .map(|a| a.parse().unwrap())
+            .collect();
         let ordered: Vec<String> = interleave(addresses).iter().map(ToString::to_string).collect();
         assert_eq!(ordered, ["2606::1", "1.1.1.1", "1.1.1.2", "1.1.1.3"]);
         let many = (0..1_000u32).map(|n| IpAddr::V4(Ipv4Addr::from(n))).collect();

@@ -138,9 +138,14 @@ impl HttpSender {
             class
         })?;
         progress.status = Some(response.status().as_u16());
-        body::read(response.into_body(), &mut progress.body, self.keep_bytes, self.read_bytes)
-            .await
-            .map_err(|_| FailureClass::Body)
+        body::read(
+            response.into_body(),
+            &mut progress.body,
+            self.keep_bytes,
+            self.read_bytes,
+        )
+        .await
+        .map_err(|_| FailureClass::Body)
     }
 }
 
@@ -193,7 +198,9 @@ fn http_request(request: OutgoingRequest) -> Option<Request<Full<Bytes>>> {
     for (name, value) in request.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value).ok()?);
     }
-    let mut http = Request::post(uri).body(Full::new(Bytes::from_owner(request.body))).ok()?;
+    let mut http = Request::post(uri)
+        .body(Full::new(Bytes::from_owner(request.body)))
+        .ok()?;
     *http.headers_mut() = headers;
     Some(http)
 }

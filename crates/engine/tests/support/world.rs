@@ -11,7 +11,7 @@ use postrider_application::{
 };
 use postrider_crypto::HmacSigner;
 use postrider_domain::{
-    Aggregate as _, ApplicationId, EndpointId, MessageId,
+    Aggregate as _, ApplicationId, Description, EndpointId, MessageId, Metadata,
     endpoints::{DisableReason, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
     messages::TraceParent,
 };
@@ -96,6 +96,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn start(options: EngineOptions, ports: EnginePorts) -> Self {
+        let (engine, handle) = Engine::new(ports, options);
+        let shutdown = CancellationToken::new();
+        let mut task = JoinSet::new();
+        task.spawn(engine.run(shutdown.clone()));
+        Self {
+            handle,
+            shutdown,
+            task,
+        }
+    }
+
     /// Asks it to end.
     pub(crate) fn begin_shutdown(&self) {
         self.shutdown.cancel();
@@ -142,15 +154,11 @@ impl World {
     }
 
     pub(crate) fn start(&self) -> Running {
-        self.start_with(EngineOptions::default(), self.ports())
+        self.start_with(EngineOptions::default())
     }
 
-    pub(crate) fn start_with(&self, options: EngineOptions, ports: EnginePorts) -> Running {
-        let (engine, handle) = Engine::new(ports, options);
-        let shutdown = CancellationToken::new();
-        let mut task = JoinSet::new();
-        task.spawn(engine.run(shutdown.clone()));
-        Running { handle, shutdown, task }
+    pub(crate) fn start_with(&self, options: EngineOptions) -> Running {
+        Running::start(options, self.ports())
     }
 
     pub(crate) fn start_sending_by(&self, options: EngineOptions, sender: impl Sender + 'static) -> Running {
@@ -158,7 +166,7 @@ impl World {
             sender: Arc::new(sender),
             ..self.ports()
         };
-        self.start_with(options, ports)
+        Running::start(options, ports)
     }
 
     pub(crate) async fn endpoint(&self, url: &str) -> EndpointId {
@@ -170,15 +178,18 @@ impl World {
             url: EndpointUrl::parse(url).unwrap(),
             filter,
             uid: None,
-            description: Default::default(),
+            description: Description::default(),
             secret: SigningSecret::from_bytes(vec![7; 24]).unwrap(),
             retry_schedule: None,
             timeout: None,
-            metadata: Default::default(),
+            metadata: Metadata::default(),
         };
         let id = EndpointId::from_uuid(self.fixture.uuid());
         let mut endpoint = Endpoint::create(id, self.tenancy.id, customer.id, new, self.clock.now());
-        self.fixture.save(&self.tenancy.scope, &mut endpoint).await.unwrap();
+        self.fixture
+            .save(&self.tenancy.scope, &mut endpoint)
+            .await
+            .unwrap();
         id
     }
 
@@ -187,7 +198,10 @@ impl World {
         let mut endpoint: Endpoint = self.fixture.find(&self.tenancy.scope, &key).await.unwrap();
         assert!(endpoint.state().status == postrider_domain::endpoints::EndpointStatus::Enabled);
         let _ = endpoint.disable(DisableReason::Manual, self.clock.now());
-        self.fixture.save(&self.tenancy.scope, &mut endpoint).await.unwrap();
+        self.fixture
+            .save(&self.tenancy.scope, &mut endpoint)
+            .await
+            .unwrap();
     }
 
     /// Publishes to the customer, and signals as the use case does.
@@ -202,38 +216,65 @@ impl World {
         message.trace = Some(TraceParent::parse(trace).unwrap());
         let id = message.id;
         let accept = AcceptMessage { message, dedup: None };
-        self.fixture.ports().intake.accept(&self.customer.scope, accept).await.unwrap();
+        self.fixture
+            .ports()
+            .intake
+            .accept(&self.customer.scope, accept)
+            .await
+            .unwrap();
         id
     }
 
     pub(crate) async fn deliveries(&self, message: MessageId) -> Vec<DeliveryView> {
-        let page = PageRequest { limit: 100, after: None };
+        let page = PageRequest {
+            limit: 100,
+            after: None,
+        };
         let scope = &self.tenancy.scope;
-        self.store.deliveries(scope, self.customer.id, message, page).await.unwrap().items
+        self.store
+            .deliveries(scope, self.customer.id, message, page)
+            .await
+            .unwrap()
+            .items
     }
 
     /// The names of the message's deliveries' states.
     pub(crate) async fn statuses(&self, message: MessageId) -> Vec<&'static str> {
-        self.deliveries(message).await.iter().map(|delivery| delivery.status.as_str()).collect()
+        self.deliveries(message)
+            .await
+            .iter()
+            .map(|delivery| delivery.status.as_str())
+            .collect()
     }
 
     pub(crate) async fn attempts(&self, message: MessageId, endpoint: EndpointId) -> Vec<AttemptView> {
-        let page = PageRequest { limit: 100, after: None };
+        let page = PageRequest {
+            limit: 100,
+            after: None,
+        };
         let scope = &self.tenancy.scope;
-        self.store.attempts(scope, self.customer.id, message, endpoint, page).await.unwrap().items
+        self.store
+            .attempts(scope, self.customer.id, message, endpoint, page)
+            .await
+            .unwrap()
+            .items
     }
 
     /// Waits until `holds`, in virtual time; panics after `within`.
     pub(crate) async fn until(&self, within: Duration, what: &str, mut holds: impl FnMut() -> bool) {
         let begun = self.clock.monotonic();
         while !holds() {
-            assert!(self.clock.monotonic() - begun < within, "not within {within:?}: {what}");
+            assert!(
+                self.clock.monotonic() - begun < within,
+                "not within {within:?}: {what}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// Waits until the queue is empty.
     pub(crate) async fn settled_within(&self, within: Duration) {
-        self.until(within, "the queue is empty", || self.store.queued() == 0).await;
+        self.until(within, "the queue is empty", || self.store.queued() == 0)
+            .await;
     }
 }

@@ -1,20 +1,18 @@
-//! What became of messages, to look at, and sending one again.
+//! What became of messages, to look at.
 
 use std::time::Duration;
 
 use postrider_application::ports::{
     AttemptView, DeliveryRepository as _, DeliveryView, MessageViews as _, PageRequest, Settled, Store as _,
-    StoreError, UniqueRule, UnitOfWork as _,
 };
 use postrider_domain::{
-    EndpointId, MessageId, WorkId,
+    EndpointId, MessageId,
     deliveries::{Attempt, CapturedBody, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome},
 };
-use tokio::task::JoinSet;
 
 use super::{Customer, Fixture, Harness, Tenancy, claiming::given, queue_steps::WAIT};
 
-async fn deliveries<H: Harness>(
+pub(super) async fn deliveries<H: Harness>(
     fixture: &Fixture<'_, H>,
     tenant: &Tenancy,
     customer: &Customer,
@@ -33,7 +31,7 @@ async fn deliveries<H: Harness>(
     page.items
 }
 
-async fn find<H: Harness>(
+pub(super) async fn find<H: Harness>(
     fixture: &Fixture<'_, H>,
     tenant: &Tenancy,
     customer: &Customer,
@@ -45,39 +43,6 @@ async fn find<H: Harness>(
         .find_delivery(&tenant.scope, customer.id, message, endpoint)
         .await;
     found.unwrap()
-}
-
-/// Requeues in a transaction of its own.
-async fn requeue<H: Harness>(
-    fixture: &Fixture<'_, H>,
-    tenant: &Tenancy,
-    customer: &Customer,
-    delivery: &Delivery,
-    work: WorkId,
-) -> Result<(), StoreError> {
-    let mut tx = fixture.store().begin(&tenant.scope).await?;
-    tx.requeue(&tenant.scope, customer.id, delivery, work).await?;
-    tx.commit().await
-}
-
-/// A delivery that was given up after one attempt.
-async fn given_up<H: Harness>(
-    fixture: &Fixture<'_, H>,
-    tenant: &Tenancy,
-    customer: &Customer,
-) -> (MessageId, EndpointId) {
-    let (node, endpoint) = (fixture.node().await, fixture.endpoint(tenant, customer).await);
-    let (message, work) = fixture.delivery(node, customer, endpoint).await;
-    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
-    let gone = Outcome::of_status(410);
-    fixture.record(&mut delivery, gone);
-    let settled = Settled::Attempted {
-        attempt: fixture.attempt(1, gone),
-        delivery,
-        retry: None,
-    };
-    assert!(fixture.settle(node, work, settled).await);
-    (message, endpoint)
 }
 
 /// Between fan-out and first attempt a delivery is pending, for the list and for who wants to resend it.
@@ -263,120 +228,4 @@ pub async fn attempts_are_listed_in_pages<H: Harness>(harness: &H) {
         after = page.next;
     }
     assert_eq!((listed, after), ((1..=11).collect(), None));
-}
-
-/// A resend is queued, due at once, and goes on counting where the delivery stood.
-pub async fn a_resend_is_queued_at_once<H: Harness>(harness: &H) {
-    let (fixture, tenant, customer) = given(harness).await;
-    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
-    let mut delivery = find(&fixture, &tenant, &customer, message, endpoint)
-        .await
-        .unwrap();
-    delivery.resend(fixture.now()).unwrap();
-    let work = fixture.work_id();
-    requeue(&fixture, &tenant, &customer, &delivery, work)
-        .await
-        .unwrap();
-
-    let views = deliveries(&fixture, &tenant, &customer, message).await;
-    assert!(matches!(views[0].status, DeliveryStatus::Pending { .. }));
-    assert_eq!((views.len(), views[0].attempts), (1, 1));
-    let node = fixture.node().await;
-    let row = fixture.claim_one(node).await;
-    assert_eq!((row.work.id, row.work.claim), (work, 1));
-    assert_eq!((row.tenant, row.application), (tenant.id, customer.id));
-    assert_eq!((row.message, row.endpoint), (message, Some(endpoint)));
-    assert_eq!(
-        (row.attempts, row.failures),
-        (1, 0),
-        "the whole schedule is before it again"
-    );
-
-    let attempt = fixture.attempt(2, Outcome::of_status(200));
-    fixture.record(&mut delivery, attempt.outcome);
-    let settled = Settled::Attempted {
-        delivery,
-        attempt,
-        retry: None,
-    };
-    assert!(fixture.settle(node, row.work, settled).await);
-    let views = deliveries(&fixture, &tenant, &customer, message).await;
-    assert_eq!(
-        (views[0].status, views[0].attempts),
-        (DeliveryStatus::Delivered, 2)
-    );
-}
-
-/// What is queued already is not queued twice: neither a waiting delivery nor one that a node holds.
-pub async fn a_resend_of_what_is_queued_is_a_conflict<H: Harness>(harness: &H) {
-    let (fixture, tenant, customer) = given(harness).await;
-    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
-    let (message, work) = fixture.delivery(node, &customer, endpoint).await;
-    let delivery = Delivery::begin(message, endpoint, fixture.now());
-    for handed_back in [false, true] {
-        if handed_back {
-            fixture.ports().queue.hand_back(node, vec![work]).await.unwrap();
-        }
-        let refused = requeue(&fixture, &tenant, &customer, &delivery, fixture.work_id()).await;
-        assert!(
-            matches!(refused, Err(StoreError::Conflict(UniqueRule::PendingDelivery))),
-            "{refused:?}"
-        );
-    }
-    assert_eq!(
-        fixture.claim_one(node).await.work.id,
-        work.id,
-        "only the first row"
-    );
-}
-
-/// Of many resends at the same time one is queued; the others are told.
-pub async fn racing_resends_are_queued_once<H: Harness>(harness: &H) {
-    let (fixture, tenant, customer) = given(harness).await;
-    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
-    let mut delivery = find(&fixture, &tenant, &customer, message, endpoint)
-        .await
-        .unwrap();
-    delivery.resend(fixture.now()).unwrap();
-    let mut racers = JoinSet::new();
-    for _ in 0..8 {
-        let (store, scope, application) = (fixture.store().clone(), tenant.scope.clone(), customer.id);
-        let (delivery, work) = (delivery.clone(), fixture.work_id());
-        racers.spawn(async move {
-            let mut tx = store.begin(&scope).await?;
-            tx.requeue(&scope, application, &delivery, work).await?;
-            tx.commit().await
-        });
-    }
-    let (won, lost): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);
-    assert_eq!(won.len(), 1);
-    for refused in lost {
-        assert!(
-            matches!(refused, Err(StoreError::Conflict(UniqueRule::PendingDelivery))),
-            "{refused:?}"
-        );
-    }
-    let node = fixture.node().await;
-    fixture.claim_one(node).await;
-}
-
-/// A resend that is rolled back is not queued, and the delivery stands where it stood.
-pub async fn a_resend_rolled_back_is_not_queued<H: Harness>(harness: &H) {
-    let (fixture, tenant, customer) = given(harness).await;
-    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
-    let before = find(&fixture, &tenant, &customer, message, endpoint)
-        .await
-        .unwrap();
-    let mut delivery = before.clone();
-    delivery.resend(fixture.now()).unwrap();
-    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
-    tx.requeue(&tenant.scope, customer.id, &delivery, fixture.work_id())
-        .await
-        .unwrap();
-    drop(tx);
-
-    let after = find(&fixture, &tenant, &customer, message, endpoint).await;
-    assert_eq!(after, Some(before));
-    let node = fixture.node().await;
-    assert!(fixture.claim(node).await.is_empty());
 }

@@ -118,10 +118,14 @@ macro_rules! contract_cases {
                 every_outcome_of_an_attempt_survives
                 deliveries_are_listed_in_pages
                 attempts_are_listed_in_pages
+                ;
+            resending:
                 a_resend_is_queued_at_once
                 a_resend_of_what_is_queued_is_a_conflict
                 racing_resends_are_queued_once
                 a_resend_rolled_back_is_not_queued
+                a_resend_decided_on_an_old_state_is_stale
+                a_resend_of_another_applications_message_is_refused
                 ;
             installation:
                 the_first_signing_key_wins

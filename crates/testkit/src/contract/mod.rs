@@ -33,6 +33,7 @@ pub mod installation;
 pub mod isolation;
 pub mod material;
 pub mod nodes;
+pub mod resending;
 pub mod round_trips;
 pub mod settling;
 pub mod uniqueness;

@@ -10,6 +10,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "in the application's tests the module is private, and each build uses another part of it"
 )]
 

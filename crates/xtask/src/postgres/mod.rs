@@ -111,6 +111,19 @@ impl Postgres {
         if std::env::var_os(URL_VARIABLE).is_some() {
             return Self::by(Way::Url, settings);
         }
+        Self::by_the_first_that_works(settings)
+    }
+
+    /// Starts a server that is ours to kill, by this way, or by the first that works here; never a given one.
+    pub fn start_throw_away(way: Option<Way>, settings: Settings) -> anyhow::Result<Self> {
+        match way {
+            Some(Way::Url) => bail!("a given database is not filled and killed by this tool: use another way"),
+            Some(way) => Self::start(Some(way), settings),
+            None => Self::by_the_first_that_works(settings),
+        }
+    }
+
+    fn by_the_first_that_works(settings: Settings) -> anyhow::Result<Self> {
         let mut tried = Vec::new();
         for way in [Way::Installed, Way::Packages, Way::Docker] {
             match Self::by(way, settings) {
@@ -240,6 +253,11 @@ mod tests {
                 .iter()
                 .any(|argument| argument.contains("fsync"))
         );
+    }
+
+    #[test]
+    fn a_given_server_is_not_thrown_away() {
+        assert!(Postgres::start_throw_away(Some(Way::Url), Settings::DURABLE).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::account::Account;
 use super::cluster::Programs;
-use crate::process;
+use crate::{cache, process};
 
 const APT_LIMIT: Duration = Duration::from_mins(10);
 const DPKG_LIMIT: Duration = Duration::from_mins(2);
@@ -24,44 +24,14 @@ pub fn find_or_unpack() -> anyhow::Result<Programs> {
         bail!("the machine has no time zones (/usr/share/zoneinfo): apt-get install tzdata");
     }
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let cache = cache_folder()?;
+    // As root, the server's own account must be able to enter it.
+    let cache = cache::folder("postgresql", Account::current())?;
     let target = cache.join(format!("{}-{}", release_key(&release), architecture.trim()));
     if let Ok(programs) = unpacked(&target) {
         return Ok(programs);
     }
     fill(&cache, &target)?;
     unpacked(&target).context("the unpacked programs do not run here")
-}
-
-/// `$XDG_CACHE_HOME`, else `~/.cache`; for root, whose home others cannot enter, `/var/cache`.
-fn cache_folder() -> anyhow::Result<PathBuf> {
-    let from = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let account = Account::current();
-    let choices = [
-        from("XDG_CACHE_HOME"),
-        from("HOME").map(|home| home.join(".cache")),
-        (account != Account::Ourselves).then(|| PathBuf::from("/var/cache")),
-        Some(std::env::temp_dir()),
-    ];
-    let mut reason = None;
-    for base in choices.into_iter().flatten() {
-        let folder = base.join("postrider").join("postgresql");
-        if !account.can_enter(&folder) {
-            continue;
-        }
-        match std::fs::create_dir_all(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) => reason = Some(format!("{}: {error}", folder.display())),
-        }
-    }
-    bail!(
-        "no cache folder that can be written: {}",
-        reason.unwrap_or_default()
-    )
 }
 
 /// Packages of one release do not run on another, so each has its own folder.

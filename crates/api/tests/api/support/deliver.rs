@@ -1,0 +1,84 @@
+//! What the engine would do, step by step: claims, fans out and settles.
+
+use std::time::Duration;
+
+use postrider_application::ports::{
+    ClaimFrom, ClaimedWork, Clock as _, Epoch, NewWork, Retry, Settled, Settlement, WorkRef,
+};
+use postrider_domain::{
+    EndpointId, MessageId, WorkId,
+    deliveries::{Attempt, CapturedBody, Delivery, DeliveryStatus, Jitter, Outcome, RetryPolicy},
+};
+
+use super::Api;
+
+impl Api {
+    /// Fans the waiting message out to `endpoint` and makes one attempt with each of the outcomes.
+    pub(crate) async fn deliver(&self, message: &str, endpoint: &str, outcomes: &[(Outcome, &[u8])]) {
+        let (message, endpoint): (MessageId, EndpointId) =
+            (message.parse().unwrap(), endpoint.parse().unwrap());
+        let node = self.ports.nodes.join(Duration::from_secs(15)).await.unwrap();
+        let fan_out = self.claim(node, message).await;
+        let id = WorkId::from_uuid(self.ids.next());
+        let rows = vec![NewWork { id, endpoint }];
+        self.settle(node, fan_out.work, Settled::FannedOut(rows)).await;
+        let mut row = WorkRef { id, claim: 1 };
+        let mut delivery = Delivery::begin(message, endpoint, self.clock.now());
+        for (outcome, body) in outcomes {
+            row = self.attempt(node, row, &mut delivery, *outcome, body).await;
+        }
+    }
+
+    async fn claim(&self, node: Epoch, message: MessageId) -> ClaimedWork {
+        let rows = self.ports.queue.claim(node, ClaimFrom::Queue, 100).await.unwrap();
+        let (ours, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.message == message);
+        let others = others.into_iter().map(|row| row.work).collect();
+        self.ports.queue.hand_back(node, others).await.unwrap();
+        let [row] = <[_; 1]>::try_from(ours).unwrap();
+        row
+    }
+
+    async fn attempt(
+        &self,
+        node: Epoch,
+        row: WorkRef,
+        delivery: &mut Delivery,
+        outcome: Outcome,
+        body: &[u8],
+    ) -> WorkRef {
+        let policy = RetryPolicy::default();
+        delivery.record(outcome, &policy, self.clock.now(), Jitter::from_bits(0));
+        let attempt = Attempt {
+            number: delivery.attempts,
+            started_at: self.clock.now(),
+            latency: Duration::from_micros(12_345),
+            outcome,
+            response_body: CapturedBody {
+                bytes: body.to_vec(),
+                truncated: body.len() > 16,
+            },
+        };
+        let next = WorkId::from_uuid(self.ids.next());
+        let pending = matches!(delivery.status, DeliveryStatus::Pending { .. });
+        let retry = pending.then_some(Retry {
+            work: next,
+            after: Duration::ZERO,
+        });
+        let settled = Settled::Attempted {
+            delivery: *delivery,
+            attempt,
+            retry,
+        };
+        self.settle(node, row, settled).await;
+        if !pending {
+            return row;
+        }
+        let rows = self.ports.queue.claim(node, ClaimFrom::Queue, 100).await.unwrap();
+        rows.into_iter().find(|row| row.work.id == next).unwrap().work
+    }
+
+    async fn settle(&self, node: Epoch, work: WorkRef, settled: Settled) {
+        let batch = vec![Settlement { work, settled }];
+        assert_eq!(self.ports.queue.settle(node, batch).await.unwrap(), [work.id]);
+    }
+}

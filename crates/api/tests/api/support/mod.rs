@@ -1,0 +1,23 @@
+mod answer;
+mod deliver;
+mod platform;
+
+pub(crate) use answer::Answer;
+pub(crate) use platform::{Api, Tenancy};
+
+use serde_json::{Value, json};
+
+/// The least that an application needs.
+pub(crate) fn application(uid: &str) -> Value {
+    json!({"name": "Customer 42", "uid": uid})
+}
+
+/// The least that an endpoint needs, with a uid.
+pub(crate) fn endpoint(uid: &str) -> Value {
+    json!({"url": "https://example.com/hook", "uid": uid})
+}
+
+/// The least that a message needs.
+pub(crate) fn message() -> Value {
+    json!({"event_type": "invoice.paid", "payload": {"a": 1}})
+}
