@@ -25,9 +25,11 @@ const WORDS: [(&str, &str, &str); 11] = [
 pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     let postgres = is_postgres(manager);
     for statement in statements {
-        let sql = WORDS.iter().fold((*statement).to_owned(), |sql, (word, on_postgres, on_sqlite)| {
-            sql.replace(word, if postgres { on_postgres } else { on_sqlite })
-        });
+        let sql = WORDS
+            .iter()
+            .fold((*statement).to_owned(), |sql, (word, on_postgres, on_sqlite)| {
+                sql.replace(word, if postgres { on_postgres } else { on_sqlite })
+            });
         manager.get_connection().execute_unprepared(&sql).await?;
     }
     Ok(())

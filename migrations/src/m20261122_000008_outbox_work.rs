@@ -21,7 +21,8 @@ const TABLE: &str = "CREATE TABLE outbox_work (
         seq @big NOT NULL
     ) @keyed";
 const BY_DUE_TIME: &str = "CREATE INDEX outbox_work_due ON outbox_work (owner, due_at)";
-const PENDING_ONCE: &str = "CREATE UNIQUE INDEX outbox_work_pending_delivery ON outbox_work (message, endpoint)
+const PENDING_ONCE: &str =
+    "CREATE UNIQUE INDEX outbox_work_pending_delivery ON outbox_work (message, endpoint)
         WHERE endpoint IS NOT NULL";
 const PARKED: &str = "CREATE INDEX outbox_work_parked ON outbox_work (endpoint, due_at) WHERE owner = -1";
 

@@ -1,7 +1,7 @@
 //! Who calls: the middleware that answers before path, type or body are looked at.
 
 use actix_web::{
-    Error, HttpMessage as _, HttpResponse,
+    Error, HttpMessage as _,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{self, HeaderMap},
@@ -38,8 +38,8 @@ pub(crate) async fn authenticate<B: MessageBody + 'static>(
         }
         Err(error) => {
             log_refusal(&error);
-            let refusal = HttpResponse::from_error(Problem::from(error));
-            Ok(request.into_response(refusal).map_into_right_body())
+            // `into_response` would drop the error that the outer stations render.
+            Ok(request.error_response(Problem::from(error)).map_into_right_body())
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn document() -> OpenApi {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(base())
-        .configure(|config| routes::public(config))
+        .configure(routes::public)
         .service(routes::guarded())
         .split_for_parts();
     let components = document.components.get_or_insert_with(Components::new);

@@ -45,7 +45,7 @@ pub fn app(
     let (app, _) = actix_web::App::new()
         .into_utoipa_app()
         .openapi(openapi::base())
-        .configure(|config| routes::public(config))
+        .configure(routes::public)
         // Station 6 stands on the scope, because `/v1/auth` must be reachable without a credential.
         .service(routes::guarded().wrap(from_fn(authenticate)))
         .split_for_parts();
@@ -102,4 +102,133 @@ async fn tolerate_encodings<B: MessageBody + 'static>(
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     next.call(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{problem::Problem, request_id};
+    use actix_web::{
+        HttpResponse,
+        body::to_bytes,
+        http::StatusCode,
+        test::{TestRequest, init_service, try_call_service},
+        web,
+    };
+    use postrider_application::{Error as UseCaseError, ErrorCode};
+    use serde_json::Value;
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    async fn panics() -> HttpResponse {
+        panic!("hunter2")
+    }
+
+    async fn fails() -> Result<HttpResponse, Problem> {
+        Err(UseCaseError::internal("hunter2").into())
+    }
+
+    async fn is_down() -> Result<HttpResponse, Problem> {
+        Err(UseCaseError::new(ErrorCode::Unavailable, "hunter2").into())
+    }
+
+    async fn framework() -> Result<HttpResponse, actix_web::Error> {
+        Err(actix_web::error::ErrorImATeapot("hunter2"))
+    }
+
+    async fn bare() -> HttpResponse {
+        HttpResponse::BadGateway().body("hunter2")
+    }
+
+    /// Stations 1 to 5 around routes that go wrong; answers status, headers of interest, and the problem.
+    async fn call(path: &str) -> (StatusCode, actix_web::http::header::HeaderMap, Value) {
+        let app = actix_web::App::new()
+            .route("/panics", web::get().to(panics))
+            .route("/fails", web::get().to(fails))
+            .route("/down", web::get().to(is_down))
+            .route("/framework", web::get().to(framework))
+            .route("/bare", web::get().to(bare));
+        let service = init_service(outer_stations(app)).await;
+        let request = TestRequest::get()
+            .uri(path)
+            .insert_header((request_id::HEADER, "mine"))
+            .to_request();
+        let response = match try_call_service(&service, request).await {
+            Ok(response) => response.into_parts().1.map_into_boxed_body(),
+            // The server itself answers what went past every station.
+            Err(error) => error.error_response(),
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let Ok(body) = to_bytes(response.into_body()).await else {
+            panic!("the body broke off")
+        };
+        (status, headers, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[actix_web::test]
+    async fn whatever_goes_wrong_inside_is_a_problem_outside() {
+        for (path, status, code) in [
+            ("/panics", 500, "internal"),
+            ("/fails", 500, "internal"),
+            ("/down", 503, "unavailable"),
+            ("/framework", 400, "malformed_request"),
+            ("/bare", 500, "internal"),
+            ("/nowhere", 404, "not_found"),
+        ] {
+            let (answered, headers, problem) = call(path).await;
+            assert_eq!(answered, status, "{path}");
+            assert_eq!(
+                headers.get("content-type").unwrap(),
+                "application/problem+json",
+                "{path}"
+            );
+            assert_eq!(headers.get("x-request-id").unwrap(), "mine", "{path}");
+            assert_eq!(problem["request_id"], "mine", "{path}");
+            assert_eq!(problem["instance"], path);
+            assert_eq!(
+                (&problem["code"], &problem["status"]),
+                (&code.into(), &status.into())
+            );
+            assert!(!problem.to_string().contains("hunter2"), "{path}");
+            assert_eq!(headers.contains_key("retry-after"), status == 503, "{path}");
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[actix_web::test]
+    async fn problems_are_made_inside_of_the_root_span_and_that_inside_of_the_request_id() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let (status, ..) = call("/panics").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.contains("a handler panicked"))
+            .unwrap();
+        assert!(
+            line.contains("request{") && line.contains("request_id=\"mine\""),
+            "{line}"
+        );
+    }
 }

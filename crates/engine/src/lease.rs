@@ -100,3 +100,88 @@ impl Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use postrider_application::ports::{NodeRegistry, StoreError};
+    use postrider_crypto::HmacSigner;
+    use postrider_testkit::{
+        RecordingSender, TokioClock,
+        memory::{MemoryStore, SeededRandomness, SequentialIds},
+    };
+
+    /// Answers everything a second late, and beats only the first few times.
+    struct Late(std::sync::Mutex<Vec<Result<bool, StoreError>>>);
+
+    #[async_trait]
+    impl NodeRegistry for Late {
+        async fn join(&self, _: Duration) -> Result<Epoch, StoreError> {
+            time::sleep(Duration::from_secs(1)).await;
+            Ok(Epoch(1))
+        }
+
+        async fn beat(&self, _: Epoch, _: Duration) -> Result<bool, StoreError> {
+            let answer = self.0.lock().unwrap().pop();
+            match answer {
+                None => std::future::pending().await,
+                Some(answer) => {
+                    time::sleep(Duration::from_secs(1)).await;
+                    answer
+                }
+            }
+        }
+
+        async fn bury(&self) -> Result<Vec<Epoch>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn leave(&self, _: Epoch) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    fn ports(beats: Vec<Result<bool, StoreError>>) -> EnginePorts {
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        EnginePorts {
+            queue: store.clone(),
+            nodes: Arc::new(Late(beats.into())),
+            material: store,
+            sender: Arc::new(RecordingSender::new(clock.clone())),
+            signer: Arc::new(HmacSigner),
+            ids: Arc::new(SequentialIds::new(clock.clone())),
+            randomness: Arc::new(SeededRandomness::default()),
+            clock,
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lease_runs_from_before_it_was_asked_for() {
+        let options = Arc::new(EngineOptions::default());
+        let ports = ports(vec![Ok(true)]);
+        let lease = Lease::join(&ports, &options).await;
+        assert_eq!(lease.remaining() + SECOND, options.lease_ttl);
+        // One beat, asked for 3 s after joining, then none is answered any more.
+        let lost = Arc::clone(&lease).keep(ports.clone(), Arc::clone(&options)).await;
+        assert_eq!(lost, Lost::RanOut);
+        assert_eq!(
+            ports.clock.monotonic(),
+            SECOND + options.lease_beat + options.lease_ttl
+        );
+        assert!(!lease.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failing_beats_are_repeated_and_a_burial_ends_it() {
+        let options = Arc::new(EngineOptions::default());
+        let away = || Err(StoreError::Unavailable("away".into()));
+        let ports = ports(vec![Ok(false), Ok(true), away(), away()]);
+        let lease = Lease::join(&ports, &options).await;
+        assert_eq!(Arc::clone(&lease).keep(ports, options).await, Lost::Buried);
+        assert!(lease.holds(), "it would still have run");
+    }
+}

@@ -1,5 +1,11 @@
 //! The engine over the memory store, in paused time: what is delivered, when, and how often.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's own steps fail by panicking"
+)]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
@@ -9,7 +15,7 @@ use postrider_application::ports::{OutgoingRequest, Sender, Sent};
 use postrider_crypto::HmacSigner;
 use postrider_domain::{
     Timestamp,
-    deliveries::{CapturedBody, FailureClass, Outcome, SignedContent},
+    deliveries::{CapturedBody, FailureClass, Outcome, RetryPolicy, RetrySchedule, SignedContent},
     endpoints::{Filter, SigningSecret},
     event_types::EventTypeName,
 };
@@ -68,6 +74,29 @@ async fn a_receiver_that_fails_twice_gets_three_attempts_at_the_right_waits() {
     );
     assert_eq!(world.statuses(message).await, ["delivered"]);
     assert_eq!(sent.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_made_when_it_is_due_though_the_net_is_far_away() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    world.sender.script(URL, [Answer::Status(500)]);
+    let options = EngineOptions {
+        poll_net_interval: Duration::from_hours(1),
+        retry: RetryPolicy {
+            schedule: RetrySchedule::new(vec![Duration::from_secs(1)]).unwrap(),
+            jitter_percent: 0,
+        },
+        ..EngineOptions::default()
+    };
+    let engine = world.start_with(options);
+    world.publish(&engine).await;
+    let sent = world.sender.sent(2).await;
+    let waited = sent[1].at.since(sent[0].at);
+    assert!(
+        waited >= Duration::from_secs(1) && waited < Duration::from_secs(1) + SOON,
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -404,4 +433,14 @@ async fn what_nobody_signalled_is_found_by_the_net() {
     // As another node does: the row is there, and this node hears nothing.
     world.fixture.accepted(&world.customer).await;
     world.settled_within(Duration::from_secs(5) + SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_telemetry_the_stored_traceparent_is_sent_on() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    world.publish_traced(trace).await;
+    let _engine = world.start();
+    assert_eq!(world.sender.sent(1).await[0].header("traceparent"), Some(trace));
 }

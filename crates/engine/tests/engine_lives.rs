@@ -1,5 +1,11 @@
 //! How lives begin and end: shutdown, crashes, lost leases, and a database that loses answers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's own steps fail by panicking"
+)]
+
 mod support;
 
 use std::{
@@ -49,11 +55,16 @@ async fn shutdown_ends_what_is_under_way_and_hands_back_the_rest() {
     engine.begin_shutdown();
     let begun = world.clock.monotonic();
     tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(
+        world.store.next_due().await.unwrap(),
+        Some(Duration::ZERO),
+        "others need not wait for the one under way"
+    );
     gate.open(1);
     let handle = engine.handle.clone();
     engine.ended().await;
     assert!(
-        world.clock.monotonic() - begun < Duration::from_secs(6),
+        world.clock.monotonic() < begun + Duration::from_secs(6),
         "it waits for nothing else"
     );
     assert_eq!(handle.status().epoch, None);
@@ -83,16 +94,15 @@ async fn shutdown_does_not_wait_for_ever() {
     engine.begin_shutdown();
     let begun = world.clock.monotonic();
     engine.ended().await;
-    let took = world.clock.monotonic() - begun;
+    let took = world.clock.monotonic().saturating_sub(begun);
     assert!(
         (Duration::from_secs(2)..Duration::from_secs(3)).contains(&took),
         "{took:?}"
     );
-    assert!(
-        world
-            .attempts(message, world.endpoint("https://x.example/").await)
-            .await
-            .is_empty()
+    assert_eq!(
+        world.statuses(message).await,
+        Vec::<&str>::new(),
+        "nothing is known of the attempt"
     );
     gate.open(9);
     let _next = world.start();
@@ -111,7 +121,7 @@ async fn an_idle_engine_ends_at_once() {
     engine.begin_shutdown();
     let begun = world.clock.monotonic();
     engine.ended().await;
-    assert!(world.clock.monotonic() - begun < SOON);
+    assert!(world.clock.monotonic() < begun + SOON);
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,7 +332,7 @@ async fn a_busy_node_gives_back_what_a_lost_claim_took_within_about_a_minute() {
     let world = World::new().await;
     world.endpoint(URL).await;
     world.endpoint("https://two.example/").await;
-    let gate = world.sender.gate();
+    let _never_opened = world.sender.gate();
     let engine = world.start();
     // Never without work: each attempt hangs until its time-out, and others follow.
     for _ in 0..8 {
@@ -335,15 +345,13 @@ async fn a_busy_node_gives_back_what_a_lost_claim_took_within_about_a_minute() {
         world.publish(&engine).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    gate.open(100_000);
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    assert!(!world.deliveries(lost).await.is_empty(), "it was claimed again");
+    assert!(engine.handle.status().in_flight > 0, "it was never idle");
+    let ids = world.sender.requests().into_iter();
+    let lost = lost.to_string();
     assert!(
-        world
-            .sender
-            .requests()
-            .iter()
-            .any(|request| request.header("webhook-id") == Some(&lost.to_string()))
+        ids.filter(|request| request.header("webhook-id") == Some(&lost))
+            .count()
+            > 0
     );
 }
 

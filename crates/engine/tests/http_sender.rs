@@ -1,5 +1,11 @@
 //! The sender against real sockets: what receivers do wrong, and what is made of it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's own steps fail by panicking"
+)]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
@@ -9,7 +15,7 @@ use postrider_domain::{
     deliveries::{FailureClass, Outcome},
     endpoints::{AddressPolicy, EndpointUrl},
 };
-use postrider_engine::{HttpOptions, HttpSender};
+use postrider_engine::{HttpOptions, HttpSender, HttpSenderError};
 use support::receiver::{self, Answer, Receiver};
 
 fn loopback() -> AddressPolicy {
@@ -172,7 +178,7 @@ async fn huge_headers_are_refused() {
         "HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n",
         "a".repeat(200_000)
     );
-    let many: String = (0..500).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many = "x: 1\r\n".repeat(500);
     let many = format!("HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n");
     for answer in [huge, many] {
         let receiver = Receiver::start(Answer::Bytes(answer.into_bytes())).await;
@@ -277,5 +283,18 @@ async fn closing_leaves_no_task_behind() {
         matches!(sent.outcome, Outcome::Failed { status: None, .. }),
         "{:?}",
         sent.outcome
+    );
+}
+
+#[tokio::test]
+async fn unusable_options_are_refused() {
+    let options = HttpOptions {
+        max_response_header_bytes: 10,
+        ..HttpOptions::default()
+    };
+    let refused = HttpSender::new(&options, loopback()).err();
+    assert!(
+        matches!(refused, Some(HttpSenderError::Options(_))),
+        "{refused:?}"
     );
 }

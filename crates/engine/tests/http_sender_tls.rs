@@ -1,5 +1,11 @@
 //! The sender over TLS: whom it trusts, and what it speaks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's own steps fail by panicking"
+)]
+
 mod support;
 
 use std::{
@@ -29,7 +35,11 @@ use postrider_domain::{
 use postrider_engine::{HttpOptions, HttpSender};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use support::receiver::{Answer, Receiver};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinSet,
+};
 use tokio_rustls::TlsAcceptor;
 
 /// A receiver with a certificate of its own for `localhost`, which offers `protocols`.
@@ -169,15 +179,29 @@ async fn an_unknown_issuer_or_another_name_is_not_trusted() {
 
 #[tokio::test]
 async fn a_receiver_that_does_not_speak_tls() {
-    let plain = Answer::ThenClose(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
-    for answer in [plain, Answer::ThenClose(Vec::new())] {
-        let receiver = Receiver::start(answer).await;
-        let url = format!("https://localhost:{}/", receiver.address.port());
-        // It waits for a request head that never comes, so what ends it is the bound of the handshake.
-        let impatient = sender(&HttpOptions {
-            connect_timeout: Duration::from_millis(200),
-            ..HttpOptions::default()
-        });
-        assert_eq!(send(&impatient, &url).await, HANDSHAKE_FAILED);
-    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let refuse = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .unwrap();
+        // The answer must arrive before the connection is reset for what was not read.
+        stream.read_u8().await.unwrap();
+    };
+    let sender = sender(&HttpOptions::default());
+    let (outcome, ()) = tokio::join!(send(&sender, &url), refuse);
+    assert_eq!(outcome, HANDSHAKE_FAILED);
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends() {
+    let silent = Receiver::start(Answer::Silence).await;
+    let impatient = sender(&HttpOptions {
+        connect_timeout: Duration::from_secs(1),
+        ..HttpOptions::default()
+    });
+    let url = format!("https://{}/", silent.address);
+    assert_eq!(send(&impatient, &url).await, HANDSHAKE_FAILED);
 }

@@ -39,7 +39,9 @@ impl ActiveModelBehavior for ActiveModel {}
 /// The hash of a stored secret.
 pub(crate) fn read_secret_hash(stored: HiddenBytes) -> Result<SecretHash, StoreError> {
     let bytes = <[u8; 32]>::try_from(stored.0);
-    bytes.map(SecretHash).map_err(|_| corrupt("hash of an API key", "it must have 32 bytes"))
+    bytes
+        .map(SecretHash)
+        .map_err(|_| corrupt("hash of an API key", "it must have 32 bytes"))
 }
 
 impl Stored for ApiKey {
@@ -90,6 +92,8 @@ impl OfTenant for ApiKey {
     }
 
     fn named(tenant: TenantId, id: &ApiKeyId) -> Condition {
-        Condition::all().add(Column::Tenant.eq(tenant.as_uuid())).add(Column::Id.eq(id.as_uuid()))
+        Condition::all()
+            .add(Column::Tenant.eq(tenant.as_uuid()))
+            .add(Column::Id.eq(id.as_uuid()))
     }
 }

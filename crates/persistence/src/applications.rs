@@ -49,7 +49,9 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// A stored uid.
 pub(crate) fn read_uid(uid: Option<String>) -> Result<Option<Uid>, StoreError> {
-    uid.map(|uid| Uid::parse(&uid)).transpose().map_err(|why| corrupt("uid", why))
+    uid.map(|uid| Uid::parse(&uid))
+        .transpose()
+        .map_err(|why| corrupt("uid", why))
 }
 
 fn read_state(row: Model) -> Result<ApplicationState, StoreError> {
@@ -104,7 +106,9 @@ impl OfTenant for Application {
     }
 
     fn named(tenant: TenantId, id: &ApplicationId) -> Condition {
-        Condition::all().add(Column::Tenant.eq(tenant.as_uuid())).add(Column::Id.eq(id.as_uuid()))
+        Condition::all()
+            .add(Column::Tenant.eq(tenant.as_uuid()))
+            .add(Column::Id.eq(id.as_uuid()))
     }
 }
 
@@ -116,7 +120,10 @@ impl ApplicationRepository for SqlUnitOfWork {
     ) -> Result<(), StoreError> {
         let tenant = self.writable(scope)?;
         let raised = Entity::update_many()
-            .col_expr(Column::EndpointsVersion, Expr::col(Column::EndpointsVersion).add(1))
+            .col_expr(
+                Column::EndpointsVersion,
+                Expr::col(Column::EndpointsVersion).add(1),
+            )
             .filter(Application::named(tenant, &application))
             .exec(&self.transaction)
             .await
@@ -135,7 +142,10 @@ impl ApplicationViews for SqlStore {
         id: ApplicationId,
     ) -> Result<Option<ApplicationState>, StoreError> {
         let connection = self.database.reader(Scope::Tenant(scope.tenant()));
-        let found = Entity::find().filter(Application::named(scope.tenant(), &id)).one(connection).await;
+        let found = Entity::find()
+            .filter(Application::named(scope.tenant(), &id))
+            .one(connection)
+            .await;
         found.or_store_error()?.map(read_state).transpose()
     }
 }
@@ -154,7 +164,11 @@ impl ApplicationDirectory for SqlStore {
         let id: Option<Uuid> = Entity::find()
             .select_only()
             .column(Column::Id)
-            .filter(Condition::all().add(Column::Tenant.eq(scope.tenant().as_uuid())).add(named))
+            .filter(
+                Condition::all()
+                    .add(Column::Tenant.eq(scope.tenant().as_uuid()))
+                    .add(named),
+            )
             .into_tuple()
             .one(self.database.reader(Scope::Tenant(scope.tenant())))
             .await

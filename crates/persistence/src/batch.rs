@@ -15,7 +15,10 @@ pub(crate) fn pairs(dialect: Dialect, pairs: &[(Uuid, Uuid)]) -> Vec<Value> {
             vec![first.into(), second.into()]
         }
         Dialect::Sqlite => {
-            let pairs: Vec<[String; 2]> = pairs.iter().map(|(first, second)| [hex(*first), hex(*second)]).collect();
+            let pairs: Vec<[String; 2]> = pairs
+                .iter()
+                .map(|(first, second)| [hex(*first), hex(*second)])
+                .collect();
             vec![serde_json::json!(pairs).to_string().into()]
         }
     }

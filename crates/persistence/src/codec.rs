@@ -47,7 +47,8 @@ impl StoredGrants {
             let scope = match stored.app {
                 None => GrantScope::Tenant,
                 Some(id) => GrantScope::Application(
-                    id.parse::<ApplicationId>().map_err(|why| corrupt("application of a grant", why))?,
+                    id.parse::<ApplicationId>()
+                        .map_err(|why| corrupt("application of a grant", why))?,
                 ),
             };
             Ok(Grant { role, scope })
@@ -66,11 +67,19 @@ impl StoredTexts {
     }
 
     pub(crate) fn of_channels<'c>(channels: impl IntoIterator<Item = &'c Channel>) -> Self {
-        Self(channels.into_iter().map(|channel| channel.as_str().to_owned()).collect())
+        Self(
+            channels
+                .into_iter()
+                .map(|channel| channel.as_str().to_owned())
+                .collect(),
+        )
     }
 
     fn read_channels(&self) -> Result<Vec<Channel>, StoreError> {
-        self.0.iter().map(|text| Channel::parse(text).map_err(|why| corrupt("channel", why))).collect()
+        self.0
+            .iter()
+            .map(|text| Channel::parse(text).map_err(|why| corrupt("channel", why)))
+            .collect()
     }
 
     /// The channels of a message.
@@ -81,7 +90,8 @@ impl StoredTexts {
 
 /// The filter of an endpoint, from its two columns.
 pub(crate) fn read_filter(event_types: &StoredTexts, channels: &StoredTexts) -> Result<Filter, StoreError> {
-    let name = |text: &String| EventTypeName::parse(text).map_err(|why| corrupt("event type of a filter", why));
+    let name =
+        |text: &String| EventTypeName::parse(text).map_err(|why| corrupt("event type of a filter", why));
     let event_types = event_types.0.iter().map(name).collect::<Result<_, _>>()?;
     Filter::new(event_types, channels.read_channels()?).map_err(|why| corrupt("filter", why))
 }

@@ -56,7 +56,11 @@ impl From<&sqlx::Error> for Fault {
 
 impl Fault {
     fn saying(what: impl fmt::Display) -> Self {
-        Self { message: what.to_string(), code: None, constraint: None }
+        Self {
+            message: what.to_string(),
+            code: None,
+            constraint: None,
+        }
     }
 }
 
@@ -70,7 +74,10 @@ struct Corrupt {
 
 /// A stored value that cannot be, with the reason, which must not quote it.
 pub(crate) fn corrupt(what: &'static str, why: impl fmt::Display) -> StoreError {
-    StoreError::Internal(Box::new(Corrupt { what, why: why.to_string() }))
+    StoreError::Internal(Box::new(Corrupt {
+        what,
+        why: why.to_string(),
+    }))
 }
 
 /// A fault of the caller's code.
@@ -101,7 +108,9 @@ fn of_orm(error: &DbErr) -> StoreError {
         DbErr::Conn(RuntimeErr::SqlxError(cause))
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
         | DbErr::Query(RuntimeErr::SqlxError(cause)) => of_sqlx(cause),
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => StoreError::Unavailable(Box::new(Fault::saying(error))),
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
+            StoreError::Unavailable(Box::new(Fault::saying(error)))
+        }
         _ => StoreError::Internal(Box::new(Fault::saying(error))),
     }
 }
@@ -111,7 +120,11 @@ fn of_sqlx(error: &sqlx::Error) -> StoreError {
         return violated;
     }
     let fault = Box::new(Fault::from(error));
-    if is_passing(error) { StoreError::Unavailable(fault) } else { StoreError::Internal(fault) }
+    if is_passing(error) {
+        StoreError::Unavailable(fault)
+    } else {
+        StoreError::Internal(fault)
+    }
 }
 
 /// Whether the same statement may succeed later: the connection, or the state of the server, not the statement.
@@ -128,11 +141,16 @@ fn is_passing(error: &sqlx::Error) -> bool {
             let code = database.code().unwrap_or_default();
             if database.try_downcast_ref::<PgDatabaseError>().is_some() {
                 // Connection, transaction state, rollback, resources, prerequisite state, operator, system.
-                ["08", "25", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+                ["08", "25", "40", "53", "55", "57", "58"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
             } else {
                 // The lower byte of SQLite's code is its kind: busy, locked, no memory, read-only, interrupted,
                 // input or output, full, cannot open.
-                matches!(code.parse::<u32>().map(|code| code & 0xff), Ok(5 | 6 | 7 | 8 | 9 | 10 | 13 | 14))
+                matches!(
+                    code.parse::<u32>().map(|code| code & 0xff),
+                    Ok(5 | 6 | 7 | 8 | 9 | 10 | 13 | 14)
+                )
             }
         }
         _ => false,
@@ -142,11 +160,14 @@ fn is_passing(error: &sqlx::Error) -> bool {
 /// Whether the connection was lost while a statement was under way, so that whether it was committed is open.
 /// Not so if no connection was had in the first place.
 pub(crate) fn lost_under_way(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
+    else {
         return false;
     };
     match &**cause {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            true
+        }
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             // The server was told to end the session; when it noticed, the commit may have been written.
@@ -169,15 +190,31 @@ enum Violated {
 /// Each uniqueness constraint: its name, as PostgreSQL reports it; its columns, as SQLite does; its meaning.
 /// Constraints that are not here are faults of ours.
 const UNIQUE: [(&str, &str, Violated); 16] = [
-    ("users_email_key", "users.email", Violated::Rule(UniqueRule::UserEmail)),
-    ("memberships_user_key", "memberships.tenant, memberships.user_id", Violated::Rule(UniqueRule::Membership)),
-    ("applications_uid_key", "applications.tenant, applications.uid", Violated::Rule(UniqueRule::ApplicationUid)),
+    (
+        "users_email_key",
+        "users.email",
+        Violated::Rule(UniqueRule::UserEmail),
+    ),
+    (
+        "memberships_user_key",
+        "memberships.tenant, memberships.user_id",
+        Violated::Rule(UniqueRule::Membership),
+    ),
+    (
+        "applications_uid_key",
+        "applications.tenant, applications.uid",
+        Violated::Rule(UniqueRule::ApplicationUid),
+    ),
     (
         "endpoints_uid_key",
         "endpoints.tenant, endpoints.app, endpoints.uid",
         Violated::Rule(UniqueRule::EndpointUid),
     ),
-    ("event_types_pkey", "event_types.tenant, event_types.name", Violated::Rule(UniqueRule::EventTypeName)),
+    (
+        "event_types_pkey",
+        "event_types.tenant, event_types.name",
+        Violated::Rule(UniqueRule::EventTypeName),
+    ),
     (
         "outbox_work_pending_delivery",
         "outbox_work.message, outbox_work.endpoint",
@@ -185,23 +222,50 @@ const UNIQUE: [(&str, &str, Violated); 16] = [
     ),
     ("tenants_pkey", "tenants.id", Violated::Identity),
     ("users_pkey", "users.id", Violated::Identity),
-    ("memberships_pkey", "memberships.tenant, memberships.id", Violated::Identity),
-    ("sessions_pkey", "sessions.tenant, sessions.id", Violated::Identity),
+    (
+        "memberships_pkey",
+        "memberships.tenant, memberships.id",
+        Violated::Identity,
+    ),
+    (
+        "sessions_pkey",
+        "sessions.tenant, sessions.id",
+        Violated::Identity,
+    ),
     ("sessions_id_key", "sessions.id", Violated::Identity),
-    ("api_keys_pkey", "api_keys.tenant, api_keys.id", Violated::Identity),
+    (
+        "api_keys_pkey",
+        "api_keys.tenant, api_keys.id",
+        Violated::Identity,
+    ),
     ("api_keys_id_key", "api_keys.id", Violated::Identity),
-    ("applications_pkey", "applications.tenant, applications.id", Violated::Identity),
-    ("endpoints_pkey", "endpoints.tenant, endpoints.app, endpoints.id", Violated::Identity),
+    (
+        "applications_pkey",
+        "applications.tenant, applications.id",
+        Violated::Identity,
+    ),
+    (
+        "endpoints_pkey",
+        "endpoints.tenant, endpoints.app, endpoints.id",
+        Violated::Identity,
+    ),
     ("outbox_work_pkey", "outbox_work.id", Violated::Identity),
 ];
 
 fn violation(error: &sqlx::Error) -> Option<StoreError> {
-    let database = error.as_database_error().filter(|error| error.is_unique_violation())?;
+    let database = error
+        .as_database_error()
+        .filter(|error| error.is_unique_violation())?;
     let reported = database.constraint().or_else(|| {
         // SQLite knows columns only: "UNIQUE constraint failed: table.column, table.column".
-        database.message().split_once("failed: ").map(|(_, columns)| columns)
+        database
+            .message()
+            .split_once("failed: ")
+            .map(|(_, columns)| columns)
     })?;
-    let known = UNIQUE.iter().find(|(name, columns, _)| *name == reported || *columns == reported)?;
+    let known = UNIQUE
+        .iter()
+        .find(|(name, columns, _)| *name == reported || *columns == reported)?;
     Some(match known.2 {
         Violated::Rule(rule) => StoreError::Conflict(rule),
         Violated::Identity => StoreError::Stale,

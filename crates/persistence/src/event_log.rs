@@ -43,8 +43,16 @@ impl EventLog for SqlStore {
             .database
             .dialect()
             .exactly("SELECT pos FROM outbox_events ORDER BY pos DESC LIMIT 1", []);
-        let row = self.database.reader(Scope::Engine).query_one_raw(newest).await.or_store_error()?;
-        let head = row.map(|row| Head::from_query_result(&row, "")).transpose().or_store_error()?;
+        let row = self
+            .database
+            .reader(Scope::Engine)
+            .query_one_raw(newest)
+            .await
+            .or_store_error()?;
+        let head = row
+            .map(|row| Head::from_query_result(&row, ""))
+            .transpose()
+            .or_store_error()?;
         Ok(head.map_or(0, |head| head.pos))
     }
 
@@ -54,7 +62,14 @@ impl EventLog for SqlStore {
              FROM outbox_events WHERE pos > $1 ORDER BY pos LIMIT $2",
             [position.into(), i64::from(limit).into()],
         );
-        let rows = self.database.reader(Scope::Engine).query_all_raw(later).await.or_store_error()?;
-        rows.iter().map(|row| Entry::from_query_result(row, "").or_store_error()?.read()).collect()
+        let rows = self
+            .database
+            .reader(Scope::Engine)
+            .query_all_raw(later)
+            .await
+            .or_store_error()?;
+        rows.iter()
+            .map(|row| Entry::from_query_result(row, "").or_store_error()?.read())
+            .collect()
     }
 }

@@ -84,7 +84,9 @@ impl OfTenant for EventType {
     }
 
     fn named(tenant: TenantId, name: &EventTypeName) -> Condition {
-        Condition::all().add(Column::Tenant.eq(tenant.as_uuid())).add(Column::Name.eq(name.as_str()))
+        Condition::all()
+            .add(Column::Tenant.eq(tenant.as_uuid()))
+            .add(Column::Name.eq(name.as_str()))
     }
 }
 
@@ -95,7 +97,10 @@ impl EventTypeViews for SqlStore {
         name: &EventTypeName,
     ) -> Result<Option<EventTypeState>, StoreError> {
         let connection = self.database.reader(Scope::Tenant(scope.tenant()));
-        let found = Entity::find().filter(EventType::named(scope.tenant(), name)).one(connection).await;
+        let found = Entity::find()
+            .filter(EventType::named(scope.tenant(), name))
+            .one(connection)
+            .await;
         found.or_store_error()?.as_ref().map(read_state).transpose()
     }
 }

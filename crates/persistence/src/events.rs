@@ -36,15 +36,41 @@ const FORM: u32 = 1;
 #[serde(untagged)]
 enum Body<'e> {
     Nothing {},
-    Named { name: &'e str },
-    Joined { user: String, grants: Vec<GrantBody> },
-    Opened { user: String },
-    Minted { name: &'e str, grants: Vec<GrantBody>, expires_at: Option<i64> },
-    Application { uid: Option<&'e str>, name: &'e str },
-    Described { description: &'e str },
-    EndpointCreated { application: String, uid: Option<&'e str>, url: &'e str },
-    EndpointDisabled { application: String, why: &'static str, at: i64 },
-    EndpointEnabled { application: String },
+    Named {
+        name: &'e str,
+    },
+    Joined {
+        user: String,
+        grants: Vec<GrantBody>,
+    },
+    Opened {
+        user: String,
+    },
+    Minted {
+        name: &'e str,
+        grants: Vec<GrantBody>,
+        expires_at: Option<i64>,
+    },
+    Application {
+        uid: Option<&'e str>,
+        name: &'e str,
+    },
+    Described {
+        description: &'e str,
+    },
+    EndpointCreated {
+        application: String,
+        uid: Option<&'e str>,
+        url: &'e str,
+    },
+    EndpointDisabled {
+        application: String,
+        why: &'static str,
+        at: i64,
+    },
+    EndpointEnabled {
+        application: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -63,7 +89,10 @@ struct Versioned<'e> {
 
 /// The stored body of an event, JSON.
 fn body(event: &DomainEvent) -> Result<String, StoreError> {
-    let versioned = Versioned { v: FORM, body: form(event) };
+    let versioned = Versioned {
+        v: FORM,
+        body: form(event),
+    };
     serde_json::to_string(&versioned).map_err(|why| corrupt("event", why))
 }
 
@@ -71,30 +100,45 @@ fn form(event: &DomainEvent) -> Body<'_> {
     match event {
         DomainEvent::Tenant(_, TenantEvent::Created { name }) => Body::Named { name: name.as_str() },
         DomainEvent::User(_, UserEvent::Registered) => Body::Nothing {},
-        DomainEvent::Membership(_, MembershipEvent::Joined { user, grants: held }) => {
-            Body::Joined { user: user.to_string(), grants: grants(held) }
-        }
-        DomainEvent::Session(_, SessionEvent::Opened { user }) => Body::Opened { user: user.to_string() },
-        DomainEvent::ApiKey(_, ApiKeyEvent::Minted { name, grants: held, expires_at }) => Body::Minted {
+        DomainEvent::Membership(_, MembershipEvent::Joined { user, grants: held }) => Body::Joined {
+            user: user.to_string(),
+            grants: grants(held),
+        },
+        DomainEvent::Session(_, SessionEvent::Opened { user }) => Body::Opened {
+            user: user.to_string(),
+        },
+        DomainEvent::ApiKey(
+            _,
+            ApiKeyEvent::Minted {
+                name,
+                grants: held,
+                expires_at,
+            },
+        ) => Body::Minted {
             name: name.as_str(),
             grants: grants(held),
             expires_at: expires_at.map(Timestamp::as_micros),
         },
-        DomainEvent::Application(_, ApplicationEvent::Created { uid, name }) => {
-            Body::Application { uid: uid.as_ref().map(Uid::as_str), name: name.as_str() }
-        }
-        DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => {
-            Body::Described { description: description.as_str() }
-        }
+        DomainEvent::Application(_, ApplicationEvent::Created { uid, name }) => Body::Application {
+            uid: uid.as_ref().map(Uid::as_str),
+            name: name.as_str(),
+        },
+        DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => Body::Described {
+            description: description.as_str(),
+        },
         DomainEvent::Endpoint(application, _, event) => {
             let application = application.to_string();
             match event {
-                EndpointEvent::Created { url, uid } => {
-                    Body::EndpointCreated { application, uid: uid.as_ref().map(Uid::as_str), url: url.as_str() }
-                }
-                EndpointEvent::Disabled { why, at } => {
-                    Body::EndpointDisabled { application, why: why.as_str(), at: at.as_micros() }
-                }
+                EndpointEvent::Created { url, uid } => Body::EndpointCreated {
+                    application,
+                    uid: uid.as_ref().map(Uid::as_str),
+                    url: url.as_str(),
+                },
+                EndpointEvent::Disabled { why, at } => Body::EndpointDisabled {
+                    application,
+                    why: why.as_str(),
+                    at: at.as_micros(),
+                },
                 EndpointEvent::Enabled => Body::EndpointEnabled { application },
             }
         }

@@ -1,0 +1,113 @@
+//! The stored forms, word for word: a change here changes a promise.
+
+use postrider_domain::{
+    ApiKeyId, ApplicationId, Description, EndpointId, MembershipId, Name, SessionId, UserId,
+    access::Role,
+    endpoints::{DisableReason, EndpointUrl},
+    event_types::EventTypeName,
+};
+use uuid::Uuid;
+
+use super::*;
+
+const USER: &str = "usr_00000000000000000000000002";
+const APP: &str = "app_00000000000000000000000003";
+
+fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn name() -> Name {
+    Name::parse("Acme \"EU\"").unwrap()
+}
+
+fn check(event: &DomainEvent, kind: &str, expected: &str) {
+    assert_eq!(event.kind(), kind);
+    assert_eq!(body(event).unwrap(), expected, "{kind}");
+}
+
+#[test]
+fn of_tenants_and_people() {
+    let user = UserId::from_uuid(uuid(2));
+    let app = ApplicationId::from_uuid(uuid(3));
+    let created = TenantEvent::Created { name: name() };
+    let created = DomainEvent::Tenant(TenantId::from_uuid(uuid(1)), created);
+    check(&created, "tenant.created", r#"{"v":1,"name":"Acme \"EU\""}"#);
+    check(
+        &DomainEvent::User(user, UserEvent::Registered),
+        "user.registered",
+        r#"{"v":1}"#,
+    );
+    let grants = vec![Grant::tenant(Role::Owner), Grant::application(Role::Viewer, app)];
+    let held =
+        format!(r#"[{{"role":"owner","application":null}},{{"role":"viewer","application":"{APP}"}}]"#);
+    let joined = MembershipEvent::Joined {
+        user,
+        grants: grants.clone(),
+    };
+    check(
+        &DomainEvent::Membership(MembershipId::from_uuid(uuid(4)), joined),
+        "membership.joined",
+        &format!(r#"{{"v":1,"user":"{USER}","grants":{held}}}"#),
+    );
+    check(
+        &DomainEvent::Session(SessionId::from_uuid(uuid(5)), SessionEvent::Opened { user }),
+        "session.opened",
+        &format!(r#"{{"v":1,"user":"{USER}"}}"#),
+    );
+    let key = ApiKeyId::from_uuid(uuid(6));
+    for (expires_at, expected) in [(None, "null"), (Some(Timestamp::from_micros(7)), "7")] {
+        let minted = ApiKeyEvent::Minted {
+            name: name(),
+            grants: grants.clone(),
+            expires_at,
+        };
+        check(
+            &DomainEvent::ApiKey(key, minted),
+            "api_key.minted",
+            &format!(r#"{{"v":1,"name":"Acme \"EU\"","grants":{held},"expires_at":{expected}}}"#),
+        );
+    }
+}
+
+#[test]
+fn of_applications_and_endpoints() {
+    let app = ApplicationId::from_uuid(uuid(3));
+    for (uid, expected) in [(None, "null"), (Some(Uid::parse("eu").unwrap()), r#""eu""#)] {
+        let created = ApplicationEvent::Created { uid, name: name() };
+        check(
+            &DomainEvent::Application(app, created),
+            "application.created",
+            &format!(r#"{{"v":1,"uid":{expected},"name":"Acme \"EU\""}}"#),
+        );
+    }
+    let registered = EventTypeEvent::Registered {
+        description: Description::parse("it was paid").unwrap(),
+    };
+    check(
+        &DomainEvent::EventType(EventTypeName::parse("invoice.paid").unwrap(), registered),
+        "event_type.registered",
+        r#"{"v":1,"description":"it was paid"}"#,
+    );
+    let endpoint = |event| DomainEvent::Endpoint(app, EndpointId::from_uuid(uuid(8)), event);
+    let url = EndpointUrl::parse("https://example.com/hooks").unwrap();
+    check(
+        &endpoint(EndpointEvent::Created { url, uid: None }),
+        "endpoint.created",
+        &format!(r#"{{"v":1,"application":"{APP}","uid":null,"url":"https://example.com/hooks"}}"#),
+    );
+    let disabled = EndpointEvent::Disabled {
+        why: DisableReason::Manual,
+        at: Timestamp::from_micros(9),
+    };
+    check(
+        &endpoint(disabled),
+        "endpoint.disabled",
+        &format!(r#"{{"v":1,"application":"{APP}","why":"manual","at":9}}"#),
+    );
+    check(
+        &endpoint(EndpointEvent::Enabled),
+        "endpoint.enabled",
+        &format!(r#"{{"v":1,"application":"{APP}"}}"#),
+    );
+}

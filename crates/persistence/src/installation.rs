@@ -35,7 +35,11 @@ impl SigningKeyStore for Database {
              ORDER BY created_at DESC, kid LIMIT $1",
             [MAX_SIGNING_KEYS.into()],
         );
-        let rows = self.reader(Scope::Operator).query_all_raw(statement).await.or_store_error()?;
+        let rows = self
+            .reader(Scope::Operator)
+            .query_all_raw(statement)
+            .await
+            .or_store_error()?;
         let key = |row| {
             let row = KeyRow::from_query_result(row, "").or_store_error()?;
             Ok(StoredSigningKey {
@@ -53,14 +57,20 @@ impl SigningKeyStore for Database {
         if dialect == Dialect::Postgres {
             // Two nodes that both see no key would both add one. The lock is a statement of its own, so that the
             // next one sees what its former holder committed.
-            let lock = dialect
-                .exactly("SELECT pg_advisory_xact_lock($1)", [advisory_lock::FIRST_SIGNING_KEY.into()]);
+            let lock = dialect.exactly(
+                "SELECT pg_advisory_xact_lock($1)",
+                [advisory_lock::FIRST_SIGNING_KEY.into()],
+            );
             transaction.execute_raw(lock).await.or_store_error()?;
         }
         let add = dialect.exactly(
             "INSERT INTO signing_keys (kid, sealed_private_key, created_at)
              SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM signing_keys)",
-            [key.kid.into(), key.sealed_private_key.into(), key.created_at.as_micros().into()],
+            [
+                key.kid.into(),
+                key.sealed_private_key.into(),
+                key.created_at.as_micros().into(),
+            ],
         );
         transaction.execute_raw(add).await.or_store_error()?;
         transaction.commit().await.or_store_error()
@@ -75,9 +85,16 @@ impl InstallationFacts for Database {
             "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
             [name.into(), value.into()],
         );
-        self.writer(Scope::Operator).execute_raw(insert).await.or_store_error()?;
+        self.writer(Scope::Operator)
+            .execute_raw(insert)
+            .await
+            .or_store_error()?;
         let read = dialect.exactly("SELECT value FROM installation WHERE name = $1", [name.into()]);
-        let row = self.reader(Scope::Operator).query_one_raw(read).await.or_store_error()?;
+        let row = self
+            .reader(Scope::Operator)
+            .query_one_raw(read)
+            .await
+            .or_store_error()?;
         let row = row.ok_or_else(|| fault("a fact of the installation was stored and is not there"))?;
         Ok(FactRow::from_query_result(&row, "").or_store_error()?.value)
     }

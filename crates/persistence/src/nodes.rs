@@ -32,14 +32,30 @@ WHERE o.epoch IS NOT NULL AND (n.epoch IS NULL OR n.dead) ORDER BY o.epoch";
 
 /// Declares every node dead.
 pub(crate) async fn bury_all(database: &Database) -> Result<(), StoreError> {
-    let bury = database.dialect().exactly("UPDATE nodes SET dead = true WHERE NOT dead", []);
-    database.writer(Scope::Engine).execute_raw(bury).await.or_store_error().map(drop)
+    let bury = database
+        .dialect()
+        .exactly("UPDATE nodes SET dead = true WHERE NOT dead", []);
+    database
+        .writer(Scope::Engine)
+        .execute_raw(bury)
+        .await
+        .or_store_error()
+        .map(drop)
 }
 
 impl SqlStore {
-    async fn change_nodes(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
+    async fn change_nodes(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<u64, StoreError> {
         let statement = self.database.dialect().statement(sql, values);
-        let changed = self.database.writer(Scope::Engine).execute_raw(statement).await.or_store_error()?;
+        let changed = self
+            .database
+            .writer(Scope::Engine)
+            .execute_raw(statement)
+            .await
+            .or_store_error()?;
         Ok(changed.rows_affected())
     }
 }
@@ -52,9 +68,16 @@ impl NodeRegistry for SqlStore {
             "INSERT INTO nodes (joined_at, lease_until) VALUES ({now}, {now} + $1) RETURNING epoch",
             [micros(ttl).into()],
         );
-        let row = self.database.writer(Scope::Engine).query_one_raw(join).await.or_store_error()?;
+        let row = self
+            .database
+            .writer(Scope::Engine)
+            .query_one_raw(join)
+            .await
+            .or_store_error()?;
         let row = row.ok_or_else(|| fault("a node joined and got no epoch"))?;
-        Ok(Epoch(EpochRow::from_query_result(&row, "").or_store_error()?.epoch))
+        Ok(Epoch(
+            EpochRow::from_query_result(&row, "").or_store_error()?.epoch,
+        ))
     }
 
     async fn beat(&self, node: Epoch, ttl: Duration) -> Result<bool, StoreError> {
@@ -68,19 +91,37 @@ impl NodeRegistry for SqlStore {
     }
 
     async fn bury(&self) -> Result<Vec<Epoch>, StoreError> {
-        self.change_nodes("UPDATE nodes SET dead = true WHERE NOT dead AND lease_until <= {now}", []).await?;
+        self.change_nodes(
+            "UPDATE nodes SET dead = true WHERE NOT dead AND lease_until <= {now}",
+            [],
+        )
+        .await?;
         let owners = self.database.dialect().exactly(DEAD_OWNERS, []);
-        let rows = self.database.reader(Scope::Engine).query_all_raw(owners).await.or_store_error()?;
-        let epoch = |row| Ok(Epoch(EpochRow::from_query_result(row, "").or_store_error()?.epoch));
+        let rows = self
+            .database
+            .reader(Scope::Engine)
+            .query_all_raw(owners)
+            .await
+            .or_store_error()?;
+        let epoch = |row| {
+            Ok(Epoch(
+                EpochRow::from_query_result(row, "").or_store_error()?.epoch,
+            ))
+        };
         rows.iter().map(epoch).collect()
     }
 
     async fn leave(&self, node: Epoch) -> Result<(), StoreError> {
         let dialect = self.database.dialect();
         let transaction = self.database.begin(Scope::Engine).await?;
-        for sql in ["UPDATE nodes SET dead = true WHERE epoch = $1", "UPDATE outbox_work SET owner = 0 WHERE owner = $1"]
-        {
-            transaction.execute_raw(dialect.exactly(sql, [node.0.into()])).await.or_store_error()?;
+        for sql in [
+            "UPDATE nodes SET dead = true WHERE epoch = $1",
+            "UPDATE outbox_work SET owner = 0 WHERE owner = $1",
+        ] {
+            transaction
+                .execute_raw(dialect.exactly(sql, [node.0.into()]))
+                .await
+                .or_store_error()?;
         }
         transaction.commit().await.or_store_error()
     }

@@ -22,7 +22,10 @@ pub struct SqlStore {
 impl SqlStore {
     /// The store in `database`, whose stored secrets are sealed with `sealer`. The database must be migrated.
     pub fn new(database: Database, sealer: Arc<dyn Sealer>) -> Self {
-        Self { database, secrets: EndpointSecrets::sealed_with(sealer) }
+        Self {
+            database,
+            secrets: EndpointSecrets::sealed_with(sealer),
+        }
     }
 
     /// The database that it is in.
@@ -32,13 +35,20 @@ impl SqlStore {
 
     async fn open(&self, scope: Scope) -> Result<SqlUnitOfWork, StoreError> {
         let transaction = self.database.begin(scope).await?;
-        Ok(SqlUnitOfWork::new(transaction, scope, self.database.dialect(), self.secrets.clone()))
+        Ok(SqlUnitOfWork::new(
+            transaction,
+            scope,
+            self.database.dialect(),
+            self.secrets.clone(),
+        ))
     }
 }
 
 impl fmt::Debug for SqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqlStore").field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("SqlStore")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
     }
 }
 

@@ -14,9 +14,7 @@ use postrider_domain::{
     tenants::Tenant,
     users::{Membership, Session},
 };
-use sea_orm::{
-    ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, sea_query::Expr,
-};
+use sea_orm::{ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, sea_query::Expr};
 
 use crate::{
     endpoints::EndpointSecrets,
@@ -41,10 +39,7 @@ pub(crate) trait Stored: Aggregate<State: Send + Sync, Event: Send> + Send + Syn
     fn own_row(&self) -> Condition;
 
     /// The aggregate as it was stored.
-    fn read(
-        row: <Self::Table as EntityTrait>::Model,
-        secrets: &EndpointSecrets,
-    ) -> Result<Self, StoreError>;
+    fn read(row: <Self::Table as EntityTrait>::Model, secrets: &EndpointSecrets) -> Result<Self, StoreError>;
 
     /// The event as the log knows it.
     fn event(&self, event: Self::Event) -> DomainEvent;
@@ -65,7 +60,11 @@ pub(crate) trait OfTenant: Stored {
 impl SqlUnitOfWork {
     /// The aggregate whose row matches.
     pub(crate) async fn find_row<A: Stored>(&self, row: Condition) -> Result<Option<A>, StoreError> {
-        let found = A::Table::find().filter(row).one(&self.transaction).await.or_store_error()?;
+        let found = A::Table::find()
+            .filter(row)
+            .one(&self.transaction)
+            .await
+            .or_store_error()?;
         found.map(|row| A::read(row, &self.secrets)).transpose()
     }
 
@@ -78,11 +77,18 @@ impl SqlUnitOfWork {
         let (read, version) = (aggregate.version(), aggregate.version().next());
         let row = aggregate.row(&self.secrets, stored_version(version)?)?;
         if read.is_new() {
-            A::Table::insert(row).exec_without_returning(&self.transaction).await.or_store_error()?;
+            A::Table::insert(row)
+                .exec_without_returning(&self.transaction)
+                .await
+                .or_store_error()?;
         } else {
             let updated = A::Table::update_many()
                 .set(row)
-                .filter(aggregate.own_row().add(Expr::col(VERSION).eq(stored_version(read)?)))
+                .filter(
+                    aggregate
+                        .own_row()
+                        .add(Expr::col(VERSION).eq(stored_version(read)?)),
+                )
                 .exec(&self.transaction)
                 .await
                 .or_store_error()?;
@@ -156,5 +162,7 @@ fn stored_version(version: Version) -> Result<i32, StoreError> {
 
 /// The version of a row.
 pub(crate) fn read_version(version: i32) -> Result<Version, StoreError> {
-    u32::try_from(version).map(Version).map_err(|why| corrupt("version", why))
+    u32::try_from(version)
+        .map(Version)
+        .map_err(|why| corrupt("version", why))
 }

@@ -71,6 +71,8 @@ impl OfTenant for Tenant {
     }
 
     fn named(tenant: TenantId, id: &TenantId) -> Condition {
-        Condition::all().add(Column::Id.eq(tenant.as_uuid())).add(Column::Id.eq(id.as_uuid()))
+        Condition::all()
+            .add(Column::Id.eq(tenant.as_uuid()))
+            .add(Column::Id.eq(id.as_uuid()))
     }
 }

@@ -31,7 +31,13 @@ impl SqlUnitOfWork {
         dialect: Dialect,
         secrets: EndpointSecrets,
     ) -> Self {
-        Self { transaction, dialect, secrets, scope, events: Vec::new() }
+        Self {
+            transaction,
+            dialect,
+            secrets,
+            scope,
+            events: Vec::new(),
+        }
     }
 
     /// The tenant of `scope`, if it is visible in this transaction: the operator's sees all, a tenant's only its
@@ -47,12 +53,17 @@ impl SqlUnitOfWork {
 
     /// The tenant of `scope`, to write to.
     pub(crate) fn writable(&self, scope: &TenantScope) -> Result<TenantId, StoreError> {
-        self.visible(scope).ok_or_else(|| fault("the unit of work was opened for another tenant"))
+        self.visible(scope)
+            .ok_or_else(|| fault("the unit of work was opened for another tenant"))
     }
 
     /// Keeps an event for the commit.
     pub(crate) fn record(&mut self, tenant: Option<TenantId>, version: Version, event: DomainEvent) {
-        self.events.push(PendingEvent { tenant, version, event });
+        self.events.push(PendingEvent {
+            tenant,
+            version,
+            event,
+        });
     }
 
     /// Appends the events, last of all. The lock is taken in a statement of its own, before positions are drawn,
@@ -62,9 +73,10 @@ impl SqlUnitOfWork {
             return Ok(());
         }
         if self.dialect == Dialect::Postgres {
-            let lock = self
-                .dialect
-                .exactly("SELECT pg_advisory_xact_lock($1)", [advisory_lock::EVENT_LOG.into()]);
+            let lock = self.dialect.exactly(
+                "SELECT pg_advisory_xact_lock($1)",
+                [advisory_lock::EVENT_LOG.into()],
+            );
             self.transaction.execute_raw(lock).await.or_store_error()?;
         }
         let append = events::append(self.dialect, &self.events)?;

@@ -15,14 +15,20 @@
 )]
 
 pub mod arch;
+pub mod cache;
 pub mod cargo;
+pub mod chance;
 pub mod check_arch;
+pub mod conformance;
+pub mod faults;
 pub mod generate;
 pub mod http;
 pub mod interrupt;
 pub mod postgres;
 pub mod postgres_ways;
 pub mod process;
+pub mod product;
+pub mod receiver;
 pub mod server;
 pub mod test;
 pub mod watchdog;

@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{check_arch, generate, interrupt, postgres_ways, test};
+use xtask::{check_arch, conformance, faults, generate, interrupt, postgres_ways, test};
 
 #[derive(Parser)]
 #[command(
@@ -29,6 +29,10 @@ enum Command {
     Generate(generate::Options),
     /// Run all Rust tests on memory, SQLite and a real PostgreSQL
     Test(test::Options),
+    /// Run the real binary on real input, verified by the official Standard Webhooks libraries
+    Conformance(conformance::Options),
+    /// Kill the binary or its database in the middle of everything, and count what arrives
+    Faults(faults::Options),
     /// Bring up a throw-away PostgreSQL by every way this machine has
     PostgresWays,
     /// Bring up one throw-away PostgreSQL and ask it one question
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
         Command::CheckArch => check_arch::run(),
         Command::Generate(options) => generate::run(options),
         Command::Test(options) => test::run(&options),
+        Command::Conformance(options) => conformance::run(&options),
+        Command::Faults(options) => faults::run(&options),
         Command::PostgresWays => postgres_ways::run(),
         Command::PostgresProbe(options) => postgres_ways::probe(options),
     });

@@ -104,6 +104,7 @@ pub struct Platform {
     database: Database,
     context: Arc<ApiContext>,
     engine: Engine,
+    sender: Arc<HttpSender>,
     relay: Relay,
 }
 
@@ -152,14 +153,14 @@ impl Platform {
             system.clock.clone(),
         ));
 
-        let sender = HttpSender::new(&options.sender, options.settings.address_policy.clone())
+        let sender = Arc::new(HttpSender::new(&options.sender, options.settings.address_policy.clone())
             .map_err(|e| unusable(e.into()))?;
         let (engine, engine_handle) = Engine::new(
             EnginePorts {
                 queue: shared.clone(),
                 nodes: shared.clone(),
                 material: shared.clone(),
-                sender: Arc::new(sender),
+                sender: sender.clone(),
                 signer: Arc::new(HmacSigner),
                 clock: system.clock.clone(),
                 ids: system.ids.clone(),
@@ -230,6 +231,7 @@ impl Platform {
             ended
         };
         let (engine, relay) = tokio::join!(engine, relay);
+        self.sender.close().await;
         engine?;
         Ok(relay?)
     }

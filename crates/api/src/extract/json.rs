@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use postrider_application::{Error, ErrorCode, Violation};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use crate::wire::Object;
@@ -14,8 +14,14 @@ const MAX_FIELD: usize = 100;
 /// Reads one JSON object and nothing after it.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let Object(value) = serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer)
-        .map_err(|error| refuse(&error.path().to_string(), error.inner()))?;
+    let Object(value) =
+        serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer).map_err(|error| {
+            // A wrong field is told only of what is JSON to its end, whichever of the two comes first in the text.
+            match serde_json::from_slice::<IgnoredAny>(bytes) {
+                Ok(_) => refuse(&error.path().to_string(), error.inner()),
+                Err(syntax) => malformed(&syntax),
+            }
+        })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
 }
@@ -178,6 +184,8 @@ mod tests {
             r#"{"name":"#,
             r#"{"name":"a"}x"#,
             r#"{"name":"a"}{}"#,
+            r#"{"name":1,"#,
+            r#"{"nmae":1}x"#,
             r#"{"name":"a",}"#,
             r#"{"name":"a","name":"b"}"#,
             "{'name':1}",
@@ -225,7 +233,7 @@ mod tests {
         let open = format!(r#"{{"raw":{}"#, "[".repeat(100_000));
         let error_of_open = parse::<Envelope>(open.as_bytes()).err().unwrap();
         assert_eq!(error_of_open.code(), ErrorCode::MalformedRequest);
-        let typed = format!(r#"{{"name":{}"#, "[".repeat(100_000));
+        let typed = format!(r#"{{"name":{deep}}}"#);
         assert_eq!(error(&typed).code(), ErrorCode::ValidationFailed);
     }
 

@@ -10,13 +10,13 @@ use actix_web::{
 use futures_util::FutureExt as _;
 use postrider_application::{Error, ErrorCode};
 
-use super::{MEDIA_TYPE, PAGES, Problem, ProblemBody, code_of, public_detail, status_of};
+use super::{
+    MEDIA_TYPE, PAGES, Problem, ProblemBody, RETRY_AFTER_SECONDS, code_of, public_detail, status_of,
+};
 use crate::request_id::{self, RequestId};
 
 /// The most characters of a path that a problem repeats.
 const MAX_INSTANCE: usize = 1_024;
-/// After how many seconds it is worth trying again.
-const RETRY_AFTER: &str = "1";
 
 /// What a problem says of the request that it answers. Taken before the request is handed on: keeping the request
 /// itself would forbid the router to change it.
@@ -64,7 +64,7 @@ impl Occurrence {
                 response.insert_header((header::ALLOW, problem.allow.join(", ")));
             }
             StatusCode::SERVICE_UNAVAILABLE => {
-                response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             _ => {}
         }

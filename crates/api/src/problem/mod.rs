@@ -22,6 +22,9 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Where the page of each code is served.
 pub(crate) const PAGES: &str = "/problems";
 
+/// After how many seconds it is worth trying again.
+pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
+
 /// An error on its way out.
 #[derive(Debug)]
 pub(crate) struct Problem {

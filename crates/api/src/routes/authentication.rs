@@ -5,7 +5,7 @@ use crate::{
     ApiContext,
     extract::Json,
     problem::Problem,
-    wire::authentication::{AccessToken, Login},
+    wire::authentication::{IssuedToken, Login},
 };
 
 /// Log in
@@ -16,7 +16,7 @@ use crate::{
     operation_id = "logIn",
     tag = "Authentication",
     request_body = Login,
-    responses((status = 200, description = "Logged in.", body = AccessToken))
+    responses((status = 200, description = "Logged in.", body = IssuedToken))
 )]
 #[post("/login")]
 pub(super) async fn log_in(context: Data<ApiContext>, body: Json<Login>) -> Result<HttpResponse, Problem> {
@@ -24,5 +24,5 @@ pub(super) async fn log_in(context: Data<ApiContext>, body: Json<Login>) -> Resu
     let login = context.mediator.send(&Caller::Anonymous, command).await?;
     Ok(HttpResponse::Ok()
         .insert_header(("Cache-Control", "no-store"))
-        .json(AccessToken::from(login)))
+        .json(IssuedToken::from(login)))
 }

@@ -1,7 +1,8 @@
-use actix_web::{HttpResponse, get, web::Data};
+use actix_web::{HttpResponse, get, http::StatusCode, web::Data};
 
 use crate::{
     ApiContext,
+    problem::RETRY_AFTER_SECONDS,
     wire::health::{Live, Ready, all_ready},
 };
 
@@ -32,11 +33,11 @@ pub(super) async fn live() -> HttpResponse {
 #[get("/health/ready")]
 pub(super) async fn ready(context: Data<ApiContext>) -> HttpResponse {
     let checks = context.readiness.checks().await;
-    let mut response = if all_ready(&checks) {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
-    };
+    let mut response = HttpResponse::Ok();
+    if !all_ready(&checks) {
+        response.status(StatusCode::SERVICE_UNAVAILABLE);
+        response.insert_header(("Retry-After", RETRY_AFTER_SECONDS));
+    }
     response
         .insert_header(("Cache-Control", "no-store"))
         .json(Ready::of(checks))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, Object, path, time};
+use super::{Body, Checked, Checks, Object, path, time};
 
 /// An API key to be minted.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -54,7 +54,7 @@ impl NewApiKey {
     }
 }
 
-fn grants(checks: &mut Checks, grants: Vec<Object<NewGrant>>) -> Option<Vec<GrantRequest>> {
+fn grants(checks: &mut Checks, grants: Vec<Object<NewGrant>>) -> Checked<Vec<GrantRequest>> {
     if grants.len() > ApiKey::MAX_GRANTS {
         // Refused before each of them costs a look.
         let max = ApiKey::MAX_GRANTS;

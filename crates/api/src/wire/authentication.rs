@@ -51,7 +51,7 @@ impl Login {
 
 /// An access token.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct AccessToken {
+pub(crate) struct IssuedToken {
     /// Send it as `Authorization: Bearer`.
     access_token: String,
     /// Always `Bearer`.
@@ -65,7 +65,7 @@ pub(crate) struct AccessToken {
     tenant: String,
 }
 
-impl From<LoggedIn> for AccessToken {
+impl From<LoggedIn> for IssuedToken {
     fn from(login: LoggedIn) -> Self {
         Self {
             access_token: login.access_token,

@@ -7,6 +7,9 @@ use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 /// The most violations of one answer; a body of nothing but faults shall not become a longer answer.
 const MAX_VIOLATIONS: usize = 100;
 
+/// A value, or nothing, and then its violation was noted.
+pub(crate) type Checked<T> = Option<T>;
+
 /// Collects what is wrong with a request, so that all of it is answered at once: first what `validator` says of the
 /// wire type, then what the domain's value objects say.
 #[derive(Debug, Default)]
@@ -61,7 +64,7 @@ impl Checks {
         &mut self,
         field: impl Into<Cow<'static, str>>,
         value: Result<T, InvalidValue>,
-    ) -> Option<T> {
+    ) -> Checked<T> {
         value
             .map_err(|invalid| self.push(Violation::new(field, invalid)))
             .ok()
@@ -73,7 +76,7 @@ impl Checks {
         field: &'static str,
         value: Option<V>,
         parse: impl FnOnce(V) -> Result<T, InvalidValue>,
-    ) -> Option<Option<T>> {
+    ) -> Checked<Option<T>> {
         match value {
             None => Some(None),
             Some(value) => self.check(field, parse(value)).map(Some),
@@ -87,7 +90,7 @@ impl Checks {
         field: &'static str,
         values: Vec<V>,
         parse: impl Fn(V) -> Result<T, InvalidValue>,
-    ) -> Option<Vec<T>> {
+    ) -> Checked<Vec<T>> {
         if self.0.iter().any(|violation| violation.field == field) {
             return None;
         }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, Object, path::ApplicationPath, time};
+use super::{Body, Checked, Checks, Object, path::ApplicationPath, time};
 
 /// An endpoint to be created.
 // No `Debug`: it may hold a secret.
@@ -122,7 +122,7 @@ impl NewEndpoint {
 }
 
 /// Each list by itself, so that a fault names the list that it is in.
-fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Vec<String>) -> Option<Filter> {
+fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Vec<String>) -> Checked<Filter> {
     let event_types = checks.list("event_types", event_types, |text| EventTypeName::parse(&text));
     let channels = checks.list("channels", channels, |text| Channel::parse(&text));
     let event_types = event_types.and_then(|list| {
@@ -138,7 +138,7 @@ fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Vec<String>) 
     checks.check("event_types", Filter::new(event_types?, channels?))
 }
 
-fn schedule(checks: &mut Checks, policy: Option<Object<RetryPolicy>>) -> Option<Option<RetrySchedule>> {
+fn schedule(checks: &mut Checks, policy: Option<Object<RetryPolicy>>) -> Checked<Option<RetrySchedule>> {
     let Some(Object(policy)) = policy else {
         return Some(None);
     };

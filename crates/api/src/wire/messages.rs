@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, path::ApplicationPath, time};
+use super::{Body, Checked, Checks, path::ApplicationPath, time};
 use crate::Limits;
 
 /// The header that makes a repeated publish recognisable.
@@ -88,7 +88,7 @@ fn dedup_key(
     checks: &mut Checks,
     event_id: Option<&str>,
     idempotency_key: Option<Result<&str, InvalidValue>>,
-) -> Option<Option<DedupKey>> {
+) -> Checked<Option<DedupKey>> {
     if event_id.is_some() && idempotency_key.is_some() {
         checks.push(Violation {
             field: "event_id".into(),

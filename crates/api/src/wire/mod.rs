@@ -16,7 +16,7 @@ pub(crate) mod path;
 pub(crate) mod tenants;
 mod time;
 
-pub(crate) use checks::Checks;
+pub(crate) use checks::{Checked, Checks};
 pub(crate) use object::Object;
 
 use serde::de::DeserializeOwned;

@@ -8,7 +8,7 @@ use postrider_domain::{InvalidValue, Rule};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Checks;
+use super::{Checked, Checks};
 use crate::extract::PageQuery;
 
 /// The items of a page, if the caller says nothing.
@@ -39,7 +39,7 @@ impl<T> List<T> {
 }
 
 /// The page that a query asks for.
-pub(crate) fn request<K: FromStr>(query: &PageQuery, checks: &mut Checks) -> Option<PageRequest<K>> {
+pub(crate) fn request<K: FromStr>(query: &PageQuery, checks: &mut Checks) -> Checked<PageRequest<K>> {
     let limit = checks.check("limit", limit(query.limit.as_deref()));
     let after = checks.optional("cursor", query.cursor.as_deref(), cursor);
     Some(PageRequest {

@@ -9,7 +9,7 @@ use postrider_domain::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Checks;
+use super::{Checked, Checks};
 
 /// Parses an id.
 pub(super) fn id<T>(text: &str) -> Result<T, InvalidValue>
@@ -56,7 +56,7 @@ pub(crate) struct EventTypePath {
 
 impl EventTypePath {
     /// Which event type.
-    pub(crate) fn name(&self, checks: &mut Checks) -> Option<EventTypeName> {
+    pub(crate) fn name(&self, checks: &mut Checks) -> Checked<EventTypeName> {
         checks.check("name", EventTypeName::parse(&self.name))
     }
 }
@@ -72,7 +72,7 @@ pub(crate) struct ApplicationPath {
 
 impl ApplicationPath {
     /// Which application.
-    pub(crate) fn application(&self, checks: &mut Checks) -> Option<ApplicationRef> {
+    pub(crate) fn application(&self, checks: &mut Checks) -> Checked<ApplicationRef> {
         checks.check("application", application(&self.application))
     }
 
@@ -118,7 +118,7 @@ pub(crate) struct MessagePath {
 
 impl MessagePath {
     /// Which message of which application.
-    pub(crate) fn read(&self, checks: &mut Checks) -> (Option<ApplicationRef>, Option<MessageId>) {
+    pub(crate) fn read(&self, checks: &mut Checks) -> (Checked<ApplicationRef>, Checked<MessageId>) {
         (
             checks.check("application", application(&self.application)),
             checks.check("message", id(&self.message)),
@@ -146,7 +146,7 @@ impl DeliveryPath {
     pub(crate) fn read(
         &self,
         checks: &mut Checks,
-    ) -> (Option<ApplicationRef>, Option<MessageId>, Option<EndpointId>) {
+    ) -> (Checked<ApplicationRef>, Checked<MessageId>, Checked<EndpointId>) {
         (
             checks.check("application", application(&self.application)),
             checks.check("message", id(&self.message)),

@@ -1,7 +1,13 @@
 //! The API in process: actix's test server over the SQL store on SQLite, with the real cryptography. Only
 //! passwords are kept in plain text, for speed; argon2 has tests of its own.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "this is all tests; the lint excuses only functions marked so"
+)]
+
 mod bad_input;
+mod bounds;
 mod credentials;
 mod document;
 mod guard;

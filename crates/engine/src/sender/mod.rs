@@ -29,7 +29,7 @@ use self::{
     executor::TrackedExecutor,
     resolve::{Resolve, SystemResolver},
 };
-use crate::HttpOptions;
+use crate::{HttpOptions, OptionsError};
 
 type HttpClient = Client<Deadline<HttpsConnector<PolicyConnector>>, Full<Bytes>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,6 +45,9 @@ const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpSenderError {
+    /// An option that cannot be worked with.
+    #[error("the sender's options cannot be worked with")]
+    Options(#[from] OptionsError),
     /// The system's name servers are not configured.
     #[error("the system's name resolution cannot be read")]
     Resolver(#[source] BoxError),
@@ -94,6 +97,7 @@ impl HttpSender {
         policy: AddressPolicy,
         resolver: Box<dyn Resolve>,
     ) -> Result<Self, HttpSenderError> {
+        options.validate()?;
         let executor = TrackedExecutor::default();
         let tcp = PolicyConnector::new(policy, resolver, options.connect_timeout);
         let tls = HttpsConnectorBuilder::new()

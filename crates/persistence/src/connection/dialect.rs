@@ -51,7 +51,11 @@ impl Dialect {
     }
 
     /// A statement as it is written.
-    pub(crate) fn exactly(self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+    pub(crate) fn exactly(
+        self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Statement {
         let backend = match self {
             Self::Postgres => DbBackend::Postgres,
             Self::Sqlite => DbBackend::Sqlite,

@@ -26,14 +26,25 @@ impl DataDirectory {
     ///
     /// Blocks for a few system calls; called once, at start.
     pub(super) fn open(path: &Path) -> Result<Self, ConnectError> {
-        let refused = |source| ConnectError::Directory { path: path.to_owned(), source };
+        let refused = |source| ConnectError::Directory {
+            path: path.to_owned(),
+            source,
+        };
         if !path.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refused)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(refused)?;
         }
         let lock = private_file(&path.join(LOCK_FILE)).map_err(refused)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ConnectError::Locked { path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(ConnectError::Locked {
+                    path: path.to_owned(),
+                });
+            }
             Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
         let database = path.join(DATABASE_FILE);
@@ -55,5 +66,11 @@ impl DataDirectory {
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }

@@ -11,12 +11,16 @@ impl Database {
     /// Whether a message is committed, asked by a new connection: those in the pool may be lost as well. Waits as
     /// long as for a connection of the pool.
     pub(crate) async fn is_stored_by_a_fresh_connection(&self, id: MessageId) -> Result<bool, StoreError> {
-        let (Dialect::Postgres, DatabaseOptions::Postgres(options)) = (self.inner.dialect, &self.inner.options) else {
+        let (Dialect::Postgres, DatabaseOptions::Postgres(options)) =
+            (self.inner.dialect, &self.inner.options)
+        else {
             // A file is not lost under way.
             return Ok(false);
         };
         let asked = tokio::time::timeout(options.acquire_timeout, self.ask(id)).await;
-        asked.map_err(|elapsed| StoreError::Unavailable(Box::new(elapsed)))?.or_store_error()
+        asked
+            .map_err(|elapsed| StoreError::Unavailable(Box::new(elapsed)))?
+            .or_store_error()
     }
 
     async fn ask(&self, id: MessageId) -> Result<bool, sqlx::Error> {

@@ -12,8 +12,13 @@ impl Database {
     /// The migrations that the database lacks, by name, in order. Writes nothing. `Err` too if it has one that
     /// this version does not know: it belongs to a newer one.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        let pending = Migrator::get_pending_migrations_read_only(&self.inner.reader).await.or_store_error()?;
-        Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+        let pending = Migrator::get_pending_migrations_read_only(&self.inner.reader)
+            .await
+            .or_store_error()?;
+        Ok(pending
+            .iter()
+            .map(|migration| migration.name().to_owned())
+            .collect())
     }
 
     /// Applies what the database lacks, each migration whole or not at all. Of several nodes that start at once
@@ -34,7 +39,9 @@ async fn apply(connection: &DatabaseConnection) -> Result<(), StoreError> {
 /// connection gives it up, however this ends.
 async fn migrate_postgres(options: &PostgresOptions) -> Result<(), StoreError> {
     let unavailable = |error| StoreError::Unavailable(Box::new(error));
-    let pool = pools::postgres_for_migrations(options).await.map_err(unavailable)?;
+    let pool = pools::postgres_for_migrations(options)
+        .await
+        .map_err(unavailable)?;
     let mut holder = pool.acquire().await.or_store_error()?;
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(advisory_lock::MIGRATIONS)

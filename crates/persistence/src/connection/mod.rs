@@ -52,7 +52,9 @@ struct Inner {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("dialect", &self.inner.dialect).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("dialect", &self.inner.dialect)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +75,16 @@ impl Database {
         };
         let predecessors = OnceCell::new();
         let directory = Mutex::new(directory);
-        Ok(Self { inner: Arc::new(Inner { dialect, writer, reader, options, directory, predecessors }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                dialect,
+                writer,
+                reader,
+                options,
+                directory,
+                predecessors,
+            }),
+        })
     }
 
     /// Which database it is.
@@ -90,7 +101,12 @@ impl Database {
     pub async fn close(&self) -> Result<(), StoreError> {
         self.inner.writer.close_by_ref().await.or_store_error()?;
         self.inner.reader.close_by_ref().await.or_store_error()?;
-        let directory = self.inner.directory.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let directory = self
+            .inner
+            .directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(directory) = directory {
             directory.release();
         }

@@ -26,7 +26,11 @@ pub struct SqliteOptions {
 impl SqliteOptions {
     /// The usual: 4 readers, 5 seconds.
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), max_readers: 4, acquire_timeout: Duration::from_secs(5) }
+        Self {
+            directory: directory.into(),
+            max_readers: 4,
+            acquire_timeout: Duration::from_secs(5),
+        }
     }
 }
 

@@ -28,7 +28,10 @@ pub(super) async fn sqlite(
         .foreign_keys(true)
         .disable_statement_logging();
     // The writer comes first: it turns the log on, which a connection that only reads cannot do.
-    let writer = sqlite_pool(1, options.acquire_timeout).connect_with(connect.clone()).await.map_err(refused)?;
+    let writer = sqlite_pool(1, options.acquire_timeout)
+        .connect_with(connect.clone())
+        .await
+        .map_err(refused)?;
     let readers = sqlite_pool(options.max_readers.max(1), options.acquire_timeout)
         .connect_with(connect.pragma("query_only", "ON"))
         .await

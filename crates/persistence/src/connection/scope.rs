@@ -34,8 +34,15 @@ impl Database {
             // A transaction that reads first and then writes would otherwise fail when another wrote in between.
             Dialect::Sqlite => Some(SqliteTransactionMode::Immediate),
         };
-        let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
-        self.inner.writer.begin_with_options(options).await.or_store_error()
+        let options = TransactionOptions {
+            sqlite_transaction_mode,
+            ..TransactionOptions::default()
+        };
+        self.inner
+            .writer
+            .begin_with_options(options)
+            .await
+            .or_store_error()
     }
 
     /// A connection for single statements that read.

@@ -15,8 +15,29 @@ use crate::{
 macro_rules! claimed {
     ($w:literal) => {
         concat!(
-            " RETURNING ", $w, "id, ", $w, "tenant, ", $w, "app, ", $w, "message, ", $w, "endpoint, ", $w, "due_at, ",
-            $w, "owner, ", $w, "claim, ", $w, "attempts, ", $w, "failures, ", $w, "seq"
+            " RETURNING ",
+            $w,
+            "id, ",
+            $w,
+            "tenant, ",
+            $w,
+            "app, ",
+            $w,
+            "message, ",
+            $w,
+            "endpoint, ",
+            $w,
+            "due_at, ",
+            $w,
+            "owner, ",
+            $w,
+            "claim, ",
+            $w,
+            "attempts, ",
+            $w,
+            "failures, ",
+            $w,
+            "seq"
         )
     };
 }
@@ -89,7 +110,10 @@ struct ClaimedRow {
 impl ClaimedRow {
     fn read(self) -> Result<ClaimedWork, StoreError> {
         Ok(ClaimedWork {
-            work: WorkRef { id: WorkId::from_uuid(self.id), claim: self.claim },
+            work: WorkRef {
+                id: WorkId::from_uuid(self.id),
+                claim: self.claim,
+            },
             tenant: TenantId::from_uuid(self.tenant),
             application: ApplicationId::from_uuid(self.app),
             message: MessageId::from_uuid(self.message),
@@ -104,7 +128,12 @@ impl ClaimedRow {
 
 impl SqlStore {
     /// Takes up to `limit` rows for `node`, the longest due first.
-    pub(super) async fn take(&self, node: Epoch, from: ClaimFrom, limit: u32) -> Result<Vec<ClaimedWork>, StoreError> {
+    pub(super) async fn take(
+        &self,
+        node: Epoch,
+        from: ClaimFrom,
+        limit: u32,
+    ) -> Result<Vec<ClaimedWork>, StoreError> {
         let dialect = self.database.dialect();
         let limit = i64::from(limit).into();
         let statement = match from {
@@ -117,7 +146,12 @@ impl SqlStore {
                 dialect.exactly(sql, [node.0.into(), limit, dead.0.into()])
             }
         };
-        let rows = self.database.writer(Scope::Engine).query_all_raw(statement).await.or_store_error()?;
+        let rows = self
+            .database
+            .writer(Scope::Engine)
+            .query_all_raw(statement)
+            .await
+            .or_store_error()?;
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {
             let row = ClaimedRow::from_query_result(row, "").or_store_error()?;

@@ -19,12 +19,14 @@ use crate::{
 const HAND_BACK_ON_POSTGRES: &str = "
 UPDATE outbox_work w SET owner = 0 FROM unnest($2::uuid[], $3::int[]) AS held(id, claim)
 WHERE w.id = held.id AND w.claim = held.claim AND w.owner = $1";
+/// The plus: see settling.
 const HAND_BACK_ON_SQLITE: &str = "
-UPDATE outbox_work SET owner = 0 FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS claim FROM json_each($2)) AS held
-WHERE outbox_work.id = held.id AND outbox_work.claim = held.claim AND outbox_work.owner = $1";
+UPDATE outbox_work SET owner = 0
+WHERE +owner = $1 AND (id, claim) IN (SELECT unhex(value ->> 0), value ->> 1 FROM json_each($2))";
 
 /// The head of the index; parked and owned rows are elsewhere in it.
-const NEXT_DUE: &str = "SELECT due_at - {now} AS wait FROM outbox_work WHERE owner = 0 ORDER BY due_at LIMIT 1";
+const NEXT_DUE: &str =
+    "SELECT due_at - {now} AS wait FROM outbox_work WHERE owner = 0 ORDER BY due_at LIMIT 1";
 
 #[derive(FromQueryResult)]
 struct Wait {
@@ -56,23 +58,40 @@ impl DeliveryQueue for SqlStore {
         let mut values: Vec<Value> = vec![node.0.into()];
         match dialect {
             Dialect::Postgres => {
-                let (ids, claims): (Vec<Uuid>, Vec<i32>) = rows.iter().map(|row| (row.id.as_uuid(), row.claim)).unzip();
+                let (ids, claims): (Vec<Uuid>, Vec<i32>) =
+                    rows.iter().map(|row| (row.id.as_uuid(), row.claim)).unzip();
                 values.extend([ids.into(), claims.into()]);
             }
             Dialect::Sqlite => {
-                let rows: Vec<(String, i32)> = rows.iter().map(|row| (hex(row.id.as_uuid()), row.claim)).collect();
+                let rows: Vec<(String, i32)> = rows
+                    .iter()
+                    .map(|row| (hex(row.id.as_uuid()), row.claim))
+                    .collect();
                 values.push(serde_json::json!(rows).to_string().into());
             }
         }
         let sql = dialect.choose(HAND_BACK_ON_POSTGRES, HAND_BACK_ON_SQLITE);
         let statement = dialect.exactly(sql, values);
-        self.database.writer(Scope::Engine).execute_raw(statement).await.or_store_error().map(drop)
+        self.database
+            .writer(Scope::Engine)
+            .execute_raw(statement)
+            .await
+            .or_store_error()
+            .map(drop)
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
         let statement = self.database.dialect().statement(NEXT_DUE, []);
-        let row = self.database.reader(Scope::Engine).query_one_raw(statement).await.or_store_error()?;
-        let wait = row.map(|row| Wait::from_query_result(&row, "")).transpose().or_store_error()?;
+        let row = self
+            .database
+            .reader(Scope::Engine)
+            .query_one_raw(statement)
+            .await
+            .or_store_error()?;
+        let wait = row
+            .map(|row| Wait::from_query_result(&row, ""))
+            .transpose()
+            .or_store_error()?;
         // What was due before now is due now.
         Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait.wait).unwrap_or(0))))
     }

@@ -65,7 +65,12 @@ impl DeliveryRepository for SqlUnitOfWork {
             ],
         );
         let row = self.transaction.query_one_raw(find).await.or_store_error()?;
-        row.map(|row| DeliveryRow::from_query_result(&row, "").or_store_error()?.delivery()).transpose()
+        row.map(|row| {
+            DeliveryRow::from_query_result(&row, "")
+                .or_store_error()?
+                .delivery()
+        })
+        .transpose()
     }
 
     async fn requeue(
@@ -91,8 +96,16 @@ impl DeliveryRepository for SqlUnitOfWork {
             Dialect::Postgres => (QUEUE_ON_POSTGRES, 1),
             Dialect::Sqlite => (QUEUE_ON_SQLITE, 2),
         };
-        let named = of.clone().into_iter().chain([work.as_uuid().into()]).chain(counts.clone());
-        let queued = self.transaction.execute_raw(self.dialect.statement(queue, named)).await.or_store_error()?;
+        let named = of
+            .clone()
+            .into_iter()
+            .chain([work.as_uuid().into()])
+            .chain(counts.clone());
+        let queued = self
+            .transaction
+            .execute_raw(self.dialect.statement(queue, named))
+            .await
+            .or_store_error()?;
         if queued.rows_affected() != rows {
             return Err(fault("the application has no such message"));
         }

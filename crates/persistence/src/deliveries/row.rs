@@ -37,13 +37,18 @@ pub(super) fn reason(status: DeliveryStatus) -> Option<&'static str> {
 impl DeliveryRow {
     fn status(&self) -> Result<DeliveryStatus, StoreError> {
         match (self.status.as_str(), self.due_at, self.reason.as_deref()) {
-            ("pending", Some(due_at), None) => Ok(DeliveryStatus::Pending { due_at: timestamp(due_at) }),
+            ("pending", Some(due_at), None) => Ok(DeliveryStatus::Pending {
+                due_at: timestamp(due_at),
+            }),
             ("delivered", None, None) => Ok(DeliveryStatus::Delivered),
             ("cancelled", None, None) => Ok(DeliveryStatus::Cancelled),
             ("failed", None, Some(reason)) => FailureReason::parse(reason)
                 .map(DeliveryStatus::Failed)
                 .ok_or_else(|| corrupt("reason of a failed delivery", "it is unknown")),
-            _ => Err(corrupt("status of a delivery", "status, due time and reason do not fit")),
+            _ => Err(corrupt(
+                "status of a delivery",
+                "status, due time and reason do not fit",
+            )),
         }
     }
 
@@ -103,7 +108,10 @@ impl AttemptRow {
                 .map(|class| Outcome::Failed { class, status })
                 .ok_or_else(|| corrupt("failure of an attempt", "its class is unknown")),
             (None, Some(status)) => Ok(Outcome::Delivered { status }),
-            (None, None) => Err(corrupt("outcome of an attempt", "it has neither status nor failure")),
+            (None, None) => Err(corrupt(
+                "outcome of an attempt",
+                "it has neither status nor failure",
+            )),
         }
     }
 
@@ -114,7 +122,10 @@ impl AttemptRow {
             started_at: timestamp(self.started_at),
             latency: Duration::from_micros(latency),
             outcome: self.outcome()?,
-            response_body: CapturedBody { bytes: self.body, truncated: self.body_truncated },
+            response_body: CapturedBody {
+                bytes: self.body,
+                truncated: self.body_truncated,
+            },
         })
     }
 }

@@ -62,16 +62,20 @@ impl Batch {
                 outcome: outcome(settlement.settled)?,
             })
         };
-        Ok(Self { rows: batch.into_iter().map(row).collect::<Result<_, StoreError>>()? })
+        Ok(Self {
+            rows: batch.into_iter().map(row).collect::<Result<_, StoreError>>()?,
+        })
     }
 }
 
 fn outcome(settled: Settled) -> Result<RowOutcome, StoreError> {
     Ok(match settled {
         Settled::FannedOut(rows) => RowOutcome::Fanned(rows),
-        Settled::Attempted { delivery, attempt, retry } => {
-            RowOutcome::Delivery(change(&delivery, retry)?, Some(attempted(attempt)?))
-        }
+        Settled::Attempted {
+            delivery,
+            attempt,
+            retry,
+        } => RowOutcome::Delivery(change(&delivery, retry)?, Some(attempted(attempt)?)),
         Settled::Cancelled { delivery } if delivery.status == DeliveryStatus::Cancelled => {
             RowOutcome::Delivery(change(&delivery, None)?, None)
         }

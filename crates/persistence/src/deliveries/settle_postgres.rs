@@ -130,7 +130,8 @@ impl<'b> Columns<'b> {
         self.started_ats.push(attempt.map(|attempt| attempt.started_at));
         self.latencies.push(attempt.map(|attempt| attempt.latency_us));
         self.classes.push(attempt.and_then(|attempt| attempt.failure));
-        self.http_statuses.push(attempt.and_then(|attempt| attempt.http_status));
+        self.http_statuses
+            .push(attempt.and_then(|attempt| attempt.http_status));
         self.bodies.push(attempt.map(|attempt| attempt.body.as_slice()));
         self.truncateds.push(attempt.map(|attempt| attempt.truncated));
     }
@@ -164,12 +165,18 @@ impl<'b> Columns<'b> {
 }
 
 impl SqlStore {
-    pub(super) async fn settle_on_postgres(&self, node: Epoch, batch: &Batch) -> Result<Vec<WorkId>, StoreError> {
+    pub(super) async fn settle_on_postgres(
+        &self,
+        node: Epoch,
+        batch: &Batch,
+    ) -> Result<Vec<WorkId>, StoreError> {
         let pool = self.database.writer(Scope::Engine).get_postgres_connection_pool();
         let settled = Columns::of(batch).settle(node, pool).await.or_store_error();
         match settled {
             Ok(gone) => Ok(gone.into_iter().map(WorkId::from_uuid).collect()),
-            Err(StoreError::Conflict(_) | StoreError::Stale) => Err(fault("a delivery is queued once, under a new id")),
+            Err(StoreError::Conflict(_) | StoreError::Stale) => {
+                Err(fault("a delivery is queued once, under a new id"))
+            }
             Err(error) => Err(error),
         }
     }

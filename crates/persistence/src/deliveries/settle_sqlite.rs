@@ -17,10 +17,11 @@ use crate::{
     error::{OrStoreError as _, fault},
 };
 
-/// Only rows that are still held, under that claim, are gone. `$2`: id, claim.
+/// Only rows that are still held, under that claim, are gone. `$2`: id, claim. The plus keeps the planner from
+/// walking through all that the node owns, by the index on owners, instead of reaching each row by its key.
 const GONE: &str = "
 DELETE FROM outbox_work
-WHERE owner = $1 AND (id, claim) IN (SELECT unhex(value ->> 0), value ->> 1 FROM json_each($2))
+WHERE +owner = $1 AND (id, claim) IN (SELECT unhex(value ->> 0), value ->> 1 FROM json_each($2))
 RETURNING id, claim, tenant, app, message, endpoint, due_at, seq";
 
 /// Everything else, for those alone.
@@ -82,8 +83,18 @@ impl Writes {
             RowOutcome::Fanned(rows) => {
                 self.work.extend(rows.iter().map(|new| {
                     json!([
-                        hex(new.id.as_uuid()), tenant, app, message, hex(new.endpoint.as_uuid()), gone.due_at, null,
-                        node.0, 1, 0, 0, gone.seq
+                        hex(new.id.as_uuid()),
+                        tenant,
+                        app,
+                        message,
+                        hex(new.endpoint.as_uuid()),
+                        gone.due_at,
+                        null,
+                        node.0,
+                        1,
+                        0,
+                        0,
+                        gone.seq
                     ])
                 }));
                 Ok(())
@@ -95,18 +106,43 @@ impl Writes {
                 }
                 let endpoint = hex(change.endpoint);
                 self.deliveries.push(json!([
-                    message, endpoint, tenant, app, change.status, change.reason,
-                    change.retry.map(|(_, after)| after), change.attempts, change.failures
+                    message,
+                    endpoint,
+                    tenant,
+                    app,
+                    change.status,
+                    change.reason,
+                    change.retry.map(|(_, after)| after),
+                    change.attempts,
+                    change.failures
                 ]));
                 self.attempts.extend(attempt.as_ref().map(|attempt| {
                     json!([
-                        message, endpoint, attempt.number, tenant, attempt.started_at, attempt.latency_us,
-                        attempt.failure, attempt.http_status, hex::encode(&attempt.body), attempt.truncated
+                        message,
+                        endpoint,
+                        attempt.number,
+                        tenant,
+                        attempt.started_at,
+                        attempt.latency_us,
+                        attempt.failure,
+                        attempt.http_status,
+                        hex::encode(&attempt.body),
+                        attempt.truncated
                     ])
                 }));
                 self.work.extend(change.retry.map(|(id, after)| {
                     json!([
-                        hex(id), tenant, app, message, endpoint, null, after, 0, 0, change.attempts, change.failures,
+                        hex(id),
+                        tenant,
+                        app,
+                        message,
+                        endpoint,
+                        null,
+                        after,
+                        0,
+                        0,
+                        change.attempts,
+                        change.failures,
                         gone.seq
                     ])
                 }));
@@ -121,8 +157,16 @@ fn text(rows: Vec<Json>) -> sea_orm::Value {
 }
 
 impl SqlStore {
-    pub(super) async fn settle_on_sqlite(&self, node: Epoch, batch: &Batch) -> Result<Vec<WorkId>, StoreError> {
-        let claimed = batch.rows.iter().map(|row| json!([hex(row.id), row.claim])).collect();
+    pub(super) async fn settle_on_sqlite(
+        &self,
+        node: Epoch,
+        batch: &Batch,
+    ) -> Result<Vec<WorkId>, StoreError> {
+        let claimed = batch
+            .rows
+            .iter()
+            .map(|row| json!([hex(row.id), row.claim]))
+            .collect();
         let transaction = self.database.begin(Scope::Engine).await?;
         let gone = Dialect::Sqlite.exactly(GONE, [node.0.into(), text(claimed)]);
         let gone = transaction.query_all_raw(gone).await.or_store_error()?;
@@ -143,10 +187,15 @@ impl SqlStore {
             }
         }
         let values = [text(writes.deliveries), text(writes.attempts), text(writes.work)];
-        let written = transaction.execute_raw(Dialect::Sqlite.exactly(WRITTEN, values)).await.or_store_error();
+        let written = transaction
+            .execute_raw(Dialect::Sqlite.exactly(WRITTEN, values))
+            .await
+            .or_store_error();
         match written {
             Ok(_) => transaction.commit().await.or_store_error().map(|()| settled),
-            Err(StoreError::Conflict(_) | StoreError::Stale) => Err(fault("a delivery is queued once, under a new id")),
+            Err(StoreError::Conflict(_) | StoreError::Stale) => {
+                Err(fault("a delivery is queued once, under a new id"))
+            }
             Err(error) => Err(error),
         }
     }

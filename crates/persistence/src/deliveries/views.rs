@@ -52,7 +52,12 @@ impl SqlStore {
                 one_more(page.limit),
             ],
         );
-        let rows = self.database.reader(Scope::Tenant(tenant)).query_all_raw(statement).await.or_store_error()?;
+        let rows = self
+            .database
+            .reader(Scope::Tenant(tenant))
+            .query_all_raw(statement)
+            .await
+            .or_store_error()?;
         let view = |row| DeliveryRow::from_query_result(row, "").or_store_error()?.view();
         let views = rows.iter().map(view).collect::<Result<_, _>>()?;
         Ok(Page::of(views, page.limit, |view: &DeliveryView| view.endpoint))
@@ -78,7 +83,12 @@ impl SqlStore {
                 one_more(page.limit),
             ],
         );
-        let rows = self.database.reader(Scope::Tenant(tenant)).query_all_raw(statement).await.or_store_error()?;
+        let rows = self
+            .database
+            .reader(Scope::Tenant(tenant))
+            .query_all_raw(statement)
+            .await
+            .or_store_error()?;
         let view = |row| AttemptRow::from_query_result(row, "").or_store_error()?.view();
         let views = rows.iter().map(view).collect::<Result<_, _>>()?;
         Ok(Page::of(views, page.limit, |view: &AttemptView| view.number))

@@ -46,14 +46,22 @@ impl SqlStore {
         applications: &[(TenantId, ApplicationId)],
     ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
         let dialect = self.database.dialect();
-        let keys: Vec<_> = applications.iter().map(|(tenant, app)| (tenant.as_uuid(), app.as_uuid())).collect();
+        let keys: Vec<_> = applications
+            .iter()
+            .map(|(tenant, app)| (tenant.as_uuid(), app.as_uuid()))
+            .collect();
         let sql = dialect.choose(
             endpoints_of_applications!(pairs_postgres!(), ""),
             // The pairs first: they are few, and the tables are reached by their keys.
             endpoints_of_applications!(pairs_sqlite!(), " CROSS"),
         );
         let statement = dialect.exactly(sql, pairs(dialect, &keys));
-        let rows = self.database.reader(Scope::Engine).query_all_raw(statement).await.or_store_error()?;
+        let rows = self
+            .database
+            .reader(Scope::Engine)
+            .query_all_raw(statement)
+            .await
+            .or_store_error()?;
         let mut found: HashMap<ApplicationId, Vec<DeliverableEndpoint>> = HashMap::new();
         for row in &rows {
             let of = Of::from_query_result(row, "").or_store_error()?;
@@ -62,7 +70,10 @@ impl SqlStore {
                 theirs.push(deliverable(row, &self.secrets)?);
             }
         }
-        Ok(found.into_iter().map(|(application, endpoints)| (application, endpoints.into())).collect())
+        Ok(found
+            .into_iter()
+            .map(|(application, endpoints)| (application, endpoints.into()))
+            .collect())
     }
 }
 

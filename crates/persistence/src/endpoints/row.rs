@@ -65,7 +65,10 @@ pub(super) fn write(
         EndpointStatus::Enabled => (None, None),
         EndpointStatus::Disabled { why, at } => (Some(why.as_str().to_owned()), Some(at.as_micros())),
     };
-    let timeout_ms = state.timeout.map(|timeout| i32::try_from(timeout.as_millis())).transpose();
+    let timeout_ms = state
+        .timeout
+        .map(|timeout| i32::try_from(timeout.as_millis()))
+        .transpose();
     Ok(ActiveModel {
         tenant: Set(state.tenant.as_uuid()),
         app: Set(state.application.as_uuid()),
@@ -99,8 +102,12 @@ impl Model {
     }
 
     pub(super) fn timeout(&self) -> Result<Option<AttemptTimeout>, StoreError> {
-        let timeout = self.timeout_ms.map(|ms| AttemptTimeout::from_millis(u64::try_from(ms).unwrap_or(0)));
-        timeout.transpose().map_err(|why| corrupt("time-out of an endpoint", why))
+        let timeout = self
+            .timeout_ms
+            .map(|ms| AttemptTimeout::from_millis(u64::try_from(ms).unwrap_or(0)));
+        timeout
+            .transpose()
+            .map_err(|why| corrupt("time-out of an endpoint", why))
     }
 
     fn status(&self) -> Result<EndpointStatus, StoreError> {

@@ -34,7 +34,10 @@ impl EndpointSecrets {
         endpoint: EndpointId,
         sealed: &[u8],
     ) -> Result<SigningSecret, Unreadable> {
-        let opened = self.0.open(&context(tenant, endpoint), sealed).map_err(|_| Unreadable)?;
+        let opened = self
+            .0
+            .open(&context(tenant, endpoint), sealed)
+            .map_err(|_| Unreadable)?;
         SigningSecret::from_bytes(opened).map_err(|_| Unreadable)
     }
 }
@@ -47,5 +50,10 @@ impl fmt::Debug for EndpointSecrets {
 
 /// Purpose, tenant, endpoint. The ids have a fixed length, so that no two contexts are the same bytes.
 fn context(tenant: TenantId, endpoint: EndpointId) -> Vec<u8> {
-    [PURPOSE, tenant.as_uuid().as_bytes(), endpoint.as_uuid().as_bytes()].concat()
+    [
+        PURPOSE,
+        tenant.as_uuid().as_bytes(),
+        endpoint.as_uuid().as_bytes(),
+    ]
+    .concat()
 }

@@ -20,7 +20,10 @@ impl SqlStore {
     ) -> Result<Option<row::Model>, StoreError> {
         let tenant = scope.tenant();
         let found = row::Entity::find().filter(row::named(tenant, application, reference));
-        found.one(self.database.reader(Scope::Tenant(tenant))).await.or_store_error()
+        found
+            .one(self.database.reader(Scope::Tenant(tenant)))
+            .await
+            .or_store_error()
     }
 }
 

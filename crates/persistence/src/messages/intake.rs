@@ -155,14 +155,24 @@ impl MessageIntake for SqlStore {
                 Known::Nothing => {}
             }
         }
-        Err(IntakeError::Store(StoreError::Unavailable("the deduplication key expired again and again".into())))
+        Err(IntakeError::Store(StoreError::Unavailable(
+            "the deduplication key expired again and again".into(),
+        )))
     }
 }
 
 impl SqlStore {
     /// Whether the message was written; if not, it or its key was there.
-    async fn accept_on_postgres(&self, message: &Message, dedup: Option<&Dedup>) -> Result<bool, IntakeError> {
-        let sql = if dedup.is_some() { ACCEPT_KEYED_ON_POSTGRES } else { ACCEPT_ON_POSTGRES };
+    async fn accept_on_postgres(
+        &self,
+        message: &Message,
+        dedup: Option<&Dedup>,
+    ) -> Result<bool, IntakeError> {
+        let sql = if dedup.is_some() {
+            ACCEPT_KEYED_ON_POSTGRES
+        } else {
+            ACCEPT_ON_POSTGRES
+        };
         let statement = Dialect::Postgres.exactly(sql, values(message, dedup)?);
         match self.database.writer(Scope::Engine).execute_raw(statement).await {
             Ok(done) => Ok(done.rows_affected() == 1),
@@ -215,7 +225,12 @@ impl SqlStore {
                 dedup.key_hash.to_vec().into(),
             ],
         );
-        let row = self.database.reader(Scope::Engine).query_one_raw(statement).await.or_store_error()?;
+        let row = self
+            .database
+            .reader(Scope::Engine)
+            .query_one_raw(statement)
+            .await
+            .or_store_error()?;
         let Some(row) = row else {
             return Ok(Known::Nothing);
         };
@@ -242,8 +257,14 @@ impl SqlStore {
                 message.payload.bytes().to_vec().into(),
             ],
         );
-        let row = self.database.reader(Scope::Engine).query_one_raw(statement).await.or_store_error()?;
-        row.map(|_| Known::Itself).ok_or_else(|| fault("the id of the message is another message's"))
+        let row = self
+            .database
+            .reader(Scope::Engine)
+            .query_one_raw(statement)
+            .await
+            .or_store_error()?;
+        row.map(|_| Known::Itself)
+            .ok_or_else(|| fault("the id of the message is another message's"))
     }
 }
 
@@ -258,9 +279,15 @@ fn values(message: &Message, dedup: Option<&Dedup>) -> Result<Vec<Value>, StoreE
         StoredTexts::of_channels(message.channels.iter()).into(),
         message.event_id.clone().into(),
         message.payload.content_type().as_str().into(),
-        payload_bytes.map_err(|why| corrupt("length of a payload", why))?.into(),
+        payload_bytes
+            .map_err(|why| corrupt("length of a payload", why))?
+            .into(),
         message.created_at.as_micros().into(),
-        message.trace.as_ref().map(|trace| trace.as_str().to_owned()).into(),
+        message
+            .trace
+            .as_ref()
+            .map(|trace| trace.as_str().to_owned())
+            .into(),
         message.payload.bytes().to_vec().into(),
     ];
     if let Some(dedup) = dedup {

@@ -34,13 +34,21 @@ impl DeliveryMaterial for SqlStore {
         keys: &[(TenantId, MessageId)],
     ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
         let dialect = self.database.dialect();
-        let keys: Vec<_> = keys.iter().map(|(tenant, id)| (tenant.as_uuid(), id.as_uuid())).collect();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(tenant, id)| (tenant.as_uuid(), id.as_uuid()))
+            .collect();
         let sql = dialect.choose(
             messages_with_payloads!(pairs_postgres!(), ""),
             messages_with_payloads!(pairs_sqlite!(), " CROSS"),
         );
         let statement = dialect.exactly(sql, pairs(dialect, &keys));
-        let rows = self.database.reader(Scope::Engine).query_all_raw(statement).await.or_store_error()?;
+        let rows = self
+            .database
+            .reader(Scope::Engine)
+            .query_all_raw(statement)
+            .await
+            .or_store_error()?;
         let message = |row| {
             let message = MessageRow::from_query_result(row, "").or_store_error()?;
             let payload = PayloadRow::from_query_result(row, "").or_store_error()?;

@@ -82,6 +82,9 @@ impl MessageRow {
 impl PayloadRow {
     pub(super) fn read(self) -> Result<Payload, StoreError> {
         let content_type = ContentType::parse(&self.content_type);
-        Ok(Payload::restore(self.body, content_type.map_err(|why| corrupt("media type", why))?))
+        Ok(Payload::restore(
+            self.body,
+            content_type.map_err(|why| corrupt("media type", why))?,
+        ))
     }
 }

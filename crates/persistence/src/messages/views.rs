@@ -18,12 +18,23 @@ impl SqlStore {
         id: MessageId,
     ) -> Result<Option<R>, StoreError> {
         let tenant = scope.tenant();
-        let statement = self
+        let statement = self.database.dialect().exactly(
+            sql,
+            [
+                id.as_uuid().into(),
+                tenant.as_uuid().into(),
+                application.as_uuid().into(),
+            ],
+        );
+        let row = self
             .database
-            .dialect()
-            .exactly(sql, [id.as_uuid().into(), tenant.as_uuid().into(), application.as_uuid().into()]);
-        let row = self.database.reader(Scope::Tenant(tenant)).query_one_raw(statement).await.or_store_error()?;
-        row.map(|row| R::from_query_result(&row, "")).transpose().or_store_error()
+            .reader(Scope::Tenant(tenant))
+            .query_one_raw(statement)
+            .await
+            .or_store_error()?;
+        row.map(|row| R::from_query_result(&row, ""))
+            .transpose()
+            .or_store_error()
     }
 }
 
@@ -34,10 +45,14 @@ impl MessageViews for SqlStore {
         application: ApplicationId,
         id: MessageId,
     ) -> Result<Option<MessageView>, StoreError> {
-        let sql = "SELECT id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at,
+        let sql =
+            "SELECT id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at,
                 trace
              FROM messages WHERE id = $1 AND tenant = $2 AND app = $3";
-        self.of_message(sql, scope, application, id).await?.map(MessageRow::view).transpose()
+        self.of_message(sql, scope, application, id)
+            .await?
+            .map(MessageRow::view)
+            .transpose()
     }
 
     async fn payload(
@@ -49,7 +64,10 @@ impl MessageViews for SqlStore {
         let sql = "SELECT m.content_type, p.body
              FROM messages m JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
              WHERE m.id = $1 AND m.tenant = $2 AND m.app = $3";
-        self.of_message(sql, scope, application, id).await?.map(PayloadRow::read).transpose()
+        self.of_message(sql, scope, application, id)
+            .await?
+            .map(PayloadRow::read)
+            .transpose()
     }
 
     async fn deliveries(
@@ -59,7 +77,8 @@ impl MessageViews for SqlStore {
         message: MessageId,
         page: PageRequest<EndpointId>,
     ) -> Result<Page<DeliveryView, EndpointId>, StoreError> {
-        self.page_of_deliveries(scope.tenant(), application, message, page).await
+        self.page_of_deliveries(scope.tenant(), application, message, page)
+            .await
     }
 
     async fn attempts(
@@ -70,6 +89,7 @@ impl MessageViews for SqlStore {
         endpoint: EndpointId,
         page: PageRequest<u32>,
     ) -> Result<Page<AttemptView, u32>, StoreError> {
-        self.page_of_attempts(scope.tenant(), application, message, endpoint, page).await
+        self.page_of_attempts(scope.tenant(), application, message, endpoint, page)
+            .await
     }
 }

@@ -48,8 +48,15 @@ struct PlaceRow {
 
 impl SqlStore {
     async fn identity<R: FromQueryResult>(&self, statement: Statement) -> Result<Option<R>, StoreError> {
-        let row = self.database.reader(Scope::Identity).query_one_raw(statement).await.or_store_error()?;
-        row.map(|row| R::from_query_result(&row, "")).transpose().or_store_error()
+        let row = self
+            .database
+            .reader(Scope::Identity)
+            .query_one_raw(statement)
+            .await
+            .or_store_error()?;
+        row.map(|row| R::from_query_result(&row, ""))
+            .transpose()
+            .or_store_error()
     }
 }
 
@@ -97,7 +104,11 @@ impl Credentials for SqlStore {
 impl Identities for SqlStore {
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>, StoreError> {
         let connection = self.database.reader(Scope::Identity);
-        let row = people::Entity::find().filter(people::of_email(email)).one(connection).await.or_store_error()?;
+        let row = people::Entity::find()
+            .filter(people::of_email(email))
+            .one(connection)
+            .await
+            .or_store_error()?;
         row.map(people::read).transpose()
     }
 

@@ -75,6 +75,8 @@ impl OfTenant for Session {
     }
 
     fn named(tenant: TenantId, id: &SessionId) -> Condition {
-        Condition::all().add(Column::Tenant.eq(tenant.as_uuid())).add(Column::Id.eq(id.as_uuid()))
+        Condition::all()
+            .add(Column::Tenant.eq(tenant.as_uuid()))
+            .add(Column::Id.eq(id.as_uuid()))
     }
 }

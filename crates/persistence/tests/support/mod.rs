@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use postrider_application::ports::Sealer;
 use postrider_crypto::{AeadSealer, MasterKey, OsRandomness};
-pub use {postgres::PostgresHarness, sqlite::SqliteHarness};
+pub(crate) use {postgres::PostgresHarness, sqlite::SqliteHarness};
 
 /// The installation's sealer; another number is another master key.
-pub fn sealer(key: u8) -> Arc<dyn Sealer> {
-    Arc::new(AeadSealer::new(&MasterKey::from_bytes([key; 32]), Arc::new(OsRandomness::new())))
+pub(crate) fn sealer(key: u8) -> Arc<dyn Sealer> {
+    Arc::new(AeadSealer::new(
+        &MasterKey::from_bytes([key; 32]),
+        Arc::new(OsRandomness::new()),
+    ))
 }
 
 /// Makes rows older: `$1` is in microseconds. The same on both databases.

@@ -22,11 +22,11 @@ static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static CASES: AtomicU32 = AtomicU32::new(0);
 
 /// A database of its own on the server that `TEST_DATABASE_URL` names.
-pub struct PostgresHarness {
+pub(crate) struct PostgresHarness {
     store: SqlStore,
     /// Looks and meddles from outside.
-    outside: PgPool,
-    name: String,
+    pub(crate) outside: PgPool,
+    pub(crate) name: String,
 }
 
 /// How to reach the server's own database, as a user who may create others.
@@ -41,9 +41,11 @@ fn server() -> PgConnectOptions {
 }
 
 async fn on_the_server(sql: String) {
-    let mut connection = PgConnection::connect_with(&server()).await.unwrap_or_else(|error| {
-        panic!("the server that TEST_DATABASE_URL names does not let us in: {error}")
-    });
+    let mut connection = PgConnection::connect_with(&server())
+        .await
+        .unwrap_or_else(|error| {
+            panic!("the server that TEST_DATABASE_URL names does not let us in: {error}")
+        });
     connection.execute(AssertSqlSafe(sql)).await.unwrap();
     connection.close().await.unwrap();
 }
@@ -51,9 +53,7 @@ async fn on_the_server(sql: String) {
 async fn template() -> &'static str {
     TEMPLATE
         .get_or_init(|| async {
-            let name = format!("postrider_template_{}", process::id());
-            on_the_server(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-            on_the_server(format!("CREATE DATABASE {name}")).await;
+            let name = PostgresHarness::create(None).await;
             let database = PostgresHarness::open(&name).await;
             database.migrate().await.unwrap();
             database.close().await.unwrap();
@@ -63,34 +63,39 @@ async fn template() -> &'static str {
 }
 
 impl PostgresHarness {
-    /// An empty database that has no tables.
-    pub async fn create_empty() -> String {
-        let name = format!("postrider_case_{}_{}", process::id(), CASES.fetch_add(1, Ordering::Relaxed));
+    /// A new database, empty or a copy of `template`; its name.
+    pub(crate) async fn create(template: Option<&str>) -> String {
+        let name = format!(
+            "postrider_case_{}_{}",
+            process::id(),
+            CASES.fetch_add(1, Ordering::Relaxed)
+        );
+        let copied = template.map_or(String::new(), |template| format!(" TEMPLATE {template}"));
         on_the_server(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-        on_the_server(format!("CREATE DATABASE {name}")).await;
+        on_the_server(format!("CREATE DATABASE {name}{copied}")).await;
         name
     }
 
-    pub async fn remove(name: &str) {
+    /// Removes a database, whoever is connected to it.
+    pub(crate) async fn remove(name: &str) {
         on_the_server(format!("DROP DATABASE {name} WITH (FORCE)")).await;
     }
 
-    /// The options of a small pool in the database of that name.
-    pub fn options(name: &str) -> PostgresOptions {
+    /// A small pool in the database of that name.
+    pub(crate) fn options(name: &str) -> PostgresOptions {
         let url = server().database(name).to_url_lossy().to_string();
-        PostgresOptions { max_connections: 4, acquire_timeout: Duration::from_secs(30), ..PostgresOptions::at(url) }
+        PostgresOptions {
+            max_connections: 4,
+            acquire_timeout: Duration::from_secs(30),
+            ..PostgresOptions::at(url)
+        }
     }
 
-    pub async fn open(name: &str) -> Database {
-        Database::open(DatabaseOptions::Postgres(Self::options(name))).await.unwrap()
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub fn outside(&self) -> &PgPool {
-        &self.outside
+    /// Opens the database of that name.
+    pub(crate) async fn open(name: &str) -> Database {
+        Database::open(DatabaseOptions::Postgres(Self::options(name)))
+            .await
+            .unwrap()
     }
 }
 
@@ -98,12 +103,11 @@ impl Harness for PostgresHarness {
     type Store = SqlStore;
 
     async fn new() -> Self {
-        let template = template().await;
-        let name = format!("postrider_case_{}_{}", process::id(), CASES.fetch_add(1, Ordering::Relaxed));
-        on_the_server(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-        on_the_server(format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        let name = Self::create(Some(template().await)).await;
         let store = SqlStore::new(Self::open(&name).await, sealer(1));
-        let outside = PgPoolOptions::new().max_connections(2).connect_lazy_with(server().database(&name));
+        let outside = PgPoolOptions::new()
+            .max_connections(2)
+            .connect_lazy_with(server().database(&name));
         Self { store, outside, name }
     }
 
@@ -117,12 +121,20 @@ impl Harness for PostgresHarness {
 
     async fn age(&self, by: Duration) {
         for sql in AGE {
-            sqlx::query(sql).bind(micros(by)).execute(&self.outside).await.unwrap();
+            sqlx::query(sql)
+                .bind(micros(by))
+                .execute(&self.outside)
+                .await
+                .unwrap();
         }
     }
 
     async fn postpone(&self, by: Duration) {
-        sqlx::query(POSTPONE).bind(micros(by)).execute(&self.outside).await.unwrap();
+        sqlx::query(POSTPONE)
+            .bind(micros(by))
+            .execute(&self.outside)
+            .await
+            .unwrap();
     }
 
     async fn endpoints_version(&self, scope: &TenantScope, application: ApplicationId) -> i64 {

@@ -1,4 +1,4 @@
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use postrider_application::access::TenantScope;
 use postrider_domain::ApplicationId;
@@ -10,21 +10,11 @@ use tempfile::TempDir;
 use super::{AGE, ENDPOINTS_VERSION, POSTPONE, micros, sealer};
 
 /// A database in a directory of its own, gone with the harness.
-pub struct SqliteHarness {
+pub(crate) struct SqliteHarness {
     store: SqlStore,
     /// Looks and meddles from outside, as another process would.
-    outside: SqlitePool,
-    directory: TempDir,
-}
-
-impl SqliteHarness {
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
-    pub fn outside(&self) -> &SqlitePool {
-        &self.outside
-    }
+    pub(crate) outside: SqlitePool,
+    pub(crate) directory: TempDir,
 }
 
 impl Harness for SqliteHarness {
@@ -39,7 +29,11 @@ impl Harness for SqliteHarness {
             .filename(directory.path().join("postrider.sqlite3"))
             .busy_timeout(Duration::from_secs(10));
         let outside = SqlitePool::connect_with(file).await.unwrap();
-        Self { store: SqlStore::new(database, sealer(1)), outside, directory }
+        Self {
+            store: SqlStore::new(database, sealer(1)),
+            outside,
+            directory,
+        }
     }
 
     fn store(&self) -> &SqlStore {
@@ -52,12 +46,20 @@ impl Harness for SqliteHarness {
 
     async fn age(&self, by: Duration) {
         for sql in AGE {
-            sqlx::query(sql).bind(micros(by)).execute(&self.outside).await.unwrap();
+            sqlx::query(sql)
+                .bind(micros(by))
+                .execute(&self.outside)
+                .await
+                .unwrap();
         }
     }
 
     async fn postpone(&self, by: Duration) {
-        sqlx::query(POSTPONE).bind(micros(by)).execute(&self.outside).await.unwrap();
+        sqlx::query(POSTPONE)
+            .bind(micros(by))
+            .execute(&self.outside)
+            .await
+            .unwrap();
     }
 
     async fn endpoints_version(&self, scope: &TenantScope, application: ApplicationId) -> i64 {
@@ -72,5 +74,6 @@ impl Harness for SqliteHarness {
     async fn finish(self) {
         self.outside.close().await;
         self.store.database().close().await.unwrap();
+        self.directory.close().unwrap();
     }
 }

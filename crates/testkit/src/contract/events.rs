@@ -107,6 +107,7 @@ pub async fn a_follower_misses_nothing_while_others_commit<H: Harness>(harness: 
             for mut application in applications {
                 let mut tx = store.begin(&scope).await.unwrap();
                 tx.save(&scope, &mut application).await.unwrap();
+                tokio::task::yield_now().await;
                 tx.commit().await.unwrap();
                 committed.push(application.state().id.to_string());
             }

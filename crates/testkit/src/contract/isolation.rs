@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postrider_application::ports::{
     AcceptMessage, ApplicationViews as _, DeliveryRepository as _, EndpointViews as _, EventTypeViews as _,
-    MessageViews as _, PageRequest, Store as _, StoreError,
+    MessageViews as _, PageRequest, Repository, Store as _, StoreError,
 };
 use postrider_domain::{
     Aggregate as _, ApiKeyId, Description, EndpointId, MessageId, Name, SessionId, Uid,
@@ -292,4 +292,21 @@ pub async fn a_message_for_another_application_is_refused<H: Harness>(harness: &
         assert!(result.is_err(), "{result:?}");
     }
     assert!(fixture.claim(node).await.is_empty());
+}
+
+/// A transaction of one tenant shows nothing of another, though its scope be given too, and takes nothing of it.
+pub async fn a_transaction_holds_one_tenant_only<H: Harness>(harness: &H) {
+    let two = two(harness).await;
+    let fixture = &two.fixture;
+    let (theirs, id) = (&two.theirs.scope, two.their_customer.id);
+    let mut tx = fixture.store().begin(&two.ours.scope).await.unwrap();
+    let found = Repository::<Application>::find(&mut tx, theirs, &id)
+        .await
+        .unwrap();
+    assert!(found.is_none());
+    let mut planted = fixture.new_application(&two.theirs, None);
+    assert_fault(&tx.save(theirs, &mut planted).await);
+    drop(tx);
+    let found = fixture.find::<Application>(theirs, &planted.state().id).await;
+    assert!(found.is_none());
 }

@@ -40,6 +40,7 @@ macro_rules! contract_cases {
                 an_aggregate_of_another_tenant_is_refused
                 an_endpoint_in_another_tenants_application_is_refused
                 a_message_for_another_application_is_refused
+                a_transaction_holds_one_tenant_only
                 ;
             round_trips:
                 a_tenant_survives

@@ -184,6 +184,8 @@ pub async fn a_leaving_node_gives_back_what_it_holds<H: Harness>(harness: &H) {
     assert_eq!((again.message, again.endpoint), (message, Some(endpoint)));
     let expected = WorkRef { claim: 2, ..work };
     assert_eq!(again.work, expected);
+    // Its lease has not run out, and that does not bring it back.
+    assert!(nodes.bury().await.unwrap().is_empty());
     assert!(!nodes.beat(node, LEASE).await.unwrap());
     assert!(
         !fixture

@@ -112,6 +112,7 @@ pub async fn racing_creators_of_one_uid_have_one_winner<H: Harness>(harness: &H)
         racers.spawn(async move {
             let mut tx = store.begin(&scope).await?;
             tx.save(&scope, &mut application).await?;
+            tokio::task::yield_now().await;
             tx.commit().await
         });
     }

@@ -128,6 +128,7 @@ pub async fn racing_savers_of_one_version_have_one_winner<H: Harness>(harness: &
             let _ = mine.disable(DisableReason::Manual, at);
             let mut tx = store.begin(&scope).await?;
             tx.save(&scope, &mut mine).await?;
+            tokio::task::yield_now().await;
             tx.commit().await
         });
     }

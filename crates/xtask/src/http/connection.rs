@@ -45,9 +45,8 @@ impl Connection {
     /// Any request. It is sent once: whether to repeat it is the caller's to decide.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Outcome {
         let message = request(method, path, &self.address, headers, body);
-        let mut stream = match self.take_stream() {
-            Ok(stream) => stream,
-            Err(_) => return Outcome::NotSent,
+        let Ok(mut stream) = self.take_stream() else {
+            return Outcome::NotSent;
         };
         let answer = stream
             .get_mut()
@@ -113,7 +112,11 @@ mod tests {
             for answers in [2, 1] {
                 let mut stream = BufReader::new(listener.accept().unwrap().0);
                 for _ in 0..answers {
-                    answer(&mut stream, "HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+                    answer(
+                        &mut stream,
+                        "HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}",
+                    )
+                    .unwrap();
                 }
                 connections.push(stream.get_ref().peer_addr().unwrap());
             }
@@ -126,7 +129,11 @@ mod tests {
             assert_eq!(response.status, 202);
         }
         // The server has closed after two; whether we see it before or while sending, nothing is believed sent.
-        while client.stream.as_ref().is_some_and(|stream| is_open(stream.get_ref())) {
+        while client
+            .stream
+            .as_ref()
+            .is_some_and(|stream| is_open(stream.get_ref()))
+        {
             std::thread::yield_now();
         }
         assert!(matches!(client.post_json("/", &[], b"{}"), Outcome::Answered(_)));

@@ -75,7 +75,7 @@ impl Message {
 }
 
 /// The first header of this name (in lower case).
-pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers
         .iter()
         .find(|(known, _)| known == name)
@@ -126,9 +126,7 @@ fn dechunk(stream: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
 
 fn line(stream: &mut impl BufRead) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
-    stream
-        .take(MAX_CHUNK_LINE_BYTES)
-        .read_until(b'\n', &mut bytes)?;
+    stream.take(MAX_CHUNK_LINE_BYTES).read_until(b'\n', &mut bytes)?;
     let line = bytes.strip_suffix(b"\r\n").context("no end of the line")?;
     Ok(std::str::from_utf8(line)?.to_owned())
 }
@@ -146,7 +144,10 @@ mod tests {
         let mut stream: &[u8] = b"POST /a HTTP/1.1\r\nX-Id: 7\r\nContent-Length: 2\r\n\r\n{}\
             POST /b HTTP/1.1\r\ntransfer-encoding: chunked\r\nConnection: Close\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
         let first = Message::read(&mut stream).unwrap().unwrap();
-        assert_eq!((first.start.as_str(), first.body.as_slice()), ("POST /a HTTP/1.1", &b"{}"[..]));
+        assert_eq!(
+            (first.start.as_str(), first.body.as_slice()),
+            ("POST /a HTTP/1.1", &b"{}"[..])
+        );
         assert_eq!((first.header("x-id"), first.is_last()), (Some("7"), false));
         let second = Message::read(&mut stream).unwrap().unwrap();
         assert_eq!((second.body.as_slice(), second.is_last()), (&b"abcde"[..], true));
@@ -160,6 +161,6 @@ mod tests {
         assert!(read(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n").is_err());
         assert!(read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc").is_err());
         assert!(read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n").is_err());
-        assert!(read(&[b'x'; MAX_HEAD_BYTES + 1]).is_err());
+        assert!(read(&vec![b'x'; MAX_HEAD_BYTES + 1]).is_err());
     }
 }

@@ -70,22 +70,36 @@ impl Client {
 }
 
 /// The bytes of a request.
-fn request(
-    method: &str,
-    path: &str,
-    address: &SocketAddr,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Vec<u8> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n");
+fn request(method: &str, path: &str, address: &SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut message = format!(
+        "{method} {path} HTTP/1.1
+host: {address}
+"
+    )
+    .into_bytes();
     for (name, value) in headers {
-        head.extend([name, ": ", value, "\r\n"]);
+        message.extend_from_slice(
+            format!(
+                "{name}: {value}
+"
+            )
+            .as_bytes(),
+        );
     }
     if !body.is_empty() || method != "GET" {
-        head.push_str(&format!("content-length: {}\r\n", body.len()));
+        message.extend_from_slice(
+            format!(
+                "content-length: {}
+",
+                body.len()
+            )
+            .as_bytes(),
+        );
     }
-    head.push_str("\r\n");
-    let mut message = head.into_bytes();
+    message.extend_from_slice(
+        b"
+",
+    );
     message.extend_from_slice(body);
     message
 }
@@ -157,7 +171,10 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_an_error() {
         let parse = |mut bytes: &[u8]| Message::read(&mut bytes)?.map(Response::try_from).transpose();
-        assert_eq!(parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap().status, 204);
+        assert_eq!(
+            parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap().status,
+            204
+        );
         assert!(parse(b"SSH-2.0-x\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 x\r\n\r\n").is_err());
     }

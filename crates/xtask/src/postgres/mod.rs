@@ -117,7 +117,9 @@ impl Postgres {
     /// Starts a server that is ours to kill, by this way, or by the first that works here; never a given one.
     pub fn start_throw_away(way: Option<Way>, settings: Settings) -> anyhow::Result<Self> {
         match way {
-            Some(Way::Url) => bail!("a given database is not filled and killed by this tool: use another way"),
+            Some(Way::Url) => {
+                bail!("a given database is not filled and killed by this tool: use another way")
+            }
             Some(way) => Self::start(Some(way), settings),
             None => Self::by_the_first_that_works(settings),
         }

@@ -109,8 +109,7 @@ fn redacted(value: Value) -> Value {
             .into_iter()
             .map(|(key, value)| match (&*key, value) {
                 ("request_id", _) => (key, "<request id>".into()),
-                ("secret", Value::String(_)) => (key, "<secret>".into()),
-                ("token" | "access_token" | "n" | "kid", _) => (key, "<secret>".into()),
+                ("secret" | "token" | "access_token" | "n" | "kid", _) => (key, "<secret>".into()),
                 (_, value) => (key, redacted(value)),
             })
             .collect(),
@@ -132,5 +131,9 @@ fn redact_piece(piece: &str) -> String {
         return format!("<{prefix}>");
     }
     let is_time = piece.len() == 27 && piece.ends_with('Z') && piece.as_bytes()[10] == b'T';
-    if is_time { "<time>".to_owned() } else { piece.to_owned() }
+    if is_time {
+        "<time>".to_owned()
+    } else {
+        piece.to_owned()
+    }
 }

@@ -65,7 +65,7 @@ impl Api {
             after: Duration::ZERO,
         });
         let settled = Settled::Attempted {
-            delivery: *delivery,
+            delivery: delivery.clone(),
             attempt,
             retry,
         };

@@ -21,3 +21,11 @@ pub(crate) fn endpoint(uid: &str) -> Value {
 pub(crate) fn message() -> Value {
     json!({"event_type": "invoice.paid", "payload": {"a": 1}})
 }
+
+/// A good body with some fields replaced.
+pub(crate) fn with(mut body: Value, fields: Value) -> Value {
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}

@@ -1,6 +1,5 @@
 use std::{rc::Rc, sync::Arc};
 
-use actix_http::Request;
 use actix_web::{
     body::{MessageBody, to_bytes},
     http::{Method, StatusCode},
@@ -29,7 +28,7 @@ use tempfile::TempDir;
 
 use super::{Answer, application, endpoint, message};
 
-type Call = Rc<dyn Fn(Request) -> LocalBoxFuture<'static, Answer>>;
+type Call = Rc<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>>;
 
 /// The API of one installation that nobody else uses.
 pub(crate) struct Api {
@@ -38,6 +37,7 @@ pub(crate) struct Api {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) ports: Ports,
+    pub(crate) database: Database,
     /// The operator's token.
     pub(crate) operator: String,
     _directory: TempDir,
@@ -82,11 +82,15 @@ impl Api {
         let clock = Arc::new(TestClock::new());
         let ids: Arc<dyn Ids> = Arc::new(SequentialIds::new(clock.clone()));
         let randomness: Arc<dyn Randomness> = Arc::new(OsRandomness::new());
-        let sealer: Arc<dyn Sealer> =
-            Arc::new(AeadSealer::new(&MasterKey::from_bytes([7; 32]), randomness.clone()));
-        let store = SqlStore::new(database, sealer.clone());
+        let sealer: Arc<dyn Sealer> = Arc::new(AeadSealer::new(
+            &MasterKey::from_bytes([7; 32]),
+            randomness.clone(),
+        ));
+        let store = SqlStore::new(database.clone(), sealer.clone());
         let ports = Ports::of(&store);
-        let keys = KeyRing::load_or_create(&*ports.keys, &*sealer, &*clock).await.unwrap();
+        let keys = KeyRing::load_or_create(&*ports.keys, &*sealer, &*clock)
+            .await
+            .unwrap();
         let token_options = TokenOptions {
             issuer: "https://postrider.example".to_owned(),
             audience: "postrider".to_owned(),
@@ -112,8 +116,11 @@ impl Api {
         );
         let metrics = Arc::new(RecordedMetrics::default());
         let mediator = Mediator::new(use_cases, ports.directory.clone(), metrics, clock.clone());
-        let authenticator =
-            Authenticator::new(ports.credentials.clone(), tokens.clone(), clock.clone() as Arc<dyn Clock>);
+        let authenticator = Authenticator::new(
+            ports.credentials.clone(),
+            tokens.clone(),
+            clock.clone() as Arc<dyn Clock>,
+        );
         let context = Arc::new(ApiContext {
             mediator: Arc::new(mediator),
             authenticator: Arc::new(authenticator),
@@ -129,6 +136,7 @@ impl Api {
             clock,
             ids,
             ports,
+            database,
             operator: operator.expose_secret().to_owned(),
             _directory: directory,
         }
@@ -136,7 +144,7 @@ impl Api {
 
     /// Any request.
     pub(crate) async fn send(&self, request: TestRequest) -> Answer {
-        (self.call)(request.to_request()).await
+        (self.call)(request).await
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
@@ -170,7 +178,10 @@ impl Api {
     pub(crate) async fn owner(&self, name: &str) -> (String, String) {
         let (email, password) = (format!("owner@{name}.example"), "correct horse battery staple");
         let body = json!({"name": name, "owner": {"email": email, "name": "Ada", "password": password}});
-        let tenant = self.post(&self.operator, "/v1/operator/tenants", body).await.expect(201);
+        let tenant = self
+            .post(&self.operator, "/v1/operator/tenants", body)
+            .await
+            .expect(201);
         let login = json!({"email": email, "password": password});
         let login = self.post("", "/v1/auth/login", login).await.expect(200);
         (tenant.text("id"), login.text("access_token"))
@@ -179,7 +190,10 @@ impl Api {
     /// Creates a tenant with an application, an endpoint and a message.
     pub(crate) async fn tenancy(&self, name: &str) -> Tenancy {
         let (id, owner) = self.owner(name).await;
-        let created = self.post(&owner, "/v1/applications", application("app-1")).await.expect(201);
+        let created = self
+            .post(&owner, "/v1/applications", application("app-1"))
+            .await
+            .expect(201);
         let path = "/v1/applications/app-1/endpoints";
         let hook = self.post(&owner, path, endpoint("hook")).await.expect(201);
         let path = "/v1/applications/app-1/messages";
@@ -196,7 +210,10 @@ impl Api {
     /// Mints an API key of these grants.
     pub(crate) async fn key(&self, token: &str, grants: Value) -> String {
         let body = json!({"name": "key", "grants": grants});
-        self.post(token, "/v1/api-keys", body).await.expect(201).text("token")
+        self.post(token, "/v1/api-keys", body)
+            .await
+            .expect(201)
+            .text("token")
     }
 }
 
@@ -211,10 +228,10 @@ fn bearer(request: TestRequest, token: &str) -> TestRequest {
 /// The whole application, its types put away.
 async fn service(context: Arc<ApiContext>) -> Call {
     let service = Rc::new(init_service(app(context)).await);
-    Rc::new(move |request| {
+    Rc::new(move |request: TestRequest| {
         let service = service.clone();
         async move {
-            match try_call_service(&*service, request).await {
+            match try_call_service(&*service, request.to_request()).await {
                 Ok(response) => {
                     let (status, headers) = (response.status(), response.headers().clone());
                     Answer {
@@ -240,5 +257,7 @@ async fn service(context: Arc<ApiContext>) -> Call {
 }
 
 async fn bytes(body: impl MessageBody) -> actix_web::web::Bytes {
-    to_bytes(body).await.unwrap_or_else(|_| panic!("the body broke off"))
+    to_bytes(body)
+        .await
+        .unwrap_or_else(|_| panic!("the body broke off"))
 }

@@ -1,0 +1,72 @@
+//! How much is taken: bytes, depth.
+
+use actix_web::test::TestRequest;
+use postrider_api::Limits;
+use serde_json::json;
+
+use crate::support::{Api, message, with};
+
+#[actix_web::test]
+async fn bodies_are_bounded() {
+    let limits = Limits {
+        max_resource_body_bytes: 10_000,
+        ..Limits::for_payloads(1_000)
+    };
+    let ready = Api::start().await.context.readiness.clone();
+    let api = Api::start_with(limits, ready).await;
+    let tenancy = api.tenancy("acme").await;
+    let path = "/v1/applications/app-1/messages";
+    // `"x…"`: the quotes count, they are part of the JSON value.
+    let payload = |len: usize| with(message(), json!({"payload": "x".repeat(len - 2)}));
+    api.post(&tenancy.owner, path, payload(1_000)).await.expect(202);
+    api.post(&tenancy.owner, path, payload(1_001))
+        .await
+        .problem(413, "payload_too_large");
+    let huge = payload(limits.max_body_bytes + 1);
+    api.post(&tenancy.owner, path, huge)
+        .await
+        .problem(413, "payload_too_large");
+    let name = json!({"name": "x".repeat(10_000)});
+    api.post(&tenancy.owner, "/v1/applications", name.clone())
+        .await
+        .problem(413, "payload_too_large");
+    // Not announced: it is found out while reading.
+    let request = TestRequest::post()
+        .uri("/v1/applications")
+        .insert_header(("authorization", format!("Bearer {}", tenancy.owner)))
+        .insert_header(("content-type", "application/json"))
+        .set_payload(name.to_string());
+    api.send(request).await.problem(413, "payload_too_large");
+    // Announced: it is not read at all.
+    let request = TestRequest::post()
+        .uri("/v1/auth/login")
+        .insert_header(("content-type", "application/json"))
+        .insert_header(("content-length", "99999999999"));
+    api.send(request).await.problem(413, "payload_too_large");
+}
+
+#[actix_web::test]
+async fn a_deep_payload_is_bytes_like_any_other() {
+    let api = Api::start().await;
+    let tenancy = api.tenancy("acme").await;
+    let path = "/v1/applications/app-1/messages";
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let body = format!(r#"{{"event_type":"a","payload":{deep}}}"#);
+    let published = api.post_raw(&tenancy.owner, path, body).await.expect(202);
+    let payload = format!("{}/payload", published.header("location"));
+    assert_eq!(api.get(&tenancy.owner, &payload).await.expect(200).body, deep);
+    for body in [
+        format!(r#"{{"event_type":"a","payload":{}"#, "[".repeat(100_000)),
+        format!(r#"{{"event_type":"a","payload":{}]}}"#, "[{\"a\":".repeat(50_000)),
+    ] {
+        let answer = api.post_raw(&tenancy.owner, path, body).await;
+        answer.problem(400, "malformed_request");
+    }
+    let unknown = format!(r#"{{"{}":{deep}}}"#, "k".repeat(10_000));
+    let answer = api.post_raw(&tenancy.owner, path, unknown).await;
+    assert!(
+        answer.body.len() < 2_000,
+        "a field's name is repeated up to a bound"
+    );
+    answer.problem(422, "validation_failed");
+}

@@ -1,0 +1,170 @@
+//! Signing secrets at rest.
+
+use std::fs;
+
+use postrider_application::ports::{
+    DeliveryMaterial as _, EndpointViews as _, Repository, Store as _, StoreError,
+};
+use postrider_domain::{
+    Aggregate as _, Description, EndpointId, Metadata,
+    endpoints::{Endpoint, EndpointRef, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+};
+use postrider_persistence::SqlStore;
+use postrider_testkit::contract::{Customer, Fixture, Harness, Tenancy};
+
+use crate::support::{PostgresHarness, SqliteHarness, sealer};
+
+const SECRET: [u8; 32] = *b"a signing secret to be found out";
+
+async fn endpoint<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, customer: &Customer) -> EndpointId {
+    let new = NewEndpoint {
+        uid: None,
+        url: EndpointUrl::parse("https://example.com/hooks").unwrap(),
+        description: Description::default(),
+        filter: Filter::default(),
+        secret: SigningSecret::generate(SECRET),
+        retry_schedule: None,
+        timeout: None,
+        metadata: Metadata::default(),
+    };
+    let id = EndpointId::from_uuid(fixture.uuid());
+    let mut endpoint = Endpoint::create(id, tenant.id, customer.id, new, fixture.now());
+    fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
+    assert_eq!(endpoint.state().id, id);
+    id
+}
+
+/// The forms in which a secret might have been stored.
+fn forms() -> [Vec<u8>; 3] {
+    let text = SigningSecret::generate(SECRET).reveal().into_bytes();
+    let hex = SECRET
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        .into_bytes();
+    [SECRET.to_vec(), text[SigningSecret::PREFIX.len()..].to_vec(), hex]
+}
+
+fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+#[tokio::test]
+async fn a_plain_secret_is_nowhere_in_the_data_directory() {
+    let harness = SqliteHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    endpoint(&fixture, &tenant, &customer).await;
+    let mut searched = 0;
+    for entry in fs::read_dir(harness.directory.path()).unwrap() {
+        let file = entry.unwrap().path();
+        let bytes = fs::read(&file).unwrap();
+        searched += usize::from(holds(&bytes, b"https://example.com/hooks"));
+        for form in forms() {
+            assert!(!holds(&bytes, &form), "{}", file.display());
+        }
+    }
+    assert!(searched > 0, "the endpoint itself was found");
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_plain_secret_is_in_no_row() {
+    let harness = PostgresHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    endpoint(&fixture, &tenant, &customer).await;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT e::text || encode(sealed_secret, 'escape') FROM endpoints e
+         UNION ALL SELECT o::text FROM outbox_events o",
+    )
+    .fetch_all(&harness.outside)
+    .await
+    .unwrap();
+    assert!(rows.iter().any(|row| row.contains("https://example.com/hooks")));
+    for (row, form) in rows.iter().flat_map(|row| forms().map(|form| (row, form))) {
+        assert!(!holds(row.as_bytes(), &form));
+    }
+    harness.finish().await;
+}
+
+/// Our fault, and of this endpoint alone: what else the engine reads is not held up by it.
+async fn a_secret_under_another_key_is_no_secret<H: Harness<Store = SqlStore>>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let id = endpoint(&fixture, &tenant, &customer).await;
+    let reference = EndpointRef::Id(id);
+    let right = harness.store();
+    let wrong = SqlStore::new(right.database().clone(), sealer(2));
+
+    let secret = right
+        .endpoint_secret(&tenant.scope, customer.id, &reference)
+        .await
+        .unwrap();
+    assert_eq!(secret, Some(SigningSecret::generate(SECRET)));
+    let secret = wrong
+        .endpoint_secret(&tenant.scope, customer.id, &reference)
+        .await;
+    assert!(matches!(secret, Err(StoreError::Internal(_))), "{secret:?}");
+    let mut tx = wrong.begin(&tenant.scope).await.unwrap();
+    let found = Repository::<Endpoint>::find(&mut tx, &tenant.scope, &(customer.id, reference.clone())).await;
+    assert!(matches!(found, Err(StoreError::Internal(_))));
+    drop(tx);
+    assert!(
+        wrong
+            .endpoint(&tenant.scope, customer.id, &reference)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let material = wrong.endpoints(&[(tenant.id, customer.id)]).await.unwrap();
+    assert_eq!(material[&customer.id][0].secret, None);
+    assert_eq!(material[&customer.id][0].id, id);
+}
+
+#[tokio::test]
+async fn a_secret_under_another_key_is_no_secret_on_sqlite() {
+    let harness = SqliteHarness::new().await;
+    a_secret_under_another_key_is_no_secret(&harness).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_secret_under_another_key_is_no_secret_on_postgres() {
+    let harness = PostgresHarness::new().await;
+    a_secret_under_another_key_is_no_secret(&harness).await;
+    harness.finish().await;
+}
+
+/// Who can write rows must not be able to read one tenant's secret through another's endpoint.
+#[tokio::test]
+async fn a_sealed_secret_is_of_no_use_in_another_row() {
+    let harness = PostgresHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let (from, to) = (
+        endpoint(&fixture, &tenant, &customer).await,
+        fixture.endpoint(&tenant, &customer).await,
+    );
+    sqlx::query(
+        "UPDATE endpoints SET sealed_secret = (SELECT sealed_secret FROM endpoints WHERE id = $1) WHERE id = $2",
+    )
+    .bind(from.as_uuid())
+    .bind(to.as_uuid())
+    .execute(&harness.outside)
+    .await
+    .unwrap();
+    let store = harness.store();
+    let read = async |id| {
+        store
+            .endpoint_secret(&tenant.scope, customer.id, &EndpointRef::Id(id))
+            .await
+    };
+    assert!(matches!(read(to).await, Err(StoreError::Internal(_))));
+    assert_eq!(read(from).await.unwrap(), Some(SigningSecret::generate(SECRET)));
+    harness.finish().await;
+}

@@ -1,0 +1,302 @@
+//! What a round amounts to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::publisher::{Ledger, payload_hash};
+use crate::receiver::Arrival;
+
+/// How things stood when the fault came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// 202s read by the clients.
+    pub(super) accepted: usize,
+    /// Webhooks that had arrived.
+    pub(super) arrived: usize,
+    /// Of those, answered.
+    pub(super) answered: usize,
+    /// When it came.
+    pub(super) at: Instant,
+}
+
+impl Standing {
+    /// Requests at the receiver that had no answer yet.
+    pub(super) fn in_flight(&self) -> usize {
+        self.arrived.saturating_sub(self.answered)
+    }
+
+    /// Accepted, and not answered by the receiver.
+    pub(super) fn unfinished(&self) -> usize {
+        self.accepted.saturating_sub(self.answered)
+    }
+}
+
+/// What came of the messages.
+#[derive(Debug)]
+pub(super) struct Report {
+    standing: Standing,
+    accepted: usize,
+    arrived: usize,
+    lost: Vec<String>,
+    bad: Vec<String>,
+    /// Arrivals beyond the first of their message, where the first was before the fault was over.
+    expected_duplicates: usize,
+    /// The others: nothing explains them.
+    odd_duplicates: usize,
+    unknown: usize,
+    unknown_arrived: usize,
+    refused: usize,
+    knocks: usize,
+    wrong: Vec<String>,
+    restarted: Instant,
+    first: Option<Instant>,
+    first_old: Option<Instant>,
+    last: Option<Instant>,
+    fault_over: Duration,
+}
+
+impl Report {
+    /// Compares the clients' ledger with what arrived. `restarted` is when what had been stopped was started again,
+    /// `over` when it was ready.
+    pub(super) fn of(
+        standing: Standing,
+        restarted: Instant,
+        over: Instant,
+        ledger: &Ledger,
+        arrivals: &[Arrival],
+    ) -> Self {
+        let mut firsts: BTreeMap<&str, Instant> = BTreeMap::new();
+        let (mut expected_duplicates, mut odd_duplicates) = (0, 0);
+        let (mut bad, mut strangers) = (Vec::new(), BTreeSet::new());
+        let unknown: HashMap<[u8; 32], usize> = ledger
+            .unknown
+            .iter()
+            .map(|&number| (payload_hash(number), number))
+            .collect();
+        for arrival in arrivals {
+            let known = ledger.accepted.get(&arrival.id);
+            let exact = known.map_or_else(
+                || unknown.contains_key(&arrival.sha256),
+                |(number, _)| payload_hash(*number) == arrival.sha256,
+            );
+            if let Some(fault) = &arrival.fault {
+                bad.push(format!("{}: {fault}", arrival.id));
+                continue;
+            }
+            if !exact {
+                bad.push(format!("{}: not what was published", arrival.id));
+                continue;
+            }
+            if known.is_none() {
+                strangers.insert(arrival.id.as_str());
+            }
+            match firsts.get(arrival.id.as_str()) {
+                None => {
+                    firsts.insert(&arrival.id, arrival.at);
+                }
+                Some(first) if *first <= over => expected_duplicates += 1,
+                Some(_) => odd_duplicates += 1,
+            }
+        }
+        let lost = ledger
+            .accepted
+            .keys()
+            .filter(|id| !firsts.contains_key(id.as_str()));
+        let after = |at: &&Instant| **at > restarted;
+        let old = firsts.iter().filter(|(id, at)| {
+            **at > restarted
+                && ledger
+                    .accepted
+                    .get(**id)
+                    .is_some_and(|(_, when)| *when < standing.at)
+        });
+        Self {
+            standing,
+            accepted: ledger.accepted.len(),
+            arrived: ledger
+                .accepted
+                .keys()
+                .filter(|id| firsts.contains_key(id.as_str()))
+                .count(),
+            lost: lost.cloned().collect(),
+            bad,
+            expected_duplicates,
+            odd_duplicates,
+            unknown: ledger.unknown.len(),
+            unknown_arrived: strangers.len(),
+            refused: ledger.refused,
+            knocks: ledger.knocks,
+            wrong: ledger.wrong.clone(),
+            restarted,
+            first: firsts.values().filter(after).min().copied(),
+            first_old: old.map(|(_, at)| *at).min(),
+            last: firsts.values().max().copied(),
+            fault_over: over.saturating_duration_since(restarted),
+        }
+    }
+
+    /// What must not be, in words.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut tell = |what: &str, list: &[String]| {
+            if let Some(example) = list.first() {
+                problems.push(format!("{} {what}, for example {example}", list.len()));
+            }
+        };
+        tell("accepted and lost", &self.lost);
+        tell("arrived wrong", &self.bad);
+        tell("requests answered with neither 202 nor 503", &self.wrong);
+        problems
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |at: Option<Instant>| {
+            at.map_or_else(
+                || "none".to_owned(),
+                |at| {
+                    format!(
+                        "{:.2} s",
+                        at.saturating_duration_since(self.restarted).as_secs_f64()
+                    )
+                },
+            )
+        };
+        let standing = &self.standing;
+        writeln!(
+            f,
+            "  at the fault     {} accepted: {} answered, {} in flight, {} queued",
+            standing.accepted,
+            standing.answered,
+            standing.in_flight(),
+            standing.accepted.saturating_sub(standing.arrived),
+        )?;
+        writeln!(
+            f,
+            "  accepted         {}, arrived {}, lost {}, bad {}",
+            self.accepted,
+            self.arrived,
+            self.lost.len(),
+            self.bad.len()
+        )?;
+        writeln!(
+            f,
+            "  duplicates       {} whose first arrival was before the fault was over, {} others",
+            self.expected_duplicates, self.odd_duplicates
+        )?;
+        writeln!(
+            f,
+            "  outcome unknown  {} requests, of which {} arrived; answered 503 {} times, no server {} times",
+            self.unknown, self.unknown_arrived, self.refused, self.knocks
+        )?;
+        write!(
+            f,
+            "  after restart    ready {:.2} s, first arrival {}, first of the old ones {}, last {}",
+            self.fault_over.as_secs_f64(),
+            seconds(self.first),
+            seconds(self.first_old),
+            seconds(self.last)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Story {
+        begin: Instant,
+        ledger: Ledger,
+        arrivals: Vec<Arrival>,
+    }
+
+    impl Story {
+        fn at(&self, seconds: u64) -> Instant {
+            self.begin + Duration::from_secs(seconds)
+        }
+
+        fn arrive(&mut self, id: &str, number: usize, seconds: u64) {
+            self.arrivals.push(Arrival {
+                id: id.to_owned(),
+                sha256: payload_hash(number),
+                bytes: 1,
+                fault: None,
+                at: self.at(seconds),
+                answered: None,
+            });
+        }
+
+        /// The fault at 10, restart at 12, ready at 14.
+        fn report(&self) -> Report {
+            let standing = Standing {
+                accepted: 5,
+                arrived: 3,
+                answered: 2,
+                at: self.at(10),
+            };
+            Report::of(standing, self.at(12), self.at(14), &self.ledger, &self.arrivals)
+        }
+    }
+
+    fn story(accepted: &[(&str, usize)]) -> Story {
+        let begin = Instant::now();
+        let accepted = accepted
+            .iter()
+            .map(|(id, number)| ((*id).to_owned(), (*number, begin)))
+            .collect();
+        Story {
+            begin,
+            ledger: Ledger {
+                accepted,
+                ..Ledger::default()
+            },
+            arrivals: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_lost() {
+        let mut story = story(&[("a", 1), ("b", 2)]);
+        story.arrive("a", 1, 5);
+        let report = story.report();
+        assert_eq!(
+            (report.arrived, report.lost.as_slice()),
+            (1, &["b".to_owned()][..])
+        );
+        assert!(report.problems()[0].contains("1 accepted and lost, for example b"));
+    }
+
+    #[test]
+    fn duplicates_across_the_fault_are_expected_and_later_ones_are_not() {
+        let mut story = story(&[("a", 1), ("b", 2)]);
+        for (id, number, at) in [("a", 1, 9), ("a", 1, 20), ("b", 2, 20), ("b", 2, 21)] {
+            story.arrive(id, number, at);
+        }
+        let report = story.report();
+        assert_eq!((report.expected_duplicates, report.odd_duplicates), (1, 1));
+        assert!(report.problems().is_empty());
+        assert_eq!(report.first_old, Some(story.at(20)));
+    }
+
+    #[test]
+    fn an_unknown_outcome_may_arrive_but_nothing_else_may() {
+        let mut story = story(&[("a", 1)]);
+        story.ledger.unknown.push(2);
+        story.arrive("a", 1, 5);
+        story.arrive("other", 2, 5);
+        assert_eq!(story.report().unknown_arrived, 1);
+        assert!(story.report().problems().is_empty());
+        story.arrive("stranger", 3, 5);
+        assert!(story.report().problems()[0].contains("stranger"));
+    }
+
+    #[test]
+    fn a_changed_body_is_not_an_arrival() {
+        let mut story = story(&[("a", 1)]);
+        story.arrive("a", 2, 5);
+        let report = story.report();
+        assert_eq!((report.lost.len(), report.bad.len()), (1, 1));
+    }
+}
