@@ -153,8 +153,9 @@ impl Platform {
             system.clock.clone(),
         ));
 
-        let sender = Arc::new(HttpSender::new(&options.sender, options.settings.address_policy.clone())
+        let sender = HttpSender::new(&options.sender, options.settings.address_policy.clone())
             .map_err(|e| unusable(e.into()))?;
+        let sender = Arc::new(sender);
         let (engine, engine_handle) = Engine::new(
             EnginePorts {
                 queue: shared.clone(),
@@ -202,6 +203,7 @@ impl Platform {
             database,
             context,
             engine,
+            sender,
             relay,
         })
     }

@@ -1,4 +1,4 @@
-//! The pools, made by sqlx's own options: SeaORM's would show the URL in a trace, password and all.
+//! The pools, made by sqlx's own options: those of the ORM would show the URL in a trace, password and all.
 
 use std::{path::Path, str::FromStr as _, time::Duration};
 
@@ -31,11 +31,11 @@ pub(super) async fn sqlite(
     let writer = sqlite_pool(1, options.acquire_timeout)
         .connect_with(connect.clone())
         .await
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     let readers = sqlite_pool(options.max_readers.max(1), options.acquire_timeout)
         .connect_with(connect.pragma("query_only", "ON"))
         .await
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     let orm = |pool: SqlitePool| SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
     Ok((orm(writer), orm(readers)))
 }
@@ -75,7 +75,7 @@ pub(super) async fn postgres(options: &PostgresOptions) -> Result<DatabaseConnec
         })
         .connect_with(connect)
         .await
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn postgres_for_migrations(options: &PostgresOptions) -> Result
         .acquire_timeout(options.acquire_timeout)
         .connect_with(postgres_connection(options)?)
         .await
-        .map_err(refused)
+        .map_err(|error| refused(&error))
 }
 
 fn postgres_connection(options: &PostgresOptions) -> Result<PgConnectOptions, ConnectError> {
@@ -98,6 +98,6 @@ fn postgres_connection(options: &PostgresOptions) -> Result<PgConnectOptions, Co
     Ok(connect.application_name("postrider").disable_statement_logging())
 }
 
-fn refused(error: sqlx::Error) -> ConnectError {
-    ConnectError::Database(Box::new(Fault::from(&error)))
+fn refused(error: &sqlx::Error) -> ConnectError {
+    ConnectError::Database(Box::new(Fault::from(error)))
 }

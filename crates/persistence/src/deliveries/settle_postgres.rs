@@ -1,6 +1,6 @@
 //! Settling on PostgreSQL: one statement, one round trip, however large the batch.
 //!
-//! By sqlx and not by SeaORM's statement, whose arrays cannot hold nulls.
+//! By sqlx and not by a statement of the ORM, whose arrays cannot hold nulls.
 
 use postrider_application::ports::{Epoch, StoreError};
 use postrider_domain::WorkId;

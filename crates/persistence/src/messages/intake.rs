@@ -238,9 +238,10 @@ impl SqlStore {
         if known.message == message.id.as_uuid() {
             return self.is_this_message(message).await;
         }
-        Ok(match known.body_hash == dedup.body_hash {
-            true => Known::Earlier(MessageId::from_uuid(known.message)),
-            false => Known::Conflict,
+        Ok(if known.body_hash == dedup.body_hash {
+            Known::Earlier(MessageId::from_uuid(known.message))
+        } else {
+            Known::Conflict
         })
     }
 
