@@ -144,6 +144,8 @@ mod tests {
 
     /// Stations 1 to 5 around routes that go wrong; answers status, headers of interest, and the problem.
     async fn call(path: &str) -> (StatusCode, actix_web::http::header::HeaderMap, Value) {
+        // tracing remembers for the whole process whether anybody listens to a call site: somebody always does.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let app = actix_web::App::new()
             .route("/panics", web::get().to(panics))
             .route("/fails", web::get().to(fails))

@@ -15,7 +15,7 @@
 //! | `nodes` | leases |
 //! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
 //! | `installation` | signing keys and small facts |
-//! | `codec`, `error` | stored forms of lists; what database errors mean |
+//! | `codec`, `batch`, `error` | stored forms of lists; batches as parameters; what database errors mean |
 
 mod api_keys;
 mod applications;

@@ -76,7 +76,12 @@ async fn hostile_requests_do_not_bring_the_server_down() {
         ),
     ] {
         let answer = exchange(address, request.as_bytes()).await;
-        if let Some(status) = expected {
+        // A server that closes before it read everything resets the connection, and its answer may be lost on the
+        // way; only whoever sends no more than is read is sure to hear it.
+        let heard = !answer.is_empty() || !request.contains("chunked");
+        if let Some(status) = expected
+            && heard
+        {
             assert!(
                 answer.starts_with(&format!("HTTP/1.1 {status}")),
                 "{what}: {answer}"

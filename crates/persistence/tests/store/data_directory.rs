@@ -32,7 +32,7 @@ async fn a_directory_is_used_by_one_at_a_time() {
     drop(first);
     assert!(
         open(directory.path()).await.is_err(),
-        "a handle that was closed lets nobody else in"
+        "dropping a handle that was closed lets nobody else in"
     );
     second.close().await.unwrap();
 }

@@ -26,11 +26,11 @@ use crate::support::{PostgresHarness, sealer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     /// It does not reach the server.
-    LoseStatement,
+    StatementLost,
     /// It reaches the server; the answer does not come back.
-    LoseAnswer,
+    AnswerLost,
     /// As before, and there are no new connections.
-    LoseAnswerAndAll,
+    CutOff,
 }
 
 #[derive(Default)]
@@ -92,7 +92,7 @@ async fn forward(mut client: TcpStream, server: String, faults: Arc<Faults>) {
             read = client.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
                 trouble = trouble.or(faults.of(&asked[..length]));
-                if trouble == Some(Trouble::LoseStatement) || server.write_all(&asked[..length]).await.is_err() {
+                if trouble == Some(Trouble::StatementLost) || server.write_all(&asked[..length]).await.is_err() {
                     return;
                 }
             }
@@ -100,7 +100,7 @@ async fn forward(mut client: TcpStream, server: String, faults: Arc<Faults>) {
                 let Ok(length @ 1..) = read else { return };
                 // The server answers a statement after it has committed it.
                 if let Some(trouble) = trouble {
-                    faults.shut.store(trouble == Trouble::LoseAnswerAndAll, Ordering::SeqCst);
+                    faults.shut.store(trouble == Trouble::CutOff, Ordering::SeqCst);
                     return;
                 }
                 if client.write_all(&answered[..length]).await.is_err() {
@@ -163,14 +163,14 @@ async fn accept_while(trouble: Trouble) -> (Result<Accepted, IntakeError>, bool)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_is_looked_up() {
-    let (answer, stored) = accept_while(Trouble::LoseAnswer).await;
+    let (answer, stored) = accept_while(Trouble::AnswerLost).await;
     assert!(stored);
     assert!(matches!(answer, Ok(Accepted::New)), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_did_not_arrive_was_not_accepted() {
-    let (answer, stored) = accept_while(Trouble::LoseStatement).await;
+    let (answer, stored) = accept_while(Trouble::StatementLost).await;
     assert!(!stored);
     assert!(
         matches!(answer, Err(IntakeError::Store(StoreError::Unavailable(_)))),
@@ -180,7 +180,7 @@ async fn what_did_not_arrive_was_not_accepted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_looked_up_is_unknown() {
-    let (answer, stored) = accept_while(Trouble::LoseAnswerAndAll).await;
+    let (answer, stored) = accept_while(Trouble::CutOff).await;
     assert!(stored);
     assert!(
         matches!(answer, Err(IntakeError::OutcomeUnknown(_))),

@@ -1,6 +1,12 @@
 //! What the contract does not say, because it is of these two databases only: the data directory, secrets at rest,
 //! migrations, lost connections, what errors show.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -37,11 +37,7 @@ async fn endpoint<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, custom
 /// The forms in which a secret might have been stored.
 fn forms() -> [Vec<u8>; 3] {
     let text = SigningSecret::generate(SECRET).reveal().into_bytes();
-    let hex = SECRET
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into_bytes();
+    let hex = hex::encode(SECRET).into_bytes();
     [SECRET.to_vec(), text[SigningSecret::PREFIX.len()..].to_vec(), hex]
 }
 
