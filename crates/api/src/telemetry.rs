@@ -118,3 +118,27 @@ impl TracePropagation for OtelTracePropagation {
         TraceParent::parse(&text).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_traced_there_is_no_trace() {
+        assert_eq!(OtelTracePropagation.current(), None);
+    }
+
+    #[test]
+    fn a_remote_parent_is_what_the_header_says() {
+        let context = remote("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff").unwrap();
+        assert!(context.is_remote() && context.is_sampled());
+        assert_eq!(
+            context.trace_flags().to_u8(),
+            1,
+            "flags that we do not know are not passed on"
+        );
+        assert_eq!(context.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(context.span_id().to_string(), "00f067aa0ba902b7");
+        assert!(remote("00-00000000000000000000000000000000-00f067aa0ba902b7-01").is_none());
+    }
+}

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::Platform;
 
 /// Bounds of the listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct ServerOptions {
     /// The most connections that one worker holds at once.
     pub max_connections_per_worker: usize,

@@ -17,4 +17,3 @@ mod routes;
 mod server;
 mod stations;
 mod support;
-mod telemetry;

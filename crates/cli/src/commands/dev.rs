@@ -18,7 +18,7 @@ pub(super) fn run(args: DevArgs) -> Outcome {
         (Directory::kept(args.data_dir)?, Ports::From(args.port))
     };
     let mut configuration = Configuration::default();
-    configuration.database.directory = directory.path().to_owned();
+    directory.path().clone_into(&mut configuration.database.directory);
     // The receiver listens on loopback; `serve` would refuse to deliver there.
     configuration.delivery.allowed_networks = vec!["127.0.0.0/8".into()];
     let options = options::platform(&configuration);

@@ -27,9 +27,9 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Migrate(args) => migrate::run(&args),
         Command::Dev(args) => dev::run(args),
         Command::Receive(args) => receive::run(&args),
-        Command::Tenants(TenantsCommand::Create(args)) => tenants::create(args),
-        Command::Operator(OperatorCommand::NewToken) => operator::new_token(),
-        Command::Openapi => openapi::run(),
+        Command::Tenants(TenantsCommand::Create(args)) => tenants::create(&args),
+        Command::Operator(OperatorCommand::NewToken) => Ok(operator::new_token()),
+        Command::Openapi => Ok(openapi::run()),
         Command::Config(ConfigCommand::Check(args)) => config::check(&args),
     }
 }

@@ -3,13 +3,11 @@ use std::process::ExitCode;
 use postrider_crypto::{OperatorTokens, OsRandomness};
 use secrecy::ExposeSecret as _;
 
-use super::Outcome;
-
 /// Makes an operator token.
-pub(super) fn new_token() -> Outcome {
+pub(super) fn new_token() -> ExitCode {
     let (token, hash) = OperatorTokens::generate(&OsRandomness::new());
     println!("{}", token.expose_secret());
     eprintln!("Keep the token; it is shown this once. Put its hash into the configuration:");
     eprintln!("  [security]\n  operator_token_hashes = [\"{hash}\"]");
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

@@ -12,7 +12,7 @@ use super::{Outcome, quiet_telemetry};
 use crate::{args::CreateTenantArgs, configuration::Configuration, dev, options, runtime};
 
 /// Creates a tenant with its first owner, directly in the database.
-pub(super) fn create(args: CreateTenantArgs) -> Outcome {
+pub(super) fn create(args: &CreateTenantArgs) -> Outcome {
     let configuration = Configuration::load(&args.config, None)?;
     if configuration.database.url.is_none() {
         dev::refuse_dev_directory(&configuration.database.directory)?;

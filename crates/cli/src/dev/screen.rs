@@ -63,10 +63,8 @@ impl Screen {
 
     /// Before the ride.
     pub(crate) fn publishing(self, count: usize) {
-        println!(
-            "Publishing {count} sample events of {}, a shop that sells plants:",
-            "Fjord & Fern"
-        );
+        let shop = self.paint("Fjord & Fern", Style::new().bold());
+        println!("Publishing {count} sample events of {shop}, a shop that sells plants:");
     }
 
     /// One event arrived.

@@ -12,7 +12,7 @@ use actix_web::{
 use postrider_api::composition::SystemClock;
 use postrider_application::ports::Clock as _;
 use postrider_crypto::{ReceivedWebhook, WebhookVerifier};
-use postrider_domain::{deliveries::header, endpoints::SigningSecret};
+use postrider_domain::{Timestamp, deliveries::header, endpoints::SigningSecret};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{Arrival, Verdict};
@@ -109,7 +109,7 @@ async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>
     let (verdict, fail_first) = {
         let options = lock(&state.options);
         (
-            verify(&options.secrets, request.headers(), &body, &state.clock),
+            verify(&options.secrets, request.headers(), &body, state.clock.now()),
             options.fail_first,
         )
     };
@@ -134,7 +134,7 @@ async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>
     HttpResponse::new(status)
 }
 
-fn verify(secrets: &[SigningSecret], headers: &HeaderMap, body: &[u8], clock: &SystemClock) -> Verdict {
+fn verify(secrets: &[SigningSecret], headers: &HeaderMap, body: &[u8], now: Timestamp) -> Verdict {
     if secrets.is_empty() {
         return Verdict::Unchecked;
     }
@@ -148,7 +148,7 @@ fn verify(secrets: &[SigningSecret], headers: &HeaderMap, body: &[u8], clock: &S
             signatures: &signature,
             body,
         };
-        match WebhookVerifier::new(secret).verify(&webhook, clock.now(), TOLERANCE) {
+        match WebhookVerifier::new(secret).verify(&webhook, now, TOLERANCE) {
             Ok(()) => return Verdict::Verified,
             Err(error) => why = error.to_string(),
         }

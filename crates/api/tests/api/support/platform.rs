@@ -75,10 +75,6 @@ impl Api {
     }
 
     pub(crate) async fn start_with(limits: Limits, readiness: Arc<dyn Readiness>) -> Self {
-        // tracing remembers for the whole process whether anybody listens to a call site, and with a single
-        // listener asks only the thread that comes by first. A listener everywhere keeps the tests that listen on
-        // their own thread from being answered "nobody".
-        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let directory = tempfile::tempdir().unwrap();
         let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
         let database = Database::open(options).await.unwrap();

@@ -1,8 +1,18 @@
-//! What goes to traces and logs, and what does not.
+//! What goes to traces and logs, and what does not. A process of its own: a subscriber is the whole process's affair,
+//! because spans wander to the database's threads.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "this is all tests; the lint excuses only functions marked so"
+)]
+
+#[path = "api/support/mod.rs"]
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod support;
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use actix_web::test::TestRequest;
@@ -10,87 +20,13 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use postrider_domain::{MessageId, TenantId};
 use serde_json::json;
-use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan, layer::SubscriberExt as _};
 
 use crate::support::{Api, Tenancy, message};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-async fn publish(api: &Api, tenancy: &Tenancy, traceparent: Option<&str>) -> Option<String> {
-    let mut request = TestRequest::post()
-        .uri("/v1/applications/app-1/messages")
-        .insert_header(("authorization", format!("Bearer {}", tenancy.owner)));
-    if let Some(traceparent) = traceparent {
-        request = request.insert_header(("traceparent", traceparent));
-    }
-    let answer = api.send(request.set_json(message())).await.expect(202);
-    let (tenant, id): (TenantId, MessageId) =
-        (tenancy.id.parse().unwrap(), answer.text("id").parse().unwrap());
-    let messages = api.ports.material.messages(&[(tenant, id)]).await.unwrap();
-    messages[&id]
-        .trace
-        .as_ref()
-        .map(|trace| trace.as_str().to_owned())
-}
-
-#[actix_web::test]
-async fn a_message_is_stored_with_the_trace_that_it_was_published_in() {
-    let api = Api::start().await;
-    let tenancy = api.tenancy("acme").await;
-    let incoming = format!("00-{TRACE}-00f067aa0ba902b7-01");
-    assert_eq!(
-        publish(&api, &tenancy, Some(&incoming)).await,
-        None,
-        "nothing is traced yet"
-    );
-
-    let exporter = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exporter.clone())
-        .build();
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    let subscriber = Registry::default()
-        .with(EnvFilter::new("postrider=info"))
-        .with(layer);
-    let _guard = tracing::subscriber::set_default(subscriber);
-
-    let joined = publish(&api, &tenancy, Some(&incoming)).await.unwrap();
-    assert!(
-        joined.starts_with(&format!("00-{TRACE}-")) && joined.ends_with("-01"),
-        "{joined}"
-    );
-    assert_ne!(joined, incoming, "the parent is our own span");
-    let spans = exporter.get_finished_spans().unwrap();
-    let parent = joined.split('-').nth(2).unwrap();
-    assert!(
-        spans
-            .iter()
-            .any(|span| span.span_context.span_id().to_string() == parent)
-    );
-    let root = spans.iter().find(|span| span.name.starts_with("POST ")).unwrap();
-    assert_eq!(root.name, "POST /v1/applications/{application}/messages");
-    assert_eq!(root.parent_span_id.to_string(), "00f067aa0ba902b7");
-    let attribute = |name: &str| {
-        let found = root
-            .attributes
-            .iter()
-            .find(|attribute| attribute.key.as_str() == name);
-        found.unwrap_or_else(|| panic!("no {name}")).value.to_string()
-    };
-    assert_eq!(attribute("http.response.status_code"), "202");
-    assert_eq!(attribute("tenant"), tenancy.id);
-
-    for malformed in [
-        "",
-        "00-0-0-00",
-        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    ] {
-        let own = publish(&api, &tenancy, Some(malformed)).await.unwrap();
-        assert!(!own.contains(TRACE), "{malformed}");
-    }
-    assert!(publish(&api, &tenancy, None).await.is_some());
-}
-
+/// All that the process logs.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -105,20 +41,101 @@ impl Write for Log {
     }
 }
 
+/// Who listens to the whole process.
+struct Ears {
+    log: Log,
+    spans: InMemorySpanExporter,
+    _provider: SdkTracerProvider,
+}
+
+static EARS: LazyLock<Ears> = LazyLock::new(|| {
+    let (log, spans) = (Log::default(), InMemorySpanExporter::default());
+    let provider = SdkTracerProvider::builder()
+        .with_simple_exporter(spans.clone())
+        .build();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_span_events(FmtSpan::FULL)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let filter = EnvFilter::new("postrider=trace,actix_web=trace,tracing_actix_web=trace");
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")))
+        .with(lines);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    Ears {
+        log,
+        spans,
+        _provider: provider,
+    }
+});
+
+async fn publish(api: &Api, tenancy: &Tenancy, traceparent: Option<&str>) -> String {
+    let mut request = TestRequest::post()
+        .uri("/v1/applications/app-1/messages")
+        .insert_header(("authorization", format!("Bearer {}", tenancy.owner)));
+    if let Some(traceparent) = traceparent {
+        request = request.insert_header(("traceparent", traceparent));
+    }
+    let answer = api.send(request.set_json(message())).await.expect(202);
+    let (tenant, id): (TenantId, MessageId) =
+        (tenancy.id.parse().unwrap(), answer.text("id").parse().unwrap());
+    let messages = api.ports.material.messages(&[(tenant, id)]).await.unwrap();
+    messages[&id].trace.as_ref().unwrap().as_str().to_owned()
+}
+
+#[actix_web::test]
+async fn a_message_is_stored_with_the_trace_that_it_was_published_in() {
+    let ears = &*EARS;
+    let api = Api::start().await;
+    let tenancy = api.tenancy("acme").await;
+    let incoming = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let joined = publish(&api, &tenancy, Some(&incoming)).await;
+    assert!(
+        joined.starts_with(&format!("00-{TRACE}-")) && joined.ends_with("-01"),
+        "{joined}"
+    );
+    assert_ne!(joined, incoming, "the parent is our own span");
+
+    for malformed in [
+        "",
+        "00-0-0-00",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ] {
+        let own = publish(&api, &tenancy, Some(malformed)).await;
+        assert!(!own.contains(TRACE), "{malformed}");
+    }
+    assert!(!publish(&api, &tenancy, None).await.contains(TRACE));
+
+    // The database's threads keep the spans of what they were asked until they are through with it.
+    api.database.close().await.unwrap();
+    let spans = ears.spans.get_finished_spans().unwrap();
+    let parent = joined.split('-').nth(2).unwrap();
+    assert!(
+        spans
+            .iter()
+            .any(|span| span.span_context.span_id().to_string() == parent)
+    );
+    let root = spans
+        .iter()
+        .find(|span| span.parent_span_id.to_string() == "00f067aa0ba902b7")
+        .unwrap();
+    assert_eq!(root.name, "POST /v1/applications/{application}/messages");
+    let attribute = |name: &str| {
+        let found = root
+            .attributes
+            .iter()
+            .find(|attribute| attribute.key.as_str() == name);
+        found.unwrap_or_else(|| panic!("no {name}")).value.to_string()
+    };
+    assert_eq!(attribute("http.response.status_code"), "202");
+    assert_eq!(attribute("tenant"), tenancy.id);
+}
+
 #[actix_web::test]
 async fn logs_hold_no_secrets_payloads_addresses_or_queries() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(
-            "postrider=trace,actix_web=trace,tracing_actix_web=trace",
-        ))
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let ears = &*EARS;
     let api = Api::start().await;
     let tenancy = api.tenancy("acme").await;
     let key = api.key(&tenancy.owner, json!([{"role": "admin"}])).await;
@@ -142,7 +159,7 @@ async fn logs_hold_no_secrets_payloads_addresses_or_queries() {
     let login = json!({"email": "hunter2@example.com", "password": "hunter2"});
     api.post("", "/v1/auth/login", login).await.expect(401);
 
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(ears.log.0.lock().unwrap().clone()).unwrap();
     assert!(
         text.contains("message.publish") && text.contains("POST /v1/applications/{application}/messages")
     );
