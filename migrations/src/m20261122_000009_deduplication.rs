@@ -11,4 +11,5 @@ crate::ddl::migration!(
         expires_at @time NOT NULL,
         CONSTRAINT dedup_pkey PRIMARY KEY (tenant, app, key_hash)
     ) @keyed",
+    "CREATE INDEX dedup_expires_at ON dedup (expires_at)",
 );

@@ -7,6 +7,7 @@ use actix_web::{
     Error, HttpMessage as _,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
+    http::Method,
 };
 use opentelemetry::{
     Context,
@@ -28,7 +29,7 @@ pub(crate) struct RootSpan;
 
 impl RootSpanBuilder for RootSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let method = request.method().as_str();
+        let method = known_method(request.method());
         // The pattern, not the path: paths of unknown routes are whatever a stranger sends.
         let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
         let request_id = request
@@ -45,7 +46,6 @@ impl RootSpanBuilder for RootSpan {
             http.request.method = method,
             http.route = route,
             http.response.status_code = Empty,
-            url.scheme = request.connection_info().scheme(),
             user_agent.original = agent,
             request_id,
             tenant = Empty,
@@ -69,6 +69,17 @@ impl RootSpanBuilder for RootSpan {
         if status.is_server_error() {
             span.record("otel.status_code", "ERROR");
         }
+    }
+}
+
+/// Whatever a stranger sends as a method must not name spans (OpenTelemetry's convention for HTTP spans).
+fn known_method(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
+            method.as_str()
+        }
+        Method::OPTIONS | Method::CONNECT | Method::TRACE => method.as_str(),
+        _ => "_OTHER",
     }
 }
 

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use postrider_domain::{
-    ApiKeyId, ApplicationId, SessionId, TenantId, UserId,
+    ApiKeyId, ApplicationId, SessionId, TenantId, Timestamp, UserId,
     access::{Decision, Grant, Permission, Target, decide},
     applications::ApplicationRef,
     tenants::Tenant,
@@ -36,6 +36,8 @@ pub struct Principal {
     pub tenant: TenantId,
     /// What they may do there.
     pub grants: Vec<Grant>,
+    /// When the credential itself ends, where what it makes must not outlive it: an API key's expiry.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Who calls. Made by authentication, at the door, and nowhere else.
@@ -54,6 +56,7 @@ pub enum Caller {
 pub struct TenantScope {
     tenant: TenantId,
     grants: Vec<Grant>,
+    expires_at: Option<Timestamp>,
 }
 
 impl TenantScope {
@@ -67,11 +70,17 @@ impl TenantScope {
         &self.grants
     }
 
+    /// When the credential ends that the caller came with; what is minted with it may not last longer.
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
     /// The scope of a tenant that an operator just made.
     pub(crate) fn of_new(tenant: &Tenant, _proof: &OperatorScope) -> Self {
         Self {
             tenant: tenant.state().id,
             grants: Vec::new(),
+            expires_at: None,
         }
     }
 
@@ -80,6 +89,7 @@ impl TenantScope {
         Self {
             tenant: membership.tenant,
             grants: membership.grants.clone(),
+            expires_at: None,
         }
     }
 }
@@ -204,6 +214,7 @@ fn scope_of(principal: &Principal) -> TenantScope {
     TenantScope {
         tenant: principal.tenant,
         grants: principal.grants.clone(),
+        expires_at: principal.expires_at,
     }
 }
 
@@ -273,6 +284,7 @@ mod tests {
             id: PrincipalId::ApiKey(ApiKeyId::from_uuid(Uuid::from_u128(9))),
             tenant: tenant(tenant_number),
             grants: vec![grant],
+            expires_at: None,
         })
     }
 

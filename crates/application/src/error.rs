@@ -90,6 +90,8 @@ error_codes! {
     MethodNotAllowed = "method_not_allowed", MethodNotAllowed, "The method is not allowed here";
     /// The uid is in use.
     UidTaken = "uid_taken", Conflict, "The uid is in use";
+    /// The application has as many endpoints as the installation allows.
+    EndpointLimitReached = "endpoint_limit_reached", Conflict, "The application has too many endpoints";
     /// The event type is registered already.
     EventTypeExists = "event_type_exists", Conflict, "The event type exists already";
     /// The person is a member of the tenant already.
@@ -98,6 +100,8 @@ error_codes! {
     IdempotencyConflict = "idempotency_conflict", Conflict, "The key was used with a different body";
     /// A resend of a delivery that is still pending.
     DeliveryPending = "delivery_pending", Conflict, "The delivery is still pending";
+    /// A resend to an endpoint that is sent nothing.
+    EndpointDisabled = "endpoint_disabled", Conflict, "The endpoint is disabled";
     /// Somebody else changed it in between.
     StaleVersion = "stale_version", Conflict, "The resource changed in between";
     /// The body is longer than allowed.

@@ -186,6 +186,7 @@ pub(crate) fn principal(created: &CreatedTenant, grant: Grant) -> Caller {
         id: PrincipalId::User(created.owner, session),
         tenant: created.tenant,
         grants: vec![grant],
+        expires_at: None,
     })
 }
 

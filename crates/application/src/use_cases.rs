@@ -69,6 +69,8 @@ pub struct Settings {
     pub dedup_window: Duration,
     /// Which addresses endpoints may have.
     pub address_policy: AddressPolicy,
+    /// The most endpoints of one application: what one message may become at most.
+    pub max_endpoints_per_application: u32,
 }
 
 impl Default for Settings {
@@ -78,6 +80,7 @@ impl Default for Settings {
             session_lifetime: Duration::from_hours(12),
             dedup_window: Duration::from_hours(24),
             address_policy: AddressPolicy::public_only(),
+            max_endpoints_per_application: 100,
         }
     }
 }
@@ -198,7 +201,7 @@ impl<S: Clone> UseCases<S> {
                 clock(),
                 ids(),
                 ports.randomness.clone(),
-                settings.address_policy.clone(),
+                settings,
             ),
             get_endpoint: GetEndpointHandler::new(store()),
             get_endpoint_secret: GetEndpointSecretHandler::new(store()),

@@ -97,6 +97,7 @@ pub(crate) async fn scope(n: u128) -> TenantScope {
         id: PrincipalId::ApiKey(api_key(n).id),
         tenant: tenant(n),
         grants: vec![Grant::tenant(Role::Owner)],
+        expires_at: None,
     });
     OnTenant(Permission::TenantRead)
         .grant(&caller, &FakeDirectory::default())

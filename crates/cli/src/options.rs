@@ -44,6 +44,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             session_lifetime: Duration::from_secs(security.session_lifetime_s),
             dedup_window: Duration::from_secs(delivery.dedup_window_s),
             address_policy: delivery.address_policy(),
+            max_endpoints_per_application: delivery.max_endpoints_per_application,
         },
         limits: Limits::for_payloads(server.max_payload_bytes),
         engine: engine(delivery),

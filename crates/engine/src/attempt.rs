@@ -40,7 +40,13 @@ impl Job {
         let endpoint = self.target.endpoint();
         let delivery = delivery_of(&self.work, endpoint.id, ports.clock.now());
         let number = delivery.attempts + 1;
-        let span = trace::attempt_span(&self.work, endpoint.id, &endpoint.url, number, &self.message);
+        let span = trace::attempt_span(
+            &self.work,
+            endpoint.id,
+            endpoint.url.as_ref(),
+            number,
+            &self.message,
+        );
         let (started_at, begun) = (ports.clock.now(), ports.clock.monotonic());
         let sending = self.send(&span, ports, options).instrument(span.clone());
         let sent = AssertUnwindSafe(sending)
@@ -64,12 +70,13 @@ impl Job {
     async fn send(&self, span: &Span, ports: &EnginePorts, options: &EngineOptions) -> Sent {
         let endpoint = self.target.endpoint();
         let timeout = endpoint.timeout.unwrap_or(options.attempt_timeout).as_duration();
-        let Some(headers) = self.headers(endpoint, span, ports, options) else {
-            tracing::error!("the endpoint's secret did not open: nothing can be signed");
+        let headers = self.headers(endpoint, span, ports, options);
+        let (Some(url), Some(headers)) = (endpoint.url.clone(), headers) else {
+            tracing::error!("the stored endpoint's URL or secret cannot be read: nothing can be sent");
             return internal_failure();
         };
         let request = OutgoingRequest {
-            url: endpoint.url.clone(),
+            url,
             headers,
             body: Arc::clone(self.message.payload.bytes()),
             timeout,

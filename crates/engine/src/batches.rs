@@ -7,15 +7,25 @@ use crate::backoff::Backoff;
 /// How long a row that the database refuses, all by itself, waits before it is tried again: it stays ours and is
 /// not lost, but only a repair helps it.
 const REFUSED_ROW_WAIT: Duration = Duration::from_secs(30);
+/// The pause after a row that was refused once more, before the next refused one is tried: however many there are,
+/// they cost the database ten calls a second at most. While they succeed, there is no pause.
+const REFUSED_AGAIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// Rows that wait for a call of the store, one call at a time: what arrives meanwhile makes the next batch, so
 /// batches grow with the load and nobody waits for a timer. Failed batches are tried again until they get through.
 ///
-/// Bounded by the rows in flight, each of which is here at most once. Pure: time is handed in.
+/// A row that the database refuses all by itself is set aside, where it needs no room among the rows in flight, and
+/// recalled later, one at a time.
+///
+/// Bounded by the rows in flight and set aside, each of which is here at most once. Pure: time is handed in.
 pub(crate) struct Batches<T> {
     limit: usize,
     fresh: VecDeque<T>,
     failed: VecDeque<Batch<T>>,
+    /// Batches of one row each, in the order in which they are to be recalled.
+    set_aside: VecDeque<Batch<T>>,
+    /// No row is recalled before.
+    recall_from: Duration,
     prefer_failed: bool,
     busy: bool,
     /// While the database is away nothing is tried before.
@@ -29,6 +39,8 @@ pub(crate) struct Batch<T> {
     pub(crate) rows: Vec<T>,
     /// Whether an earlier try failed in a way that leaves open whether it took effect.
     pub(crate) uncertain: bool,
+    /// Whether it is a row that was set aside before.
+    recalled: bool,
     not_before: Duration,
 }
 
@@ -39,6 +51,8 @@ impl<T> Batches<T> {
             limit,
             fresh: VecDeque::new(),
             failed: VecDeque::new(),
+            set_aside: VecDeque::new(),
+            recall_from: Duration::ZERO,
             prefer_failed: false,
             busy: false,
             closed_until: Duration::ZERO,
@@ -53,7 +67,26 @@ impl<T> Batches<T> {
 
     /// Whether there is nothing here, and nothing under way.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.busy && self.fresh.is_empty() && self.failed.is_empty()
+        !self.busy && self.fresh.is_empty() && self.failed.is_empty() && self.set_aside.is_empty()
+    }
+
+    /// When a row may be recalled: one at a time, so that they never fill the room of others.
+    fn recalls_at(&self) -> Option<Duration> {
+        let first = self.set_aside.front()?;
+        let alone = !self.busy && !self.failed.iter().any(|batch| batch.recalled);
+        alone.then_some(first.not_before.max(self.recall_from).max(self.closed_until))
+    }
+
+    /// Brings one row back that was set aside, if it is time; it is in flight again from now on.
+    pub(crate) fn recall(&mut self, now: Duration) -> bool {
+        let due = self.recalls_at().is_some_and(|at| at <= now);
+        let recalled = due.then(|| self.set_aside.pop_front()).flatten();
+        let is_one = recalled.is_some();
+        self.failed.extend(recalled.map(|batch| Batch {
+            recalled: true,
+            ..batch
+        }));
+        is_one
     }
 
     /// The batch of the next call, if there is one and no call is under way; then [`Self::succeeded`] or
@@ -70,6 +103,7 @@ impl<T> Batches<T> {
             _ => Batch {
                 rows: self.fresh.drain(..self.fresh.len().min(self.limit)).collect(),
                 uncertain: false,
+                recalled: false,
                 not_before: now,
             },
         };
@@ -78,18 +112,16 @@ impl<T> Batches<T> {
         Some(batch)
     }
 
-    /// When to ask again for a batch, if only time stands in the way.
-    pub(crate) fn wakes_at(&self) -> Option<Duration> {
+    /// When to ask again for a batch, or to recall a row if there is room for it, if only time stands in the way.
+    pub(crate) fn wakes_at(&self, room: bool) -> Option<Duration> {
         if self.busy {
             return None;
         }
         let again = self.failed.iter().map(|batch| batch.not_before).min();
         let fresh = (!self.fresh.is_empty()).then_some(self.closed_until);
-        again
-            .into_iter()
-            .chain(fresh)
-            .min()
-            .map(|at| at.max(self.closed_until))
+        let recall = self.recalls_at().filter(|_| room);
+        let earliest = again.into_iter().chain(fresh).chain(recall).min();
+        earliest.map(|at| at.max(self.closed_until))
     }
 
     /// The call succeeded.
@@ -99,8 +131,14 @@ impl<T> Batches<T> {
     }
 
     /// The call failed. If the database was away, the batch is tried again as a whole; if the database refused it,
-    /// in halves, so that a row with which no statement works holds up no other.
-    pub(crate) fn failed(&mut self, mut batch: Batch<T>, error: &StoreError, now: Duration) {
+    /// in halves, so that a row with which no statement works holds up no other. Answers the row that was set aside
+    /// because it was alone: it is not in flight any more.
+    pub(crate) fn failed(
+        &mut self,
+        mut batch: Batch<T>,
+        error: &StoreError,
+        now: Duration,
+    ) -> Option<&mut T> {
         self.busy = false;
         if matches!(error, StoreError::Unavailable(_)) {
             batch.uncertain = true;
@@ -110,20 +148,31 @@ impl<T> Batches<T> {
             let half = Batch {
                 rows: batch.rows.split_off(batch.rows.len() / 2),
                 uncertain: batch.uncertain,
+                recalled: false,
                 not_before: now,
             };
             batch.not_before = now;
             self.failed.extend([batch, half]);
         } else {
+            if batch.recalled {
+                self.recall_from = now + REFUSED_AGAIN_PAUSE;
+            }
             batch.not_before = now + REFUSED_ROW_WAIT;
-            self.failed.push_back(batch);
+            self.set_aside.push_back(batch);
+            return self.set_aside.back_mut()?.rows.first_mut();
         }
+        None
     }
 
-    /// Empties it of all that is not under way.
+    /// Empties it of all that is in flight and not under way.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
         let failed = self.failed.drain(..).flat_map(|batch| batch.rows);
         self.fresh.drain(..).chain(failed).collect()
+    }
+
+    /// Empties it of what was set aside.
+    pub(crate) fn take_set_aside(&mut self) -> Vec<T> {
+        self.set_aside.drain(..).flat_map(|batch| batch.rows).collect()
     }
 }
 
@@ -151,7 +200,7 @@ mod tests {
     fn one_call_at_a_time_of_at_most_the_limit() {
         let mut batches = batches(5, 3);
         assert_eq!(batches.next(T0).unwrap().rows, [0, 1, 2]);
-        assert!(batches.next(T0).is_none() && batches.wakes_at().is_none() && !batches.is_idle());
+        assert!(batches.next(T0).is_none() && batches.wakes_at(true).is_none() && !batches.is_idle());
         batches.succeeded();
         assert_eq!(batches.next(T0).unwrap().rows, [3, 4]);
         batches.succeeded();
@@ -165,7 +214,7 @@ mod tests {
         batches.failed(batch, &unavailable(), T0);
         batches.push(3);
         assert!(batches.next(T0).is_none(), "nor are others tried before");
-        let again = batches.wakes_at().unwrap();
+        let again = batches.wakes_at(true).unwrap();
         assert!(again > T0);
         let batch = batches.next(again).unwrap();
         assert_eq!((batch.rows, batch.uncertain), (vec![0, 1, 2], true));
@@ -178,7 +227,9 @@ mod tests {
         while let Some(batch) = batches.next(T0) {
             if batch.rows.contains(&5) {
                 refusals += 1;
-                batches.failed(batch, &refused(), T0);
+                let alone = batch.rows.len() == 1;
+                let set_aside = batches.failed(batch, &refused(), T0).copied();
+                assert_eq!(set_aside, alone.then_some(5));
             } else {
                 written.extend(batch.rows);
                 batches.succeeded();
@@ -189,8 +240,35 @@ mod tests {
         batches.push(8);
         assert_eq!(batches.next(T0).unwrap().rows, [8]);
         batches.succeeded();
-        let later = batches.wakes_at().unwrap();
+        assert!(batches.wakes_at(false).is_none(), "without room it stays aside");
+        let later = batches.wakes_at(true).unwrap();
+        assert!(batches.next(later).is_none() && batches.recall(later));
         assert_eq!(batches.next(later).unwrap().rows, [5]);
+        batches.succeeded();
+        assert!(batches.is_idle());
+    }
+
+    #[test]
+    fn rows_set_aside_are_recalled_one_at_a_time_and_with_a_pause_while_they_are_refused() {
+        let mut batches = batches(3, 1);
+        while let Some(batch) = batches.next(T0) {
+            batches.failed(batch, &refused(), T0);
+        }
+        assert!(!batches.recall(T0) && !batches.is_idle());
+        let later = T0 + REFUSED_ROW_WAIT;
+        assert!(batches.recall(later) && !batches.recall(later));
+        let first = batches.next(later).unwrap();
+        assert!(!batches.recall(later));
+        assert_eq!(batches.failed(first, &refused(), later), Some(&mut 0));
+        assert_eq!(batches.wakes_at(true), Some(later + REFUSED_AGAIN_PAUSE));
+        let later = later + REFUSED_AGAIN_PAUSE;
+        for row in [1, 2] {
+            assert!(batches.recall(later), "what succeeds is followed at once");
+            assert_eq!(batches.next(later).unwrap().rows, [row]);
+            batches.succeeded();
+        }
+        assert_eq!(batches.take_set_aside(), [0]);
+        assert!(batches.is_idle());
     }
 
     #[test]
@@ -200,6 +278,7 @@ mod tests {
         batches.failed(poison, &refused(), T0);
         (10..14).for_each(|n| batches.push(n));
         let later = T0 + REFUSED_ROW_WAIT;
+        assert!(batches.recall(later));
         let mut seen = Vec::new();
         for _ in 0..3 {
             let batch = batches.next(later).unwrap();

@@ -14,6 +14,7 @@ pub(crate) struct Shared {
     pub(crate) work: Notify,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) waiting: AtomicUsize,
+    pub(crate) refused: AtomicUsize,
     lease: Mutex<Option<Arc<Lease>>>,
 }
 
@@ -35,6 +36,9 @@ pub struct EngineStatus {
     pub in_flight: usize,
     /// Rows waiting for a turn at their endpoint.
     pub waiting: usize,
+    /// Rows that the database refuses, each by itself, to read or to settle: set aside, and tried again and again
+    /// until they are repaired.
+    pub refused: usize,
 }
 
 /// Wakes the engine and tells how it is. Cheap to clone; works before, while and after the engine runs.
@@ -57,6 +61,7 @@ impl EngineHandle {
             lease_held: lease.is_some_and(|lease| lease.holds()),
             in_flight: self.shared.in_flight.load(Ordering::Relaxed),
             waiting: self.shared.waiting.load(Ordering::Relaxed),
+            refused: self.shared.refused.load(Ordering::Relaxed),
         }
     }
 }

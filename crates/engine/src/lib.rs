@@ -16,6 +16,7 @@
 mod attempt;
 mod backoff;
 mod batches;
+mod chores;
 mod claims;
 mod engine;
 mod handle;
@@ -28,6 +29,7 @@ mod rooms;
 mod sender;
 mod trace;
 
+pub use chores::Chores;
 pub use engine::{Engine, EngineError};
 pub use handle::{EngineHandle, EngineStatus};
 pub use options::{EngineOptions, HttpOptions, OptionsError};

@@ -26,7 +26,13 @@ pub struct EngineOptions {
     /// have been tried: until lanes park rows in the database, a slow endpoint whose backlog is longer than this
     /// delays others, by `max_waiting / max_in_flight_per_endpoint` time-outs at worst. (Up to `max_in_flight`
     /// rows more may wait for a moment, when messages claimed before turn out to be for the same endpoint.)
-    /// At least 1; default 4,096.
+    ///
+    /// Rows that the database refuses, each by itself, to read or to settle count here too: they leave room in
+    /// flight to others and are tried again after 30 seconds, ten a second at most, until they are repaired; an
+    /// attempt that cannot be written keeps its captured answer meanwhile. Once there are as many as this, nothing
+    /// more is claimed by this node.
+    ///
+    /// 1 to 1,000,000; default 4,096.
     pub max_waiting: usize,
     /// The most rows a claim takes, and a read of messages and endpoints asks for. 1 to 500; default 500.
     pub claim_batch: u32,

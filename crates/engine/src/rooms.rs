@@ -6,13 +6,15 @@ use postrider_domain::EndpointId;
 /// Where claimed rows are: how many are in flight, who waits for a turn at its endpoint, and how much room there is.
 ///
 /// In flight is a row from when it is loaded until it is settled; its turn at the endpoint (the lane) is held only
-/// while it is loaded and sent. Everything here is bounded, and pure: no clock, no task.
+/// while it is loaded and sent. Rows that the database refuses are set aside: they keep nobody else's room in
+/// flight, but count among those that wait. Everything here is bounded, and pure: no clock, no task.
 pub(crate) struct Rooms {
     max_in_flight: usize,
     max_waiting: usize,
     lane_width: usize,
     in_flight: usize,
     waiting: usize,
+    set_aside: usize,
     reserved: usize,
     lanes: HashMap<EndpointId, Lane>,
     /// Lanes with somebody waiting and a turn free, each once, so that lanes take turns.
@@ -45,6 +47,7 @@ impl Rooms {
             lane_width,
             in_flight: 0,
             waiting: 0,
+            set_aside: 0,
             reserved: 0,
             lanes: HashMap::new(),
             next_lanes: VecDeque::new(),
@@ -59,10 +62,25 @@ impl Rooms {
         self.waiting
     }
 
+    pub(crate) const fn set_aside(&self) -> usize {
+        self.set_aside
+    }
+
+    const fn waiting_has_room_for(&self) -> usize {
+        self.max_waiting
+            .saturating_sub(self.waiting + self.set_aside + self.reserved)
+    }
+
+    /// Whether no more rows are held than ever may be: a fan-out becomes many, so that those set aside could grow
+    /// without anything being claimed.
+    const fn may_hold_more(&self) -> bool {
+        self.in_flight + self.waiting + self.set_aside + self.reserved < self.max_in_flight + self.max_waiting
+    }
+
     /// How many rows may be claimed: each might go in flight, and each might have to wait.
     pub(crate) const fn room(&self) -> usize {
         let flight = self.max_in_flight.saturating_sub(self.in_flight + self.reserved);
-        let waiting = self.max_waiting.saturating_sub(self.waiting + self.reserved);
+        let waiting = self.waiting_has_room_for();
         if flight < waiting { flight } else { waiting }
     }
 
@@ -76,14 +94,14 @@ impl Rooms {
         self.reserved -= rows;
     }
 
-    const fn flight_has_room(&self) -> bool {
+    pub(crate) const fn flight_has_room(&self) -> bool {
         self.in_flight + self.reserved < self.max_in_flight
     }
 
     /// Lets a row in, if there is room.
     pub(crate) fn admit(&mut self, work: ClaimedWork) -> Admission {
         let turn = work.endpoint.is_none_or(|endpoint| self.turn_is_free(endpoint));
-        if turn && self.flight_has_room() {
+        if turn && self.flight_has_room() && self.may_hold_more() {
             if let Some(endpoint) = work.endpoint {
                 self.lanes.entry(endpoint).or_default().active += 1;
             }
@@ -91,7 +109,7 @@ impl Rooms {
             return Admission::Enters(work);
         }
         match work.endpoint {
-            Some(endpoint) if self.waiting + self.reserved < self.max_waiting => {
+            Some(endpoint) if self.waiting_has_room_for() > 0 => {
                 self.queue(endpoint, work);
                 Admission::Waits
             }
@@ -156,6 +174,23 @@ impl Rooms {
     /// A row in flight is done with: settled, given back or lost.
     pub(crate) const fn leave(&mut self) {
         self.in_flight -= 1;
+    }
+
+    /// A row in flight, without a turn, is refused by the database: it is in flight no more.
+    pub(crate) const fn put_aside(&mut self) {
+        self.in_flight -= 1;
+        self.set_aside += 1;
+    }
+
+    /// A row that was set aside is in flight again; only while [`Self::flight_has_room`].
+    pub(crate) const fn recall(&mut self) {
+        self.set_aside -= 1;
+        self.in_flight += 1;
+    }
+
+    /// Rows that were set aside are given back.
+    pub(crate) const fn dismiss_set_aside(&mut self, rows: usize) {
+        self.set_aside -= rows;
     }
 
     /// The next row of those that waited, now in flight and with its turn at the endpoint.
@@ -286,6 +321,9 @@ mod tests {
         EndOldest,
         CallNext,
         Recognise(u8),
+        FanOutOldest(u8),
+        Refuse,
+        Recall,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -295,6 +333,9 @@ mod tests {
             Just(Step::EndOldest),
             Just(Step::CallNext),
             (0u8..4).prop_map(Step::Recognise),
+            (0u8..4).prop_map(Step::FanOutOldest),
+            Just(Step::Refuse),
+            Just(Step::Recall),
         ];
         proptest::collection::vec(step, 0..80)
     }
@@ -306,6 +347,7 @@ mod tests {
             let (flight, waiting, width) = (5, 6, 2);
             let mut rooms = Rooms::new(flight, waiting, width);
             let mut flying: VecDeque<(Option<EndpointId>, ClaimedWork)> = VecDeque::new();
+            let mut aside: Vec<ClaimedWork> = Vec::new();
             let (mut claimed, mut ended, mut next_id) = (0usize, 0usize, 1u128);
             for step in steps {
                 match step {
@@ -339,12 +381,38 @@ mod tests {
                             }
                         }
                     }
+                    Step::FanOutOldest(lane) => if let Some((turn, _)) = flying.pop_front() {
+                        if let Some(lane) = turn { rooms.end_turn(lane); }
+                        rooms.leave();
+                        ended += 1;
+                        for n in 0..4 {
+                            next_id += 1;
+                            let work = row(next_id, Some(u128::from((lane + n) % 4)));
+                            match rooms.admit(work) {
+                                Admission::Enters(work) => flying.push_back((work.endpoint, work)),
+                                Admission::Waits => {}
+                                Admission::Refused(_) => continue,
+                            }
+                            claimed += 1;
+                        }
+                    },
+                    Step::Refuse => if let Some((turn, work)) = flying.pop_front() {
+                        if let Some(lane) = turn { rooms.end_turn(lane); }
+                        rooms.put_aside();
+                        aside.push(work);
+                    },
+                    Step::Recall => if rooms.flight_has_room() && let Some(work) = aside.pop() {
+                        rooms.recall();
+                        flying.push_back((None, work));
+                    },
                 }
-                prop_assert!(rooms.in_flight() <= flight && rooms.waiting() <= waiting + flight);
-                prop_assert_eq!(rooms.in_flight(), flying.len());
-                prop_assert_eq!(claimed, ended + flying.len() + rooms.waiting());
+                prop_assert!(rooms.in_flight() <= flight);
+                prop_assert!(rooms.in_flight() + rooms.waiting() + rooms.set_aside() <= flight + waiting);
+                prop_assert_eq!((rooms.in_flight(), rooms.set_aside()), (flying.len(), aside.len()));
+                prop_assert_eq!(claimed, ended + flying.len() + rooms.waiting() + aside.len());
                 prop_assert!(rooms.lanes.values().all(|lane| lane.active <= width));
             }
+            rooms.dismiss_set_aside(aside.len());
             // Everybody's turn comes.
             loop {
                 while let Some((lane, work)) = rooms.call_next() {

@@ -15,15 +15,15 @@ use postrider_domain::{
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The span of attempt `number`. Names the host, never path or query: they often hold tokens.
+/// The span of attempt `number`. Names the host, if the URL can be read, never path or query: they often hold tokens.
 pub(crate) fn attempt_span(
     work: &ClaimedWork,
     endpoint: EndpointId,
-    url: &EndpointUrl,
+    url: Option<&EndpointUrl>,
     number: u32,
     message: &Message,
 ) -> Span {
-    let uri: Option<Uri> = url.as_str().parse().ok();
+    let uri: Option<Uri> = url.and_then(|url| url.as_str().parse().ok());
     let span = tracing::info_span!(
         parent: None,
         "deliver",

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use postrider_application::ports::{EventLog, StoreError};
+use postrider_application::ports::{EventLog, EventSignal, StoreError};
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,12 @@ impl RelaySignal {
     /// Makes the relay read now. A call while it reads makes it read once more.
     pub fn wake(&self) {
         self.0.send_replace(());
+    }
+}
+
+impl EventSignal for RelaySignal {
+    fn events_committed(&self) {
+        self.wake();
     }
 }
 

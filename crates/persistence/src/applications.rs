@@ -133,6 +133,18 @@ impl ApplicationRepository for SqlUnitOfWork {
             _ => Err(fault("the tenant has no such application")),
         }
     }
+
+    async fn count_endpoints(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<u32, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(0);
+        };
+        let count = crate::endpoints::count(&self.transaction, tenant, application).await?;
+        u32::try_from(count).map_err(|why| corrupt("number of endpoints", why))
+    }
 }
 
 impl ApplicationViews for SqlStore {

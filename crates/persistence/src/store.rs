@@ -2,8 +2,10 @@ use std::{fmt, sync::Arc};
 
 use postrider_application::{
     access::{OperatorScope, TenantScope},
-    ports::{Sealer, Store, StoreError},
+    ports::{EventSignal, Sealer, Store, StoreError},
 };
+
+use tokio::sync::Semaphore;
 
 use crate::{
     connection::{Database, Scope},
@@ -17,14 +19,28 @@ use crate::{
 pub struct SqlStore {
     pub(crate) database: Database,
     pub(crate) secrets: EndpointSecrets,
+    pub(crate) event_signal: Option<Arc<dyn EventSignal>>,
+    /// Who may be accepting at the same time; see [`Database::accepts_at_once`].
+    pub(crate) accepting: Arc<Semaphore>,
 }
 
 impl SqlStore {
     /// The store in `database`, whose stored secrets are sealed with `sealer`. The database must be migrated.
     pub fn new(database: Database, sealer: Arc<dyn Sealer>) -> Self {
         Self {
+            accepting: Arc::new(Semaphore::new(database.accepts_at_once())),
             database,
             secrets: EndpointSecrets::sealed_with(sealer),
+            event_signal: None,
+        }
+    }
+
+    /// The same store, telling `signal` of every commit that appended events.
+    #[must_use]
+    pub fn telling(self, signal: Arc<dyn EventSignal>) -> Self {
+        Self {
+            event_signal: Some(signal),
+            ..self
         }
     }
 
@@ -35,12 +51,7 @@ impl SqlStore {
 
     async fn open(&self, scope: Scope) -> Result<SqlUnitOfWork, StoreError> {
         let transaction = self.database.begin(scope).await?;
-        Ok(SqlUnitOfWork::new(
-            transaction,
-            scope,
-            self.database.dialect(),
-            self.secrets.clone(),
-        ))
+        Ok(SqlUnitOfWork::new(transaction, scope, self))
     }
 }
 

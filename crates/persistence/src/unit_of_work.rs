@@ -1,11 +1,14 @@
+use std::sync::Arc;
+
 use postrider_application::{
     access::TenantScope,
-    ports::{StoreError, UnitOfWork},
+    ports::{EventSignal, StoreError, UnitOfWork},
 };
 use postrider_domain::{TenantId, Version, events::DomainEvent};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 
 use crate::{
+    SqlStore,
     connection::{Dialect, Scope},
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, advisory_lock, fault},
@@ -20,21 +23,18 @@ pub struct SqlUnitOfWork {
     pub(crate) transaction: DatabaseTransaction,
     pub(crate) dialect: Dialect,
     pub(crate) secrets: EndpointSecrets,
+    signal: Option<Arc<dyn EventSignal>>,
     scope: Scope,
     events: Vec<PendingEvent>,
 }
 
 impl SqlUnitOfWork {
-    pub(crate) fn new(
-        transaction: DatabaseTransaction,
-        scope: Scope,
-        dialect: Dialect,
-        secrets: EndpointSecrets,
-    ) -> Self {
+    pub(crate) fn new(transaction: DatabaseTransaction, scope: Scope, store: &SqlStore) -> Self {
         Self {
             transaction,
-            dialect,
-            secrets,
+            dialect: store.database.dialect(),
+            secrets: store.secrets.clone(),
+            signal: store.event_signal.clone(),
             scope,
             events: Vec::new(),
         }
@@ -88,6 +88,10 @@ impl SqlUnitOfWork {
 impl UnitOfWork for SqlUnitOfWork {
     async fn commit(self) -> Result<(), StoreError> {
         self.append_events().await?;
-        self.transaction.commit().await.or_store_error()
+        self.transaction.commit().await.or_store_error()?;
+        if let Some(signal) = self.signal.filter(|_| !self.events.is_empty()) {
+            signal.events_committed();
+        }
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use postrider_crypto::{
     MasterKeyCheckError, MasterKeyError, OperatorTokens, OsRandomness, PasswordOptions, TokenOptions,
     verify_master_key,
 };
-use postrider_engine::{Engine, EngineError, EngineOptions, EnginePorts, HttpOptions, HttpSender};
+use postrider_engine::{Chores, Engine, EngineError, EngineOptions, EnginePorts, HttpOptions, HttpSender};
 use postrider_outbox::{Relay, RelayError, RelayOptions};
 use postrider_persistence::{ConnectError, Database, DatabaseOptions, SqlStore};
 use thiserror::Error;
@@ -105,6 +105,7 @@ pub struct Platform {
     context: Arc<ApiContext>,
     engine: Engine,
     sender: Arc<HttpSender>,
+    chores: Chores,
     relay: Relay,
 }
 
@@ -174,6 +175,7 @@ impl Platform {
         );
         let caches = CacheSubscriber(CacheInvalidation::new(credentials.clone(), directory.clone()));
         let relay = Relay::at_head(shared.clone(), vec![Arc::new(caches)], RelayOptions::default()).await?;
+        let store = store.telling(Arc::new(relay.signal()));
 
         let ports = Ports {
             store: store.clone(),
@@ -204,6 +206,7 @@ impl Platform {
             context,
             engine,
             sender,
+            chores: Chores::new(shared),
             relay,
         })
     }
@@ -232,7 +235,7 @@ impl Platform {
             shutdown.cancel();
             ended
         };
-        let (engine, relay) = tokio::join!(engine, relay);
+        let (engine, relay, ()) = tokio::join!(engine, relay, self.chores.run(shutdown.clone()));
         self.sender.close().await;
         engine?;
         Ok(relay?)

@@ -27,10 +27,12 @@ pages! {
     NotFound = "not_found";
     MethodNotAllowed = "method_not_allowed";
     UidTaken = "uid_taken";
+    EndpointLimitReached = "endpoint_limit_reached";
     EventTypeExists = "event_type_exists";
     MemberExists = "member_exists";
     IdempotencyConflict = "idempotency_conflict";
     DeliveryPending = "delivery_pending";
+    EndpointDisabled = "endpoint_disabled";
     StaleVersion = "stale_version";
     PayloadTooLarge = "payload_too_large";
     UnsupportedMediaType = "unsupported_media_type";

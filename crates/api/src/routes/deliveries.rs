@@ -88,7 +88,7 @@ pub(super) async fn list_attempts(
     extensions(("x-permission" = json!("deliveries:replay"))),
     responses(
         (status = 202, description = "It is on its way.", body = Resent),
-        (status = 409, description = "`delivery_pending`: an attempt is to come anyway."),
+        (status = 409, description = "`delivery_pending`: an attempt is to come anyway; `endpoint_disabled`: the endpoint is sent nothing."),
     )
 )]
 #[post("/applications/{application}/messages/{message}/deliveries/{endpoint}/resend")]
@@ -105,6 +105,6 @@ pub(super) async fn resend_delivery(
         message,
         endpoint,
     };
-    context.mediator.send(&caller.0, command).await?;
+    let endpoint = context.mediator.send(&caller.0, command).await?;
     Ok(HttpResponse::Accepted().json(Resent::new(message, endpoint)))
 }

@@ -26,7 +26,7 @@ use crate::{
     responses(
         (status = 201, description = "Created.", body = EndpointWithSecret,
          headers(("Location" = String, description = "The endpoint's path."))),
-        (status = 409, description = "`uid_taken`: another endpoint of the application has this uid."),
+        (status = 409, description = "`uid_taken`: another endpoint of the application has this uid; `endpoint_limit_reached`: it has too many."),
     )
 )]
 #[post("/applications/{application}/endpoints")]

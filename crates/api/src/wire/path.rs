@@ -136,7 +136,7 @@ pub(crate) struct DeliveryPath {
     /// The message's id.
     #[param(example = "msg_01jd8x3v9ce2sbm4w8f1q7k5zt")]
     message: String,
-    /// The endpoint's id, as it stands in the list of deliveries.
+    /// The endpoint's id, as it stands in the list of deliveries, or the uid that you gave it.
     #[param(example = "ep_01jd8x3v9ce2sbm4w8f1q7k5zv")]
     endpoint: String,
 }
@@ -146,11 +146,11 @@ impl DeliveryPath {
     pub(crate) fn read(
         &self,
         checks: &mut Checks,
-    ) -> (Checked<ApplicationRef>, Checked<MessageId>, Checked<EndpointId>) {
+    ) -> (Checked<ApplicationRef>, Checked<MessageId>, Checked<EndpointRef>) {
         (
             checks.check("application", application(&self.application)),
             checks.check("message", id(&self.message)),
-            checks.check("endpoint", id(&self.endpoint)),
+            checks.check("endpoint", endpoint(&self.endpoint)),
         )
     }
 }

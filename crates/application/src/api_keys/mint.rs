@@ -123,6 +123,13 @@ where
             let invalid = InvalidValue::new(Rule::TooLong, "must hold at most 100 grants");
             return Err(Error::invalid_field("grants", invalid));
         }
+        let outlives = scope
+            .expires_at()
+            .is_some_and(|end| request.expires_at.is_none_or(|wanted| wanted > end));
+        if outlives {
+            let invalid = InvalidValue::new(Rule::NotHeld, "must not be later than your own key's expiry");
+            return Err(Error::invalid_field("expires_at", invalid));
+        }
         let grants = self.resolve(&scope, request.grants).await?;
         let now = self.clock.now();
         let id = ApiKeyId::from_uuid(self.ids.next());
@@ -208,6 +215,27 @@ mod tests {
             world.refusal(&developer, mint(Role::Viewer, None)).await,
             ErrorCode::Forbidden
         );
+    }
+
+    #[tokio::test]
+    async fn a_key_does_not_outlive_the_key_that_minted_it() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let crate::access::Caller::Principal(mut principal) = owner else {
+            panic!("a principal")
+        };
+        let end = world.now().plus(std::time::Duration::from_mins(1));
+        principal.expires_at = Some(end);
+        let key = crate::access::Caller::Principal(principal);
+        let until = |expires_at| MintApiKey {
+            expires_at,
+            ..mint(Role::Viewer, None)
+        };
+        assert!(world.send(&key, until(Some(end))).await.is_ok());
+        for longer in [None, Some(end.plus(std::time::Duration::from_micros(1)))] {
+            let error = world.send(&key, until(longer)).await.unwrap_err();
+            assert_eq!(error.violations()[0].field, "expires_at");
+        }
     }
 
     #[tokio::test]

@@ -61,6 +61,7 @@ impl Authenticator {
             id: PrincipalId::ApiKey(record.id),
             tenant: record.tenant,
             grants: record.grants,
+            expires_at: record.expires_at,
         })
     }
 
@@ -85,6 +86,7 @@ impl Authenticator {
             id: PrincipalId::User(session.user, session.id),
             tenant: session.tenant,
             grants: session.grants,
+            expires_at: None,
         })
     }
 }

@@ -2,7 +2,7 @@ use postrider_domain::{InvalidValue, Rule};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The fewest characters of a new password (NIST SP 800-63B, section 5.1.1.1, asks for at least 8).
-pub const MIN_PASSWORD_CHARS: usize = 10;
+pub const MIN_PASSWORD_CHARS: usize = 12;
 /// The most bytes of a password: hashing must stay cheap to refuse.
 pub const MAX_PASSWORD_BYTES: usize = 1_024;
 
@@ -15,7 +15,7 @@ pub fn check_new_password(password: &SecretString) -> Result<(), InvalidValue> {
     if text.chars().count() < MIN_PASSWORD_CHARS {
         return Err(InvalidValue::new(
             Rule::TooShort,
-            "must be at least 10 characters",
+            "must be at least 12 characters",
         ));
     }
     Ok(())

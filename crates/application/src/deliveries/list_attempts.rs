@@ -1,10 +1,10 @@
-use postrider_domain::{EndpointId, MessageId, access::Permission, applications::ApplicationRef};
+use postrider_domain::{MessageId, access::Permission, applications::ApplicationRef, endpoints::EndpointRef};
 
 use crate::{
     Error, Result,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::{AttemptView, MessageViews, Page, PageRequest},
+    ports::{AttemptView, EndpointViews, MessageViews, Page, PageRequest},
 };
 
 /// Lists the attempts of a delivery, by number.
@@ -15,7 +15,7 @@ pub struct ListAttempts {
     /// The message.
     pub message: MessageId,
     /// The endpoint.
-    pub endpoint: EndpointId,
+    pub endpoint: EndpointRef,
     /// Which part of the list.
     pub page: PageRequest<u32>,
 }
@@ -41,22 +41,23 @@ impl<S> ListAttemptsHandler<S> {
     }
 }
 
-impl<S: MessageViews> Handles<ListAttempts> for ListAttemptsHandler<S> {
+impl<S: MessageViews + EndpointViews> Handles<ListAttempts> for ListAttemptsHandler<S> {
     async fn handle(
         &self,
         scope: ApplicationScope,
         request: ListAttempts,
     ) -> Result<Page<AttemptView, u32>, Error> {
         let (tenant, application) = (scope.tenant_scope(), scope.application());
+        let endpoint = match request.endpoint {
+            EndpointRef::Id(id) => id,
+            uid @ EndpointRef::Uid(_) => {
+                let named = self.views.endpoint(tenant, application, &uid).await?;
+                named.ok_or_else(|| Error::not_found("endpoint"))?.id
+            }
+        };
         let page = self
             .views
-            .attempts(
-                tenant,
-                application,
-                request.message,
-                request.endpoint,
-                request.page,
-            )
+            .attempts(tenant, application, request.message, endpoint, request.page)
             .await?;
         // An empty list of an unknown message is a wrong address, not an answer.
         if page.items.is_empty()

@@ -1,12 +1,17 @@
 use std::sync::Arc;
 
-use postrider_domain::{EndpointId, MessageId, WorkId, access::Permission, applications::ApplicationRef};
+use postrider_domain::{
+    Aggregate as _, ApplicationId, EndpointId, MessageId, WorkId,
+    access::Permission,
+    applications::ApplicationRef,
+    endpoints::{Endpoint, EndpointRef},
+};
 
 use crate::{
     Error, ErrorCode, Result,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::{Clock, DeliveryRepository, Ids, Store, UnitOfWork as _, WorkSignal},
+    ports::{Clock, DeliveryRepository, Ids, Repository, Store, UnitOfWork as _, WorkSignal},
 };
 
 /// Delivers a message to an endpoint once more, with the whole retry schedule before it again.
@@ -16,12 +21,12 @@ pub struct ResendDelivery {
     pub application: ApplicationRef,
     /// The message.
     pub message: MessageId,
-    /// The endpoint.
-    pub endpoint: EndpointId,
+    /// The endpoint. It must be enabled.
+    pub endpoint: EndpointRef,
 }
 
 impl Request for ResendDelivery {
-    type Output = ();
+    type Output = EndpointId;
     type Access = OnApplication;
     const NAME: &'static str = "delivery.resend";
 
@@ -56,15 +61,28 @@ impl<S> ResendDeliveryHandler<S> {
 
 impl<S: Store> Handles<ResendDelivery> for ResendDeliveryHandler<S>
 where
-    S::Tx: DeliveryRepository,
+    S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + DeliveryRepository,
 {
-    async fn handle(&self, scope: ApplicationScope, request: ResendDelivery) -> Result<(), Error> {
+    /// Answers which endpoint it was.
+    async fn handle(&self, scope: ApplicationScope, request: ResendDelivery) -> Result<EndpointId, Error> {
         let (tenant, application) = (scope.tenant_scope(), scope.application());
         let mut tx = self.store.begin(tenant).await?;
+        let endpoint = tx
+            .find(tenant, &(application, request.endpoint))
+            .await?
+            .ok_or_else(|| Error::not_found("endpoint"))?;
+        let (endpoint, status) = (endpoint.state().id, endpoint.state().status);
         let mut delivery = tx
-            .find_delivery(tenant, application, request.message, request.endpoint)
+            .find_delivery(tenant, application, request.message, endpoint)
             .await?
             .ok_or_else(|| Error::not_found("delivery"))?;
+        if status.is_disabled() {
+            // Queued, it would only be cancelled, and with it what is known of the earlier attempts.
+            return Err(Error::new(
+                ErrorCode::EndpointDisabled,
+                "enable the endpoint, then send again",
+            ));
+        }
         delivery
             .resend(self.clock.now())
             .map_err(|pending| Error::new(ErrorCode::DeliveryPending, pending.to_string()))?;
@@ -72,7 +90,7 @@ where
             .await?;
         tx.commit().await?;
         self.work_signal.work_queued();
-        Ok(())
+        Ok(endpoint)
     }
 }
 
@@ -84,11 +102,11 @@ mod tests {
     use crate::{
         access::Caller,
         deliveries::{ListAttempts, ListDeliveries},
+        endpoints::DisableEndpoint,
         ports::{ClaimedWork, DeliveryQueue as _, Epoch, PageRequest, Settled, Settlement},
         testing::{World, create_endpoint, publish},
     };
     use postrider_domain::{
-        ApplicationId,
         access::{Grant, Role},
         deliveries::{Attempt, CapturedBody, Delivery, Jitter, Outcome, RetryPolicy},
     };
@@ -162,7 +180,7 @@ mod tests {
             ResendDelivery {
                 application: self.application.into(),
                 message: self.message,
-                endpoint: self.endpoint,
+                endpoint: self.endpoint.into(),
             }
         }
     }
@@ -177,7 +195,7 @@ mod tests {
         let request = ListAttempts {
             application: ride.application.into(),
             message: ride.message,
-            endpoint: ride.endpoint,
+            endpoint: ride.endpoint.into(),
             page: PageRequest {
                 limit: 10,
                 after: None,
@@ -205,7 +223,7 @@ mod tests {
         let ride = delivered().await;
         let elsewhere = EndpointId::from_uuid(ride.message.as_uuid());
         let request = ResendDelivery {
-            endpoint: elsewhere,
+            endpoint: elsewhere.into(),
             ..ride.resend()
         };
         assert_eq!(
@@ -224,6 +242,21 @@ mod tests {
         assert_eq!(
             ride.world.refusal(&ride.owner, request).await,
             ErrorCode::NotFound
+        );
+    }
+
+    #[tokio::test]
+    async fn a_disabled_endpoint_is_sent_nothing_and_keeps_its_history() {
+        let ride = delivered().await;
+        let request = DisableEndpoint {
+            application: ride.application.into(),
+            endpoint: ride.endpoint.into(),
+        };
+        ride.world.send(&ride.owner, request).await.unwrap();
+        let refusal = ride.world.refusal(&ride.owner, ride.resend()).await;
+        assert_eq!(
+            (refusal, ride.world.due().await.len()),
+            (ErrorCode::EndpointDisabled, 0)
         );
     }
 }

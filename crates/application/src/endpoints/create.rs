@@ -9,7 +9,7 @@ use postrider_domain::{
 };
 
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result, Settings,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
     ports::{
@@ -66,6 +66,7 @@ pub struct CreateEndpointHandler<S> {
     ids: Arc<dyn Ids>,
     randomness: Arc<dyn Randomness>,
     address_policy: AddressPolicy,
+    max_endpoints: u32,
 }
 
 impl<S> CreateEndpointHandler<S> {
@@ -74,14 +75,17 @@ impl<S> CreateEndpointHandler<S> {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         randomness: Arc<dyn Randomness>,
-        address_policy: AddressPolicy,
+        settings: &Settings,
     ) -> Self {
+        let address_policy = settings.address_policy.clone();
+        let max_endpoints = settings.max_endpoints_per_application;
         Self {
             store,
             clock,
             ids,
             randomness,
             address_policy,
+            max_endpoints,
         }
     }
 }
@@ -115,9 +119,18 @@ where
         let id = EndpointId::from_uuid(self.ids.next());
         let mut endpoint = Endpoint::create(id, scope.tenant(), scope.application(), new, self.clock.now());
         let mut tx = self.store.begin(scope.tenant_scope()).await?;
-        tx.save(scope.tenant_scope(), &mut endpoint).await?;
+        // Raised first: it makes those who create endpoints of this application take turns, so the count holds.
         tx.endpoints_changed(scope.tenant_scope(), scope.application())
             .await?;
+        if tx
+            .count_endpoints(scope.tenant_scope(), scope.application())
+            .await?
+            >= self.max_endpoints
+        {
+            let detail = format!("an application may have {} endpoints", self.max_endpoints);
+            return Err(Error::new(ErrorCode::EndpointLimitReached, detail));
+        }
+        tx.save(scope.tenant_scope(), &mut endpoint).await?;
         tx.commit().await?;
         Ok(CreatedEndpoint {
             endpoint: EndpointView::of(endpoint.state()),
@@ -162,6 +175,31 @@ mod tests {
             endpoint: generated.endpoint.id.into(),
         };
         assert_eq!(world.send(&owner, request).await.unwrap(), generated.endpoint);
+    }
+
+    #[tokio::test]
+    async fn an_application_has_a_bounded_number_of_endpoints() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        for _ in 0..100 {
+            world
+                .send(&owner, create_endpoint(application, "https://a.example/"))
+                .await
+                .unwrap();
+        }
+        let one_more = create_endpoint(application, "https://a.example/");
+        assert_eq!(
+            world.refusal(&owner, one_more).await,
+            ErrorCode::EndpointLimitReached
+        );
+        let elsewhere = world.application(&owner, None).await.id;
+        assert!(
+            world
+                .send(&owner, create_endpoint(elsewhere, "https://a.example/"))
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test]

@@ -308,6 +308,7 @@ mod tests {
             #[async_trait::async_trait]
             impl MessageIntake for Intake {
                 async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage) -> Result<Accepted, IntakeError>;
+                async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError>;
             }
         }
 

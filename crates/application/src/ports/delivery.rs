@@ -15,12 +15,12 @@ use super::StoreError;
 pub struct DeliverableEndpoint {
     /// Its id.
     pub id: EndpointId,
-    /// Where webhooks are sent.
-    pub url: EndpointUrl,
+    /// Where webhooks are sent; none if the stored endpoint cannot be read, which is our fault, and fails its
+    /// attempts without holding up others.
+    pub url: Option<EndpointUrl>,
     /// What it wants to hear of.
     pub filter: Filter,
-    /// What its webhooks are signed with; none if the stored secret did not open, which is our fault, and fails
-    /// its attempts without holding up others.
+    /// What its webhooks are signed with; none if the stored secret did not open: as above.
     pub secret: Option<SigningSecret>,
     /// Its own retry schedule.
     pub retry_schedule: Option<RetrySchedule>,

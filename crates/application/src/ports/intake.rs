@@ -56,4 +56,8 @@ pub trait MessageIntake: Send + Sync {
     /// Makes a message durable and queues its fan-out in the same transaction.
     async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage)
     -> Result<Accepted, IntakeError>;
+
+    /// Removes up to `limit` deduplication keys whose window has passed, of any tenant; answers how many. Only
+    /// housekeeping: an expired key counts as absent either way.
+    async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError>;
 }

@@ -28,7 +28,7 @@ pub use queue::{
     ClaimFrom, ClaimedWork, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settled, Settlement, WorkRef,
 };
 pub use repositories::{ApplicationRepository, DeliveryRepository, Repository, UserRepository};
-pub use signals::{EventLog, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal};
+pub use signals::{EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal};
 pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
 pub use system::{Clock, Ids, Randomness};
 pub use views::{

@@ -40,6 +40,14 @@ pub trait ApplicationRepository: Send {
         scope: &TenantScope,
         application: ApplicationId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How many endpoints the application has. After [`Self::endpoints_changed`] nobody else's transaction can
+    /// add one before this one ends.
+    fn count_endpoints(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
 }
 
 /// People are global; only operators (and later people themselves) write them.

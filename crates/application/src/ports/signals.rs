@@ -11,6 +11,12 @@ pub trait WorkSignal: Send + Sync {
     fn work_queued(&self);
 }
 
+/// Wakes this node's relay: events were committed. Cheap, coalesced, never blocks.
+pub trait EventSignal: Send + Sync {
+    /// The log has grown.
+    fn events_committed(&self);
+}
+
 /// The trace that the current task runs in.
 pub trait TracePropagation: Send + Sync {
     /// Its `traceparent`; none if nothing is traced.

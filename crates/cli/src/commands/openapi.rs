@@ -2,6 +2,6 @@ use std::process::ExitCode;
 
 /// Prints the document that `/openapi.json` serves.
 pub(super) fn run() -> ExitCode {
-    println!("{}", postrider_api::openapi_json());
+    print!("{}", postrider_api::openapi_json());
     ExitCode::SUCCESS
 }

@@ -32,6 +32,8 @@ pub(crate) struct DeliveryConfig {
     pub(crate) drain_timeout_ms: u64,
     /// How long a publish's deduplication key is remembered. Default 24 hours.
     pub(crate) dedup_window_s: u64,
+    /// The most endpoints of one application: what one message may become at most. Default 100.
+    pub(crate) max_endpoints_per_application: u32,
 }
 
 impl Default for DeliveryConfig {
@@ -51,6 +53,7 @@ impl Default for DeliveryConfig {
             retry_jitter_percent: 20,
             drain_timeout_ms: 20_000,
             dedup_window_s: 86_400,
+            max_endpoints_per_application: 100,
         }
     }
 }
@@ -94,7 +97,12 @@ impl DeliveryConfig {
             self.retry_jitter_percent,
             0..=100,
         );
-        faults.range("delivery.drain_timeout_ms", self.drain_timeout_ms, 0..=600_000);
+        faults.range("delivery.drain_timeout_ms", self.drain_timeout_ms, 10..=600_000);
+        let max_endpoints = self.max_endpoints_per_application;
+        faults.range(
+            "delivery.max_endpoints_per_application",
+            max_endpoints, 1..=1_000,
+        );
         faults.range("delivery.dedup_window_s", self.dedup_window_s, 60..=7 * 86_400);
     }
 

@@ -128,14 +128,14 @@ impl Screen {
     pub(crate) fn try_it(self, api: &str, key: &str) {
         println!();
         println!("{}", self.paint("Try it yourself:", Style::new().bold()));
-        println!("  export POSTRIDER_KEY={key}");
+        println!("  export API_KEY={key}");
         println!("  curl -s {api}/v1/applications/{APPLICATION}/messages \\");
-        println!("    -H \"Authorization: Bearer $POSTRIDER_KEY\" -H 'Content-Type: application/json' \\");
+        println!("    -H \"Authorization: Bearer $API_KEY\" -H 'Content-Type: application/json' \\");
         println!(
             "    -d '{{\"event_type\": \"order.created\", \"payload\": {{\"order\": \"ord_1\", \"total\": 4200}}}}'"
         );
         println!("  curl -s {api}/v1/applications/{APPLICATION}/messages/<id>/deliveries \\");
-        println!("    -H \"Authorization: Bearer $POSTRIDER_KEY\"");
+        println!("    -H \"Authorization: Bearer $API_KEY\"");
         println!();
         println!("Serving; what arrives is shown below. Ctrl-C ends.");
     }

@@ -44,10 +44,23 @@ impl EndpointUrl {
         if url.port() == Some(0) {
             return refuse("must not name port 0");
         }
-        // Normalising (percent-encoding, punycode) can lengthen it; what is stored is bounded too.
-        if url.as_str().len() > Self::MAX_BYTES * 3 {
-            return Err(InvalidValue::new(Rule::TooLong, "must be at most 2048 bytes"));
+        if let Some(Host::Domain(name)) = url.host() {
+            check_host_name(name)?;
         }
+        // Normalising (percent-encoding, punycode) can lengthen it, and the normal form is what is stored.
+        if url.as_str().len() > Self::MAX_BYTES {
+            return Err(InvalidValue::new(
+                Rule::TooLong,
+                "must be at most 2048 bytes, percent-encoded",
+            ));
+        }
+        Ok(Self(url))
+    }
+
+    /// A URL as it was stored. The rules were checked when it was accepted; one that was tightened since must not
+    /// make a stored endpoint unreadable.
+    pub fn restore(text: &str) -> Result<Self, InvalidValue> {
+        let url = Url::parse(text).map_err(|_| InvalidValue::new(Rule::Format, "must be an absolute URL"))?;
         Ok(Self(url))
     }
 
@@ -77,6 +90,22 @@ impl EndpointUrl {
     /// The normalised URL.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+/// Refuses names that can never resolve (RFC 1035, section 2.3.4; underscores are seen in the wild).
+fn check_host_name(name: &str) -> Result<(), InvalidValue> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if name.len() <= 253 && name.split('.').all(label) {
+        Ok(())
+    } else {
+        Err(InvalidValue::new(Rule::Format, "must name a host that can exist"))
     }
 }
 
@@ -175,6 +204,32 @@ mod tests {
     }
 
     #[test]
+    fn hosts_that_cannot_exist_are_refused() {
+        let (label, name) = ("a".repeat(64), vec!["a".repeat(49); 6].join("."));
+        for bad in [
+            "a..com",
+            "*.com",
+            ".com",
+            "a!b.com",
+            label.as_str(),
+            name.as_str(),
+        ] {
+            assert!(EndpointUrl::parse(&format!("http://{bad}/")).is_err(), "{bad}");
+        }
+        assert!(EndpointUrl::parse("https://my_host.example.com./").is_ok());
+    }
+
+    #[test]
+    fn the_normal_form_is_bounded() {
+        let url = format!("http://example.com/{}", "é".repeat(1_000));
+        assert!(
+            url.len() <= EndpointUrl::MAX_BYTES,
+            "short enough as it was typed"
+        );
+        assert_eq!(EndpointUrl::parse(&url).unwrap_err().rule, Rule::TooLong);
+    }
+
+    #[test]
     fn debug_shows_no_path() {
         let url = EndpointUrl::parse("https://example.com/T0K3N?key=s3cret").unwrap();
         assert!(!format!("{url:?}").contains("T0K3N"));
@@ -184,6 +239,14 @@ mod tests {
         #[test]
         fn no_text_panics(text in ".{0,80}") {
             let _ = EndpointUrl::parse(&text);
+        }
+
+        #[test]
+        fn what_was_accepted_is_accepted_again(text in "https?://[a-z0-9._é-]{1,80}/[^#\\s]{0,1200}") {
+            if let Ok(url) = EndpointUrl::parse(&text) {
+                prop_assert_eq!(EndpointUrl::parse(url.as_str()), Ok(url.clone()));
+                prop_assert_eq!(EndpointUrl::restore(url.as_str()), Ok(url));
+            }
         }
     }
 }

@@ -44,6 +44,9 @@ impl Life {
         self.hand_back(waiting);
         let unread = self.loading.take_all();
         self.give_up(unread);
+        let refused = self.loading.take_set_aside();
+        self.rooms.dismiss_set_aside(refused.len());
+        self.hand_back(refused.iter().map(|held| held.work.work).collect());
     }
 
     /// Whether everything has come to its end. When the time for that is over, attempts are stopped; what they

@@ -109,6 +109,7 @@ impl Life {
         self.calls.shutdown().await;
         self.shared.in_flight.store(0, Ordering::Relaxed);
         self.shared.waiting.store(0, Ordering::Relaxed);
+        self.shared.refused.store(0, Ordering::Relaxed);
         if !matches!(end, End::Lost(_)) {
             self.leave().await;
         }
@@ -155,6 +156,9 @@ impl Life {
             .in_flight
             .store(self.rooms.in_flight(), Ordering::Relaxed);
         self.shared.waiting.store(self.rooms.waiting(), Ordering::Relaxed);
+        self.shared
+            .refused
+            .store(self.rooms.set_aside(), Ordering::Relaxed);
         if !self.lease.holds() {
             return None; // the beat ends any moment, and this life with it
         }
@@ -162,6 +166,7 @@ impl Life {
         if self.drain.is_none() && self.claims.is_suspect(self.holds_nothing(), now) {
             self.begin_drain(End::Renewed);
         }
+        self.recall(now);
         self.settle(now);
         if self.drain.is_some() {
             return self.drained(now).await;
@@ -174,7 +179,7 @@ impl Life {
     }
 
     fn holds_nothing(&self) -> bool {
-        self.rooms.in_flight() == 0 && self.rooms.waiting() == 0
+        self.rooms.in_flight() == 0 && self.rooms.waiting() == 0 && self.rooms.set_aside() == 0
     }
 
     fn done(&mut self, done: Done) {
@@ -197,12 +202,13 @@ impl Life {
         } else {
             None
         };
-        let working = [claims, self.claims.sweeps_at(), self.loading.wakes_at()];
+        let room = self.rooms.flight_has_room();
+        let working = [claims, self.claims.sweeps_at(), self.loading.wakes_at(room)];
         let draining = [self.drain.as_ref().map(Drain::wakes_at), None, None];
         let timers = if self.drain.is_none() { working } else { draining };
         let earliest = timers
             .into_iter()
-            .chain([self.settling.wakes_at()])
+            .chain([self.settling.wakes_at(room)])
             .flatten()
             .min();
         earliest.map_or(IDLE, |at| at.saturating_sub(self.now()).min(IDLE))

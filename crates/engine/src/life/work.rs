@@ -31,8 +31,8 @@ pub(super) struct Attempted {
 /// A fan-out to several endpoints, remembered until its rows are known to exist.
 pub(super) struct FanOut {
     work: ClaimedWork,
-    message: Arc<Message>,
-    rows: Vec<(WorkId, Target)>,
+    /// What its rows need, in their order, to go on without being read again.
+    material: Option<(Arc<Message>, Vec<Target>)>,
 }
 
 impl Life {
@@ -64,8 +64,24 @@ impl Life {
             Err(error) => {
                 warn("cannot read messages and endpoints", &error);
                 let now = self.now();
-                self.loading.failed(batch, &error, now);
+                if let Some(refused) = self.loading.failed(batch, &error, now) {
+                    if let Some(endpoint) = refused.turn.take() {
+                        self.rooms.end_turn(endpoint);
+                    }
+                    self.rooms.put_aside();
+                }
             }
+        }
+    }
+
+    /// Tries rows again that the database refused, one at a time and as far as there is room in flight. Before
+    /// anybody else is let in: else, on a busy node, their turn would never come.
+    pub(super) fn recall(&mut self, now: Duration) {
+        if self.rooms.flight_has_room() && self.loading.recall(now) {
+            self.rooms.recall();
+        }
+        if self.rooms.flight_has_room() && self.settling.recall(now) {
+            self.rooms.recall();
         }
     }
 
@@ -92,17 +108,14 @@ impl Life {
 
     /// The rows that a fan-out becomes, remembered so that they go on from memory.
     fn begin_fan_out(&mut self, work: &ClaimedWork, message: Arc<Message>, targets: Vec<Target>) -> Settled {
-        let new_id = || WorkId::from_uuid(self.ports.ids.next());
-        let rows: Vec<_> = targets.into_iter().map(|target| (new_id(), target)).collect();
-        let row = |(id, target): &(WorkId, Target)| NewWork {
-            id: *id,
+        let row = |target: &Target| NewWork {
+            id: WorkId::from_uuid(self.ports.ids.next()),
             endpoint: target.endpoint().id,
         };
-        let settled = Settled::FannedOut(rows.iter().map(row).collect());
+        let settled = Settled::FannedOut(targets.iter().map(row).collect());
         let fan_out = FanOut {
             work: work.clone(),
-            message,
-            rows,
+            material: Some((message, targets)),
         };
         self.fan_outs.insert(work.work.id, fan_out);
         settled
@@ -173,7 +186,14 @@ impl Life {
             Err(error) => {
                 warn("a settle failed", &error);
                 let now = self.now();
-                return self.settling.failed(batch, &error, now);
+                if let Some(refused) = self.settling.failed(batch, &error, now) {
+                    if let Some(fan_out) = self.fan_outs.get_mut(&refused.work.id) {
+                        // More rows may be set aside than payloads may be in memory.
+                        fan_out.material = None;
+                    }
+                    self.rooms.put_aside();
+                }
+                return;
             }
         };
         self.settling.succeeded();
@@ -194,21 +214,21 @@ impl Life {
             }
             // A try whose answer was lost may have been committed; repeating it then settles nothing, but the
             // rows are there and ours. If they are not, their attempts are written by nobody.
-            if let Some(fan_out) = fan_out
+            if let (Some(fan_out), Settled::FannedOut(rows)) = (fan_out, what)
                 && (known || batch.uncertain)
             {
-                self.explode(fan_out, &mut homeless);
+                self.explode(&fan_out, rows, &mut homeless);
             }
         }
         self.hand_back(homeless);
     }
 
     /// The rows of a fan-out exist and are ours, with claim number 1: they go on from memory.
-    fn explode(&mut self, fan_out: FanOut, homeless: &mut Vec<WorkRef>) {
-        for (id, target) in fan_out.rows {
+    fn explode(&mut self, fan_out: &FanOut, rows: &[NewWork], homeless: &mut Vec<WorkRef>) {
+        for (index, row) in rows.iter().enumerate() {
             let work = ClaimedWork {
-                work: WorkRef { id, claim: 1 },
-                endpoint: Some(target.endpoint().id),
+                work: WorkRef { id: row.id, claim: 1 },
+                endpoint: Some(row.endpoint),
                 attempts: 0,
                 failures: 0,
                 ..fan_out.work.clone()
@@ -218,14 +238,17 @@ impl Life {
                 continue;
             }
             match self.rooms.admit(work) {
-                Admission::Enters(work) => {
-                    let message = Arc::clone(&fan_out.message);
-                    self.begin_attempt(Job {
+                Admission::Enters(work) => match &fan_out.material {
+                    Some((message, targets)) => self.begin_attempt(Job {
                         work,
-                        message,
-                        target,
-                    });
-                }
+                        message: Arc::clone(message),
+                        target: targets[index].clone(),
+                    }),
+                    None => self.loading.push(Held {
+                        turn: work.endpoint,
+                        work,
+                    }),
+                },
                 Admission::Waits => {}
                 Admission::Refused(work) => homeless.push(work.work),
             }

@@ -11,6 +11,7 @@ mod scope;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use postrider_application::ports::StoreError;
@@ -92,9 +93,27 @@ impl Database {
         self.inner.dialect
     }
 
+    /// How long a statement waits for a connection.
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        match &self.inner.options {
+            DatabaseOptions::Sqlite(options) => options.acquire_timeout,
+            DatabaseOptions::Postgres(options) => options.acquire_timeout,
+        }
+    }
+
+    /// How many messages may be accepted at the same time, so that publishers, however many, leave connections
+    /// (on SQLite: turns at the one writer) to the engine and its lease.
+    pub(crate) fn accepts_at_once(&self) -> usize {
+        match &self.inner.options {
+            DatabaseOptions::Sqlite(_) => 32,
+            DatabaseOptions::Postgres(options) => (options.max_connections as usize * 3 / 4).max(1),
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.inner.reader.ping().await.or_store_error()
+        self.inner.reader.ping().await.or_store_error()?;
+        self.inner.writer.ping().await.or_store_error()
     }
 
     /// Closes all connections, waiting for statements under way, and lets another process have the data directory.
@@ -121,5 +140,42 @@ impl Database {
         }
         let bury = || crate::nodes::bury_all(self);
         self.inner.predecessors.get_or_try_init(bury).await.copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait as _;
+
+    use super::*;
+
+    /// SQLite has rolled back by itself, as it does when the disk is full at COMMIT; the driver does not know.
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_by_itself_does_not_swallow_later_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
+        let database = Database::open(options).await.unwrap();
+        database.migrate().await.unwrap();
+        let fact = |verb: &str, name: &str| {
+            let sql = format!("{verb} INTO installation (name, value) VALUES ('{name}', x'00')");
+            database.dialect().exactly(&sql, [])
+        };
+        let transaction = database.begin(Scope::Engine).await.unwrap();
+        transaction.execute_raw(fact("INSERT", "lost")).await.unwrap();
+        transaction
+            .execute_raw(fact("INSERT OR ROLLBACK", "lost"))
+            .await
+            .unwrap_err();
+        drop(transaction);
+
+        // A transaction that is undone, and one that is committed: another connection must see the latter.
+        drop(database.begin(Scope::Engine).await.unwrap());
+        let transaction = database.begin(Scope::Engine).await.unwrap();
+        transaction.execute_raw(fact("INSERT", "kept")).await.unwrap();
+        transaction.commit().await.unwrap();
+        let read = database.dialect().exactly("SELECT name FROM installation", []);
+        let rows = database.reader(Scope::Engine).query_all_raw(read).await.unwrap();
+        let names: Vec<String> = rows.iter().map(|row| row.try_get("", "name").unwrap()).collect();
+        assert_eq!(names, ["kept"]);
     }
 }

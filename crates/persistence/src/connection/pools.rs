@@ -13,6 +13,9 @@ use sqlx::{
 use super::{ConnectError, PostgresOptions, SqliteOptions};
 use crate::error::Fault;
 
+/// Waiting for a turn is how load is borne, and time-outs are told anyway; no line for each.
+const ACQUIRE_SLOW: Duration = Duration::from_hours(1);
+
 /// One writer, some readers.
 pub(super) async fn sqlite(
     options: &SqliteOptions,
@@ -49,6 +52,16 @@ fn sqlite_pool(connections: u32, acquire_timeout: Duration) -> SqlitePoolOptions
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .acquire_slow_threshold(ACQUIRE_SLOW)
+        // SQLite ends a transaction by itself when a commit meets a full disk or a failing one. The driver goes on
+        // believing that it is open, and would make every later transaction a savepoint of one that is never
+        // committed. Such a connection is closed. The ping waits for a rollback that is still queued.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
 }
 
 /// The pool for everything but migrations.
@@ -56,6 +69,8 @@ pub(super) async fn postgres(options: &PostgresOptions) -> Result<DatabaseConnec
     let millis = options.statement_timeout.as_millis().to_string();
     let connect = postgres_connection(options)?.options([
         ("statement_timeout", millis.as_str()),
+        // A 202 means durable, whatever the server's default is.
+        ("synchronous_commit", "on"),
         // A transaction waits for nothing but the database; if it stands still, its node has gone.
         ("idle_in_transaction_session_timeout", millis.as_str()),
     ]);
@@ -63,6 +78,7 @@ pub(super) async fn postgres(options: &PostgresOptions) -> Result<DatabaseConnec
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(options.acquire_timeout)
+        .acquire_slow_threshold(ACQUIRE_SLOW)
         // A round trip before every statement is too much; one before a connection that slept is cheap.
         .test_before_acquire(false)
         .before_acquire(move |connection, meta| {

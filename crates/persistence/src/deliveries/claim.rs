@@ -156,7 +156,11 @@ impl SqlStore {
         for row in &rows {
             let row = ClaimedRow::from_query_result(row, "").or_store_error()?;
             if row.owner == node.0 {
-                taken.push(row.read()?);
+                match row.read() {
+                    Ok(work) => taken.push(work),
+                    // Its owner is this node by now; the others of the batch must not suffer for it.
+                    Err(error) => tracing::error!(%error, "a row of the queue cannot be read"),
+                }
             }
         }
         // What an update returns has no order of its own.

@@ -77,21 +77,34 @@ impl SqlStore {
     }
 }
 
+/// What the engine needs of an endpoint. What cannot be read makes this endpoint's attempts fail, which is seen;
+/// the others of the batch are not held up.
 fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<DeliverableEndpoint, StoreError> {
     let row = row::Model::from_query_result(row, "").or_store_error()?;
     let id = EndpointId::from_uuid(row.id);
     let secret = row.secret(secrets);
     if secret.is_err() {
-        // One endpoint fails; the others of the batch are not held up.
         tracing::error!(endpoint = %id, "the stored signing secret does not open: wrong master key, or altered");
     }
+    let unreadable = |error: StoreError| {
+        tracing::error!(endpoint = %id, %error, "the stored endpoint cannot be read");
+    };
+    let enabled = row.disabled_at.is_none();
+    let (url, timeout) = (row.url().map_err(unreadable), row.timeout().map_err(unreadable));
+    let filter = read_filter(&row.event_types, &row.channels).map_err(unreadable);
+    let waits = row
+        .retry_waits
+        .map(StoredWaits::read)
+        .transpose()
+        .map_err(unreadable);
+    let readable = filter.is_ok() && timeout.is_ok() && waits.is_ok();
     Ok(DeliverableEndpoint {
         id,
-        url: row.url()?,
-        filter: read_filter(&row.event_types, &row.channels)?,
+        url: url.ok().filter(|_| readable),
+        filter: filter.unwrap_or_default(),
         secret: secret.ok(),
-        timeout: row.timeout()?,
-        enabled: row.disabled_at.is_none(),
-        retry_schedule: row.retry_waits.map(StoredWaits::read).transpose()?,
+        timeout: timeout.unwrap_or_default(),
+        enabled,
+        retry_schedule: waits.unwrap_or_default(),
     })
 }

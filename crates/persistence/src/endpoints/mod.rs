@@ -6,4 +6,5 @@ mod row;
 mod secrets;
 mod views;
 
+pub(crate) use repository::count;
 pub(crate) use secrets::EndpointSecrets;

@@ -4,10 +4,15 @@ use postrider_domain::{
     endpoints::{Endpoint, EndpointEvent, EndpointRef},
     events::DomainEvent,
 };
-use sea_orm::Condition;
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+};
 
 use super::{EndpointSecrets, row};
-use crate::stored::{OfTenant, Stored, read_version};
+use crate::{
+    error::OrStoreError as _,
+    stored::{OfTenant, Stored, read_version},
+};
 
 impl Stored for Endpoint {
     type Table = row::Entity;
@@ -42,4 +47,18 @@ impl OfTenant for Endpoint {
     fn named(tenant: TenantId, (application, reference): &Self::Name) -> Condition {
         row::named(tenant, *application, reference)
     }
+}
+
+/// How many endpoints the tenant's application has.
+pub(crate) async fn count(
+    connection: &impl ConnectionTrait,
+    tenant: TenantId,
+    application: ApplicationId,
+) -> Result<u64, StoreError> {
+    row::Entity::find()
+        .filter(row::Column::Tenant.eq(tenant.as_uuid()))
+        .filter(row::Column::App.eq(application.as_uuid()))
+        .count(connection)
+        .await
+        .or_store_error()
 }

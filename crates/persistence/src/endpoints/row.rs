@@ -98,7 +98,7 @@ impl Model {
     }
 
     pub(super) fn url(&self) -> Result<EndpointUrl, StoreError> {
-        EndpointUrl::parse(&self.url).map_err(|why| corrupt("URL of an endpoint", why))
+        EndpointUrl::restore(&self.url).map_err(|why| corrupt("URL of an endpoint", why))
     }
 
     pub(super) fn timeout(&self) -> Result<Option<AttemptTimeout>, StoreError> {

@@ -14,6 +14,7 @@ use postrider_application::{
 };
 use postrider_domain::{MessageId, messages::Message};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Value};
+use tokio::sync::SemaphorePermit;
 use uuid::Uuid;
 
 use crate::{
@@ -115,6 +116,19 @@ const ACCEPT_KEYED_ON_SQLITE: &str = accept_on_sqlite!(
 const ROWS_ON_SQLITE: u64 = 4;
 const ROWS_KEYED_ON_SQLITE: u64 = ROWS_ON_SQLITE + 1;
 
+/// Several nodes may do this at the same time; each passes over what another is at.
+const FORGET_KEYS_ON_POSTGRES: &str = concat!(
+    "DELETE FROM dedup WHERE ctid = ANY (ARRAY(SELECT ctid FROM dedup WHERE expires_at <= ",
+    postgres_now!(),
+    " ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))"
+);
+const FORGET_KEYS_ON_SQLITE: &str = concat!(
+    "DELETE FROM dedup WHERE (tenant, app, key_hash) IN
+        (SELECT tenant, app, key_hash FROM dedup WHERE expires_at <= ",
+    sqlite_now!(),
+    " ORDER BY expires_at LIMIT $1)"
+);
+
 #[derive(FromQueryResult)]
 struct KeyRow {
     message: Uuid,
@@ -140,6 +154,7 @@ impl MessageIntake for SqlStore {
         if (message.tenant, message.application) != (scope.tenant(), scope.application()) {
             return Err(fault("the message is another application's").into());
         }
+        let _turn = self.turn_to_accept().await?;
         for _ in 0..MAX_TRIES {
             let written = match self.database.dialect() {
                 Dialect::Postgres => self.accept_on_postgres(&message, dedup.as_ref()).await?,
@@ -159,9 +174,31 @@ impl MessageIntake for SqlStore {
             "the deduplication key expired again and again".into(),
         )))
     }
+
+    async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError> {
+        let dialect = self.database.dialect();
+        let sql = dialect.choose(FORGET_KEYS_ON_POSTGRES, FORGET_KEYS_ON_SQLITE);
+        let forget = dialect.exactly(sql, [i64::from(limit).into()]);
+        let done = self
+            .database
+            .writer(Scope::Engine)
+            .execute_raw(forget)
+            .await
+            .or_store_error()?;
+        // No more than were asked for, so it fits.
+        Ok(u32::try_from(done.rows_affected()).unwrap_or(limit))
+    }
 }
 
 impl SqlStore {
+    /// Publishers wait here and not for connections, where they would hold up the engine and its lease.
+    async fn turn_to_accept(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let turn = tokio::time::timeout(self.database.acquire_timeout(), self.accepting.acquire()).await;
+        let turn =
+            turn.map_err(|_| StoreError::Unavailable("too many messages are being accepted".into()))?;
+        turn.map_err(|closed| StoreError::Internal(closed.into()))
+    }
+
     /// Whether the message was written; if not, it or its key was there.
     async fn accept_on_postgres(
         &self,

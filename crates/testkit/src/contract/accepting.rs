@@ -327,3 +327,24 @@ pub async fn a_rerun_of_an_accept_changes_nothing<H: Harness>(harness: &H) {
     assert_eq!(rows.len(), 2);
     assert_eq!(rows.into_iter().collect::<HashSet<_>>(), ids);
 }
+
+/// Expired keys are removed, no more than asked for at a time; those that still hold stay.
+pub async fn expired_keys_are_removed_in_batches<H: Harness>(harness: &H) {
+    let (fixture, _, customer) = given(harness).await;
+    for key in 0..5 {
+        publish(&fixture, &customer, key, 0).await.0.unwrap();
+    }
+    harness.age(ALMOST).await;
+    publish(&fixture, &customer, 100, 0).await.0.unwrap();
+    let intake = &fixture.ports().intake;
+    assert_eq!(intake.forget_expired_keys(10).await.unwrap(), 0);
+    harness.age(Duration::from_hours(1)).await;
+    assert_eq!(intake.forget_expired_keys(3).await.unwrap(), 3);
+    assert_eq!(intake.forget_expired_keys(3).await.unwrap(), 2);
+    assert_eq!(intake.forget_expired_keys(3).await.unwrap(), 0);
+    let (answer, _) = publish(&fixture, &customer, 100, 0).await;
+    assert!(
+        matches!(answer, Ok(Accepted::Replayed(_))),
+        "its window has not passed: {answer:?}"
+    );
+}

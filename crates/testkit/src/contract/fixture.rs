@@ -120,6 +120,7 @@ impl<'h, H: Harness> Fixture<'h, H> {
             id: PrincipalId::User(owner, SessionId::from_uuid(self.uuid())),
             tenant,
             grants: vec![Grant::tenant(Role::Owner)],
+            expires_at: None,
         })
     }
 

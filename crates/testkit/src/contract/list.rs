@@ -15,6 +15,7 @@ macro_rules! contract_cases {
                 racing_savers_of_one_version_have_one_winner
                 endpoints_version_rises_with_the_commit
                 changed_endpoints_do_not_make_the_application_stale
+                endpoints_are_counted_within_their_application
                 ;
             events:
                 events_are_committed_with_their_change
@@ -69,6 +70,7 @@ macro_rules! contract_cases {
                 racing_publishes_of_one_key_with_other_bodies_conflict
                 racing_publishes_without_a_key_are_all_accepted
                 a_key_is_forgotten_after_its_window
+                expired_keys_are_removed_in_batches
                 keys_of_other_applications_do_not_meet
                 a_rerun_of_an_accept_changes_nothing
                 ;

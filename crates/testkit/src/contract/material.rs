@@ -12,7 +12,7 @@ fn expected(endpoint: &Endpoint) -> DeliverableEndpoint {
     let state = endpoint.state().clone();
     DeliverableEndpoint {
         id: state.id,
-        url: state.url,
+        url: Some(state.url),
         filter: state.filter,
         secret: Some(state.secret),
         retry_schedule: state.retry_schedule,

@@ -193,3 +193,25 @@ pub async fn changed_endpoints_do_not_make_the_application_stale<H: Harness>(har
         "saving the application does not put it back"
     );
 }
+
+/// Endpoints are counted in their own application, those of the open transaction too, and under no other tenant.
+pub async fn endpoints_are_counted_within_their_application<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (tenant, stranger) = (fixture.tenant("acme").await, fixture.tenant("eve").await);
+    let (customer, other) = (
+        fixture.application(&tenant).await,
+        fixture.application(&tenant).await,
+    );
+    for application in [customer.id, customer.id, other.id] {
+        let mut endpoint = fixture.new_endpoint(&tenant, application, None);
+        fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
+    }
+    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+    let mut third = fixture.new_endpoint(&tenant, customer.id, None);
+    tx.save(&tenant.scope, &mut third).await.unwrap();
+    assert_eq!(tx.count_endpoints(&tenant.scope, customer.id).await.unwrap(), 3);
+    assert_eq!(tx.count_endpoints(&tenant.scope, other.id).await.unwrap(), 1);
+    drop(tx);
+    let mut tx = fixture.store().begin(&stranger.scope).await.unwrap();
+    assert_eq!(tx.count_endpoints(&stranger.scope, customer.id).await.unwrap(), 0);
+}

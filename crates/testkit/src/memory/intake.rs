@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use postrider_application::{
     access::ApplicationScope,
-    ports::{AcceptMessage, Accepted, IntakeError, MessageIntake},
+    ports::{AcceptMessage, Accepted, IntakeError, MessageIntake, StoreError},
 };
 use postrider_domain::WorkId;
 
@@ -63,5 +63,14 @@ impl MessageIntake for MemoryStore {
         hot.work.insert(WorkId::from(message.id), fan_out);
         hot.messages.insert(message.id, Arc::new(message));
         Ok(Accepted::New)
+    }
+
+    async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError> {
+        let (mut state, now) = (self.state(), self.now());
+        let dedup = &mut state.hot.dedup;
+        let expired = dedup.iter().filter(|(_, known)| known.expires_at <= now);
+        let keys: Vec<_> = expired.map(|(key, _)| *key).take(limit as usize).collect();
+        let forgotten = keys.iter().filter(|key| dedup.remove(key).is_some()).count();
+        Ok(u32::try_from(forgotten).unwrap_or(limit))
     }
 }

@@ -43,7 +43,7 @@ impl DeliveryMaterial for MemoryStore {
 fn deliverable(state: &EndpointState) -> DeliverableEndpoint {
     DeliverableEndpoint {
         id: state.id,
-        url: state.url.clone(),
+        url: Some(state.url.clone()),
         filter: state.filter.clone(),
         secret: Some(state.secret.clone()),
         retry_schedule: state.retry_schedule.clone(),

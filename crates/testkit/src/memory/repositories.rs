@@ -100,6 +100,21 @@ impl ApplicationRepository for MemoryTx {
             .or_insert(0) += 1;
         Ok(())
     }
+
+    async fn count_endpoints(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<u32, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(0);
+        };
+        let endpoints = self.configuration.endpoints.values();
+        let count = endpoints
+            .filter(|row| (row.state.tenant, row.state.application) == (tenant, application))
+            .count();
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
 }
 
 impl UserRepository for MemoryTx {

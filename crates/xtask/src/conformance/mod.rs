@@ -14,7 +14,7 @@ use anyhow::ensure;
 
 use crate::postgres::{Postgres, Settings, Way};
 use crate::postgres_ways;
-use crate::product::{Binary, Database, Installation, Running};
+use crate::product::{Binary, Database, Installation, Running, Which};
 
 /// Options of the command.
 #[derive(Debug, clap::Args)]
@@ -28,9 +28,8 @@ pub struct Options {
     /// Use this way to a throw-away PostgreSQL and no other
     #[arg(long, env = "POSTRIDER_TEST_POSTGRES", value_name = "WAY")]
     postgres: Option<Way>,
-    /// Build and run the optimised binary
-    #[arg(long)]
-    release: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// What is tried.
@@ -111,7 +110,7 @@ impl Databases {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let parts = chosen(&options.only, &Part::ALL);
     let binary = if parts.iter().any(|part| part.needs_the_binary()) {
-        Some(Binary::build(options.release)?)
+        Some(Binary::get(&options.which)?)
     } else {
         None
     };

@@ -5,14 +5,14 @@ mod report;
 mod round;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
 use crate::chance;
 use crate::interrupt;
 use crate::postgres::{Postgres, Settings, Way};
-use crate::product::{Binary, Database};
+use crate::product::{Binary, Database, Which};
 use round::Plan;
 
 /// Options of the command.
@@ -33,15 +33,17 @@ pub struct Options {
     /// How many of them must be accepted, and queued or in flight, when the fault strikes
     #[arg(long, default_value_t = 2_000)]
     unfinished: usize,
+    /// How many seconds a killed PostgreSQL stays away (a node's lease lasts 15)
+    #[arg(long, default_value_t = 1, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=60))]
+    away: u64,
     /// Decides the moments; a run prints its own
     #[arg(long)]
     seed: Option<u64>,
     /// Use this way to a throw-away PostgreSQL and no other
     #[arg(long, env = "POSTRIDER_TEST_POSTGRES", value_name = "WAY")]
     postgres: Option<Way>,
-    /// Build and run the optimised binary
-    #[arg(long)]
-    release: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// What strikes while messages are accepted and delivered.
@@ -76,7 +78,7 @@ impl Fault {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let rounds = rounds(options);
     ensure!(!rounds.is_empty(), "this fault cannot strike on this database");
-    let binary = Binary::build(options.release)?;
+    let binary = Binary::get(&options.which)?;
     let mut postgres = if rounds.iter().any(|(database, _)| *database == Database::Postgres) {
         let server = Postgres::start_throw_away(options.postgres, Settings::DURABLE)?;
         println!("{server}, durable");
@@ -92,6 +94,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             fault: *fault,
             messages: options.messages,
             unfinished: options.unfinished,
+            away: Duration::from_secs(options.away),
             seed: base.wrapping_add(u64::try_from(number)?),
         };
         let began = Instant::now();

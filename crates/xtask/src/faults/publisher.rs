@@ -15,14 +15,19 @@ use crate::product::{Api, Tenant};
 const EVENT_TYPE: &str = "faults.counted";
 /// How long a client waits before it knocks again at a server that is away.
 const KNOCK: Duration = Duration::from_millis(20);
+/// How long a client that takes it easy rests between two messages.
+const EASY: Duration = Duration::from_millis(60);
 
 /// How the publishing went.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Ledger {
     /// The ids of the 202s, with the payload's number and when the answer was read.
     pub(super) accepted: BTreeMap<String, (usize, Instant)>,
-    /// Numbers whose request broke: they may or may not have been accepted. They are not sent again.
+    /// Numbers whose request broke or was answered `outcome_unknown`: they may or may not have been accepted. They
+    /// are not sent again.
     pub(super) unknown: Vec<usize>,
+    /// How many of those were answered.
+    pub(super) said_unknown: usize,
     /// Answers that said "not now"; the same number was sent again later.
     pub(super) refused: usize,
     /// Tries that found no server.
@@ -39,6 +44,7 @@ struct Shared {
     next: AtomicUsize,
     accepted: AtomicUsize,
     stopping: AtomicBool,
+    easy: AtomicBool,
     ledger: Mutex<Ledger>,
 }
 
@@ -59,6 +65,7 @@ impl Publisher {
             next: AtomicUsize::new(0),
             accepted: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            easy: AtomicBool::new(false),
             ledger: Mutex::default(),
         });
         let client = |_| {
@@ -67,6 +74,11 @@ impl Publisher {
         };
         let clients = (0..clients).map(client).collect();
         Self { shared, clients }
+    }
+
+    /// Publishes slowly, so that there is something left to publish after a long farewell; or at full speed again.
+    pub(super) fn take_it_easy(&self, easy: bool) {
+        self.shared.easy.store(easy, Ordering::SeqCst);
     }
 
     /// How many 202s there are.
@@ -102,6 +114,9 @@ impl Shared {
     fn work(&self) {
         let mut api = self.tenant.api();
         loop {
+            if self.easy.load(Ordering::SeqCst) {
+                std::thread::sleep(EASY);
+            }
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             if number >= self.total || !self.publish(&mut api, number) {
                 return;
@@ -116,7 +131,7 @@ impl Shared {
             let answer = match api.try_post(&self.tenant.messages(), &body) {
                 Outcome::Answered(response) => Answer::read(&response),
                 Outcome::NotSent => Ok(Answer::Away),
-                Outcome::Unknown(_) => Ok(Answer::Unknown),
+                Outcome::Unknown(_) => Ok(Answer::Broken),
             };
             let mut ledger = self.ledger();
             match answer {
@@ -125,8 +140,9 @@ impl Shared {
                     self.accepted.fetch_add(1, Ordering::SeqCst);
                     return true;
                 }
-                Ok(Answer::Unknown) => {
+                Ok(answer @ (Answer::Unknown | Answer::Broken)) => {
                     ledger.unknown.push(number);
+                    ledger.said_unknown += usize::from(answer == Answer::Unknown);
                     return true;
                 }
                 Ok(Answer::Refused) => ledger.refused += 1,
@@ -148,8 +164,10 @@ enum Answer {
     Accepted(String),
     /// Certainly not accepted.
     Refused,
-    /// Nobody can tell.
+    /// The server cannot tell.
     Unknown,
+    /// The connection broke: nobody can tell.
+    Broken,
     /// No server there.
     Away,
 }

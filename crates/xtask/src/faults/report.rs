@@ -45,6 +45,7 @@ pub(super) struct Report {
     /// The others: nothing explains them.
     odd_duplicates: usize,
     unknown: usize,
+    said_unknown: usize,
     unknown_arrived: usize,
     refused: usize,
     knocks: usize,
@@ -53,6 +54,7 @@ pub(super) struct Report {
     first: Option<Instant>,
     first_old: Option<Instant>,
     last: Option<Instant>,
+    last_duplicate: Option<Instant>,
     fault_over: Duration,
 }
 
@@ -68,6 +70,7 @@ impl Report {
     ) -> Self {
         let mut firsts: BTreeMap<&str, Instant> = BTreeMap::new();
         let (mut expected_duplicates, mut odd_duplicates) = (0, 0);
+        let mut last_duplicate = None;
         let (mut bad, mut strangers) = (Vec::new(), BTreeSet::new());
         let unknown: HashMap<[u8; 32], usize> = ledger
             .unknown
@@ -91,12 +94,15 @@ impl Report {
             if known.is_none() {
                 strangers.insert(arrival.id.as_str());
             }
-            match firsts.get(arrival.id.as_str()) {
-                None => {
-                    firsts.insert(&arrival.id, arrival.at);
-                }
-                Some(first) if *first <= over => expected_duplicates += 1,
-                Some(_) => odd_duplicates += 1,
+            let Some(first) = firsts.get(arrival.id.as_str()) else {
+                firsts.insert(&arrival.id, arrival.at);
+                continue;
+            };
+            last_duplicate = last_duplicate.max(Some(arrival.at));
+            if *first <= over {
+                expected_duplicates += 1;
+            } else {
+                odd_duplicates += 1;
             }
         }
         let lost = ledger
@@ -124,6 +130,7 @@ impl Report {
             expected_duplicates,
             odd_duplicates,
             unknown: ledger.unknown.len(),
+            said_unknown: ledger.said_unknown,
             unknown_arrived: strangers.len(),
             refused: ledger.refused,
             knocks: ledger.knocks,
@@ -132,6 +139,7 @@ impl Report {
             first: firsts.values().filter(after).min().copied(),
             first_old: old.map(|(_, at)| *at).min(),
             last: firsts.values().max().copied(),
+            last_duplicate,
             fault_over: over.saturating_duration_since(restarted),
         }
     }
@@ -188,16 +196,25 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  outcome unknown  {} requests, of which {} arrived; answered 503 {} times, no server {} times",
-            self.unknown, self.unknown_arrived, self.refused, self.knocks
+            "  outcome unknown  {} requests ({} broken off, {} answered so), of which {} arrived",
+            self.unknown,
+            self.unknown - self.said_unknown,
+            self.said_unknown,
+            self.unknown_arrived
+        )?;
+        writeln!(
+            f,
+            "  sent again       {} after a 503, {} that found no server",
+            self.refused, self.knocks
         )?;
         write!(
             f,
-            "  after restart    ready {:.2} s, first arrival {}, first of the old ones {}, last {}",
+            "  after restart    ready {:.2} s, first arrival {}, first of the old ones {}, last {}, last duplicate {}",
             self.fault_over.as_secs_f64(),
             seconds(self.first),
             seconds(self.first_old),
-            seconds(self.last)
+            seconds(self.last),
+            seconds(self.last_duplicate)
         )
     }
 }
@@ -224,7 +241,6 @@ mod tests {
                 bytes: 1,
                 fault: None,
                 at: self.at(seconds),
-                answered: None,
             });
         }
 

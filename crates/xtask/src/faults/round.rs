@@ -29,8 +29,6 @@ const SLOW: Pace = Pace {
 };
 const IN_FLIGHT: usize = 256;
 const CLIENTS: usize = 8;
-/// How long the database is away.
-const DATABASE_AWAY: Duration = Duration::from_secs(1);
 const CHECKERS: usize = 4;
 
 /// What a round is told.
@@ -44,6 +42,8 @@ pub(super) struct Plan {
     pub(super) unfinished: usize,
     /// Decides the moment.
     pub(super) seed: u64,
+    /// How long the database is away.
+    pub(super) away: Duration,
 }
 
 /// Plays the round; an error if anything was lost or is otherwise not as it must be.
@@ -61,14 +61,13 @@ pub(super) fn play(plan: Plan, binary: &Binary, postgres: Option<&mut Postgres>)
     let publisher = Publisher::start(&running.tenant, plan.messages, CLIENTS, deadline);
 
     let standing = await_moment(plan, &publisher, &receiver)?;
-    let (restarted, over) = strike(plan.fault, &mut running, postgres, &receiver)?;
+    let (restarted, over) = strike(plan, &mut running, postgres, &publisher, &receiver)?;
     await_rest(&mut running, &publisher, &receiver, restarted + REST_LIMIT)?;
     let ledger = publisher.ledger();
-    let ids: Vec<&str> = ledger.accepted.keys().map(String::as_str).collect();
-    let unsettled = await_settled(&running, &ids)?;
-
     let report = Report::of(standing, restarted, over, &ledger, &receiver.since(0));
     println!("{report}");
+    let ids: Vec<&str> = ledger.accepted.keys().map(String::as_str).collect();
+    let unsettled = await_settled(&running, &ids)?;
     println!(
         "  by the API       {} delivered, {} not",
         ledger.accepted.len() - unsettled.len(),
@@ -128,28 +127,35 @@ fn await_moment(plan: Plan, publisher: &Publisher, receiver: &Receiver) -> anyho
         !publisher.is_finished(),
         "the fault would come after the publishing: give more messages"
     );
-    Ok(Standing {
+    let standing = Standing {
         accepted: publisher.accepted(),
         arrived: receiver.count(),
         answered: receiver.answered(),
         at: Instant::now(),
-    })
+    };
+    ensure!(
+        standing.answered > 0 && standing.in_flight() > 0,
+        "the fault would not come in the middle of delivering: {standing:?}"
+    );
+    Ok(standing)
 }
 
 /// Strikes and starts again; answers when that began and when it was done.
 fn strike(
-    fault: Fault,
+    plan: Plan,
     running: &mut Running,
     postgres: Option<&mut Postgres>,
+    publisher: &Publisher,
     receiver: &Receiver,
 ) -> anyhow::Result<(Instant, Instant)> {
-    let restarted = match fault {
+    let restarted = match plan.fault {
         Fault::Kill => {
             running.server.kill_hard();
             Instant::now()
         }
         Fault::Terminate => {
             let began = Instant::now();
+            publisher.take_it_easy(true);
             let status = running
                 .server
                 .stop()
@@ -167,14 +173,15 @@ fn strike(
         Fault::Database => {
             let postgres = postgres.context("no PostgreSQL to kill")?;
             postgres.kill_hard()?;
-            thread::sleep(DATABASE_AWAY);
+            sleep(plan.away)?;
             let restarted = Instant::now();
             postgres.start_again()?;
             restarted
         }
     };
     receiver.hurry();
-    if fault == Fault::Database {
+    publisher.take_it_easy(false);
+    if plan.fault == Fault::Database {
         ensure!(
             running.server.ended()?.is_none(),
             "the server ended when its database did"
@@ -184,6 +191,16 @@ fn strike(
         running.server.start_again()?;
     }
     Ok((restarted, Instant::now()))
+}
+
+/// Sleeps, unless a signal comes.
+fn sleep(time: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        interrupt::check()?;
+        thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// Waits until all is published and all that was accepted has arrived. What is missing at the deadline is lost.

@@ -71,35 +71,14 @@ impl Client {
 
 /// The bytes of a request.
 fn request(method: &str, path: &str, address: &SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut message = format!(
-        "{method} {path} HTTP/1.1
-host: {address}
-"
-    )
-    .into_bytes();
+    let mut message = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n").into_bytes();
     for (name, value) in headers {
-        message.extend_from_slice(
-            format!(
-                "{name}: {value}
-"
-            )
-            .as_bytes(),
-        );
+        message.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     if !body.is_empty() || method != "GET" {
-        message.extend_from_slice(
-            format!(
-                "content-length: {}
-",
-                body.len()
-            )
-            .as_bytes(),
-        );
+        message.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
-    message.extend_from_slice(
-        b"
-",
-    );
+    message.extend_from_slice(b"\r\n");
     message.extend_from_slice(body);
     message
 }

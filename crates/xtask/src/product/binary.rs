@@ -11,15 +11,37 @@ use crate::{cargo, process};
 
 const BUILD_LIMIT: Duration = Duration::from_hours(1);
 
-/// The `postrider` binary, freshly built.
+/// Which binary is put to the test.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// Build and run the optimised binary
+    #[arg(long)]
+    release: bool,
+    /// Build nothing, run this binary
+    #[arg(long, value_name = "FILE", conflicts_with = "release")]
+    binary: Option<PathBuf>,
+}
+
+/// The `postrider` binary.
 #[derive(Debug, Clone)]
 pub struct Binary {
     path: PathBuf,
 }
 
 impl Binary {
+    /// The given one, or one freshly built.
+    pub fn get(which: &Which) -> anyhow::Result<Self> {
+        match &which.binary {
+            None => Self::build(which.release),
+            Some(path) => Ok(Self {
+                // It is run from other folders.
+                path: path.canonicalize().with_context(|| path.display().to_string())?,
+            }),
+        }
+    }
+
     /// Builds it; cargo's own messages are shown.
-    pub fn build(release: bool) -> anyhow::Result<Self> {
+    fn build(release: bool) -> anyhow::Result<Self> {
         let mut command = cargo::command();
         command.args(["build", "--package", "postrider", "--bin", "postrider"]);
         command.args(["--message-format", "json-render-diagnostics"]);

@@ -9,7 +9,7 @@ mod tenant;
 use std::process::Command;
 
 pub use api::Api;
-pub use binary::Binary;
+pub use binary::{Binary, Which};
 pub use installation::{Database, Installation};
 pub use running::{Complaints, Running};
 pub use tenant::Tenant;

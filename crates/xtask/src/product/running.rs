@@ -60,17 +60,13 @@ impl Complaints {
     }
 }
 
-/// Level and message of a JSON line; another line as it is.
+/// Level, message and cause of a JSON line; another line as it is.
 fn summary(line: &str) -> String {
     let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else {
         return line.to_owned();
     };
-    let part = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
-    let fields = &value["fields"];
-    let cause = fields["error"]
-        .as_str()
-        .map_or_else(String::new, |error| format!(": {error}"));
-    format!("{} {}{cause}", part(&value["level"]), part(&fields["message"]))
+    let parts = ["level", "message", "error"].map(|name| value[name].as_str());
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -79,9 +75,9 @@ mod tests {
 
     #[test]
     fn complaints_are_counted_and_panics_stand_out() {
-        let line = r#"{"level":"WARN","fields":{"message":"lost the lease","error":"closed"},"target":"x"}"#;
+        let line = r#"{"level":"WARN","message":"lost the lease","error":"closed","target":"x"}"#;
         let complaints = Complaints::of(&format!("{line}\n\nthread 'a' panicked at b.rs:1:\n{line}\n"));
         assert_eq!(complaints.panics.len(), 1);
-        assert_eq!(complaints.others, [("WARN lost the lease: closed".to_owned(), 2)]);
+        assert_eq!(complaints.others, [("WARN lost the lease closed".to_owned(), 2)]);
     }
 }
