@@ -291,7 +291,7 @@ async fn malformed_ids_name_their_place() {
             ]),
         ),
         (
-            format!("{a}/messages/{message}/deliveries/hook/attempts"),
+            format!("{a}/messages/{message}/deliveries/ep_x/attempts"),
             faults(&[("endpoint", "format")]),
         ),
         (
