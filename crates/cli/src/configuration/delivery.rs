@@ -99,10 +99,7 @@ impl DeliveryConfig {
         );
         faults.range("delivery.drain_timeout_ms", self.drain_timeout_ms, 10..=600_000);
         let max_endpoints = self.max_endpoints_per_application;
-        faults.range(
-            "delivery.max_endpoints_per_application",
-            max_endpoints, 1..=1_000,
-        );
+        faults.range("delivery.max_endpoints_per_application", max_endpoints, 1..=1_000);
         faults.range("delivery.dedup_window_s", self.dedup_window_s, 60..=7 * 86_400);
     }
 

@@ -24,8 +24,11 @@ pub(crate) fn message() -> Value {
 
 /// A good body with some fields replaced.
 pub(crate) fn with(mut body: Value, fields: Value) -> Value {
-    for (name, value) in fields.as_object().unwrap() {
-        body[name] = value.clone();
+    let Value::Object(fields) = fields else {
+        panic!("fields are an object");
+    };
+    for (name, value) in fields {
+        body[name] = value;
     }
     body
 }
