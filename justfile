@@ -38,6 +38,14 @@ generate:
 postgres-ways:
     cargo xtask postgres-ways
 
+# Real input through the real binary, verified by the official libraries (needs npm and Python; `--help` for parts)
+conformance *arguments:
+    cargo xtask conformance {{arguments}}
+
+# Kill the binary and its database in the middle of everything, and count what arrives (`--rounds`, `--help`)
+faults *arguments:
+    cargo xtask faults {{arguments}}
+
 # Check licences, bans and sources of third-party crates (needs cargo-deny)
 deny:
     cargo deny check licenses bans sources

@@ -25,7 +25,7 @@ pub struct EngineOptions {
     /// Rows that may wait so, over all endpoints. Once as many wait, nothing more is claimed until some of them
     /// have been tried: until lanes park rows in the database, a slow endpoint whose backlog is longer than this
     /// delays others, by `max_waiting / max_in_flight_per_endpoint` time-outs at worst. (Up to `max_in_flight`
-    /// rows more may wait for a moment, when messages claimed before turn out to be for the same endpoint.)
+    /// rows more may come to wait, when rows claimed before turn out to be for the same endpoint, or are refused.)
     ///
     /// Rows that the database refuses, each by itself, to read or to settle count here too: they leave room in
     /// flight to others and are tried again after 30 seconds, ten a second at most, until they are repaired; an

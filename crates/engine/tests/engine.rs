@@ -8,7 +8,13 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use postrider_application::ports::{OutgoingRequest, Sender, Sent};
@@ -21,7 +27,7 @@ use postrider_domain::{
 };
 use postrider_engine::{Engine, EngineError, EngineOptions};
 use postrider_testkit::Answer;
-use support::world::World;
+use support::{faulty::Faults, world::World};
 use tokio_util::sync::CancellationToken;
 
 const URL: &str = "https://one.example/hook";
@@ -323,33 +329,30 @@ async fn a_fan_out_larger_than_all_room_is_delivered_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_without_a_readable_secret_fails_and_is_retried() {
-    let world = World::new().await;
-    let endpoint = world.endpoint(URL).await;
-    world
-        .faults
-        .no_secrets
-        .store(true, std::sync::atomic::Ordering::SeqCst);
-    let engine = world.start();
-    let message = world.publish(&engine).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let attempts = world.attempts(message, endpoint).await;
-    let internal = Outcome::Failed {
-        class: FailureClass::Internal,
-        status: None,
-    };
-    assert_eq!(
-        attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(),
-        [internal]
-    );
-    assert!(world.sender.requests().is_empty());
-    // Once repaired, the next attempt succeeds.
-    world
-        .faults
-        .no_secrets
-        .store(false, std::sync::atomic::Ordering::SeqCst);
-    world.settled_within(A_WHILE).await;
-    assert_eq!(world.statuses(message).await, ["delivered"]);
+async fn an_endpoint_whose_secret_or_url_cannot_be_read_fails_and_is_retried() {
+    let faults: [fn(&Faults) -> &AtomicBool; 2] = [|faults| &faults.no_secrets, |faults| &faults.no_urls];
+    for fault in faults {
+        let world = World::new().await;
+        let endpoint = world.endpoint(URL).await;
+        fault(&world.faults).store(true, Ordering::SeqCst);
+        let engine = world.start();
+        let message = world.publish(&engine).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let attempts = world.attempts(message, endpoint).await;
+        let internal = Outcome::Failed {
+            class: FailureClass::Internal,
+            status: None,
+        };
+        assert_eq!(
+            attempts.iter().map(|attempt| attempt.outcome).collect::<Vec<_>>(),
+            [internal]
+        );
+        assert!(world.sender.requests().is_empty());
+        // Once repaired, the next attempt succeeds.
+        fault(&world.faults).store(false, Ordering::SeqCst);
+        world.settled_within(A_WHILE).await;
+        assert_eq!(world.statuses(message).await, ["delivered"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

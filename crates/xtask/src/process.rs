@@ -186,6 +186,11 @@ impl Speaker {
         })
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.group.id()
+    }
+
     /// The next line, waiting for it at most this long; `None` if none came. An error once the child has ended.
     pub fn line(&self, limit: Duration) -> anyhow::Result<Option<String>> {
         match self.lines.recv_timeout(limit) {
@@ -256,7 +261,7 @@ mod tests {
     fn input_is_read_and_a_speaker_is_heard_while_it_runs() {
         let said = capture_with_input(Command::new("/bin/cat").arg("-"), b"secret", GRACE).unwrap();
         assert_eq!(said, "secret");
-        let speaker = Speaker::spawn(&mut shell("echo one; echo two; exec sleep 60")).unwrap();
+        let speaker = Speaker::spawn(&mut shell("printf 'one\\ntwo\\n'; exec sleep 60")).unwrap();
         assert_eq!(speaker.line(GRACE).unwrap().as_deref(), Some("one"));
         assert_eq!(speaker.stop(), ["two"]);
         let silent = Speaker::spawn(&mut shell("exit 0")).unwrap();

@@ -34,6 +34,8 @@ pub struct Launch {
     pub ready_path: String,
     /// How long it may take to get ready.
     pub ready_within: Duration,
+    /// Whether the working folder goes too, should we be killed.
+    pub throw_away: bool,
 }
 
 impl Launch {
@@ -47,6 +49,7 @@ impl Launch {
             ready,
             ready_path: "/health/ready".to_owned(),
             ready_within: Duration::from_mins(1),
+            throw_away: false,
         }
     }
 
@@ -76,7 +79,12 @@ pub struct Server {
 impl Server {
     /// Starts the server and waits until it is ready.
     pub fn start(launch: Launch) -> anyhow::Result<Self> {
-        let watchdog = Watchdog::over_process(&launch.folder.join("server.pid"), Path::new(""))?;
+        let folder = if launch.throw_away {
+            launch.folder.as_path()
+        } else {
+            Path::new("")
+        };
+        let watchdog = Watchdog::over_process(&launch.folder.join("server.pid"), folder)?;
         let mut server = Self {
             process: None,
             _watchdog: watchdog,

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use postrider_application::ports::{
     ClaimFrom, ClaimedWork, DeliverableEndpoint, DeliveryMaterial, DeliveryQueue, Epoch, NodeRegistry,
-    Settlement, StoreError, WorkRef,
+    Settled, Settlement, StoreError, WorkRef,
 };
 use postrider_domain::{ApplicationId, MessageId, TenantId, WorkId, messages::Message};
 use postrider_testkit::memory::MemoryStore;
@@ -36,10 +36,18 @@ pub(crate) struct Faults {
     pub(crate) no_beats: AtomicBool,
     /// Endpoints are read without their secrets.
     pub(crate) no_secrets: AtomicBool,
+    /// Endpoints are read without their URLs.
+    pub(crate) no_urls: AtomicBool,
     /// Messages are gone.
     pub(crate) no_messages: AtomicBool,
     /// The messages whose reading the database refuses.
     pub(crate) poison: Mutex<HashSet<MessageId>>,
+    /// How often messages were asked for.
+    pub(crate) reads: AtomicUsize,
+    /// The messages of which no attempt can be written.
+    pub(crate) unwritable: Mutex<HashSet<MessageId>>,
+    /// While set, no fan-out can be written.
+    pub(crate) no_fan_outs: AtomicBool,
     /// How many rows were asked for by each claim.
     pub(crate) limits: Mutex<Vec<u32>>,
 }
@@ -85,6 +93,19 @@ impl DeliveryQueue for Faulty {
     }
 
     async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError> {
+        let refused = {
+            let unwritable = self.faults.unwritable.lock().unwrap();
+            let no_fan_outs = self.faults.no_fan_outs.load(Ordering::SeqCst);
+            batch.iter().any(|settlement| match &settlement.settled {
+                Settled::FannedOut(_) => no_fan_outs,
+                Settled::Attempted { delivery, .. } | Settled::Cancelled { delivery } => {
+                    unwritable.contains(&delivery.message)
+                }
+            })
+        };
+        if refused {
+            return Err(StoreError::Internal("this row cannot be written".into()));
+        }
         with(&self.faults.settle, self.store.settle(node, batch)).await
     }
 
@@ -128,6 +149,7 @@ impl DeliveryMaterial for Faulty {
         &self,
         keys: &[(TenantId, MessageId)],
     ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+        self.faults.reads.fetch_add(1, Ordering::SeqCst);
         let poisoned = {
             let poison = self.faults.poison.lock().unwrap();
             keys.iter().any(|(_, id)| poison.contains(id))
@@ -145,17 +167,18 @@ impl DeliveryMaterial for Faulty {
         applications: &[(TenantId, ApplicationId)],
     ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
         let mut endpoints = self.store.endpoints(applications).await?;
-        if self.faults.no_secrets.load(Ordering::SeqCst) {
-            for list in endpoints.values_mut() {
-                *list = list
-                    .iter()
-                    .cloned()
-                    .map(|endpoint| DeliverableEndpoint {
-                        secret: None,
-                        ..endpoint
-                    })
-                    .collect();
-            }
+        let no_secrets = self.faults.no_secrets.load(Ordering::SeqCst);
+        let no_urls = self.faults.no_urls.load(Ordering::SeqCst);
+        for list in endpoints.values_mut() {
+            *list = list
+                .iter()
+                .cloned()
+                .map(|endpoint| DeliverableEndpoint {
+                    secret: endpoint.secret.filter(|_| !no_secrets),
+                    url: endpoint.url.filter(|_| !no_urls),
+                    ..endpoint
+                })
+                .collect();
         }
         Ok(endpoints)
     }

@@ -1,6 +1,6 @@
 //! What was sent against what was seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::receiver::Arrival;
 
@@ -52,23 +52,26 @@ impl Tally {
     pub(super) fn of(name: &str, sent: &[Sent], seen: &[Seen]) -> Self {
         let hashes: HashMap<&str, [u8; 32]> = sent.iter().map(|one| (one.id.as_str(), one.sha256)).collect();
         let mut tally = Self::default();
+        let mut good = HashSet::new();
         for one in seen {
             *tally.arrivals.entry(one.id.clone()).or_default() += 1;
             let problem = match (hashes.get(one.id.as_str()), &one.fault) {
                 (_, Some(fault)) => format!("is not verified: {fault}"),
                 (None, None) => "was never published".to_owned(),
                 (Some(hash), None) if *hash != one.sha256 => "has other bytes than were published".to_owned(),
-                (Some(_), None) => continue,
+                (Some(_), None) => {
+                    good.insert(one.id.as_str());
+                    continue;
+                }
             };
             tally.problems.push(format!("{name}: {} {problem}", one.id));
         }
         for one in sent {
-            if tally.arrivals.contains_key(&one.id) {
-                tally.good += 1;
-            } else {
+            if !tally.arrivals.contains_key(&one.id) {
                 tally.problems.push(format!("{name}: {} is lost", one.id));
             }
         }
+        tally.good = good.len();
         tally
     }
 }
@@ -119,7 +122,7 @@ mod tests {
             seen("stranger", 1, None),
         ];
         let tally = Tally::of("r", &all, &seen);
-        assert_eq!(tally.problems.len(), 4);
+        assert_eq!((tally.good, tally.problems.len()), (0, 4));
         let said = hold(&tally.problems).unwrap_err().to_string();
         for word in [
             "lost is lost",

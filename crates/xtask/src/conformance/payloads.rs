@@ -1,5 +1,6 @@
 //! GitHub's example payloads through the real binary to two receivers, each with an official library.
 
+use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,35 +48,6 @@ fn on(database: Database, running: &Running, examples: &[Example]) -> anyhow::Re
     let by_rust: Vec<Seen> = rust.since(0).into_iter().map(Seen::from).collect();
     let by_rust = Tally::of("crate", &sent, &by_rust);
     let by_python = Tally::of("Python", &sent, &by_python);
-    let mut problems = [
-        by_rust.problems.clone(),
-        by_python.problems.clone(),
-        delivered.problems,
-    ]
-    .concat();
-    let unaccounted = |tally: &Tally, endpoint: &str| {
-        let attempts = |id: &str| {
-            delivered
-                .attempts
-                .iter()
-                .find(|one| one.0 == id && one.1 == endpoint)
-        };
-        let odd = tally
-            .arrivals
-            .iter()
-            .filter_map(|(id, count)| match attempts(id) {
-                Some((_, _, attempts)) if attempts == count => None,
-                found => Some(format!(
-                    "{id} arrived {count} times, and the API says {:?}",
-                    found.map(|one| one.2)
-                )),
-            });
-        odd.collect::<Vec<_>>()
-    };
-    problems.extend(unaccounted(&by_rust, &rust_endpoint));
-    problems.extend(unaccounted(&by_python, &python_endpoint));
-    problems.extend(other_payloads(tenant, &sent)?);
-
     println!(
         "{}: {} messages, {} bytes, largest {}; {} of {} deliveries delivered",
         database.name(),
@@ -97,6 +69,11 @@ fn on(database: Database, running: &Running, examples: &[Example]) -> anyhow::Re
         published.as_secs_f64(),
         arrived.as_secs_f64()
     );
+    let mut problems = Vec::new();
+    problems.extend(delivered.unaccounted(&by_rust, &rust_endpoint));
+    problems.extend(delivered.unaccounted(&by_python, &python_endpoint));
+    problems.extend([by_rust.problems, by_python.problems, delivered.problems].concat());
+    problems.extend(other_payloads(tenant, &sent)?);
     hold(&problems)
 }
 
@@ -156,6 +133,25 @@ struct Delivered {
     problems: Vec<String>,
 }
 
+impl Delivered {
+    /// Which messages arrived more or less often than the API lists attempts.
+    fn unaccounted(&self, tally: &Tally, endpoint: &str) -> Vec<String> {
+        let attempts: HashMap<&str, u64> = self
+            .attempts
+            .iter()
+            .filter(|(_, to, _)| to == endpoint)
+            .map(|(message, _, attempts)| (message.as_str(), *attempts))
+            .collect();
+        let listed = |id: &str| attempts.get(id).copied().unwrap_or_default();
+        tally
+            .arrivals
+            .iter()
+            .filter(|(id, count)| listed(id) != **count)
+            .map(|(id, count)| format!("{id} arrived {count} times, and the API says {}", listed(id)))
+            .collect()
+    }
+}
+
 /// Every message must have exactly these deliveries, and each be delivered: soon, for settling follows arrival.
 fn await_delivered(tenant: &Tenant, sent: &[Sent], endpoints: [&str; 2]) -> anyhow::Result<Delivered> {
     let deadline = Instant::now() + SETTLE_LIMIT;
@@ -204,4 +200,47 @@ fn other_payloads(tenant: &Tenant, sent: &[Sent]) -> anyhow::Result<Vec<String>>
         }
     }
     Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arrivals_that_the_api_does_not_know_of_are_told() {
+        let delivered = Delivered {
+            attempts: vec![("m".into(), "e".into(), 1), ("m".into(), "other".into(), 2)],
+            ..Delivered::default()
+        };
+        let arrived = |count| Tally {
+            arrivals: [("m".to_owned(), count)].into(),
+            ..Tally::default()
+        };
+        assert!(delivered.unaccounted(&arrived(1), "e").is_empty());
+        assert_eq!(
+            delivered.unaccounted(&arrived(2), "e"),
+            ["m arrived 2 times, and the API says 1"]
+        );
+        assert_eq!(delivered.unaccounted(&arrived(1), "third").len(), 1);
+    }
+
+    #[test]
+    fn both_endpoints_must_have_it() {
+        let one = |endpoint: &str, status: &str| json!({ "endpoint": endpoint, "status": status });
+        let endpoints = ["a", "b"];
+        assert!(is_delivered(
+            &[one("b", "delivered"), one("a", "delivered")],
+            endpoints
+        ));
+        assert!(!is_delivered(&[one("a", "delivered")], endpoints));
+        assert!(!is_delivered(
+            &[one("a", "delivered"), one("b", "pending")],
+            endpoints
+        ));
+        assert!(!is_delivered(
+            &[one("a", "delivered"), one("a", "delivered")],
+            endpoints
+        ));
+    }
 }

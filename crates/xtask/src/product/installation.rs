@@ -119,6 +119,7 @@ impl Installation {
             .arguments(["serve", "--listen"])
             .arguments([self.address.to_string()])
             .arguments(&self.arguments);
+        launch.throw_away = true;
         for (name, value) in &self.environment {
             launch = launch.environment(name, value);
         }
