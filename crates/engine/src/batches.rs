@@ -2,7 +2,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use postrider_application::ports::StoreError;
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, ports::is_given_up};
 
 /// How long a row that the database refuses, all by itself, waits before it is tried again: it stays ours and is
 /// not lost, but only a repair helps it.
@@ -42,6 +42,19 @@ pub(crate) struct Batch<T> {
     /// Whether it is a row that was set aside before.
     recalled: bool,
     not_before: Duration,
+}
+
+impl<T> Batch<T> {
+    /// Leaves the first half of the rows and answers the second, both to be tried from `now` on.
+    fn halve(&mut self, now: Duration) -> Self {
+        self.not_before = now;
+        Self {
+            rows: self.rows.split_off(self.rows.len() / 2),
+            uncertain: self.uncertain,
+            recalled: false,
+            not_before: now,
+        }
+    }
 }
 
 impl<T> Batches<T> {
@@ -130,8 +143,9 @@ impl<T> Batches<T> {
         self.backoff.reset();
     }
 
-    /// The call failed. If the database was away, the batch is tried again as a whole; if the database refused it,
-    /// in halves, so that a row with which no statement works holds up no other. Answers the row that was set aside
+    /// The call failed. If the database was away, the batch is tried again as a whole; if it took too long, in
+    /// halves after a wait; if the database refused it, in halves, so that a row with which no statement works holds
+    /// up no other. Answers the row that was set aside
     /// because it was alone: it is not in flight any more.
     pub(crate) fn failed(
         &mut self,
@@ -143,15 +157,13 @@ impl<T> Batches<T> {
         if matches!(error, StoreError::Unavailable(_)) {
             batch.uncertain = true;
             self.closed_until = now + self.backoff.next();
+            if is_given_up(error) && batch.rows.len() > 1 {
+                let half = batch.halve(now);
+                self.failed.push_back(half);
+            }
             self.failed.push_back(batch);
         } else if batch.rows.len() > 1 {
-            let half = Batch {
-                rows: batch.rows.split_off(batch.rows.len() / 2),
-                uncertain: batch.uncertain,
-                recalled: false,
-                not_before: now,
-            };
-            batch.not_before = now;
+            let half = batch.halve(now);
             self.failed.extend([batch, half]);
         } else {
             if batch.recalled {

@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, time::Duration};
 
-use postrider_application::ports::{ClaimFrom, Epoch, StoreError};
+use postrider_application::ports::{ClaimFrom, Epoch};
 
 use crate::{EngineOptions, backoff::Backoff};
 
@@ -131,16 +131,14 @@ impl Claims {
         }
     }
 
-    /// A claim failed. If the connection was lost it may have been committed all the same: then rows are ours that
-    /// we do not know of, and [`Self::is_suspect`] from now on.
-    pub(crate) fn failed(&mut self, error: &StoreError, now: Duration) {
+    /// A claim failed. It may have been committed all the same: then rows are ours that we do not know of, and
+    /// [`Self::is_suspect`] from now on.
+    pub(crate) fn failed(&mut self, now: Duration) {
         self.claiming = false;
         self.failing = true;
         self.wanted = true;
         self.closed_until = now + self.backoff.next();
-        if matches!(error, StoreError::Unavailable(_)) {
-            self.suspect_since.get_or_insert(now);
-        }
+        self.suspect_since.get_or_insert(now);
     }
 
     /// Whether this life should end, so that a new one gives back what this one owns without knowing: as soon as it
@@ -179,10 +177,6 @@ mod tests {
 
     fn claims() -> Claims {
         Claims::new(&EngineOptions::default(), T0)
-    }
-
-    fn unavailable() -> StoreError {
-        StoreError::Unavailable("away".into())
     }
 
     #[test]
@@ -236,7 +230,7 @@ mod tests {
     fn a_failed_claim_is_repeated_after_a_wait_whatever_is_signalled() {
         let mut claims = claims();
         claims.next(T0);
-        claims.failed(&unavailable(), T0);
+        claims.failed(T0);
         claims.signal();
         assert_eq!(claims.next(T0), None);
         let again = claims.wakes_at().unwrap();
@@ -273,7 +267,7 @@ mod tests {
         let mut claims = claims();
         claims.next(T0);
         assert!(!claims.is_suspect(true, T0));
-        claims.failed(&unavailable(), T0);
+        claims.failed(T0);
         assert!(!claims.is_suspect(true, T0), "the database is still away");
         let again = claims.wakes_at().unwrap();
         claims.next(again);

@@ -31,9 +31,9 @@ impl Target {
 
 /// What is to be done.
 pub(crate) enum Plan {
-    /// A fan-out that nobody wants, or whose message is gone.
+    /// A fan-out that nobody wants.
     Nothing,
-    /// A delivery whose endpoint is disabled or gone, or whose message is.
+    /// A delivery whose endpoint is disabled or gone.
     Cancel(EndpointId),
     /// One attempt. A fan-out to one endpoint is one too: sent first, settled once.
     Attempt(Arc<Message>, Target),
@@ -42,7 +42,12 @@ pub(crate) enum Plan {
 }
 
 impl Material {
-    /// What is to be done with `work`.
+    /// Whether it holds what `work` is about.
+    pub(crate) fn knows(&self, work: &ClaimedWork) -> bool {
+        self.messages.contains_key(&work.message) && self.endpoints.contains_key(&work.application)
+    }
+
+    /// What is to be done with `work`, of which it [knows](Self::knows).
     pub(crate) fn plan(&self, work: &ClaimedWork) -> Plan {
         let endpoints = self.endpoints.get(&work.application);
         let message = self.messages.get(&work.message);

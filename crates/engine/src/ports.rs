@@ -26,6 +26,16 @@ pub struct EnginePorts {
     pub randomness: Arc<dyn Randomness>,
 }
 
+/// A call of the store took longer than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer in time")]
+struct NoAnswerInTime;
+
+/// Whether `error` is that a call was given up here. What was asked may have been too much at a time.
+pub(crate) fn is_given_up(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(cause) if cause.is::<NoAnswerInTime>())
+}
+
 /// `call`, given up after `timeout`: a connection that fell silent must not hold us up for ever. Whether the call
 /// took effect is then as unknown as after a lost connection.
 pub(crate) async fn bounded<T>(
@@ -34,5 +44,5 @@ pub(crate) async fn bounded<T>(
 ) -> Result<T, StoreError> {
     time::timeout(timeout, call)
         .await
-        .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
+        .unwrap_or_else(|_| Err(StoreError::Unavailable(NoAnswerInTime.into())))
 }

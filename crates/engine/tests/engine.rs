@@ -356,21 +356,28 @@ async fn an_endpoint_whose_secret_or_url_cannot_be_read_fails_and_is_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_whose_message_is_gone_is_cancelled_and_such_a_fan_out_ends() {
+async fn a_message_that_cannot_be_found_is_waited_for_and_not_dropped() {
     let world = World::new().await;
     world.endpoint(URL).await;
     world.sender.script(URL, [Answer::Status(500)]);
     let engine = world.start();
-    let message = world.publish(&engine).await;
+    let attempted = world.publish(&engine).await;
     world.sender.sent(1).await;
-    world
-        .faults
-        .no_messages
-        .store(true, std::sync::atomic::Ordering::SeqCst);
-    let other = world.publish(&engine).await;
+    let hidden = |yes| {
+        world
+            .faults
+            .no_messages
+            .store(yes, std::sync::atomic::Ordering::SeqCst)
+    };
+    hidden(true);
+    let fresh = world.publish(&engine).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(world.store.queued(), 2, "both rows are kept");
+    hidden(false);
     world.settled_within(A_WHILE).await;
-    assert_eq!(world.statuses(message).await, ["cancelled"]);
-    assert!(world.deliveries(other).await.is_empty());
+    for message in [attempted, fresh] {
+        assert_eq!(world.statuses(message).await, ["delivered"]);
+    }
 }
 
 /// Panics at the first request.

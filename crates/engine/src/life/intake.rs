@@ -56,7 +56,7 @@ impl Life {
             Ok(rows) => rows,
             Err(error) => {
                 warn("a claim failed", &error);
-                return self.claims.failed(&error, now);
+                return self.claims.failed(now);
             }
         };
         self.claims

@@ -285,5 +285,17 @@ async fn read(ports: &EnginePorts, rows: &[Held]) -> Result<Material, StoreError
         ports.material.messages(&messages),
         ports.material.endpoints(&applications)
     )?;
-    Ok(Material { messages, endpoints })
+    let material = Material { messages, endpoints };
+    // A queued row is committed with its message, and goes before its application does: what is absent is hidden
+    // from us or damaged. The row is kept and tried again; ending it would lose the message.
+    match rows.iter().find(|held| !material.knows(&held.work)) {
+        Some(held) => Err(StoreError::Internal(
+            format!(
+                "{} or its application is queued and not to be found",
+                held.work.message
+            )
+            .into(),
+        )),
+        None => Ok(material),
+    }
 }

@@ -70,9 +70,9 @@ macro_rules! contract_cases {
                 racing_publishes_of_one_key_with_other_bodies_conflict
                 racing_publishes_without_a_key_are_all_accepted
                 a_key_is_forgotten_after_its_window
-                expired_keys_are_removed_in_batches
                 keys_of_other_applications_do_not_meet
                 a_rerun_of_an_accept_changes_nothing
+                expired_keys_are_removed_in_batches
                 ;
             claiming:
                 a_claimed_row_says_what_it_is

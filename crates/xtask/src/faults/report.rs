@@ -32,6 +32,28 @@ impl Standing {
     }
 }
 
+/// When things happened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Course {
+    /// How things stood when the fault came.
+    pub(super) standing: Standing,
+    /// When the server process was gone, if it was the one to go: answers written later were read by nobody.
+    pub(super) gone: Option<Instant>,
+    /// When what had been stopped was started again.
+    pub(super) restarted: Instant,
+    /// When it was ready.
+    pub(super) over: Instant,
+}
+
+impl Course {
+    /// Whether a server can have known that this arrival was answered.
+    fn is_acknowledged(&self, arrival: &Arrival) -> bool {
+        arrival
+            .answered
+            .is_some_and(|answered| self.gone.is_none_or(|gone| answered <= gone || arrival.at > gone))
+    }
+}
+
 /// What came of the messages.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -39,6 +61,8 @@ pub(super) struct Report {
     accepted: usize,
     arrived: usize,
     lost: Vec<String>,
+    /// Arrived, and no server can know it: none may call it delivered.
+    unacknowledged: Vec<String>,
     bad: Vec<String>,
     /// Arrivals beyond the first of their message, where the first was before the fault was over.
     expected_duplicates: usize,
@@ -59,15 +83,16 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Compares the clients' ledger with what arrived. `restarted` is when what had been stopped was started again,
-    /// `over` when it was ready.
-    pub(super) fn of(
-        standing: Standing,
-        restarted: Instant,
-        over: Instant,
-        ledger: &Ledger,
-        arrivals: &[Arrival],
-    ) -> Self {
+    /// Compares the clients' ledger with what arrived. Taken once the API calls every message delivered: what is
+    /// delivered again comes late, when a dead node's lease has run out.
+    pub(super) fn of(course: &Course, ledger: &Ledger, arrivals: &[Arrival]) -> Self {
+        let Course {
+            standing,
+            restarted,
+            over,
+            ..
+        } = *course;
+        let mut acknowledged: BTreeSet<&str> = BTreeSet::new();
         let mut firsts: BTreeMap<&str, Instant> = BTreeMap::new();
         let (mut expected_duplicates, mut odd_duplicates) = (0, 0);
         let mut last_duplicate = None;
@@ -94,6 +119,9 @@ impl Report {
             if known.is_none() {
                 strangers.insert(arrival.id.as_str());
             }
+            if course.is_acknowledged(arrival) {
+                acknowledged.insert(&arrival.id);
+            }
             let Some(first) = firsts.get(arrival.id.as_str()) else {
                 firsts.insert(&arrival.id, arrival.at);
                 continue;
@@ -109,6 +137,10 @@ impl Report {
             .accepted
             .keys()
             .filter(|id| !firsts.contains_key(id.as_str()));
+        let unacknowledged = ledger
+            .accepted
+            .keys()
+            .filter(|id| firsts.contains_key(id.as_str()) && !acknowledged.contains(id.as_str()));
         let after = |at: &&Instant| **at > restarted;
         let old = firsts.iter().filter(|(id, at)| {
             **at > restarted
@@ -126,6 +158,7 @@ impl Report {
                 .filter(|id| firsts.contains_key(id.as_str()))
                 .count(),
             lost: lost.cloned().collect(),
+            unacknowledged: unacknowledged.cloned().collect(),
             bad,
             expected_duplicates,
             odd_duplicates,
@@ -153,6 +186,10 @@ impl Report {
             }
         };
         tell("accepted and lost", &self.lost);
+        tell(
+            "arrived, never acknowledged and not sent again",
+            &self.unacknowledged,
+        );
         tell("arrived wrong", &self.bad);
         tell("requests answered with neither 202 nor 503", &self.wrong);
         problems
@@ -235,16 +272,18 @@ mod tests {
         }
 
         fn arrive(&mut self, id: &str, number: usize, seconds: u64) {
+            let at = self.at(seconds);
             self.arrivals.push(Arrival {
                 id: id.to_owned(),
                 sha256: payload_hash(number),
                 bytes: 1,
                 fault: None,
-                at: self.at(seconds),
+                at,
+                answered: Some(at),
             });
         }
 
-        /// The fault at 10, restart at 12, ready at 14.
+        /// The fault at 10, gone at 11, restart at 12, ready at 14.
         fn report(&self) -> Report {
             let standing = Standing {
                 accepted: 5,
@@ -252,7 +291,13 @@ mod tests {
                 answered: 2,
                 at: self.at(10),
             };
-            Report::of(standing, self.at(12), self.at(14), &self.ledger, &self.arrivals)
+            let course = Course {
+                standing,
+                gone: Some(self.at(11)),
+                restarted: self.at(12),
+                over: self.at(14),
+            };
+            Report::of(&course, &self.ledger, &self.arrivals)
         }
     }
 
@@ -314,5 +359,17 @@ mod tests {
         story.arrive("a", 2, 5);
         let report = story.report();
         assert_eq!((report.lost.len(), report.bad.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_only_a_dead_server_was_told_must_be_sent_again() {
+        let mut story = story(&[("a", 1)]);
+        story.arrive("a", 1, 9);
+        story.arrivals[0].answered = Some(story.at(13));
+        assert!(story.report().problems()[0].contains("never acknowledged"));
+        story.arrivals[0].answered = None;
+        assert!(story.report().problems()[0].contains("never acknowledged"));
+        story.arrive("a", 1, 20);
+        assert!(story.report().problems().is_empty());
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::Fault;
 use super::publisher::Publisher;
-use super::report::{Report, Standing};
+use super::report::{Course, Report, Standing};
 use crate::chance::Dice;
 use crate::interrupt;
 use crate::postgres::Postgres;
@@ -61,13 +61,14 @@ pub(super) fn play(plan: Plan, binary: &Binary, postgres: Option<&mut Postgres>)
     let publisher = Publisher::start(&running.tenant, plan.messages, CLIENTS, deadline);
 
     let standing = await_moment(plan, &publisher, &receiver)?;
-    let (restarted, over) = strike(plan, &mut running, postgres, &publisher, &receiver)?;
-    await_rest(&mut running, &publisher, &receiver, restarted + REST_LIMIT)?;
+    let course = strike(plan, standing, &mut running, postgres, &publisher, &receiver)?;
+    await_rest(&mut running, &publisher, &receiver, course.restarted + REST_LIMIT)?;
     let ledger = publisher.ledger();
-    let report = Report::of(standing, restarted, over, &ledger, &receiver.since(0));
-    println!("{report}");
     let ids: Vec<&str> = ledger.accepted.keys().map(String::as_str).collect();
-    let unsettled = await_settled(&running, &ids)?;
+    let unsettled = await_settled(&running, &ids);
+    let report = Report::of(&course, &ledger, &receiver.since(0));
+    println!("{report}");
+    let unsettled = unsettled?;
     println!(
         "  by the API       {} delivered, {} not",
         ledger.accepted.len() - unsettled.len(),
@@ -140,18 +141,20 @@ fn await_moment(plan: Plan, publisher: &Publisher, receiver: &Receiver) -> anyho
     Ok(standing)
 }
 
-/// Strikes and starts again; answers when that began and when it was done.
+/// Strikes and starts again.
 fn strike(
     plan: Plan,
+    standing: Standing,
     running: &mut Running,
     postgres: Option<&mut Postgres>,
     publisher: &Publisher,
     receiver: &Receiver,
-) -> anyhow::Result<(Instant, Instant)> {
+) -> anyhow::Result<Course> {
+    let mut gone = None;
     let restarted = match plan.fault {
         Fault::Kill => {
             running.server.kill_hard();
-            Instant::now()
+            *gone.insert(Instant::now())
         }
         Fault::Terminate => {
             let began = Instant::now();
@@ -168,7 +171,7 @@ fn strike(
                 "  SIGTERM          exit code 0 after {:.2} s",
                 began.elapsed().as_secs_f64()
             );
-            Instant::now()
+            *gone.insert(Instant::now())
         }
         Fault::Database => {
             let postgres = postgres.context("no PostgreSQL to kill")?;
@@ -190,7 +193,12 @@ fn strike(
     } else {
         running.server.start_again()?;
     }
-    Ok((restarted, Instant::now()))
+    Ok(Course {
+        standing,
+        gone,
+        restarted,
+        over: Instant::now(),
+    })
 }
 
 /// Sleeps, unless a signal comes.

@@ -29,7 +29,7 @@ pub(super) fn serve(stream: TcpStream, shared: &Shared) -> anyhow::Result<()> {
         let (place, good) = shared.take(&request);
         shared.hold(place);
         stream.get_mut().write_all(if good { GOOD } else { BAD })?;
-        shared.note_answer();
+        shared.note_answer(place);
         if request.is_last() {
             return Ok(());
         }

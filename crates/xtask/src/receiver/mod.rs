@@ -34,6 +34,8 @@ pub struct Arrival {
     pub fault: Option<String>,
     /// When the body was complete.
     pub at: Instant,
+    /// When its answer was written, if it was. Whether anybody was left to read it, the receiver cannot know.
+    pub answered: Option<Instant>,
 }
 
 /// How long a request waits for its answer.
@@ -184,7 +186,10 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner);
     }
 
-    fn note_answer(&self) {
+    fn note_answer(&self, place: usize) {
+        if let Some(arrival) = lock(&self.arrivals).get_mut(place) {
+            arrival.answered = Some(Instant::now());
+        }
         self.answered.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -206,6 +211,7 @@ fn arrival(webhook: &Webhook, request: &Message) -> Arrival {
         bytes: request.body.len(),
         fault: fault.map(|error| error.to_string()),
         at: Instant::now(),
+        answered: None,
     }
 }
 
@@ -309,6 +315,7 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(receiver.answered(), 1);
+        assert!(receiver.since(0)[0].answered.is_some());
     }
 
     #[test]
