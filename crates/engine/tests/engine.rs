@@ -367,7 +367,7 @@ async fn a_message_that_cannot_be_found_is_waited_for_and_not_dropped() {
         world
             .faults
             .no_messages
-            .store(yes, std::sync::atomic::Ordering::SeqCst)
+            .store(yes, std::sync::atomic::Ordering::SeqCst);
     };
     hidden(true);
     let fresh = world.publish(&engine).await;
