@@ -46,6 +46,6 @@ conformance *arguments:
 faults *arguments:
     cargo xtask faults {{arguments}}
 
-# Check licences, bans and sources of third-party crates (needs cargo-deny)
+# Check licences, bans, sources and advisories of third-party crates (needs cargo-deny)
 deny:
-    cargo deny check licenses bans sources
+    cargo deny check

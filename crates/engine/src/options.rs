@@ -24,8 +24,8 @@ pub struct EngineOptions {
     pub max_in_flight_per_endpoint: usize,
     /// Rows that may wait so, over all endpoints. Once as many wait, nothing more is claimed until some of them
     /// have been tried: until lanes park rows in the database, a slow endpoint whose backlog is longer than this
-    /// delays others, by `max_waiting / max_in_flight_per_endpoint` time-outs at worst. (Up to `max_in_flight`
-    /// rows more may come to wait, when rows claimed before turn out to be for the same endpoint, or are refused.)
+    /// delays others, by its backlog beyond `max_waiting`, divided by `max_in_flight_per_endpoint`, in time-outs: claims
+    /// take the longest due first. (Up to `max_in_flight` rows more may come to wait, when rows claimed before turn out to be for the same endpoint, or are refused.)
     ///
     /// Rows that the database refuses, each by itself, to read or to settle count here too: they leave room in
     /// flight to others and are tried again after 30 seconds, ten a second at most, until they are repaired; an
