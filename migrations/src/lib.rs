@@ -19,6 +19,9 @@ mod m20261122_000009_deduplication;
 mod m20261122_000010_outbox_events;
 mod m20261122_000011_nodes;
 mod m20261122_000012_installation;
+mod m20261122_000013_identity;
+mod m20261122_000014_roles;
+pub mod roles;
 
 use sea_orm_migration::prelude::*;
 
@@ -42,6 +45,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_outbox_events::Migration),
             Box::new(m20261122_000011_nodes::Migration),
             Box::new(m20261122_000012_installation::Migration),
+            Box::new(m20261122_000013_identity::Migration),
+            Box::new(m20261122_000014_roles::Migration),
         ]
     }
 }

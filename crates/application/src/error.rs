@@ -3,7 +3,7 @@
 //! Only the api crate knows HTTP; here an error is a stable code, a sentence for the caller and, for our own
 //! eyes, a cause that goes to the trace and never to the caller.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use postrider_domain::InvalidValue;
 
@@ -37,6 +37,8 @@ pub enum ErrorKind {
     UnsupportedMediaType,
     /// Not now; the same request may succeed later.
     Unavailable,
+    /// Too often; the same request may succeed later.
+    TooMany,
     /// Our fault.
     Internal,
 }
@@ -80,10 +82,16 @@ error_codes! {
     Unauthenticated = "unauthenticated", Unauthenticated, "Authentication is required";
     /// E-mail and password do not belong together.
     InvalidCredentials = "invalid_credentials", Unauthenticated, "The credentials are not valid";
+    /// A refresh token, invitation or password reset that is not good, or not any more.
+    InvalidToken = "invalid_token", Unauthenticated, "The token is not valid";
+    /// Too many attempts at a password, from there or at that account.
+    TooManyAttempts = "too_many_attempts", TooMany, "Too many attempts";
     /// The person is a member of several tenants and named none.
     TenantRequired = "tenant_required", Invalid, "A tenant must be named";
     /// The caller holds no grant for this.
     Forbidden = "forbidden", Forbidden, "The caller may not do this";
+    /// The tenant is suspended: it can be read, not changed.
+    TenantSuspended = "tenant_suspended", Forbidden, "The tenant is suspended";
     /// There is no such resource for this caller.
     NotFound = "not_found", NotFound, "There is no such resource";
     /// The path exists, the method does not.
@@ -96,6 +104,12 @@ error_codes! {
     EventTypeExists = "event_type_exists", Conflict, "The event type exists already";
     /// The person is a member of the tenant already.
     MemberExists = "member_exists", Conflict, "The person is a member already";
+    /// An invitation to that address is pending.
+    InvitationPending = "invitation_pending", Conflict, "An invitation is pending";
+    /// The tenant would be left without an owner.
+    LastOwner = "last_owner", Conflict, "The tenant must keep an owner";
+    /// The tenant is being deleted, and there is no way back.
+    TenantDeleting = "tenant_deleting", Conflict, "The tenant is being deleted";
     /// The same event id or idempotency key was used with a different body.
     IdempotencyConflict = "idempotency_conflict", Conflict, "The key was used with a different body";
     /// A resend of a delivery that is still pending.
@@ -176,6 +190,7 @@ pub struct Error {
     code: ErrorCode,
     detail: Cow<'static, str>,
     violations: Vec<Violation>,
+    retry_after: Option<Duration>,
     #[source]
     cause: Option<Cause>,
 }
@@ -187,6 +202,7 @@ impl Error {
             code,
             detail: detail.into(),
             violations: Vec::new(),
+            retry_after: None,
             cause: None,
         }
     }
@@ -216,6 +232,18 @@ impl Error {
     /// A fault of ours, with its cause for the trace.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::new(ErrorCode::Internal, "an internal error occurred").caused_by(cause)
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// How long to wait before trying again, if that is known.
+    pub const fn wait(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Adds the cause, for the trace only.
@@ -267,6 +295,10 @@ impl From<StoreError> for Error {
             StoreError::Conflict(UniqueRule::Membership) => {
                 Self::new(ErrorCode::MemberExists, "the person is a member of this tenant")
             }
+            StoreError::Conflict(UniqueRule::Invitation) => Self::new(
+                ErrorCode::InvitationPending,
+                "withdraw the pending invitation to this address first",
+            ),
             StoreError::Conflict(UniqueRule::PendingDelivery) => {
                 Self::new(ErrorCode::DeliveryPending, "an attempt is to come anyway")
             }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
+use postrider_domain::AuditEntryId;
+
 use crate::{
     Error, ErrorKind, Result,
-    access::{AccessRule, Caller},
-    ports::{ApplicationDirectory, Clock, UseCaseMetrics},
+    access::{AccessRule, Caller, Identity},
+    audit::{Actor, Occasion},
+    ports::{ApplicationDirectory, Clock, DenialLog, Ids, UseCaseMetrics},
 };
 
 /// A command or a query: what is asked, what is answered, and who may ask.
@@ -43,28 +46,31 @@ pub trait Serves<R: Request> {
     fn handler(&self) -> &impl Handles<R>;
 }
 
+/// What the mediator does besides handing on.
+#[derive(Clone)]
+pub struct MediatorPorts {
+    /// Which application a reference means.
+    pub directory: Arc<dyn ApplicationDirectory>,
+    /// Counts and times use cases.
+    pub metrics: Arc<dyn UseCaseMetrics>,
+    /// Takes down who was denied what.
+    pub denials: Arc<dyn DenialLog>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of audit entries.
+    pub ids: Arc<dyn Ids>,
+}
+
 /// Takes requests to their handlers.
 pub struct Mediator<U> {
     use_cases: U,
-    directory: Arc<dyn ApplicationDirectory>,
-    metrics: Arc<dyn UseCaseMetrics>,
-    clock: Arc<dyn Clock>,
+    ports: MediatorPorts,
 }
 
 impl<U: Send + Sync> Mediator<U> {
     /// A mediator in front of `use_cases`.
-    pub fn new(
-        use_cases: U,
-        directory: Arc<dyn ApplicationDirectory>,
-        metrics: Arc<dyn UseCaseMetrics>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self {
-            use_cases,
-            directory,
-            metrics,
-            clock,
-        }
+    pub const fn new(use_cases: U, ports: MediatorPorts) -> Self {
+        Self { use_cases, ports }
     }
 
     /// Does what `request` asks, if `caller` may ask it.
@@ -72,14 +78,20 @@ impl<U: Send + Sync> Mediator<U> {
     where
         U: Serves<R>,
     {
-        let span = tracing::info_span!("use_case", otel.name = R::NAME, use_case = R::NAME);
-        let started = self.clock.monotonic();
+        let span = tracing::info_span!(
+            "use_case",
+            otel.name = R::NAME,
+            use_case = R::NAME,
+            decision = tracing::field::Empty,
+            reason = tracing::field::Empty,
+        );
+        let started = self.ports.clock.monotonic();
         let result = self.run(caller, request).instrument(span.clone()).await;
         let outcome = result
             .as_ref()
             .map_or_else(|error| error.code().as_str(), |_| "ok");
-        self.metrics
-            .record(R::NAME, outcome, self.clock.monotonic().saturating_sub(started));
+        let elapsed = self.ports.clock.monotonic().saturating_sub(started);
+        self.ports.metrics.record(R::NAME, outcome, elapsed);
         if let Err(error) = &result {
             let _entered = span.enter();
             log_failure(error);
@@ -92,8 +104,32 @@ impl<U: Send + Sync> Mediator<U> {
         U: Serves<R>,
     {
         request.validate()?;
-        let granted = request.access().grant(caller, &*self.directory).await?;
-        self.use_cases.handler().handle(granted, request).await
+        let occasion = Arc::new(Occasion {
+            id: AuditEntryId::from_uuid(self.ports.ids.next()),
+            at: self.ports.clock.now(),
+            action: R::NAME,
+            actor: Actor::of(caller),
+            origin: caller.origin.clone(),
+        });
+        let rule = request.access();
+        match rule.grant(caller, &occasion, &*self.ports.directory).await {
+            Ok(granted) => self.use_cases.handler().handle(granted, request).await,
+            Err(error) => {
+                self.take_down_denial(caller, &occasion, &rule, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Denials of somebody known enter the audit log of their tenant; strangers have none.
+    fn take_down_denial(&self, caller: &Caller, occasion: &Occasion, rule: &impl AccessRule, error: &Error) {
+        if let (Identity::Principal(principal), ErrorKind::Forbidden) =
+            (&caller.identity, error.code().kind())
+        {
+            self.ports
+                .denials
+                .denied(occasion.denied(principal.tenant, rule.target()));
+        }
     }
 }
 

@@ -4,28 +4,35 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use postrider_domain::{
-    Metadata, Name, SessionId, Timestamp, Uid,
-    access::Grant,
+    MembershipId, Metadata, Name, SessionId, TenantId, Timestamp, Uid,
+    access::{Authority, Grant, Permission, PortalAccess, Role},
     applications::{ApplicationRef, ApplicationState},
     endpoints::{EndpointUrl, Filter},
     event_types::EventTypeName,
     messages::{Channels, ContentType, DedupKey, Payload},
+    tenants::TenantStatus,
     users::Email,
 };
 
 use crate::{
-    ErrorCode, Ports, Result, Settings, UseCases,
-    access::{Caller, Principal, PrincipalId},
+    Error, ErrorCode, Ports, Result, Settings, UseCases,
+    access::{Caller, Identity, Principal, PrincipalId, TenantScope},
     applications::CreateApplication,
+    audit::Record,
+    authentication::{Authenticator, IssuedTokens, LogIn},
     endpoints::CreateEndpoint,
-    mediator::{Mediator, Request, Serves},
+    invitations::{AcceptInvitation, Invite},
+    mediator::{Mediator, MediatorPorts, Request, Serves},
+    members::{GrantRequest, ListMembers},
     memory::{
-        CountingSignal, MemoryStore, NoTrace, PlainPasswords, RecordedMetrics, SeededRandomness,
-        SequentialIds, TestClock,
+        CountingSignal, MemoryStore, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials,
+        RecordedMetrics, SeededRandomness, SequentialIds, TestClock,
     },
     messages::PublishMessage,
     ports::{
-        AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, TokenError,
+        AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
+        ExportCursor, ExportPage, PageRequest, Reencrypted, ReencryptionCursor, RotatedSigningKey,
+        SecretsReencryption, SigningKeys, StoreError, Subject, TenantExport, TokenError,
     },
     tenants::{CreateTenant, CreatedTenant},
 };
@@ -38,6 +45,7 @@ pub(crate) struct World {
     pub(crate) signal: Arc<CountingSignal>,
     pub(crate) metrics: Arc<RecordedMetrics>,
     pub(crate) trace: Arc<NoTrace>,
+    pub(crate) denials: Arc<RecordedDenials>,
 }
 
 /// Tokens that say what they say in plain text.
@@ -46,34 +54,19 @@ pub(crate) struct PlainTokens;
 #[async_trait]
 impl AccessTokens for PlainTokens {
     fn issue(&self, claims: &AccessClaims) -> Result<String> {
-        let AccessClaims {
-            user,
-            tenant,
-            session,
-            issued_at,
-            expires_at,
-        } = claims;
-        let (issued, expires) = (issued_at.as_micros(), expires_at.as_micros());
-        Ok(format!("{user} {tenant} {session} {issued} {expires}"))
+        let subject = match &claims.subject {
+            Subject::User(user, session) => format!("{user} {session}"),
+            Subject::Portal(id, access) => {
+                let names: Vec<_> = access.permissions.iter().map(|p| p.as_str()).collect();
+                format!("{id} {} {}", access.application, names.join(" "))
+            }
+        };
+        let (issued, expires) = (claims.issued_at.as_micros(), claims.expires_at.as_micros());
+        Ok(format!("{} {issued} {expires} {subject}", claims.tenant))
     }
 
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        let parts: Vec<&str> = token.split(' ').collect();
-        let [user, tenant, session, issued, expires] = parts[..] else {
-            return Err(TokenError::Malformed);
-        };
-        let time = |text: &str| {
-            text.parse()
-                .map(Timestamp::from_micros)
-                .map_err(|_| TokenError::Malformed)
-        };
-        let claims = AccessClaims {
-            user: user.parse().map_err(|_| TokenError::Malformed)?,
-            tenant: tenant.parse().map_err(|_| TokenError::Malformed)?,
-            session: session.parse().map_err(|_| TokenError::Malformed)?,
-            issued_at: time(issued)?,
-            expires_at: time(expires)?,
-        };
+        let claims = read(token).ok_or(TokenError::Malformed)?;
         if claims.expires_at <= now {
             Err(TokenError::Expired)
         } else {
@@ -81,8 +74,72 @@ impl AccessTokens for PlainTokens {
         }
     }
 
+    async fn refresh_keys(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn jwks(&self) -> String {
         r#"{"keys":[]}"#.to_owned()
+    }
+}
+
+fn read(token: &str) -> Option<AccessClaims> {
+    let mut parts = token.split(' ');
+    let tenant = parts.next()?.parse().ok()?;
+    let mut time = || Some(Timestamp::from_micros(parts.next()?.parse().ok()?));
+    let (issued_at, expires_at) = (time()?, time()?);
+    let (first, second) = (parts.next()?, parts.next()?);
+    let subject = if let (Ok(user), Ok(session)) = (first.parse(), second.parse()) {
+        Subject::User(user, session)
+    } else {
+        let permissions = parts.map(Permission::parse).collect::<Result<_, _>>().ok()?;
+        let application = second.parse().ok()?;
+        Subject::Portal(
+            first.parse().ok()?,
+            PortalAccess {
+                application,
+                permissions,
+            },
+        )
+    };
+    Some(AccessClaims {
+        subject,
+        tenant,
+        issued_at,
+        expires_at,
+    })
+}
+
+/// Nobody asks these in the tests that share this world; their own tests script them.
+struct Elsewhere;
+
+#[async_trait]
+impl SigningKeys for Elsewhere {
+    async fn rotate(&self, _: Record) -> Result<RotatedSigningKey> {
+        Err(Error::internal("no keys here"))
+    }
+}
+
+#[async_trait]
+impl SecretsReencryption for Elsewhere {
+    async fn reencrypt(&self, _: Option<ReencryptionCursor>, _: u32) -> Result<Reencrypted, StoreError> {
+        Err(StoreError::Internal("no secrets here".into()))
+    }
+
+    async fn finish_reencryption(&self, _: Record) -> Result<(), StoreError> {
+        Err(StoreError::Internal("no secrets here".into()))
+    }
+}
+
+#[async_trait]
+impl TenantExport for Elsewhere {
+    async fn export_page(
+        &self,
+        _: &TenantScope,
+        _: Option<ExportCursor>,
+        _: u32,
+    ) -> Result<ExportPage, StoreError> {
+        Err(StoreError::Internal("no export here".into()))
     }
 }
 
@@ -95,21 +152,36 @@ impl World {
             Arc::new(RecordedMetrics::default()),
         );
         let trace = Arc::new(NoTrace::default());
+        let denials = Arc::new(RecordedDenials::default());
+        let ids = Arc::new(SequentialIds::new(clock.clone()));
         let ports = Ports {
             store: store.clone(),
             intake: Arc::new(store.clone()),
             directory: Arc::new(store.clone()),
             identities: Arc::new(store.clone()),
             passwords: Arc::new(PlainPasswords),
+            throttle: Arc::new(NoThrottle),
             tokens: Arc::new(PlainTokens),
+            signing_keys: Arc::new(Elsewhere),
+            reencryption: Arc::new(Elsewhere),
+            export: Arc::new(Elsewhere),
             work_signal: signal.clone(),
             trace: trace.clone(),
             clock: clock.clone(),
-            ids: Arc::new(SequentialIds::new(clock.clone())),
+            ids: ids.clone(),
             randomness: Arc::new(SeededRandomness::new(7)),
         };
         let use_cases = UseCases::new(&ports, &Settings::default());
-        let mediator = Mediator::new(use_cases, Arc::new(store.clone()), metrics.clone(), clock.clone());
+        let mediator = Mediator::new(
+            use_cases,
+            MediatorPorts {
+                directory: Arc::new(store.clone()),
+                metrics: metrics.clone(),
+                denials: denials.clone(),
+                clock: clock.clone(),
+                ids,
+            },
+        );
         Self {
             mediator,
             store,
@@ -117,7 +189,66 @@ impl World {
             signal,
             metrics,
             trace,
+            denials,
         }
+    }
+
+    pub(crate) fn authenticator(&self) -> Authenticator {
+        Authenticator::new(
+            Arc::new(self.store.clone()),
+            Arc::new(PlainTokens),
+            Arc::new(NoKeyUses),
+            self.clock.clone(),
+        )
+    }
+
+    /// The caller who presents this credential.
+    pub(crate) async fn known(&self, bearer: &str) -> Caller {
+        self.authenticator().authenticate(bearer).await.unwrap().into()
+    }
+
+    /// Whether this credential lets anybody in.
+    pub(crate) async fn is_known(&self, bearer: &str) -> bool {
+        self.authenticator().authenticate(bearer).await.is_ok()
+    }
+
+    /// The kinds of all events so far.
+    pub(crate) async fn kinds(&self) -> Vec<String> {
+        let events = self.store.after(0, 1_000).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
+    }
+
+    /// Somebody of the same tenant who holds `grant` and nothing else.
+    pub(crate) fn same_tenant(&self, caller: &Caller, grant: Grant) -> Caller {
+        let Identity::Principal(principal) = &caller.identity else {
+            panic!("a principal")
+        };
+        Caller::principal(Principal {
+            authority: Authority::Grants(vec![grant]),
+            ..principal.as_ref().clone()
+        })
+    }
+
+    /// A new person joins with `role`; their password is `bobs own password`.
+    pub(crate) async fn join(&self, owner: &Caller, email: &str, role: Role) -> MembershipId {
+        let token = self.send(owner, invite(email, role)).await.unwrap().token;
+        let request = AcceptInvitation {
+            token,
+            password: "bobs own password".into(),
+            name: Some(Name::parse("Bob").unwrap()),
+        };
+        self.send(&Caller::anonymous(), request).await.unwrap().member
+    }
+
+    /// The membership of the person of that address.
+    pub(crate) async fn member(&self, owner: &Caller, email: &str) -> MembershipId {
+        let page = PageRequest {
+            limit: 100,
+            after: None,
+        };
+        let members = self.send(owner, ListMembers { page }).await.unwrap();
+        let member = members.items.iter().find(|member| member.email.as_str() == email);
+        member.unwrap().id
     }
 
     pub(crate) async fn send<R: Request>(&self, caller: &Caller, request: R) -> Result<R::Output>
@@ -139,7 +270,7 @@ impl World {
     }
 
     pub(crate) async fn tenant(&self, owner: &str) -> CreatedTenant {
-        self.send(&Caller::Operator, create_tenant(owner)).await.unwrap()
+        self.send(&operator(), create_tenant(owner)).await.unwrap()
     }
 
     /// A tenant and a caller who holds `grant` in it.
@@ -180,14 +311,61 @@ pub(crate) fn create_tenant(owner: &str) -> CreateTenant {
     }
 }
 
+pub(crate) fn operator() -> Caller {
+    Caller::operator("test")
+}
+
 pub(crate) fn principal(created: &CreatedTenant, grant: Grant) -> Caller {
     let session = SessionId::from_uuid(created.owner.as_uuid());
-    Caller::Principal(Principal {
+    Caller::principal(Principal {
         id: PrincipalId::User(created.owner, session),
         tenant: created.tenant,
-        grants: vec![grant],
+        tenant_status: TenantStatus::Active,
+        authority: Authority::Grants(vec![grant]),
         expires_at: None,
     })
+}
+
+async fn try_log_in(
+    world: &World,
+    email: &str,
+    password: &str,
+    tenant: Option<TenantId>,
+) -> Result<IssuedTokens> {
+    let request = LogIn {
+        email: Email::parse(email).unwrap(),
+        password: password.into(),
+        tenant,
+    };
+    world.send(&Caller::anonymous(), request).await
+}
+
+/// The owner of a tenant logs in.
+pub(crate) async fn log_in(world: &World, email: &str) -> IssuedTokens {
+    try_log_in(world, email, "correct horse battery", None)
+        .await
+        .unwrap()
+}
+
+/// The owner of several tenants logs in to one.
+pub(crate) async fn log_in_to(world: &World, email: &str, tenant: TenantId) -> IssuedTokens {
+    try_log_in(world, email, "correct horse battery", Some(tenant))
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn log_in_with(world: &World, email: &str, password: &str) -> Result<IssuedTokens> {
+    try_log_in(world, email, password, None).await
+}
+
+pub(crate) fn invite(email: &str, role: Role) -> Invite {
+    Invite {
+        email: Email::parse(email).unwrap(),
+        grants: vec![GrantRequest {
+            role,
+            application: None,
+        }],
+    }
 }
 
 pub(crate) fn create_endpoint(application: impl Into<ApplicationRef>, url: &str) -> CreateEndpoint {

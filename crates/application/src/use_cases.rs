@@ -3,14 +3,29 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_domain::{
-    api_keys::ApiKey, applications::Application, endpoints::AddressPolicy, endpoints::Endpoint,
-    event_types::EventType, tenants::Tenant, users::Membership, users::Session,
+    ApiKeyId, ApplicationId, InvitationId, MembershipId, SessionId, TenantId,
+    api_keys::ApiKey,
+    applications::Application,
+    endpoints::{AddressPolicy, Endpoint, EndpointRef},
+    event_types::{EventType, EventTypeName},
+    tenants::Tenant,
+    users::{Invitation, Membership, Session, SessionLifetime},
 };
 
 use crate::{
-    api_keys::{MintApiKey, MintApiKeyHandler},
-    applications::{CreateApplication, CreateApplicationHandler, GetApplication, GetApplicationHandler},
-    authentication::{LogIn, LogInHandler},
+    api_keys::{
+        ListApiKeys, ListApiKeysHandler, MintApiKey, MintApiKeyHandler, RevokeApiKey, RevokeApiKeyHandler,
+    },
+    applications::{
+        CreateApplication, CreateApplicationHandler, GetApplication, GetApplicationHandler, ListApplications,
+        ListApplicationsHandler, MintPortalToken, MintPortalTokenHandler, RevokePortalTokens,
+        RevokePortalTokensHandler,
+    },
+    audit_entries::{ListAuditEntries, ListAuditEntriesHandler},
+    authentication::{
+        LogIn, LogInHandler, LogOut, LogOutHandler, RefreshSession, RefreshSessionHandler, ResetPassword,
+        ResetPasswordHandler,
+    },
     deliveries::{
         ListAttempts, ListAttemptsHandler, ListDeliveries, ListDeliveriesHandler, ResendDelivery,
         ResendDeliveryHandler,
@@ -20,16 +35,32 @@ use crate::{
         EnableEndpointHandler, GetEndpoint, GetEndpointHandler, GetEndpointSecret, GetEndpointSecretHandler,
     },
     event_types::{GetEventType, GetEventTypeHandler, RegisterEventType, RegisterEventTypeHandler},
+    invitations::{
+        AcceptInvitation, AcceptInvitationHandler, Invite, InviteHandler, ListInvitations,
+        ListInvitationsHandler, WithdrawInvitation, WithdrawInvitationHandler,
+    },
+    keys::{RotateMasterKey, RotateMasterKeyHandler, RotateSigningKey, RotateSigningKeyHandler},
+    me::{ChangePassword, ChangePasswordHandler, EndMySessions, EndMySessionsHandler, GetMe, GetMeHandler},
     mediator::{Handles, Serves},
+    members::{
+        ChangeGrants, ChangeGrantsHandler, ListMembers, ListMembersHandler, RemoveMember, RemoveMemberHandler,
+    },
     messages::{
         GetMessage, GetMessageHandler, GetPayload, GetPayloadHandler, PublishMessage, PublishMessageHandler,
     },
     ports::{
-        AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, Clock,
-        DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MessageIntake, MessageViews,
-        PasswordHasher, Randomness, Repository, Store, TracePropagation, UserRepository, WorkSignal,
+        AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
+        DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
+        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, Repository,
+        SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
+        UserRepository, WorkSignal,
     },
-    tenants::{CreateTenant, CreateTenantHandler},
+    tenants::{
+        CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
+        ExportTenantHandler, GetTenant, GetTenantHandler, ListTenants, ListTenantsHandler, ResumeTenant,
+        ResumeTenantHandler, ShowTenant, ShowTenantHandler, SuspendTenant, SuspendTenantHandler,
+    },
+    users::{IssuePasswordReset, IssuePasswordResetHandler},
 };
 
 /// The adapters that the use cases are composed of. Each handler takes the few that it uses.
@@ -44,8 +75,16 @@ pub struct Ports<S> {
     pub identities: Arc<dyn Identities>,
     /// Password hashing.
     pub passwords: Arc<dyn PasswordHasher>,
+    /// Holds up whoever guesses passwords.
+    pub throttle: Arc<dyn Throttle>,
     /// Access tokens.
     pub tokens: Arc<dyn AccessTokens>,
+    /// The keys that access tokens are signed with.
+    pub signing_keys: Arc<dyn SigningKeys>,
+    /// What is stored secretly.
+    pub reencryption: Arc<dyn SecretsReencryption>,
+    /// Everything that a tenant owns.
+    pub export: Arc<dyn TenantExport>,
     /// Wakes the engine.
     pub work_signal: Arc<dyn WorkSignal>,
     /// The current trace.
@@ -63,8 +102,12 @@ pub struct Ports<S> {
 pub struct Settings {
     /// How long an access token is good.
     pub access_token_lifetime: Duration,
-    /// How long a login lasts.
-    pub session_lifetime: Duration,
+    /// How long a login lasts, in all and without being refreshed.
+    pub session_lifetime: SessionLifetime,
+    /// How long an invitation can be accepted.
+    pub invitation_lifetime: Duration,
+    /// How long a password reset can be used.
+    pub password_reset_lifetime: Duration,
     /// How long a publish's deduplication key is remembered.
     pub dedup_window: Duration,
     /// Which addresses endpoints may have.
@@ -77,7 +120,12 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             access_token_lifetime: Duration::from_mins(10),
-            session_lifetime: Duration::from_hours(12),
+            session_lifetime: SessionLifetime {
+                absolute: Duration::from_hours(30 * 24),
+                idle: Duration::from_hours(24),
+            },
+            invitation_lifetime: Duration::from_hours(7 * 24),
+            password_reset_lifetime: Duration::from_hours(1),
             dedup_window: Duration::from_hours(24),
             address_policy: AddressPolicy::public_only(),
             max_endpoints_per_application: 100,
@@ -107,11 +155,31 @@ macro_rules! use_cases {
 }
 
 use_cases! {
-    create_tenant: CreateTenantHandler serves CreateTenant;
     log_in: LogInHandler serves LogIn;
+    refresh_session: RefreshSessionHandler serves RefreshSession;
+    log_out: LogOutHandler serves LogOut;
+    reset_password: ResetPasswordHandler serves ResetPassword;
+    get_me: GetMeHandler serves GetMe;
+    change_password: ChangePasswordHandler serves ChangePassword;
+    end_my_sessions: EndMySessionsHandler serves EndMySessions;
+    get_tenant: GetTenantHandler serves GetTenant;
+    export_tenant: ExportTenantHandler serves ExportTenant;
+    list_members: ListMembersHandler serves ListMembers;
+    change_grants: ChangeGrantsHandler serves ChangeGrants;
+    remove_member: RemoveMemberHandler serves RemoveMember;
+    invite: InviteHandler serves Invite;
+    list_invitations: ListInvitationsHandler serves ListInvitations;
+    withdraw_invitation: WithdrawInvitationHandler serves WithdrawInvitation;
+    accept_invitation: AcceptInvitationHandler serves AcceptInvitation;
     mint_api_key: MintApiKeyHandler serves MintApiKey;
+    list_api_keys: ListApiKeysHandler serves ListApiKeys;
+    revoke_api_key: RevokeApiKeyHandler serves RevokeApiKey;
+    list_audit_entries: ListAuditEntriesHandler serves ListAuditEntries;
     create_application: CreateApplicationHandler serves CreateApplication;
+    list_applications: ListApplicationsHandler serves ListApplications;
     get_application: GetApplicationHandler serves GetApplication;
+    mint_portal_token: MintPortalTokenHandler serves MintPortalToken;
+    revoke_portal_tokens: RevokePortalTokensHandler serves RevokePortalTokens;
     register_event_type: RegisterEventTypeHandler serves RegisterEventType;
     get_event_type: GetEventTypeHandler serves GetEventType;
     create_endpoint: CreateEndpointHandler serves CreateEndpoint;
@@ -125,54 +193,73 @@ use_cases! {
     list_deliveries: ListDeliveriesHandler serves ListDeliveries;
     list_attempts: ListAttemptsHandler serves ListAttempts;
     resend_delivery: ResendDeliveryHandler serves ResendDelivery;
+    create_tenant: CreateTenantHandler serves CreateTenant;
+    list_tenants: ListTenantsHandler serves ListTenants;
+    show_tenant: ShowTenantHandler serves ShowTenant;
+    suspend_tenant: SuspendTenantHandler serves SuspendTenant;
+    resume_tenant: ResumeTenantHandler serves ResumeTenant;
+    delete_tenant: DeleteTenantHandler serves DeleteTenant;
+    issue_password_reset: IssuePasswordResetHandler serves IssuePasswordReset;
+    rotate_signing_key: RotateSigningKeyHandler serves RotateSigningKey;
+    rotate_master_key: RotateMasterKeyHandler serves RotateMasterKey;
 }
 
 /// A store that offers all that the use cases need. Implemented for every type that does.
 pub trait FullStore:
-    Store<Tx: FullTx> + ApplicationViews + EventTypeViews + EndpointViews + MessageViews
+    Store<Tx: FullTx>
+    + TenantViews
+    + PrincipalViews
+    + AuditViews
+    + ApplicationViews
+    + EventTypeViews
+    + EndpointViews
+    + MessageViews
 {
 }
 
 impl<S> FullStore for S where
-    S: Store<Tx: FullTx> + ApplicationViews + EventTypeViews + EndpointViews + MessageViews
+    S: Store<Tx: FullTx>
+        + TenantViews
+        + PrincipalViews
+        + AuditViews
+        + ApplicationViews
+        + EventTypeViews
+        + EndpointViews
+        + MessageViews
 {
 }
 
 /// A transaction with all repositories. Implemented for every type that has them.
 pub trait FullTx:
-    Repository<Tenant, Key = postrider_domain::TenantId>
-    + Repository<Membership, Key = postrider_domain::UserId>
-    + Repository<Session, Key = postrider_domain::SessionId>
-    + Repository<ApiKey, Key = postrider_domain::ApiKeyId>
-    + Repository<Application, Key = postrider_domain::ApplicationId>
-    + Repository<EventType, Key = postrider_domain::event_types::EventTypeName>
-    + Repository<
-        Endpoint,
-        Key = (
-            postrider_domain::ApplicationId,
-            postrider_domain::endpoints::EndpointRef,
-        ),
-    > + ApplicationRepository
+    Repository<Tenant, Key = TenantId>
+    + Repository<Membership, Key = MembershipId>
+    + Repository<Invitation, Key = InvitationId>
+    + Repository<Session, Key = SessionId>
+    + Repository<ApiKey, Key = ApiKeyId>
+    + Repository<Application, Key = ApplicationId>
+    + Repository<EventType, Key = EventTypeName>
+    + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
+    + ApplicationRepository
+    + MemberRepository
     + UserRepository
+    + PersonRepository
     + DeliveryRepository
 {
 }
 
 impl<T> FullTx for T where
-    T: Repository<Tenant, Key = postrider_domain::TenantId>
-        + Repository<Membership, Key = postrider_domain::UserId>
-        + Repository<Session, Key = postrider_domain::SessionId>
-        + Repository<ApiKey, Key = postrider_domain::ApiKeyId>
-        + Repository<Application, Key = postrider_domain::ApplicationId>
-        + Repository<EventType, Key = postrider_domain::event_types::EventTypeName>
-        + Repository<
-            Endpoint,
-            Key = (
-                postrider_domain::ApplicationId,
-                postrider_domain::endpoints::EndpointRef,
-            ),
-        > + ApplicationRepository
+    T: Repository<Tenant, Key = TenantId>
+        + Repository<Membership, Key = MembershipId>
+        + Repository<Invitation, Key = InvitationId>
+        + Repository<Session, Key = SessionId>
+        + Repository<ApiKey, Key = ApiKeyId>
+        + Repository<Application, Key = ApplicationId>
+        + Repository<EventType, Key = EventTypeName>
+        + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
+        + ApplicationRepository
+        + MemberRepository
         + UserRepository
+        + PersonRepository
         + DeliveryRepository
 {
 }
@@ -183,17 +270,31 @@ impl<S: Clone> UseCases<S> {
         let store = || ports.store.clone();
         let (clock, ids) = (|| ports.clock.clone(), || ports.ids.clone());
         Self {
-            create_tenant: CreateTenantHandler::new(store(), ports.passwords.clone(), clock(), ids()),
-            log_in: LogInHandler::new(store(), ports, settings),
-            mint_api_key: MintApiKeyHandler::new(
-                store(),
-                ports.directory.clone(),
-                clock(),
-                ids(),
-                ports.randomness.clone(),
-            ),
+            log_in: LogInHandler::new(ports, settings),
+            refresh_session: RefreshSessionHandler::new(ports, settings),
+            log_out: LogOutHandler::new(ports),
+            reset_password: ResetPasswordHandler::new(ports),
+            get_me: GetMeHandler::new(store()),
+            change_password: ChangePasswordHandler::new(ports),
+            end_my_sessions: EndMySessionsHandler::new(store()),
+            get_tenant: GetTenantHandler::new(store()),
+            export_tenant: ExportTenantHandler::new(ports),
+            list_members: ListMembersHandler::new(store()),
+            change_grants: ChangeGrantsHandler::new(ports),
+            remove_member: RemoveMemberHandler::new(store()),
+            invite: InviteHandler::new(ports, settings),
+            list_invitations: ListInvitationsHandler::new(store()),
+            withdraw_invitation: WithdrawInvitationHandler::new(store()),
+            accept_invitation: AcceptInvitationHandler::new(ports),
+            mint_api_key: MintApiKeyHandler::new(ports),
+            list_api_keys: ListApiKeysHandler::new(store()),
+            revoke_api_key: RevokeApiKeyHandler::new(store()),
+            list_audit_entries: ListAuditEntriesHandler::new(store()),
             create_application: CreateApplicationHandler::new(store(), clock(), ids()),
+            list_applications: ListApplicationsHandler::new(store()),
             get_application: GetApplicationHandler::new(store()),
+            mint_portal_token: MintPortalTokenHandler::new(ports),
+            revoke_portal_tokens: RevokePortalTokensHandler::new(store(), clock()),
             register_event_type: RegisterEventTypeHandler::new(store(), clock()),
             get_event_type: GetEventTypeHandler::new(store()),
             create_endpoint: CreateEndpointHandler::new(
@@ -213,6 +314,15 @@ impl<S: Clone> UseCases<S> {
             list_deliveries: ListDeliveriesHandler::new(store()),
             list_attempts: ListAttemptsHandler::new(store()),
             resend_delivery: ResendDeliveryHandler::new(store(), ports.work_signal.clone(), clock(), ids()),
+            create_tenant: CreateTenantHandler::new(store(), ports.passwords.clone(), clock(), ids()),
+            list_tenants: ListTenantsHandler::new(store()),
+            show_tenant: ShowTenantHandler::new(store()),
+            suspend_tenant: SuspendTenantHandler::new(store(), clock()),
+            resume_tenant: ResumeTenantHandler::new(store(), clock()),
+            delete_tenant: DeleteTenantHandler::new(store(), clock()),
+            issue_password_reset: IssuePasswordResetHandler::new(ports, settings),
+            rotate_signing_key: RotateSigningKeyHandler::new(ports),
+            rotate_master_key: RotateMasterKeyHandler::new(ports),
         }
     }
 }

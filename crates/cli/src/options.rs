@@ -58,6 +58,7 @@ pub(crate) fn database(config: &DatabaseConfig) -> DatabaseOptions {
     let acquire_timeout = Duration::from_millis(config.acquire_timeout_ms);
     match &config.url {
         Some(url) => DatabaseOptions::Postgres(PostgresOptions {
+            admin_url: config.admin_url.clone(),
             max_connections: config.max_connections,
             acquire_timeout,
             ..PostgresOptions::at(url.clone())

@@ -3,13 +3,14 @@
 //! Messages and attempts are not here: they are the hot path and have history tables of their own.
 
 use crate::{
-    ApiKeyId, ApplicationId, EndpointId, MembershipId, SessionId, TenantId, Timestamp, UserId, Version,
+    ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, SessionId, TenantId, Timestamp, UserId,
+    Version,
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
     endpoints::EndpointEvent,
     event_types::{EventTypeEvent, EventTypeName},
     tenants::TenantEvent,
-    users::{MembershipEvent, SessionEvent, UserEvent},
+    users::{InvitationEvent, MembershipEvent, SessionEvent, UserEvent},
 };
 
 /// One fact about one aggregate.
@@ -21,6 +22,8 @@ pub enum DomainEvent {
     User(UserId, UserEvent),
     /// Of a membership.
     Membership(MembershipId, MembershipEvent),
+    /// Of an invitation.
+    Invitation(InvitationId, InvitationEvent),
     /// Of a session.
     Session(SessionId, SessionEvent),
     /// Of an API key.
@@ -38,11 +41,26 @@ impl DomainEvent {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Tenant(_, TenantEvent::Created { .. }) => "tenant.created",
+            Self::Tenant(_, TenantEvent::Suspended { .. }) => "tenant.suspended",
+            Self::Tenant(_, TenantEvent::Resumed { .. }) => "tenant.resumed",
+            Self::Tenant(_, TenantEvent::DeletionOrdered { .. }) => "tenant.deletion_ordered",
             Self::User(_, UserEvent::Registered) => "user.registered",
+            Self::User(_, UserEvent::PasswordChanged) => "user.password_changed",
             Self::Membership(_, MembershipEvent::Joined { .. }) => "membership.joined",
+            Self::Membership(_, MembershipEvent::GrantsChanged { .. }) => "membership.grants_changed",
+            Self::Membership(_, MembershipEvent::Removed { .. }) => "membership.removed",
+            Self::Invitation(_, InvitationEvent::Issued { .. }) => "invitation.issued",
+            Self::Invitation(_, InvitationEvent::Accepted) => "invitation.accepted",
+            Self::Invitation(_, InvitationEvent::Withdrawn) => "invitation.withdrawn",
+            Self::Invitation(_, InvitationEvent::Replaced) => "invitation.replaced",
             Self::Session(_, SessionEvent::Opened { .. }) => "session.opened",
+            Self::Session(_, SessionEvent::Ended { .. }) => "session.ended",
             Self::ApiKey(_, ApiKeyEvent::Minted { .. }) => "api_key.minted",
+            Self::ApiKey(_, ApiKeyEvent::Revoked) => "api_key.revoked",
             Self::Application(_, ApplicationEvent::Created { .. }) => "application.created",
+            Self::Application(_, ApplicationEvent::PortalTokensRevoked { .. }) => {
+                "application.portal_tokens_revoked"
+            }
             Self::EventType(_, EventTypeEvent::Registered { .. }) => "event_type.registered",
             Self::Endpoint(_, _, EndpointEvent::Created { .. }) => "endpoint.created",
             Self::Endpoint(_, _, EndpointEvent::Disabled { .. }) => "endpoint.disabled",
@@ -56,6 +74,7 @@ impl DomainEvent {
             Self::Tenant(id, _) => id.to_string(),
             Self::User(id, _) => id.to_string(),
             Self::Membership(id, _) => id.to_string(),
+            Self::Invitation(id, _) => id.to_string(),
             Self::Session(id, _) => id.to_string(),
             Self::ApiKey(id, _) => id.to_string(),
             Self::Application(id, _) => id.to_string(),

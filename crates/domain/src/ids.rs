@@ -100,12 +100,20 @@ typed_ids! {
     SessionId = "ses";
     /// A machine principal of one tenant.
     ApiKeyId = "key";
+    /// A pending invitation of a person into a tenant.
+    InvitationId = "inv";
+    /// A password reset that an operator issued; internal, part of its token only.
+    PasswordResetId = "pwr";
     /// One of a tenant's customers.
     ApplicationId = "app";
     /// A URL of an application.
     EndpointId = "ep";
     /// One event published to one application.
     MessageId = "msg";
+    /// A portal token.
+    PortalTokenId = "ptk";
+    /// An entry of the audit log.
+    AuditEntryId = "aud";
     /// A row of the work queue; internal, never shown to consumers.
     WorkId = "wrk";
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`tenants`] | the companies that send webhooks, the isolation boundary |
 //! | [`users`], [`api_keys`] | people with their memberships and sessions; machine principals |
+//! | [`tokens`] | opaque bearer tokens: API keys, refresh tokens, invitations, password resets |
 //! | [`access`] | permissions, roles, grants, and the one function that decides |
 //! | [`applications`] | a tenant's customers |
 //! | [`event_types`] | what can happen, by name |
@@ -29,13 +30,14 @@ pub mod messages;
 pub mod tenants;
 mod text;
 mod time;
+pub mod tokens;
 pub mod users;
 mod value;
 
 pub use aggregate::{Aggregate, Change, Version};
 pub use ids::{
-    ApiKeyId, ApplicationId, EndpointId, IdError, MembershipId, MessageId, SessionId, TenantId, UserId,
-    WorkId,
+    ApiKeyId, ApplicationId, AuditEntryId, EndpointId, IdError, InvitationId, MembershipId, MessageId,
+    PasswordResetId, PortalTokenId, SessionId, TenantId, UserId, WorkId,
 };
 pub use text::{Description, Metadata, Name, Uid};
 pub use time::Timestamp;

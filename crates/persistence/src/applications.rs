@@ -153,10 +153,10 @@ impl ApplicationViews for SqlStore {
         scope: &TenantScope,
         id: ApplicationId,
     ) -> Result<Option<ApplicationState>, StoreError> {
-        let connection = self.database.reader(Scope::Tenant(scope.tenant()));
+        let connection = self.database.read(Scope::Tenant(scope.tenant())).await?;
         let found = Entity::find()
             .filter(Application::named(scope.tenant(), &id))
-            .one(connection)
+            .one(&connection)
             .await;
         found.or_store_error()?.map(read_state).transpose()
     }
@@ -182,7 +182,7 @@ impl ApplicationDirectory for SqlStore {
                     .add(named),
             )
             .into_tuple()
-            .one(self.database.reader(Scope::Tenant(scope.tenant())))
+            .one(&self.database.read(Scope::Tenant(scope.tenant())).await?)
             .await
             .or_store_error()?;
         Ok(id.map(ApplicationId::from_uuid))

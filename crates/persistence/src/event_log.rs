@@ -45,7 +45,8 @@ impl EventLog for SqlStore {
             .exactly("SELECT pos FROM outbox_events ORDER BY pos DESC LIMIT 1", []);
         let row = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_one_raw(newest)
             .await
             .or_store_error()?;
@@ -64,7 +65,8 @@ impl EventLog for SqlStore {
         );
         let rows = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_all_raw(later)
             .await
             .or_store_error()?;

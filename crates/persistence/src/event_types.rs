@@ -96,10 +96,10 @@ impl EventTypeViews for SqlStore {
         scope: &TenantScope,
         name: &EventTypeName,
     ) -> Result<Option<EventTypeState>, StoreError> {
-        let connection = self.database.reader(Scope::Tenant(scope.tenant()));
+        let connection = self.database.read(Scope::Tenant(scope.tenant())).await?;
         let found = Entity::find()
             .filter(EventType::named(scope.tenant(), name))
-            .one(connection)
+            .one(&connection)
             .await;
         found.or_store_error()?.as_ref().map(read_state).transpose()
     }

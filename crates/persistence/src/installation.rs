@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use crate::{
     SqlStore,
     codec::timestamp,
-    connection::{Database, Dialect, Scope},
+    connection::{Database, Scope},
     error::{OrStoreError as _, advisory_lock, fault},
 };
 
@@ -36,7 +36,8 @@ impl SigningKeyStore for Database {
             [MAX_SIGNING_KEYS.into()],
         );
         let rows = self
-            .reader(Scope::Operator)
+            .read(Scope::Operator)
+            .await?
             .query_all_raw(statement)
             .await
             .or_store_error()?;
@@ -54,15 +55,8 @@ impl SigningKeyStore for Database {
     async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<(), StoreError> {
         let dialect = self.dialect();
         let transaction = self.begin(Scope::Operator).await?;
-        if dialect == Dialect::Postgres {
-            // Two nodes that both see no key would both add one. The lock is a statement of its own, so that the
-            // next one sees what its former holder committed.
-            let lock = dialect.exactly(
-                "SELECT pg_advisory_xact_lock($1)",
-                [advisory_lock::FIRST_SIGNING_KEY.into()],
-            );
-            transaction.execute_raw(lock).await.or_store_error()?;
-        }
+        // Two nodes that both see no key would both add one.
+        transaction.take_turn(advisory_lock::FIRST_SIGNING_KEY).await?;
         let add = dialect.exactly(
             "INSERT INTO signing_keys (kid, sealed_private_key, created_at)
              SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM signing_keys)",
@@ -73,7 +67,7 @@ impl SigningKeyStore for Database {
             ],
         );
         transaction.execute_raw(add).await.or_store_error()?;
-        transaction.commit().await.or_store_error()
+        transaction.commit().await
     }
 }
 
@@ -85,13 +79,13 @@ impl InstallationFacts for Database {
             "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
             [name.into(), value.into()],
         );
-        self.writer(Scope::Operator)
-            .execute_raw(insert)
-            .await
-            .or_store_error()?;
+        let transaction = self.begin(Scope::Operator).await?;
+        transaction.execute_raw(insert).await.or_store_error()?;
+        transaction.commit().await?;
         let read = dialect.exactly("SELECT value FROM installation WHERE name = $1", [name.into()]);
         let row = self
-            .reader(Scope::Operator)
+            .read(Scope::Operator)
+            .await?
             .query_one_raw(read)
             .await
             .or_store_error()?;

@@ -7,7 +7,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | `connection` | opening, pools, the data directory's lock, the one place where a transaction begins |
+//! | `connection` | opening, migrating, pools and roles, the data directory's lock, the one place where a transaction begins |
 //! | `stored`, `unit_of_work` | saving an aggregate: a version-guarded row and its events, in one transaction |
 //! | `tenants`, `users`, `api_keys`, `applications`, `event_types`, `endpoints` | rows, repositories and views |
 //! | `messages` | the hot way in, payloads, what became of a message |
@@ -37,6 +37,8 @@ mod tenants;
 mod unit_of_work;
 mod users;
 
-pub use connection::{ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, SqliteOptions};
+pub use connection::{
+    ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, Schema, SqliteOptions, TooMuch,
+};
 pub use store::SqlStore;
 pub use unit_of_work::SqlUnitOfWork;

@@ -36,7 +36,7 @@ pub(crate) async fn bury_all(database: &Database) -> Result<(), StoreError> {
         .dialect()
         .exactly("UPDATE nodes SET dead = true WHERE NOT dead", []);
     database
-        .writer(Scope::Engine)
+        .engine()
         .execute_raw(bury)
         .await
         .or_store_error()
@@ -52,7 +52,7 @@ impl SqlStore {
         let statement = self.database.dialect().statement(sql, values);
         let changed = self
             .database
-            .writer(Scope::Engine)
+            .engine()
             .execute_raw(statement)
             .await
             .or_store_error()?;
@@ -70,7 +70,7 @@ impl NodeRegistry for SqlStore {
         );
         let row = self
             .database
-            .writer(Scope::Engine)
+            .engine()
             .query_one_raw(join)
             .await
             .or_store_error()?;
@@ -99,7 +99,8 @@ impl NodeRegistry for SqlStore {
         let owners = self.database.dialect().exactly(DEAD_OWNERS, []);
         let rows = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_all_raw(owners)
             .await
             .or_store_error()?;
@@ -123,6 +124,6 @@ impl NodeRegistry for SqlStore {
                 .await
                 .or_store_error()?;
         }
-        transaction.commit().await.or_store_error()
+        transaction.commit().await
     }
 }

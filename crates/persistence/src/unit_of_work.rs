@@ -5,11 +5,11 @@ use postrider_application::{
     ports::{EventSignal, StoreError, UnitOfWork},
 };
 use postrider_domain::{TenantId, Version, events::DomainEvent};
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
+use sea_orm::ConnectionTrait as _;
 
 use crate::{
     SqlStore,
-    connection::{Dialect, Scope},
+    connection::{Dialect, Scope, Transaction},
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, advisory_lock, fault},
     events::{self, PendingEvent},
@@ -20,7 +20,7 @@ use crate::{
 /// Rows are written as they are saved; events are kept until the commit, because on PostgreSQL whoever appends to
 /// their log holds the others up until its transaction ends.
 pub struct SqlUnitOfWork {
-    pub(crate) transaction: DatabaseTransaction,
+    pub(crate) transaction: Transaction,
     pub(crate) dialect: Dialect,
     pub(crate) secrets: EndpointSecrets,
     signal: Option<Arc<dyn EventSignal>>,
@@ -29,7 +29,7 @@ pub struct SqlUnitOfWork {
 }
 
 impl SqlUnitOfWork {
-    pub(crate) fn new(transaction: DatabaseTransaction, scope: Scope, store: &SqlStore) -> Self {
+    pub(crate) fn new(transaction: Transaction, scope: Scope, store: &SqlStore) -> Self {
         Self {
             transaction,
             dialect: store.database.dialect(),
@@ -47,7 +47,7 @@ impl SqlUnitOfWork {
         match self.scope {
             Scope::Tenant(only) => (only == tenant).then_some(tenant),
             Scope::Operator => Some(tenant),
-            Scope::Identity | Scope::Engine => None,
+            Scope::Person { .. } | Scope::Identity | Scope::Engine => None,
         }
     }
 
@@ -72,13 +72,7 @@ impl SqlUnitOfWork {
         if self.events.is_empty() {
             return Ok(());
         }
-        if self.dialect == Dialect::Postgres {
-            let lock = self.dialect.exactly(
-                "SELECT pg_advisory_xact_lock($1)",
-                [advisory_lock::EVENT_LOG.into()],
-            );
-            self.transaction.execute_raw(lock).await.or_store_error()?;
-        }
+        self.transaction.take_turn(advisory_lock::EVENT_LOG).await?;
         let append = events::append(self.dialect, &self.events)?;
         self.transaction.execute_raw(append).await.or_store_error()?;
         Ok(())
@@ -88,7 +82,7 @@ impl SqlUnitOfWork {
 impl UnitOfWork for SqlUnitOfWork {
     async fn commit(self) -> Result<(), StoreError> {
         self.append_events().await?;
-        self.transaction.commit().await.or_store_error()?;
+        self.transaction.commit().await?;
         if let Some(signal) = self.signal.filter(|_| !self.events.is_empty()) {
             signal.events_committed();
         }

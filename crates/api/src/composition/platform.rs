@@ -14,7 +14,7 @@ use postrider_crypto::{
 };
 use postrider_engine::{Chores, Engine, EngineError, EngineOptions, EnginePorts, HttpOptions, HttpSender};
 use postrider_outbox::{Relay, RelayError, RelayOptions};
-use postrider_persistence::{ConnectError, Database, DatabaseOptions, SqlStore};
+use postrider_persistence::{ConnectError, Database, DatabaseOptions, Schema, SqlStore};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -264,17 +264,18 @@ impl System {
     }
 }
 
+/// The tables come first, by the account that may change them; then the login that serves is checked.
 async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Database, OpenError> {
-    let database = Database::open(options).await?;
+    let schema = Schema::open(options).await?;
     if migrate {
-        database.migrate().await?;
+        schema.migrate().await?;
     } else {
-        let pending = database.pending_migrations().await?.len();
+        let pending = schema.pending().await?.len();
         if pending > 0 {
             return Err(OpenError::OldSchema(pending));
         }
     }
-    Ok(database)
+    Ok(schema.into_database().await?)
 }
 
 fn master_key(

@@ -2,27 +2,19 @@ use std::sync::Arc;
 
 use postrider_domain::{
     ApiKeyId, InvalidValue, Name, Rule, Timestamp,
-    access::{Grant, GrantScope, Permission, Role, may_confer},
-    api_keys::{ApiKey, ApiKeyToken, SecretHash},
-    applications::ApplicationRef,
+    access::{Permission, check_grants},
+    api_keys::ApiKey,
+    tokens::ApiKeyToken,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Error, Result, Violation, Violations,
+    Error, Ports, Result,
     access::{OnTenant, TenantScope},
+    authentication::hash_secret,
     mediator::{Handles, Request},
-    ports::{ApplicationDirectory, Clock, Ids, Randomness, Repository, Store, UnitOfWork as _},
+    members::{GrantRequest, GrantResolver},
+    ports::{Clock, Ids, Randomness, Repository, Store, UnitOfWork as _},
 };
-
-/// A role, on the tenant or on one application.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GrantRequest {
-    /// The role.
-    pub role: Role,
-    /// Where it holds; the whole tenant, if absent.
-    pub application: Option<ApplicationRef>,
-}
 
 /// Mints an API key. Nobody confers what they do not hold.
 #[derive(Debug)]
@@ -59,57 +51,21 @@ impl Request for MintApiKey {
 /// Serves [`MintApiKey`].
 pub struct MintApiKeyHandler<S> {
     store: S,
-    directory: Arc<dyn ApplicationDirectory>,
+    grants: GrantResolver,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     randomness: Arc<dyn Randomness>,
 }
 
-impl<S> MintApiKeyHandler<S> {
-    pub(crate) fn new(
-        store: S,
-        directory: Arc<dyn ApplicationDirectory>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-        randomness: Arc<dyn Randomness>,
-    ) -> Self {
+impl<S: Clone> MintApiKeyHandler<S> {
+    pub(crate) fn new(ports: &Ports<S>) -> Self {
         Self {
-            store,
-            directory,
-            clock,
-            ids,
-            randomness,
+            store: ports.store.clone(),
+            grants: GrantResolver::new(ports.directory.clone()),
+            clock: ports.clock.clone(),
+            ids: ports.ids.clone(),
+            randomness: ports.randomness.clone(),
         }
-    }
-
-    async fn resolve(&self, scope: &TenantScope, requests: Vec<GrantRequest>) -> Result<Vec<Grant>> {
-        let (mut grants, mut violations) = (Vec::new(), Violations::default());
-        for (index, request) in requests.into_iter().enumerate() {
-            let grant_scope = match request.application {
-                None => GrantScope::Tenant,
-                Some(reference) => {
-                    if let Some(application) = self.directory.resolve(scope, &reference).await? {
-                        GrantScope::Application(application)
-                    } else {
-                        let unknown = InvalidValue::new(Rule::Unknown, "names no application");
-                        violations.push(Violation::new(format!("grants[{index}].application"), unknown));
-                        continue;
-                    }
-                }
-            };
-            let grant = Grant {
-                role: request.role,
-                scope: grant_scope,
-            };
-            if may_confer(scope.grants(), grant) {
-                grants.push(grant);
-            } else {
-                let not_held = InvalidValue::new(Rule::NotHeld, "confers more than you hold");
-                violations.push(Violation::new(format!("grants[{index}].role"), not_held));
-            }
-        }
-        violations.finish()?;
-        Ok(grants)
     }
 }
 
@@ -118,11 +74,6 @@ where
     S::Tx: Repository<ApiKey>,
 {
     async fn handle(&self, scope: TenantScope, request: MintApiKey) -> Result<MintedApiKey, Error> {
-        // Each grant may cost a look-up: the bound is checked before the first.
-        if request.grants.len() > ApiKey::MAX_GRANTS {
-            let invalid = InvalidValue::new(Rule::TooLong, "must hold at most 100 grants");
-            return Err(Error::invalid_field("grants", invalid));
-        }
         let outlives = scope
             .expires_at()
             .is_some_and(|end| request.expires_at.is_none_or(|wanted| wanted > end));
@@ -130,25 +81,24 @@ where
             let invalid = InvalidValue::new(Rule::NotHeld, "must not be later than your own key's expiry");
             return Err(Error::invalid_field("expires_at", invalid));
         }
-        let grants = self.resolve(&scope, request.grants).await?;
+        let grants = self.grants.resolve(&scope, request.grants).await?;
+        check_grants(&grants).map_err(|invalid| Error::invalid_field("grants", invalid))?;
         let now = self.clock.now();
         let id = ApiKeyId::from_uuid(self.ids.next());
         let token = ApiKeyToken::new(id, self.randomness.bytes());
-        let hash = SecretHash(Sha256::digest(token.secret()).into());
-        let field = if grants.is_empty() { "grants" } else { "expires_at" };
         let mut key = ApiKey::mint(
             id,
             scope.tenant(),
             request.name,
-            hash,
+            hash_secret(token.secret()),
             grants,
             request.expires_at,
             now,
         )
-        .map_err(|invalid| Error::invalid_field(field, invalid))?;
+        .map_err(|invalid| Error::invalid_field("expires_at", invalid))?;
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut key).await?;
-        tx.commit().await?;
+        tx.commit(scope.did(id)).await?;
         Ok(MintedApiKey {
             id,
             token,
@@ -160,8 +110,16 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorCode, testing::World};
-    use postrider_domain::Uid;
+    use crate::{
+        ErrorCode,
+        access::{Caller, Identity},
+        testing::World,
+    };
+    use postrider_domain::{
+        Uid,
+        access::{Grant, Role},
+        applications::ApplicationRef,
+    };
 
     fn mint(role: Role, application: Option<ApplicationRef>) -> MintApiKey {
         MintApiKey {
@@ -221,12 +179,13 @@ mod tests {
     async fn a_key_does_not_outlive_the_key_that_minted_it() {
         let world = World::new();
         let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
-        let crate::access::Caller::Principal(mut principal) = owner else {
+        let Identity::Principal(principal) = owner.identity else {
             panic!("a principal")
         };
+        let mut principal = principal.as_ref().clone();
         let end = world.now().plus(std::time::Duration::from_mins(1));
         principal.expires_at = Some(end);
-        let key = crate::access::Caller::Principal(principal);
+        let key = Caller::principal(principal);
         let until = |expires_at| MintApiKey {
             expires_at,
             ..mint(Role::Viewer, None)

@@ -67,7 +67,7 @@ where
         );
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut application).await?;
-        tx.commit().await?;
+        tx.commit(scope.did(id)).await?;
         Ok(application.state().clone())
     }
 }

@@ -1,20 +1,26 @@
 use std::sync::Arc;
 
-use postrider_domain::api_keys::{ApiKeyToken, SecretHash};
-use sha2::{Digest as _, Sha256};
-
-use crate::{
-    Error, ErrorCode, Result,
-    access::{Caller, Principal, PrincipalId},
-    ports::{AccessTokens, Clock, Credentials},
+use postrider_domain::{
+    PortalTokenId, SessionId, Timestamp, UserId,
+    access::{Authority, PortalAccess},
+    tenants::TenantStatus,
+    tokens::ApiKeyToken,
 };
 
-/// Recognises whoever presents a bearer credential: an access token of a person, or an API key.
+use super::secrets::hash_secret;
+use crate::{
+    Error, ErrorCode, Result,
+    access::{Identity, Principal, PrincipalId},
+    ports::{AccessClaims, AccessTokens, Clock, Credentials, KeyUses, Subject, TokenError},
+};
+
+/// Recognises whoever presents a bearer credential: an access token of a person, a portal token, or an API key.
 ///
-/// It is not a use case: it makes the [`Caller`] that use cases are asked by.
+/// It is not a use case: it makes the caller that use cases are asked by.
 pub struct Authenticator {
     credentials: Arc<dyn Credentials>,
     tokens: Arc<dyn AccessTokens>,
+    key_uses: Arc<dyn KeyUses>,
     clock: Arc<dyn Clock>,
 }
 
@@ -23,23 +29,28 @@ impl Authenticator {
     pub fn new(
         credentials: Arc<dyn Credentials>,
         tokens: Arc<dyn AccessTokens>,
+        key_uses: Arc<dyn KeyUses>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             credentials,
             tokens,
+            key_uses,
             clock,
         }
     }
 
     /// Who presents `bearer`. Whatever is wrong with it, the answer is the same; the reason goes to the trace.
-    pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
+    pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
         let principal = if bearer.starts_with(ApiKeyToken::PREFIX) {
             self.by_api_key(bearer).await?
         } else {
             self.by_access_token(bearer).await?
         };
-        Ok(Caller::Principal(principal))
+        if principal.tenant_status == TenantStatus::Deleting {
+            return Err(refused("the tenant is being deleted"));
+        }
+        Ok(Identity::Principal(Arc::new(principal)))
     }
 
     async fn by_api_key(&self, text: &str) -> Result<Principal> {
@@ -49,34 +60,52 @@ impl Authenticator {
             .api_key(token.id())
             .await?
             .ok_or_else(|| refused("unknown API key"))?;
-        let hash = SecretHash(Sha256::digest(token.secret()).into());
-        // Comparing hashes needs no constant time: whoever can choose hashes can find none of a 256-bit secret.
-        if record.secret_hash != hash {
+        if record.secret_hash != hash_secret(token.secret()) {
             return Err(refused("wrong API key secret"));
         }
-        if record.expires_at.is_some_and(|expiry| expiry <= self.clock.now()) {
+        let now = self.clock.now();
+        if record.expires_at.is_some_and(|expiry| expiry <= now) {
             return Err(refused("API key has expired"));
         }
+        self.key_uses.used(record.tenant, record.id, now);
         Ok(Principal {
             id: PrincipalId::ApiKey(record.id),
             tenant: record.tenant,
-            grants: record.grants,
+            tenant_status: record.tenant_status,
+            authority: Authority::Grants(record.grants),
             expires_at: record.expires_at,
         })
     }
 
     async fn by_access_token(&self, text: &str) -> Result<Principal> {
         let now = self.clock.now();
-        let claims = self
-            .tokens
-            .verify(text, now)
-            .map_err(|error| refused("access token refused").caused_by(error))?;
+        let claims = match self.tokens.verify(text, now) {
+            Err(TokenError::UnknownKey) => {
+                self.tokens.refresh_keys().await?;
+                self.tokens.verify(text, now)
+            }
+            verified => verified,
+        };
+        let claims = claims.map_err(|error| refused("access token refused").caused_by(error))?;
+        match claims.subject.clone() {
+            Subject::User(user, session) => self.by_session(&claims, user, session, now).await,
+            Subject::Portal(id, access) => self.by_portal(&claims, id, access).await,
+        }
+    }
+
+    async fn by_session(
+        &self,
+        claims: &AccessClaims,
+        user: UserId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Principal> {
         let session = self
             .credentials
-            .session(claims.session)
+            .session(session)
             .await?
             .ok_or_else(|| refused("session is gone"))?;
-        if session.user != claims.user || session.tenant != claims.tenant {
+        if session.user != user || session.tenant != claims.tenant {
             return Err(refused("token and session do not belong together"));
         }
         if session.expires_at <= now {
@@ -85,8 +114,35 @@ impl Authenticator {
         Ok(Principal {
             id: PrincipalId::User(session.user, session.id),
             tenant: session.tenant,
-            grants: session.grants,
+            tenant_status: session.tenant_status,
+            authority: Authority::Grants(session.grants),
             expires_at: None,
+        })
+    }
+
+    async fn by_portal(
+        &self,
+        claims: &AccessClaims,
+        id: PortalTokenId,
+        access: PortalAccess,
+    ) -> Result<Principal> {
+        let record = self
+            .credentials
+            .portal(claims.tenant, access.application)
+            .await?
+            .ok_or_else(|| refused("the portal token's application is gone"))?;
+        if record
+            .tokens_valid_after
+            .is_some_and(|after| claims.issued_at < after)
+        {
+            return Err(refused("portal token was revoked"));
+        }
+        Ok(Principal {
+            id: PrincipalId::Portal(id),
+            tenant: claims.tenant,
+            tenant_status: record.tenant_status,
+            authority: Authority::Portal(access),
+            expires_at: Some(claims.expires_at),
         })
     }
 }
@@ -106,8 +162,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        api_keys::{GrantRequest, MintApiKey},
+        access::Caller,
+        api_keys::MintApiKey,
         authentication::LogIn,
+        members::GrantRequest,
         testing::{PlainTokens, World, principal},
     };
     use postrider_domain::{
@@ -117,11 +175,7 @@ mod tests {
     };
 
     fn authenticator(world: &World) -> Authenticator {
-        Authenticator::new(
-            Arc::new(world.store.clone()),
-            Arc::new(PlainTokens),
-            world.clock.clone(),
-        )
+        world.authenticator()
     }
 
     async fn code(world: &World, bearer: &str) -> Option<ErrorCode> {
@@ -142,15 +196,15 @@ mod tests {
             tenant: None,
         };
         let token = world
-            .send(&Caller::Anonymous, request)
+            .send(&Caller::anonymous(), request)
             .await
             .unwrap()
             .access_token;
-        let Caller::Principal(principal) = authenticator(&world).authenticate(&token).await.unwrap() else {
+        let Identity::Principal(principal) = authenticator(&world).authenticate(&token).await.unwrap() else {
             panic!("a principal")
         };
         assert_eq!(principal.tenant, created.tenant);
-        assert_eq!(principal.grants, [Grant::tenant(Role::Owner)]);
+        assert_eq!(principal.authority.grants(), [Grant::tenant(Role::Owner)]);
         world.pass(Duration::from_mins(10));
         assert_eq!(code(&world, &token).await, Some(ErrorCode::Unauthenticated));
     }
@@ -161,9 +215,11 @@ mod tests {
         let created = world.tenant("ada@acme.example").await;
         let now = world.now();
         let claims = crate::ports::AccessClaims {
-            user: created.owner,
+            subject: Subject::User(
+                created.owner,
+                postrider_domain::SessionId::from_uuid(created.owner.as_uuid()),
+            ),
             tenant: created.tenant,
-            session: postrider_domain::SessionId::from_uuid(created.owner.as_uuid()),
             issued_at: now,
             expires_at: now.plus(Duration::from_mins(1)),
         };
@@ -188,11 +244,11 @@ mod tests {
         };
         let minted = world.send(&owner, request).await.unwrap();
         let token = minted.token.reveal();
-        let Caller::Principal(found) = authenticator(&world).authenticate(&token).await.unwrap() else {
+        let Identity::Principal(found) = authenticator(&world).authenticate(&token).await.unwrap() else {
             panic!("a principal")
         };
         assert_eq!(found.id, PrincipalId::ApiKey(minted.id));
-        assert_eq!(found.grants, [Grant::tenant(Role::Publisher)]);
+        assert_eq!(found.authority.grants(), [Grant::tenant(Role::Publisher)]);
         let last = if token.ends_with('0') { "1" } else { "0" };
         let wrong_secret = format!("{}{last}", &token[..token.len() - 1]);
         assert_eq!(

@@ -1,18 +1,25 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use postrider_domain::{
-    SessionId, TenantId,
-    users::{Email, Session},
+    Aggregate as _, SessionId, TenantId,
+    tenants::TenantStatus,
+    tokens::RefreshToken,
+    users::{Email, Session, SessionLifetime},
 };
 use secrecy::SecretString;
 
+use super::{
+    issue::{IssuedTokens, Issuer},
+    prove::PasswordProof,
+    secrets::hash_refresh,
+};
 use crate::{
     Error, ErrorCode, Ports, Result, Settings,
-    access::{Public, PublicScope, TenantScope},
+    access::{Public, PublicScope},
     mediator::{Handles, Request},
     ports::{
-        AccessClaims, AccessTokens, Clock, Identities, Ids, PasswordHasher, Repository, Store,
-        TenantMembership, UnitOfWork as _,
+        Clock, Identities, Ids, PersonRepository, Randomness, Repository, Store, TenantMembership,
+        UnitOfWork as _,
     },
 };
 
@@ -27,25 +34,8 @@ pub struct LogIn {
     pub tenant: Option<TenantId>,
 }
 
-/// An access token and what it is good for.
-#[derive(Clone)]
-pub struct LoggedIn {
-    /// The token, to be sent as `Authorization: Bearer`.
-    pub access_token: String,
-    /// How long it is good.
-    pub expires_in: Duration,
-    /// The tenant that was logged in to.
-    pub tenant: TenantId,
-}
-
-impl std::fmt::Debug for LoggedIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "LoggedIn({}, …)", self.tenant)
-    }
-}
-
 impl Request for LogIn {
-    type Output = LoggedIn;
+    type Output = IssuedTokens;
     type Access = Public;
     const NAME: &'static str = "session.open";
 
@@ -58,77 +48,72 @@ impl Request for LogIn {
 pub struct LogInHandler<S> {
     store: S,
     identities: Arc<dyn Identities>,
-    passwords: Arc<dyn PasswordHasher>,
-    tokens: Arc<dyn AccessTokens>,
+    proof: PasswordProof,
+    issuer: Issuer,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    session_lifetime: Duration,
-    token_lifetime: Duration,
+    randomness: Arc<dyn Randomness>,
+    lifetime: SessionLifetime,
 }
 
-impl<S> LogInHandler<S> {
-    pub(crate) fn new(store: S, ports: &Ports<S>, settings: &Settings) -> Self {
+impl<S: Clone> LogInHandler<S> {
+    pub(crate) fn new(ports: &Ports<S>, settings: &Settings) -> Self {
         Self {
-            store,
+            store: ports.store.clone(),
             identities: ports.identities.clone(),
-            passwords: ports.passwords.clone(),
-            tokens: ports.tokens.clone(),
+            proof: PasswordProof::new(ports.passwords.clone(), ports.throttle.clone()),
+            issuer: Issuer::new(ports.tokens.clone(), settings),
             clock: ports.clock.clone(),
             ids: ports.ids.clone(),
-            session_lifetime: settings.session_lifetime,
-            token_lifetime: settings.access_token_lifetime,
+            randomness: ports.randomness.clone(),
+            lifetime: settings.session_lifetime,
         }
     }
 }
 
 impl<S: Store> Handles<LogIn> for LogInHandler<S>
 where
-    S::Tx: Repository<Session>,
+    S::Tx: Repository<Session, Key = SessionId> + PersonRepository,
 {
-    async fn handle(&self, _: PublicScope, request: LogIn) -> Result<LoggedIn, Error> {
-        let user = self.identities.user_by_email(&request.email).await?;
-        let hash = user
-            .as_ref()
-            .map(|user| postrider_domain::Aggregate::state(user).password.clone());
-        // Unknown people take as long as wrong passwords, and are answered alike.
-        let proved = self.passwords.verify(request.password, hash).await?;
-        let Some(user) = user.filter(|_| proved) else {
-            return Err(Error::new(
-                ErrorCode::InvalidCredentials,
-                "e-mail and password do not belong together",
-            ));
-        };
-        let user = postrider_domain::Aggregate::state(&user).id;
+    async fn handle(&self, scope: PublicScope, request: LogIn) -> Result<IssuedTokens, Error> {
+        let known = self.identities.user_by_email(&request.email).await?;
+        let (user, rehashed) = self
+            .proof
+            .prove(&request.email, scope.origin().address, known, request.password)
+            .await?;
+        let user = user.state().id;
         let membership = choose(self.identities.memberships(user).await?, request.tenant)?;
-        let scope = TenantScope::of_login(&membership);
+        let person = scope.proved(user, Some(membership.tenant));
+        let tenant = person
+            .tenant_scope()
+            .ok_or_else(|| Error::internal("a person without the tenant just given"))?;
 
         let now = self.clock.now();
         let id = SessionId::from_uuid(self.ids.next());
-        let mut session = Session::open(id, scope.tenant(), user, now, self.session_lifetime);
-        let mut tx = self.store.begin(&scope).await?;
-        tx.save(&scope, &mut session).await?;
-        tx.commit().await?;
-
-        let lifetime = self.token_lifetime.min(self.session_lifetime);
-        let access_token = self.tokens.issue(&AccessClaims {
-            user,
-            tenant: scope.tenant(),
-            session: id,
-            issued_at: now,
-            expires_at: now.plus(lifetime),
-        })?;
-        Ok(LoggedIn {
-            access_token,
-            expires_in: lifetime,
-            tenant: scope.tenant(),
-        })
+        let token = RefreshToken::first(id, self.randomness.bytes(), self.randomness.bytes());
+        let hashes = hash_refresh(&token);
+        let mut session = Session::open(id, membership.tenant, user, hashes, now, self.lifetime);
+        let mut tx = self.store.begin_as_person(&person).await?;
+        if let Some(password) = rehashed
+            && let Some(mut user) = tx.find_me(&person).await?
+        {
+            user.rehash_password(password);
+            tx.save_me(&person, &mut user).await?;
+        }
+        tx.save(&tenant, &mut session).await?;
+        tx.commit(person.did(id)).await?;
+        self.issuer.issue(session.state(), token, now)
     }
 }
 
 /// Told only after the password proved right.
 fn choose(memberships: Vec<TenantMembership>, wanted: Option<TenantId>) -> Result<TenantMembership> {
-    let several = memberships.len() > 1;
-    let mut candidates = memberships
+    let living: Vec<_> = memberships
+        .into_iter()
+        .filter(|m| m.tenant_status != TenantStatus::Deleting)
+        .collect();
+    let several = living.len() > 1;
+    let mut candidates = living
         .into_iter()
         .filter(|m| wanted.is_none_or(|tenant| m.tenant == tenant));
     match candidates.next() {
@@ -147,6 +132,8 @@ fn choose(memberships: Vec<TenantMembership>, wanted: Option<TenantId>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::{access::Caller, testing::World};
 
     fn log_in(password: &str, tenant: Option<TenantId>) -> LogIn {
@@ -163,7 +150,10 @@ mod tests {
     async fn a_single_membership_is_chosen_by_itself() {
         let world = World::new();
         let created = world.tenant("ada@acme.example").await;
-        let answer = world.send(&Caller::Anonymous, log_in(RIGHT, None)).await.unwrap();
+        let answer = world
+            .send(&Caller::anonymous(), log_in(RIGHT, None))
+            .await
+            .unwrap();
         assert_eq!(answer.tenant, created.tenant);
         assert_eq!(answer.expires_in, Duration::from_mins(10));
     }
@@ -171,10 +161,10 @@ mod tests {
     #[tokio::test]
     async fn unknown_people_and_wrong_passwords_are_answered_alike() {
         let world = World::new();
-        let unknown = world.refusal(&Caller::Anonymous, log_in(RIGHT, None)).await;
+        let unknown = world.refusal(&Caller::anonymous(), log_in(RIGHT, None)).await;
         world.tenant("ada@acme.example").await;
         let wrong = world
-            .refusal(&Caller::Anonymous, log_in("wrong horse", None))
+            .refusal(&Caller::anonymous(), log_in("wrong horse", None))
             .await;
         assert_eq!(
             (unknown, wrong),
@@ -187,7 +177,7 @@ mod tests {
         let world = World::new();
         world.tenant("ada@acme.example").await;
         let second = world.tenant("ada@acme.example").await;
-        let anonymous = Caller::Anonymous;
+        let anonymous = Caller::anonymous();
         assert_eq!(
             world.refusal(&anonymous, log_in(RIGHT, None)).await,
             ErrorCode::TenantRequired

@@ -10,6 +10,7 @@ use postrider_domain::{
 use crate::{
     Error, ErrorCode, Result,
     access::{ApplicationScope, OnApplication},
+    audit::Record,
     mediator::{Handles, Request},
     ports::{Clock, DeliveryRepository, Ids, Repository, Store, UnitOfWork as _, WorkSignal},
 };
@@ -88,7 +89,7 @@ where
             .map_err(|pending| Error::new(ErrorCode::DeliveryPending, pending.to_string()))?;
         tx.requeue(tenant, application, &delivery, WorkId::from_uuid(self.ids.next()))
             .await?;
-        tx.commit().await?;
+        tx.commit(Record::InHistory).await?;
         self.work_signal.work_queued();
         Ok(endpoint)
     }

@@ -131,7 +131,7 @@ where
             return Err(Error::new(ErrorCode::EndpointLimitReached, detail));
         }
         tx.save(scope.tenant_scope(), &mut endpoint).await?;
-        tx.commit().await?;
+        tx.commit(scope.did(endpoint.state().id)).await?;
         Ok(CreatedEndpoint {
             endpoint: EndpointView::of(endpoint.state()),
             secret,

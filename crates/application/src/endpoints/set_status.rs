@@ -118,7 +118,7 @@ where
         tx.save(scope.tenant_scope(), &mut endpoint).await?;
         tx.endpoints_changed(scope.tenant_scope(), scope.application())
             .await?;
-        tx.commit().await?;
+        tx.commit(scope.did(endpoint.state().id)).await?;
     }
     Ok(EndpointView::of(endpoint.state()))
 }

@@ -57,7 +57,7 @@ where
         );
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut event_type).await?;
-        tx.commit().await?;
+        tx.commit(scope.did(&event_type.state().name)).await?;
         Ok(event_type.state().clone())
     }
 }

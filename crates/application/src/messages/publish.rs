@@ -267,16 +267,7 @@ mod tests {
     #[tokio::test]
     async fn viewers_do_not_publish_and_publishers_see_no_payloads() {
         let (world, owner, application) = world().await;
-        let crate::access::Caller::Principal(principal) = &owner else {
-            panic!("a principal")
-        };
-        let with = |role| {
-            let grants = vec![Grant::application(role, application)];
-            crate::access::Caller::Principal(crate::access::Principal {
-                grants,
-                ..principal.clone()
-            })
-        };
+        let with = |role| world.same_tenant(&owner, Grant::application(role, application));
         assert_eq!(
             world
                 .refusal(&with(Role::Viewer), publish(application, "{}", None))

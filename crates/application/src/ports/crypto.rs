@@ -1,13 +1,13 @@
 use async_trait::async_trait;
 use postrider_domain::{
-    SessionId, TenantId, Timestamp, UserId, deliveries::SignedContent, endpoints::SigningSecret,
-    users::PasswordHash,
+    PortalTokenId, SessionId, TenantId, Timestamp, UserId, access::PortalAccess, deliveries::SignedContent,
+    endpoints::SigningSecret, users::PasswordHash,
 };
 use secrecy::SecretString;
 use thiserror::Error;
 
 use super::StoreError;
-use crate::Error;
+use crate::{Error, audit::Record};
 
 /// Hashes passwords, off the async threads.
 #[async_trait]
@@ -15,20 +15,39 @@ pub trait PasswordHasher: Send + Sync {
     /// A salted hash.
     async fn hash(&self, password: SecretString) -> Result<PasswordHash, Error>;
 
-    /// Whether the password is the one that was hashed. With no hash it does the same work and answers no, so
-    /// that unknown users take as long as wrong passwords.
-    async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool, Error>;
+    /// Whether the password is the one that was hashed. With no hash it does the same work and answers
+    /// [`Verified::Wrong`], so that unknown users take as long as wrong passwords.
+    async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<Verified, Error>;
+}
+
+/// Whether a password is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// It is not.
+    Wrong,
+    /// It is.
+    Right,
+    /// It is, and its hash was made with other parameters than today's: hash it again.
+    RightButOutdated,
+}
+
+/// Whom an access token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// `kind: user`: a person (`sub`), by a session (`sid`).
+    User(UserId, SessionId),
+    /// `kind: portal`: one of the tenant's customers, with some permissions (`scope`) in one application (`app`);
+    /// the token's own id is `jti`.
+    Portal(PortalTokenId, PortalAccess),
 }
 
 /// What an access token says (RFC 9068).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessClaims {
-    /// `sub`: the person.
-    pub user: UserId,
+    /// Whom it is for.
+    pub subject: Subject,
     /// `ten`: the tenant.
     pub tenant: TenantId,
-    /// `sid`: the session.
-    pub session: SessionId,
     /// `iat`.
     pub issued_at: Timestamp,
     /// `exp`.
@@ -41,6 +60,9 @@ pub enum TokenError {
     /// Not a JWT of ours: wrong form, type, algorithm, key or claims.
     #[error("the token is malformed, or of a type, algorithm or key that is not ours")]
     Malformed,
+    /// It is signed by a key that is not known here: perhaps another node has rotated it just now.
+    #[error("the token's key is not known")]
+    UnknownKey,
     /// The signature does not fit.
     #[error("the signature does not fit")]
     Forged,
@@ -50,12 +72,16 @@ pub enum TokenError {
 }
 
 /// Issues and verifies access tokens: JWTs signed with RS256, `typ: at+jwt` (RFC 9068).
+#[async_trait]
 pub trait AccessTokens: Send + Sync {
     /// A signed token. `Err` only if signing itself fails.
     fn issue(&self, claims: &AccessClaims) -> Result<String, Error>;
 
     /// What a token says, if it is good at `now`.
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError>;
+
+    /// Looks for keys that were added elsewhere; at most once a second, however often it is asked.
+    async fn refresh_keys(&self) -> Result<(), Error>;
 
     /// The public keys as a JWK set (RFC 7517), in JSON.
     fn jwks(&self) -> String;
@@ -71,8 +97,11 @@ pub trait Sealer: Send + Sync {
     /// Encrypts. `context` (purpose, tenant, record) is authenticated, not stored: the same must be given to open.
     fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8>;
 
-    /// Decrypts.
+    /// Decrypts, with the current master key or another that is known.
     fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError>;
+
+    /// Whether it was sealed with the current master key.
+    fn is_current(&self, sealed: &[u8]) -> bool;
 }
 
 /// Signs webhooks.
@@ -100,6 +129,61 @@ pub trait SigningKeyStore: Send + Sync {
 
     /// Adds `key` if there is none yet; of several nodes that start at once, one wins.
     async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<(), StoreError>;
+
+    /// Adds `key`, which signs from now on. Removes those keys that a newer one replaced before `retired_before`:
+    /// all tokens that they signed have expired. Answers which were removed.
+    async fn add_signing_key(
+        &self,
+        key: StoredSigningKey,
+        retired_before: Timestamp,
+        record: Record,
+    ) -> Result<Vec<String>, StoreError>;
+}
+
+/// What a rotation of the signing keys did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotatedSigningKey {
+    /// The key that signs from now on.
+    pub kid: String,
+    /// Keys whose tokens have all expired and which were removed.
+    pub removed: Vec<String>,
+}
+
+/// Rotates the keys that access tokens are signed with.
+#[async_trait]
+pub trait SigningKeys: Send + Sync {
+    /// Makes a new key, which signs from now on; the old ones verify until their tokens have expired.
+    async fn rotate(&self, record: Record) -> Result<RotatedSigningKey, Error>;
+}
+
+/// Re-encrypts what is stored secretly with the current master key.
+#[async_trait]
+pub trait SecretsReencryption: Send + Sync {
+    /// Looks at up to `limit` secrets after `after` and re-encrypts those that another master key sealed. A secret
+    /// that changes at the same time is left to whoever changes it.
+    async fn reencrypt(
+        &self,
+        after: Option<ReencryptionCursor>,
+        limit: u32,
+    ) -> Result<Reencrypted, StoreError>;
+
+    /// Writes down that the current master key is the one from now on: nodes without it do not start any more.
+    async fn finish_reencryption(&self, record: Record) -> Result<(), StoreError>;
+}
+
+/// Where a re-encryption stands; made by the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReencryptionCursor(pub Vec<u8>);
+
+/// What one batch of a re-encryption did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reencrypted {
+    /// How many secrets were re-encrypted.
+    pub changed: u32,
+    /// How many no known key opens.
+    pub unreadable: u32,
+    /// Where to go on; none: all were looked at.
+    pub next: Option<ReencryptionCursor>,
 }
 
 /// Small facts of the installation that are written once, such as the master key's check value.

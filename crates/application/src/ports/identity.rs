@@ -1,10 +1,11 @@
 use async_trait::async_trait;
 use postrider_domain::{
-    ApiKeyId, ApplicationId, Name, SessionId, TenantId, Timestamp, UserId,
+    ApiKeyId, ApplicationId, InvitationId, Name, PasswordResetId, SessionId, TenantId, Timestamp, UserId,
     access::Grant,
-    api_keys::SecretHash,
     applications::ApplicationRef,
-    users::{Email, User},
+    tenants::TenantStatus,
+    tokens::SecretHash,
+    users::{Email, Invitation, User},
 };
 
 use super::StoreError;
@@ -17,6 +18,8 @@ pub struct ApiKeyRecord {
     pub id: ApiKeyId,
     /// The tenant that it acts in.
     pub tenant: TenantId,
+    /// What the tenant may do at all.
+    pub tenant_status: TenantStatus,
     /// The hash of its secret.
     pub secret_hash: SecretHash,
     /// What it may do.
@@ -32,11 +35,35 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// The tenant that was logged in to.
     pub tenant: TenantId,
+    /// What the tenant may do at all.
+    pub tenant_status: TenantStatus,
     /// The person.
     pub user: UserId,
     /// What the person may do there.
     pub grants: Vec<Grant>,
     /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// What is needed to let portal tokens of an application in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortalRecord {
+    /// What the tenant may do at all.
+    pub tenant_status: TenantStatus,
+    /// Tokens issued before this are not good any more.
+    pub tokens_valid_after: Option<Timestamp>,
+}
+
+/// A password reset that an operator issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordReset {
+    /// Its id, part of its token.
+    pub id: PasswordResetId,
+    /// Whose password may be set anew.
+    pub user: UserId,
+    /// The hash of its token's secret.
+    pub token_hash: SecretHash,
+    /// Until when.
     pub expires_at: Timestamp,
 }
 
@@ -48,6 +75,13 @@ pub trait Credentials: Send + Sync {
 
     /// The session of that id.
     async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
+
+    /// What portal tokens of that application need to be let in, if the tenant has it.
+    async fn portal(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+    ) -> Result<Option<PortalRecord>, StoreError>;
 }
 
 /// Which application a reference means. Decorated by a cache.
@@ -68,8 +102,19 @@ pub struct TenantMembership {
     pub tenant: TenantId,
     /// The tenant's display name.
     pub tenant_name: Name,
+    /// What the tenant may do at all.
+    pub tenant_status: TenantStatus,
     /// What the person may do there.
     pub grants: Vec<Grant>,
+}
+
+/// An invitation, and what its tenant may do.
+#[derive(Debug, Clone)]
+pub struct TenantInvitation {
+    /// The invitation.
+    pub invitation: Invitation,
+    /// What the tenant may do at all.
+    pub tenant_status: TenantStatus,
 }
 
 /// People and their memberships, read before the tenant is known.
@@ -80,4 +125,29 @@ pub trait Identities: Send + Sync {
 
     /// The memberships of a person, oldest first.
     async fn memberships(&self, user: UserId) -> Result<Vec<TenantMembership>, StoreError>;
+
+    /// The session of that id, as it is now: never from a cache.
+    async fn session_now(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
+
+    /// The invitation of that id, with its tenant's status.
+    async fn invitation(&self, id: InvitationId) -> Result<Option<TenantInvitation>, StoreError>;
+
+    /// The password reset of that id.
+    async fn password_reset(&self, id: PasswordResetId) -> Result<Option<PasswordReset>, StoreError>;
+}
+
+/// Notes that API keys are used. Never blocks, never fails: it may forget under load.
+pub trait KeyUses: Send + Sync {
+    /// The key was used just now.
+    fn used(&self, tenant: TenantId, key: ApiKeyId, at: Timestamp);
+}
+
+/// Holds up whoever guesses.
+pub trait Throttle: Send + Sync {
+    /// Counts an attempt at the password of `account` from `address`, or says how long to wait. Known and unknown
+    /// accounts are counted alike.
+    fn attempt(&self, account: &Email, address: Option<std::net::IpAddr>) -> Result<(), std::time::Duration>;
+
+    /// The attempt was right: it does not count.
+    fn succeeded(&self, account: &Email, address: Option<std::net::IpAddr>);
 }

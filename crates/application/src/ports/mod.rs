@@ -6,6 +6,7 @@
 
 mod crypto;
 mod delivery;
+mod housekeeping;
 mod identity;
 mod intake;
 mod queue;
@@ -16,22 +17,32 @@ mod system;
 mod views;
 
 pub use crypto::{
-    AccessClaims, AccessTokens, InstallationFacts, PasswordHasher, SealError, Sealer, SigningKeyStore,
-    StoredSigningKey, TokenError, WebhookSigner,
+    AccessClaims, AccessTokens, InstallationFacts, PasswordHasher, Reencrypted, ReencryptionCursor,
+    RotatedSigningKey, SealError, Sealer, SecretsReencryption, SigningKeyStore, SigningKeys,
+    StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, OutgoingRequest, Sender, Sent};
+pub use housekeeping::{
+    ErasurePosition, ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, TenantExport,
+};
 pub use identity::{
-    ApiKeyRecord, ApplicationDirectory, Credentials, Identities, SessionRecord, TenantMembership,
+    ApiKeyRecord, ApplicationDirectory, Credentials, Identities, KeyUses, PasswordReset, PortalRecord,
+    SessionRecord, TenantInvitation, TenantMembership, Throttle,
 };
 pub use intake::{AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake};
 pub use queue::{
     ClaimFrom, ClaimedWork, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settled, Settlement, WorkRef,
 };
-pub use repositories::{ApplicationRepository, DeliveryRepository, Repository, UserRepository};
-pub use signals::{EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal};
+pub use repositories::{
+    ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
+};
+pub use signals::{
+    DenialLog, EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal,
+};
 pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
 pub use system::{Clock, Ids, Randomness};
 pub use views::{
-    ApplicationViews, AttemptView, DeliveryView, EndpointView, EndpointViews, EventTypeViews, MessageView,
-    MessageViews, Page, PageRequest,
+    ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointView,
+    EndpointViews, ErasureView, EventTypeViews, InvitationView, MemberView, MessageView, MessageViews, Page,
+    PageRequest, PrincipalViews, TenantViews,
 };

@@ -1,11 +1,12 @@
 use postrider_domain::{
-    Aggregate, ApplicationId, EndpointId, MessageId, WorkId,
+    Aggregate, ApplicationId, EndpointId, MembershipId, MessageId, PasswordResetId, SessionId, UserId,
+    WorkId,
     deliveries::Delivery,
-    users::{Email, User},
+    users::{Email, Membership, SessionEnd, User},
 };
 
-use super::StoreError;
-use crate::access::{OperatorScope, TenantScope};
+use super::{PasswordReset, StoreError};
+use crate::access::{OperatorScope, PersonScope, TenantScope};
 
 /// Loads and saves the aggregates of one kind inside a unit of work.
 ///
@@ -29,6 +30,14 @@ pub trait Repository<A: Aggregate>: Send {
         scope: &TenantScope,
         aggregate: &mut A,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Deletes the aggregate's row, if it is as it was read ([`StoreError::Stale`]), and writes its events: the
+    /// last one says why it went.
+    fn delete(
+        &mut self,
+        scope: &TenantScope,
+        aggregate: A,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// What the application aggregate needs besides [`Repository`].
@@ -50,7 +59,36 @@ pub trait ApplicationRepository: Send {
     ) -> impl Future<Output = Result<u32, StoreError>> + Send;
 }
 
-/// People are global; only operators (and later people themselves) write them.
+/// The people of one tenant, besides [`Repository`].
+pub trait MemberRepository: Send {
+    /// How many owners the tenant has. Nobody else's transaction can change a membership of the tenant before this
+    /// one ends.
+    fn count_owners(&mut self, scope: &TenantScope) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// The membership of the person of that address, if the person is a member.
+    fn find_member(
+        &mut self,
+        scope: &TenantScope,
+        email: &Email,
+    ) -> impl Future<Output = Result<Option<MembershipId>, StoreError>> + Send;
+
+    /// The invitation to that address, expired or not.
+    fn find_invitation(
+        &mut self,
+        scope: &TenantScope,
+        email: &Email,
+    ) -> impl Future<Output = Result<Option<postrider_domain::users::Invitation>, StoreError>> + Send;
+
+    /// Ends all sessions of a member in this tenant; how many there were.
+    fn end_sessions_of(
+        &mut self,
+        scope: &TenantScope,
+        member: &Membership,
+        why: SessionEnd,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
+}
+
+/// People are global; only operators, and they themselves ([`PersonRepository`]), write them.
 pub trait UserRepository: Send {
     /// The person of that address.
     fn find_user(
@@ -65,6 +103,52 @@ pub trait UserRepository: Send {
         scope: &OperatorScope,
         user: &mut User,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps a password reset; an earlier one of the same person is good no more.
+    fn put_password_reset(
+        &mut self,
+        scope: &OperatorScope,
+        reset: &PasswordReset,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A person's own affairs.
+pub trait PersonRepository: Send {
+    /// The person.
+    fn find_me(
+        &mut self,
+        scope: &PersonScope,
+    ) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
+
+    /// Writes the person, who is the scope's, and its events. A new person may be written by the scope that was
+    /// made for it.
+    fn save_me(
+        &mut self,
+        scope: &PersonScope,
+        user: &mut User,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends the person's sessions in all tenants but for `except`; how many there were.
+    fn end_my_sessions(
+        &mut self,
+        scope: &PersonScope,
+        except: Option<SessionId>,
+        why: SessionEnd,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// Uses up the person's password reset of that id; whether it was there. Of several that race one is told so.
+    fn take_password_reset(
+        &mut self,
+        scope: &PersonScope,
+        id: PasswordResetId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Whether the person is a member of the scope's tenant already.
+    fn am_member(
+        &mut self,
+        scope: &PersonScope,
+        user: UserId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 /// Deliveries outside of the hot path: what a person does to one of them.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use postrider_domain::{TenantId, messages::TraceParent};
 
 use super::StoreError;
+use crate::audit::AuditEntry;
 
 /// Wakes the engine of this node: a row may be due now. Cheap, coalesced, never blocks.
 pub trait WorkSignal: Send + Sync {
@@ -27,6 +28,12 @@ pub trait TracePropagation: Send + Sync {
 pub trait UseCaseMetrics: Send + Sync {
     /// A request of that name ended with `outcome` (`ok` or an error code) after `elapsed`.
     fn record(&self, name: &'static str, outcome: &'static str, elapsed: Duration);
+}
+
+/// Takes down who was denied what, for the audit log. Never blocks: under a flood it counts those alike, and drops.
+pub trait DenialLog: Send + Sync {
+    /// Somebody may not.
+    fn denied(&self, entry: AuditEntry);
 }
 
 /// An entry of the log of aggregates' events.

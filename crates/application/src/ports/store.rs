@@ -1,6 +1,9 @@
 use thiserror::Error;
 
-use crate::access::{OperatorScope, TenantScope};
+use crate::{
+    access::{OperatorScope, PersonScope, TenantScope},
+    audit::Record,
+};
 
 /// The uniqueness rules of the store, by name, so that a violation says what was violated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +18,8 @@ pub enum UniqueRule {
     EndpointUid,
     /// One event type a name, within a tenant.
     EventTypeName,
+    /// One invitation an e-mail address, within a tenant.
+    Invitation,
     /// One pending delivery a message and endpoint.
     PendingDelivery,
 }
@@ -49,10 +54,17 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         scope: &OperatorScope,
     ) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
+
+    /// Opens a transaction of a person in their own affairs: themselves and their sessions in any tenant, and of
+    /// other rows those of the scope's tenant.
+    fn begin_as_person(
+        &self,
+        scope: &PersonScope,
+    ) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 }
 
 /// A transaction. Dropping it rolls back.
 pub trait UnitOfWork: Send {
-    /// Makes everything that was saved durable, or nothing.
-    fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Makes everything that was saved durable, together with what the audit log says of it, or nothing.
+    fn commit(self, record: Record) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use postrider_domain::{
-    ApplicationId, Description, EndpointId, MessageId, Metadata, Timestamp, Uid,
+    ApiKeyId, ApplicationId, AuditEntryId, Description, EndpointId, InvitationId, MembershipId, MessageId,
+    Metadata, Name, TenantId, Timestamp, Uid, UserId,
+    access::{Grant, Visibility},
     applications::ApplicationState,
     deliveries::{CapturedBody, DeliveryStatus, Outcome, RetrySchedule},
     endpoints::{
@@ -9,10 +11,15 @@ use postrider_domain::{
     },
     event_types::{EventTypeName, EventTypeState},
     messages::{Channels, Payload},
+    tenants::TenantState,
+    users::Email,
 };
 
 use super::StoreError;
-use crate::access::TenantScope;
+use crate::{
+    access::{OperatorScope, TenantScope},
+    audit::{AuditEntry, AuditOutcome},
+};
 
 /// A bounded piece of a list: up to `limit` items after the key `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,8 +147,169 @@ pub struct AttemptView {
     pub response_body: CapturedBody,
 }
 
+/// A member as colleagues see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// The membership.
+    pub id: MembershipId,
+    /// The person.
+    pub user: UserId,
+    /// Their address.
+    pub email: Email,
+    /// Their name.
+    pub name: Name,
+    /// What they may do.
+    pub grants: Vec<Grant>,
+    /// When they joined.
+    pub created_at: Timestamp,
+}
+
+/// A pending invitation, without its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationView {
+    /// Its id.
+    pub id: InvitationId,
+    /// Who is invited.
+    pub email: Email,
+    /// What they will hold.
+    pub grants: Vec<Grant>,
+    /// Who invited, as the audit log names them.
+    pub invited_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// Until when it can be accepted.
+    pub expires_at: Timestamp,
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyView {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Display name.
+    pub name: Name,
+    /// What it may do.
+    pub grants: Vec<Grant>,
+    /// When it was minted.
+    pub created_at: Timestamp,
+    /// When it stops working by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute or so.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Which entries of the audit log are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditFilter {
+    /// By whom: a public id.
+    pub actor: Option<String>,
+    /// What: a request's name.
+    pub action: Option<String>,
+    /// To what: a public id or name.
+    pub target: Option<String>,
+    /// Whether they were let.
+    pub outcome: Option<AuditOutcome>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+}
+
+/// The tenant itself, to look at.
+pub trait TenantViews: Send + Sync {
+    /// The tenant of the scope.
+    fn tenant(
+        &self,
+        scope: &TenantScope,
+    ) -> impl Future<Output = Result<Option<TenantState>, StoreError>> + Send;
+
+    /// All tenants, by id, for the operator.
+    fn tenants(
+        &self,
+        scope: &OperatorScope,
+        page: PageRequest<TenantId>,
+    ) -> impl Future<Output = Result<Page<TenantState, TenantId>, StoreError>> + Send;
+
+    /// One tenant, for the operator.
+    fn tenant_for_operator(
+        &self,
+        scope: &OperatorScope,
+        id: TenantId,
+    ) -> impl Future<Output = Result<Option<TenantState>, StoreError>> + Send;
+
+    /// What is left of a tenant that was erased: that it was.
+    fn erasure(
+        &self,
+        scope: &OperatorScope,
+        id: TenantId,
+    ) -> impl Future<Output = Result<Option<ErasureView>, StoreError>> + Send;
+}
+
+/// That a tenant was erased, and how much that was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasureView {
+    /// The tenant that was.
+    pub tenant: TenantId,
+    /// When its deletion was ordered.
+    pub ordered_at: Timestamp,
+    /// When the last row went.
+    pub erased_at: Timestamp,
+    /// How many rows of which table went.
+    pub rows: Vec<(String, u64)>,
+}
+
+/// People, invitations and machines of a tenant, to look at.
+pub trait PrincipalViews: Send + Sync {
+    /// Members, by id.
+    fn members(
+        &self,
+        scope: &TenantScope,
+        page: PageRequest<MembershipId>,
+    ) -> impl Future<Output = Result<Page<MemberView, MembershipId>, StoreError>> + Send;
+
+    /// One member.
+    fn member(
+        &self,
+        scope: &TenantScope,
+        id: MembershipId,
+    ) -> impl Future<Output = Result<Option<MemberView>, StoreError>> + Send;
+
+    /// Pending invitations, expired ones too, by id.
+    fn invitations(
+        &self,
+        scope: &TenantScope,
+        page: PageRequest<InvitationId>,
+    ) -> impl Future<Output = Result<Page<InvitationView, InvitationId>, StoreError>> + Send;
+
+    /// API keys, by id.
+    fn api_keys(
+        &self,
+        scope: &TenantScope,
+        page: PageRequest<ApiKeyId>,
+    ) -> impl Future<Output = Result<Page<ApiKeyView, ApiKeyId>, StoreError>> + Send;
+}
+
+/// The audit log, to look at.
+pub trait AuditViews: Send + Sync {
+    /// Entries of the tenant, newest first.
+    fn audit_entries(
+        &self,
+        scope: &TenantScope,
+        filter: &AuditFilter,
+        page: PageRequest<AuditEntryId>,
+    ) -> impl Future<Output = Result<Page<AuditEntry, AuditEntryId>, StoreError>> + Send;
+}
+
 /// Applications, to look at.
 pub trait ApplicationViews: Send + Sync {
+    /// Those that may be shown, by id.
+    fn applications(
+        &self,
+        scope: &TenantScope,
+        visible: &Visibility,
+        page: PageRequest<ApplicationId>,
+    ) -> impl Future<Output = Result<Page<ApplicationState, ApplicationId>, StoreError>> + Send;
+
     /// One application.
     fn application(
         &self,

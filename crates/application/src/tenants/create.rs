@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use crate::{
     Error, Result,
-    access::{AsOperator, OperatorScope, TenantScope},
+    access::{AsOperator, OperatorScope},
     authentication::check_new_password,
     mediator::{Handles, Request},
     ports::{Clock, Ids, PasswordHasher, Repository, Store, UnitOfWork as _, UserRepository},
@@ -89,7 +89,7 @@ where
         let password = self.passwords.hash(request.owner_password).await?;
         let now = self.clock.now();
         let mut tenant = Tenant::create(TenantId::from_uuid(self.ids.next()), request.name, now);
-        let scope = TenantScope::of_new(&tenant, &operator);
+        let scope = operator.in_tenant(tenant.state().id);
 
         let mut tx = self.store.begin_as_operator(&operator).await?;
         let known = tx.find_user(&operator, &request.owner_email).await?;
@@ -107,7 +107,7 @@ where
         let mut membership =
             Membership::join(id, scope.tenant(), owner, vec![Grant::tenant(Role::Owner)], now);
         tx.save(&scope, &mut membership).await?;
-        tx.commit().await?;
+        tx.commit(scope.did(scope.tenant())).await?;
         Ok(CreatedTenant {
             tenant: scope.tenant(),
             owner,
@@ -122,7 +122,7 @@ mod tests {
         ErrorCode,
         access::Caller,
         ports::{EventLog as _, Identities as _},
-        testing::{World, create_tenant},
+        testing::{World, create_tenant, operator},
     };
     use postrider_domain::{
         Aggregate as _,
@@ -166,7 +166,7 @@ mod tests {
             .clone();
         let mut request = create_tenant("ADA@acme.example");
         request.owner_password = "another password".into();
-        let second = world.send(&Caller::Operator, request).await.unwrap();
+        let second = world.send(&operator(), request).await.unwrap();
         assert!(second.owner_existed && second.owner == first.owner && second.tenant != first.tenant);
         assert_eq!(
             world
@@ -186,7 +186,7 @@ mod tests {
         let world = World::new();
         let mut request = create_tenant("ada@acme.example");
         request.owner_password = "short".into();
-        let error = world.send(&Caller::Operator, request).await.unwrap_err();
+        let error = world.send(&operator(), request).await.unwrap_err();
         assert_eq!(error.violations()[0].field, "owner.password");
         assert_eq!(world.store.head().await.unwrap(), 0);
     }
@@ -201,7 +201,7 @@ mod tests {
         );
         assert_eq!(
             world
-                .refusal(&Caller::Anonymous, create_tenant("b@b.example"))
+                .refusal(&Caller::anonymous(), create_tenant("b@b.example"))
                 .await,
             ErrorCode::Unauthenticated
         );

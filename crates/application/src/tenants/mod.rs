@@ -1,5 +1,16 @@
-//! Tenants: made by the operator, never by signing up.
+//! Tenants: made, suspended and deleted by the operator, never by signing up. What a tenant owns is its own to take
+//! along.
 
 mod create;
+mod delete;
+mod export;
+mod get;
+mod operate;
+mod set_status;
 
 pub use create::{CreateTenant, CreateTenantHandler, CreatedTenant};
+pub use delete::{DeleteTenant, DeleteTenantHandler};
+pub use export::{ExportTenant, ExportTenantHandler, TenantExporter};
+pub use get::{GetTenant, GetTenantHandler};
+pub use operate::{FoundTenant, ListTenants, ListTenantsHandler, ShowTenant, ShowTenantHandler};
+pub use set_status::{ResumeTenant, ResumeTenantHandler, SuspendTenant, SuspendTenantHandler};

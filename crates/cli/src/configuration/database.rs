@@ -9,11 +9,17 @@ use super::Faults;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DatabaseConfig {
-    /// A PostgreSQL URL, `postgres://user:password@host/database`.
+    /// A PostgreSQL URL, `postgres://user:password@host/database`: an ordinary login without rights of its own, not
+    /// a superuser and not the tables' owner. `serve` refuses any other.
     pub(crate) url: Option<SecretString>,
+    /// The same database under an account that may create roles (a superuser, or one with CREATEROLE that owns the
+    /// database), for migrations alone: it makes Postrider's roles and grants them to the login of `url`. Not needed
+    /// by a node that does not migrate. Without one, the login of `url` migrates.
+    pub(crate) admin_url: Option<SecretString>,
     /// The directory of the embedded SQLite database, its keys and its lock. Default `./data/postrider`.
     pub(crate) directory: PathBuf,
-    /// The most connections to PostgreSQL. Default 20.
+    /// The most connections to PostgreSQL; two fifths are for the API, the others for the engine and the intake.
+    /// Default 20.
     pub(crate) max_connections: u32,
     /// How long a request waits for a connection. Default 5,000.
     pub(crate) acquire_timeout_ms: u64,
@@ -25,6 +31,7 @@ impl Default for DatabaseConfig {
     fn default() -> Self {
         Self {
             url: None,
+            admin_url: None,
             directory: "./data/postrider".into(),
             max_connections: 20,
             acquire_timeout_ms: 5_000,
@@ -35,14 +42,17 @@ impl Default for DatabaseConfig {
 
 impl DatabaseConfig {
     pub(super) fn validate(&self, faults: &mut Faults) {
-        if let Some(url) = &self.url {
-            let text = url.expose_secret();
-            if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
-                faults.push(
-                    "database.url",
-                    "must start with postgres:// (for SQLite set database.directory)",
-                );
+        for (key, url) in [("database.url", &self.url), ("database.admin_url", &self.admin_url)] {
+            let is_one = |url: &SecretString| {
+                let text = url.expose_secret();
+                text.starts_with("postgres://") || text.starts_with("postgresql://")
+            };
+            if !url.as_ref().is_none_or(is_one) {
+                faults.push(key, "must start with postgres:// (for SQLite set database.directory)");
             }
+        }
+        if self.admin_url.is_some() && self.url.is_none() {
+            faults.push("database.admin_url", "needs database.url beside it, the login that serves");
         }
         faults.range("database.max_connections", self.max_connections, 2..=1_000);
         faults.range(

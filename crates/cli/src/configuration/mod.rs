@@ -261,9 +261,11 @@ mod tests {
             jail.set_env("POSTRIDER_SERVER__MAX_PAYLOAD_BYTES", "0");
             jail.set_env("POSTRIDER_DELIVERY__MAX_IN_FLIGHT", "0");
             jail.set_env("POSTRIDER_DATABASE__URL", "mysql://user:s3cret@host/db");
+            jail.set_env("POSTRIDER_DATABASE__ADMIN_URL", "mysql://admin:s3cret@host/db");
             let error = load(&ConfigArgs::default()).unwrap_err();
             assert!(error.contains("server.max_payload_bytes"), "{error}");
             assert!(error.contains("delivery.max_in_flight"), "{error}");
+            assert!(error.contains("database.admin_url"), "{error}");
             assert!(
                 error.contains("database.url") && !error.contains("s3cret"),
                 "{error}"

@@ -1,3 +1,5 @@
+use crate::{InvalidValue, Rule};
+
 /// What a request asks for: a resource and what is done to it. The public names are those of the API's
 /// documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +109,48 @@ impl Permission {
         }
     }
 
+    /// The permission of that public name.
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
+        Self::ALL
+            .into_iter()
+            .find(|permission| permission.as_str() == text)
+            .ok_or_else(|| InvalidValue::new(Rule::Unknown, "is not the name of a permission"))
+    }
+
+    /// Whether it only looks: what a suspended tenant may still do.
+    pub const fn is_read(self) -> bool {
+        match self {
+            Self::TenantRead
+            | Self::TenantExport
+            | Self::MembersRead
+            | Self::ApiKeysRead
+            | Self::AuditRead
+            | Self::EventTypesRead
+            | Self::ApplicationsRead
+            | Self::EndpointsRead
+            | Self::SecretsRead
+            | Self::MessagesRead
+            | Self::PayloadsRead
+            | Self::DeliveriesRead => true,
+            Self::TenantWrite
+            | Self::MembersManage
+            | Self::ApiKeysManage
+            | Self::EventTypesWrite
+            | Self::ApplicationsWrite
+            | Self::PortalTokensIssue
+            | Self::EndpointsWrite
+            | Self::SecretsWrite
+            | Self::MessagesPublish
+            | Self::PayloadsDelete
+            | Self::DeliveriesReplay => false,
+        }
+    }
+
+    /// Whether a portal token may hold it: what makes sense inside one application, but for issuing more tokens.
+    pub const fn in_portal(self) -> bool {
+        self.within_application() && !matches!(self, Self::PortalTokensIssue)
+    }
+
     /// Whether it makes sense inside one application; the others are the tenant's own affairs and are never
     /// conferred by a grant on an application.
     pub const fn within_application(self) -> bool {
@@ -147,5 +191,20 @@ mod tests {
     fn names_are_unique_and_complete() {
         let names: HashSet<_> = Permission::ALL.iter().map(|p| p.as_str()).collect();
         assert_eq!(names.len(), Permission::ALL.len());
+        for permission in Permission::ALL {
+            assert_eq!(Permission::parse(permission.as_str()), Ok(permission));
+        }
+    }
+
+    #[test]
+    fn reading_is_named_so() {
+        for permission in Permission::ALL {
+            let action = permission.as_str().split_once(':').unwrap().1;
+            assert_eq!(
+                permission.is_read(),
+                matches!(action, "read" | "export"),
+                "{action}"
+            );
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct ApplicationState {
     pub name: Name,
     /// The tenant's notes.
     pub metadata: Metadata,
+    /// Portal tokens issued before this are not good any more.
+    pub tokens_valid_after: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -43,6 +45,11 @@ pub enum ApplicationEvent {
         uid: Option<Uid>,
         /// Display name.
         name: Name,
+    },
+    /// All its portal tokens were revoked.
+    PortalTokensRevoked {
+        /// Tokens issued before this are not good any more.
+        valid_after: Timestamp,
     },
 }
 
@@ -72,9 +79,43 @@ impl Application {
                 uid,
                 name,
                 metadata,
+                tokens_valid_after: None,
                 created_at: at,
             },
             event,
         )
+    }
+
+    /// Ends all portal tokens issued up to `at`. Tokens know their birth to the second, so those of the second
+    /// under way end too, and a new one is dated after it.
+    pub fn revoke_portal_tokens(&mut self, at: Timestamp) {
+        let next_second = Timestamp::from_micros((at.as_unix_seconds() + 1).saturating_mul(1_000_000));
+        self.state.tokens_valid_after = Some(next_second);
+        self.pending.push(ApplicationEvent::PortalTokensRevoked {
+            valid_after: next_second,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Aggregate as _;
+    use uuid::Uuid;
+
+    #[test]
+    fn revoking_ends_the_tokens_of_the_second_under_way() {
+        let uuid = Uuid::from_u128(1);
+        let mut application = Application::create(
+            ApplicationId::from_uuid(uuid),
+            TenantId::from_uuid(uuid),
+            None,
+            Name::parse("Customer").unwrap(),
+            Metadata::default(),
+            Timestamp::from_micros(1),
+        );
+        application.revoke_portal_tokens(Timestamp::from_micros(5_200_000));
+        let valid_after = Timestamp::from_micros(6_000_000);
+        assert_eq!(application.state().tokens_valid_after, Some(valid_after));
     }
 }

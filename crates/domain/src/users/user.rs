@@ -45,6 +45,8 @@ pub struct UserState {
 pub enum UserEvent {
     /// The person was registered.
     Registered,
+    /// The person has another password.
+    PasswordChanged,
 }
 
 aggregate!(
@@ -65,5 +67,16 @@ impl User {
             },
             UserEvent::Registered,
         )
+    }
+
+    /// Gives the person another password.
+    pub fn change_password(&mut self, password: PasswordHash) {
+        self.state.password = password;
+        self.pending.push(UserEvent::PasswordChanged);
+    }
+
+    /// Keeps the same password under a hash with today's parameters. No event: nothing follows from it.
+    pub fn rehash_password(&mut self, password: PasswordHash) {
+        self.state.password = password;
     }
 }

@@ -9,7 +9,7 @@ use crate::error::OrStoreError as _;
 
 impl Database {
     /// Whether a message is committed, asked by a new connection: those in the pool may be lost as well. Waits as
-    /// long as for a connection of the pool.
+    /// long as for a connection of the pool. It has the engine's role, as those of the pool have.
     pub(crate) async fn is_stored_by_a_fresh_connection(&self, id: MessageId) -> Result<bool, StoreError> {
         let (Dialect::Postgres, DatabaseOptions::Postgres(options)) =
             (self.inner.dialect, &self.inner.options)
@@ -24,7 +24,7 @@ impl Database {
     }
 
     async fn ask(&self, id: MessageId) -> Result<bool, sqlx::Error> {
-        let connect = self.inner.writer.get_postgres_connection_pool().connect_options();
+        let connect = self.engine().get_postgres_connection_pool().connect_options();
         let mut connection = PgConnection::connect_with(&connect).await?;
         let stored = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM messages WHERE id = $1)")
             .bind(id.as_uuid())

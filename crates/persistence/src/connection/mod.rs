@@ -3,9 +3,11 @@
 mod dialect;
 mod directory;
 mod fresh;
-mod migrate;
+mod guarded;
 mod options;
 mod pools;
+mod roles;
+mod schema;
 mod scope;
 
 use std::{
@@ -15,18 +17,19 @@ use std::{
 };
 
 use postrider_application::ports::StoreError;
-use sea_orm::DatabaseConnection;
 use tokio::sync::OnceCell;
 
-use self::directory::DataDirectory;
 pub use self::{
     dialect::Dialect,
-    options::{ConnectError, DatabaseOptions, PostgresOptions, SqliteOptions},
+    options::{ConnectError, DatabaseOptions, PostgresOptions, SqliteOptions, TooMuch},
+    schema::Schema,
 };
 pub(crate) use self::{
     dialect::{postgres_now, sqlite_now},
+    guarded::{Guarded, Reading, Transaction},
     scope::Scope,
 };
+use self::{directory::DataDirectory, pools::Pools};
 use crate::error::OrStoreError as _;
 
 /// An open database: its pools, and on SQLite the lock of its data directory. Cheap to clone.
@@ -40,11 +43,7 @@ pub struct Database {
 
 struct Inner {
     dialect: Dialect,
-    /// Where changes are made. On SQLite one connection, so that writers take turns here, fairly, and not in
-    /// SQLite's busy handler.
-    writer: DatabaseConnection,
-    /// Where is looked up. On PostgreSQL the same pool.
-    reader: DatabaseConnection,
+    pools: Pools,
     options: DatabaseOptions,
     directory: Mutex<Option<DataDirectory>>,
     /// Whether this process has declared its predecessors dead ([`Database::bury_predecessors`]).
@@ -60,32 +59,46 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Connects, and on SQLite makes and locks the data directory. Changes nothing in the database: see
-    /// [`Database::migrate`].
+    /// Connects, and on SQLite makes and locks the data directory. Changes nothing in the database, which must have
+    /// been migrated: see [`Schema`].
+    ///
+    /// On PostgreSQL the login is checked first, and refused if row-level security would not bind it, or if it
+    /// cannot become each of Postrider's roles.
     pub async fn open(options: DatabaseOptions) -> Result<Self, ConnectError> {
-        let (dialect, writer, reader, directory) = match &options {
-            DatabaseOptions::Sqlite(sqlite) => {
-                let directory = DataDirectory::open(&sqlite.directory)?;
-                let (writer, reader) = pools::sqlite(sqlite, directory.database()).await?;
-                (Dialect::Sqlite, writer, reader, Some(directory))
-            }
-            DatabaseOptions::Postgres(postgres) => {
-                let pool = pools::postgres(postgres).await?;
-                (Dialect::Postgres, pool.clone(), pool, None)
-            }
+        Schema::open(options).await?.into_database().await
+    }
+
+    async fn open_sqlite(options: SqliteOptions) -> Result<Self, ConnectError> {
+        let directory = DataDirectory::open(&options.directory)?;
+        let pools = pools::sqlite(&options, directory.database()).await?;
+        Ok(Self::new(
+            pools,
+            DatabaseOptions::Sqlite(options),
+            Some(directory),
+        ))
+    }
+
+    async fn open_postgres(options: PostgresOptions) -> Result<Self, ConnectError> {
+        let schema = roles::check(&options).await?;
+        let pools = pools::postgres(&options, &schema).await?;
+        Ok(Self::new(pools, DatabaseOptions::Postgres(options), None))
+    }
+
+    fn new(pools: Pools, options: DatabaseOptions, directory: Option<DataDirectory>) -> Self {
+        let dialect = match pools {
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+            Pools::Postgres { .. } => Dialect::Postgres,
         };
-        let predecessors = OnceCell::new();
-        let directory = Mutex::new(directory);
-        Ok(Self {
-            inner: Arc::new(Inner {
-                dialect,
-                writer,
-                reader,
-                options,
-                directory,
-                predecessors,
-            }),
-        })
+        let inner = Inner {
+            dialect,
+            pools,
+            options,
+            directory: Mutex::new(directory),
+            predecessors: OnceCell::new(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Which database it is.
@@ -101,25 +114,28 @@ impl Database {
         }
     }
 
-    /// How many messages may be accepted at the same time, so that publishers, however many, leave connections
-    /// (on SQLite: turns at the one writer) to the engine and its lease.
+    /// How many messages may be accepted at the same time, so that publishers, however many, leave some of the
+    /// engine's connections (on SQLite: turns at the one writer) to the engine and its lease.
     pub(crate) fn accepts_at_once(&self) -> usize {
         match &self.inner.options {
             DatabaseOptions::Sqlite(_) => 32,
-            DatabaseOptions::Postgres(options) => (options.max_connections as usize * 3 / 4).max(1),
+            DatabaseOptions::Postgres(options) => (options.engine_connections() as usize * 3 / 4).max(1),
         }
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.inner.reader.ping().await.or_store_error()?;
-        self.inner.writer.ping().await.or_store_error()
+        for pool in self.inner.pools.both() {
+            pool.ping().await.or_store_error()?;
+        }
+        Ok(())
     }
 
     /// Closes all connections, waiting for statements under way, and lets another process have the data directory.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.inner.writer.close_by_ref().await.or_store_error()?;
-        self.inner.reader.close_by_ref().await.or_store_error()?;
+        for pool in self.inner.pools.both() {
+            pool.close_by_ref().await.or_store_error()?;
+        }
         let directory = self
             .inner
             .directory
@@ -145,17 +161,64 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
+    use postrider_domain::TenantId;
     use sea_orm::ConnectionTrait as _;
+    use uuid::Uuid;
 
     use super::*;
+
+    async fn sqlite(directory: &tempfile::TempDir) -> Database {
+        let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
+        let database = Database::open(options).await.unwrap();
+        database.migrate().await.unwrap();
+        database
+    }
+
+    /// Whatever the statement says: a tenant's must carry its tenant.
+    #[tokio::test]
+    async fn a_statement_that_names_no_tenant_is_refused_in_a_tenants_scope() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = sqlite(&directory).await;
+        let (tenant, other) = (TenantId::from_uuid(Uuid::from_u128(1)), Uuid::from_u128(2));
+        let select = "SELECT id FROM applications WHERE tenant = $1";
+        let statement = |id: Uuid| database.dialect().exactly(select, [id.into()]);
+        for scope in [
+            Scope::Tenant(tenant),
+            Scope::Operator,
+            Scope::Identity,
+            Scope::Engine,
+        ] {
+            let of_tenant = scope == Scope::Tenant(tenant);
+            let reading = database.read(scope).await.unwrap();
+            let transaction = database.begin(scope).await.unwrap();
+            assert!(reading.query_all_raw(statement(tenant.as_uuid())).await.is_ok());
+            assert!(transaction.execute_raw(statement(tenant.as_uuid())).await.is_ok());
+            for sql in [
+                statement(other),
+                database.dialect().exactly("SELECT id FROM applications", []),
+            ] {
+                assert_eq!(reading.query_all_raw(sql.clone()).await.is_err(), of_tenant);
+                assert_eq!(reading.query_one_raw(sql.clone()).await.is_err(), of_tenant);
+                assert_eq!(transaction.execute_raw(sql.clone()).await.is_err(), of_tenant);
+                let refused = transaction.query_one_raw(sql).await.or_store_error();
+                assert_eq!(matches!(refused, Err(StoreError::Internal(_))), of_tenant);
+            }
+            assert_eq!(
+                transaction
+                    .execute_unprepared("DELETE FROM applications")
+                    .await
+                    .is_err(),
+                of_tenant
+            );
+        }
+        database.close().await.unwrap();
+    }
 
     /// SQLite has rolled back by itself, as it does when the disk is full at COMMIT; the driver does not know.
     #[tokio::test]
     async fn a_transaction_that_sqlite_ended_by_itself_does_not_swallow_later_ones() {
         let directory = tempfile::tempdir().unwrap();
-        let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
-        let database = Database::open(options).await.unwrap();
-        database.migrate().await.unwrap();
+        let database = sqlite(&directory).await;
         let fact = |verb: &str, name: &str| {
             let sql = format!("{verb} INTO installation (name, value) VALUES ('{name}', x'00')");
             database.dialect().exactly(&sql, [])
@@ -174,7 +237,13 @@ mod tests {
         transaction.execute_raw(fact("INSERT", "kept")).await.unwrap();
         transaction.commit().await.unwrap();
         let read = database.dialect().exactly("SELECT name FROM installation", []);
-        let rows = database.reader(Scope::Engine).query_all_raw(read).await.unwrap();
+        let rows = database
+            .read(Scope::Engine)
+            .await
+            .unwrap()
+            .query_all_raw(read)
+            .await
+            .unwrap();
         let names: Vec<String> = rows.iter().map(|row| row.try_get("", "name").unwrap()).collect();
         assert_eq!(names, ["kept"]);
     }

@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf, time::Duration};
 
+use postrider_application::ports::StoreError;
 use secrecy::SecretString;
 use thiserror::Error;
 
@@ -37,9 +38,14 @@ impl SqliteOptions {
 /// How PostgreSQL is used.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// `postgres://user:password@host:port/database?...`.
+    /// `postgres://user:password@host:port/database?...`: an ordinary login without rights of its own. It changes
+    /// into Postrider's roles, which `admin_url` grants to it.
     pub url: SecretString,
-    /// The most connections of this node.
+    /// The same database under an account that may create roles, for migrations alone: a superuser, or one with
+    /// CREATEROLE that owns the database. Without one, migrations are run by the login of `url`.
+    pub admin_url: Option<SecretString>,
+    /// The most connections of this node. Two fifths of them, one at least, are for requests of the API, the others
+    /// are the engine's and the intake's, which keep their role for as long as they live.
     pub max_connections: u32,
     /// How long a statement waits for a connection, connecting included.
     pub acquire_timeout: Duration,
@@ -54,11 +60,24 @@ impl PostgresOptions {
     pub fn at(url: impl Into<SecretString>) -> Self {
         Self {
             url: url.into(),
+            admin_url: None,
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(15),
             test_after_idle: Duration::from_secs(30),
         }
+    }
+
+    /// How many connections are for requests of the API.
+    pub(super) fn login_connections(&self) -> u32 {
+        (self.max_connections * 2 / 5).max(1)
+    }
+
+    /// How many connections are the engine's.
+    pub(super) fn engine_connections(&self) -> u32 {
+        self.max_connections
+            .saturating_sub(self.login_connections())
+            .max(1)
     }
 }
 
@@ -86,4 +105,59 @@ pub enum ConnectError {
     /// The database did not answer, or refused us.
     #[error("the database cannot be opened")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The tables could not be looked at, or not be brought up to this version.
+    #[error("the database's tables cannot be brought up to this version")]
+    Migrations(#[source] StoreError),
+    /// There is nowhere to put tables.
+    #[error("the database has no schema for Postrider's tables: the first of the search path must exist")]
+    NoSchema,
+    /// The account may not prepare the database.
+    #[error(
+        "the account that runs migrations may not prepare the database: name one that may create roles in \
+         database.admin_url, or let such an account run, in this database, and start again:\n{sql}"
+    )]
+    NotPermitted {
+        /// What is missing.
+        sql: String,
+    },
+    /// The login for serving could do more than it should.
+    #[error(
+        "Postrider does not serve as the database login {login}, which {what}: row-level security would not bind it. \
+         Name an ordinary login in database.url (CREATE ROLE postrider LOGIN NOINHERIT PASSWORD '...'), and a \
+         superuser in database.admin_url for migrations"
+    )]
+    TooPowerful {
+        /// The login.
+        login: String,
+        /// What it has too much.
+        what: TooMuch,
+    },
+    /// The login for serving can do less than it must.
+    #[error(
+        "the database login {login} cannot become {role}: run `postrider migrate` with database.admin_url, which \
+         creates Postrider's roles and grants them to it"
+    )]
+    NoRole {
+        /// The login.
+        login: String,
+        /// The role.
+        role: &'static str,
+    },
+}
+
+/// What a login has that would make row-level security void.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TooMuch {
+    /// It is a superuser.
+    #[error("is a superuser")]
+    Superuser,
+    /// It has BYPASSRLS.
+    #[error("has BYPASSRLS")]
+    BypassesRowSecurity,
+    /// It owns a table, itself or by a role that it inherits.
+    #[error("owns the table {0}")]
+    Owns(String),
+    /// It has the rights of a role without having changed into it.
+    #[error("inherits the role {0} (ALTER ROLE ... NOINHERIT, or GRANT ... WITH INHERIT FALSE)")]
+    Inherits(&'static str),
 }

@@ -2,8 +2,9 @@
 
 use std::{path::Path, str::FromStr as _, time::Duration};
 
+use postrider_migrations::roles;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     ConnectOptions as _, Connection as _, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -16,11 +17,35 @@ use crate::error::Fault;
 /// Waiting for a turn is how load is borne, and time-outs are told anyway; no line for each.
 const ACQUIRE_SLOW: Duration = Duration::from_hours(1);
 
+/// The connections of an open database.
+pub(super) enum Pools {
+    Sqlite {
+        /// Where changes are made: one connection, so that writers take turns here, fairly, and not in SQLite's busy
+        /// handler.
+        writer: DatabaseConnection,
+        /// Where is looked up.
+        readers: DatabaseConnection,
+    },
+    Postgres {
+        /// The login without a role: it may nothing but change into one, for a transaction.
+        login: DatabaseConnection,
+        /// The engine's role, for as long as the connection lives.
+        engine: DatabaseConnection,
+    },
+}
+
+impl Pools {
+    /// Both, the one for changes first.
+    pub(super) fn both(&self) -> [&DatabaseConnection; 2] {
+        match self {
+            Self::Sqlite { writer, readers } => [writer, readers],
+            Self::Postgres { login, engine } => [login, engine],
+        }
+    }
+}
+
 /// One writer, some readers.
-pub(super) async fn sqlite(
-    options: &SqliteOptions,
-    file: &Path,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+pub(super) async fn sqlite(options: &SqliteOptions, file: &Path) -> Result<Pools, ConnectError> {
     let connect = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(false)
@@ -40,7 +65,10 @@ pub(super) async fn sqlite(
         .await
         .map_err(|error| refused(&error))?;
     let orm = |pool: SqlitePool| SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
-    Ok((orm(writer), orm(readers)))
+    Ok(Pools::Sqlite {
+        writer: orm(writer),
+        readers: orm(readers),
+    })
 }
 
 /// Connections to a file cost nothing to keep and prepared statements to renew, so they stay.
@@ -64,19 +92,35 @@ fn sqlite_pool(connections: u32, acquire_timeout: Duration) -> SqlitePoolOptions
         })
 }
 
-/// The pool for everything but migrations.
-pub(super) async fn postgres(options: &PostgresOptions) -> Result<DatabaseConnection, ConnectError> {
+/// The pools for everything but migrations, for a login that was checked; `schema` is where the tables are.
+pub(super) async fn postgres(options: &PostgresOptions, schema: &str) -> Result<Pools, ConnectError> {
     let millis = options.statement_timeout.as_millis().to_string();
-    let connect = postgres_connection(options)?.options([
+    let login = postgres_connection(&options.url)?.options([
         ("statement_timeout", millis.as_str()),
         // A 202 means durable, whatever the server's default is.
         ("synchronous_commit", "on"),
         // A transaction waits for nothing but the database; if it stands still, its node has gone.
         ("idle_in_transaction_session_timeout", millis.as_str()),
+        // The usual search path begins with the current user's name, and the user changes.
+        ("search_path", schema),
     ]);
+    // Part of connecting, so that there is no connection without it, and that a reset comes back to it.
+    let engine = login.clone().options([("role", roles::ENGINE)]);
+    let orm = |pool: PgPool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    Ok(Pools::Postgres {
+        login: orm(postgres_pool(options, options.login_connections(), login).await?),
+        engine: orm(postgres_pool(options, options.engine_connections(), engine).await?),
+    })
+}
+
+async fn postgres_pool(
+    options: &PostgresOptions,
+    connections: u32,
+    connect: PgConnectOptions,
+) -> Result<PgPool, ConnectError> {
     let test_after_idle = options.test_after_idle;
-    let pool = PgPoolOptions::new()
-        .max_connections(options.max_connections.max(1))
+    PgPoolOptions::new()
+        .max_connections(connections)
         .acquire_timeout(options.acquire_timeout)
         .acquire_slow_threshold(ACQUIRE_SLOW)
         // A round trip before every statement is too much; one before a connection that slept is cheap.
@@ -91,22 +135,27 @@ pub(super) async fn postgres(options: &PostgresOptions) -> Result<DatabaseConnec
         })
         .connect_with(connect)
         .await
-        .map_err(|error| refused(&error))?;
-    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+        .map_err(|error| refused(&error))
 }
 
-/// Two connections without a limit on statements: one works, the other holds the migrations' lock.
-pub(super) async fn postgres_for_migrations(options: &PostgresOptions) -> Result<PgPool, ConnectError> {
+/// One connection without a limit on statements, within the time that a pool would take.
+pub(super) async fn postgres_alone(
+    options: &PostgresOptions,
+    connect: PgConnectOptions,
+) -> Result<PgPool, ConnectError> {
     PgPoolOptions::new()
-        .max_connections(2)
+        .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
-        .connect_with(postgres_connection(options)?)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(connect)
         .await
         .map_err(|error| refused(&error))
 }
 
-fn postgres_connection(options: &PostgresOptions) -> Result<PgConnectOptions, ConnectError> {
-    let url = options.url.expose_secret();
+/// How to reach the database that the URL names.
+pub(super) fn postgres_connection(url: &SecretString) -> Result<PgConnectOptions, ConnectError> {
+    let url = url.expose_secret();
     if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
         return Err(ConnectError::Url);
     }
@@ -114,6 +163,6 @@ fn postgres_connection(options: &PostgresOptions) -> Result<PgConnectOptions, Co
     Ok(connect.application_name("postrider").disable_statement_logging())
 }
 
-fn refused(error: &sqlx::Error) -> ConnectError {
+pub(super) fn refused(error: &sqlx::Error) -> ConnectError {
     ConnectError::Database(Box::new(Fault::from(error)))
 }

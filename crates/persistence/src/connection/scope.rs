@@ -1,16 +1,18 @@
 //! The one place where a connection is taken and a transaction begins, with the scope that it is for.
 //!
-//! Today a scope decides nothing in the database. It is asked for everywhere all the same, because PostgreSQL's
-//! roles and row-level security will be switched here (`set_config('role', ...)`, `app.tenant_id`) and nowhere
-//! else.
+//! On PostgreSQL a scope is a role, and row-level security decides with the settings that go with it; the login has
+//! no rights of its own, so that whoever passes this place by is refused. On SQLite, and there as well, a statement
+//! in a tenant's scope must name the tenant: see [`super::Guarded`].
 
 use postrider_application::ports::StoreError;
-use postrider_domain::TenantId;
+use postrider_domain::{TenantId, UserId};
+use postrider_migrations::roles;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
 };
 
-use super::{Database, Dialect};
+use super::{Database, Dialect, Guarded, Reading, Transaction, pools::Pools};
 use crate::error::OrStoreError as _;
 
 /// On whose behalf the database is used.
@@ -18,40 +20,120 @@ use crate::error::OrStoreError as _;
 pub(crate) enum Scope {
     /// A tenant's: its rows and no other's.
     Tenant(TenantId),
-    /// The operator's: tenants and people, signing keys, facts of the installation.
-    Operator,
+    /// A person's own affairs: logging in, refreshing, a password, accepting an invitation. Written are rows of that
+    /// person, and of that tenant if there is one.
+    Person {
+        /// Whose, if it is known already.
+        user: Option<UserId>,
+        /// The tenant that they enter, or leave.
+        tenant: Option<TenantId>,
+    },
     /// Looking up a principal before its tenant is known.
     Identity,
+    /// The operator's: tenants and people, signing keys, facts of the installation, chores.
+    Operator,
     /// The engine's and the intake's: queue, history and nodes, across tenants.
     Engine,
 }
 
+/// What PostgreSQL is told of a scope. Each setting ends with the transaction.
+const ENTER: &str = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true),
+    set_config('app.user_id', $3, true)";
+const ENTER_TO_READ: &str = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true),
+    set_config('app.user_id', $3, true), set_config('transaction_read_only', 'on', true)";
+
+impl Scope {
+    const fn role(self) -> &'static str {
+        match self {
+            Self::Tenant(_) => roles::API,
+            Self::Person { .. } | Self::Identity => roles::IDENTITY,
+            Self::Operator => roles::ADMIN,
+            Self::Engine => roles::ENGINE,
+        }
+    }
+
+    const fn tenant(self) -> Option<TenantId> {
+        match self {
+            Self::Tenant(tenant) => Some(tenant),
+            Self::Person { tenant, .. } => tenant,
+            Self::Identity | Self::Operator | Self::Engine => None,
+        }
+    }
+
+    const fn user(self) -> Option<UserId> {
+        match self {
+            Self::Person { user, .. } => user,
+            _ => None,
+        }
+    }
+
+    /// The tenant that each statement must name.
+    const fn named(self) -> Option<TenantId> {
+        match self {
+            Self::Tenant(tenant) => Some(tenant),
+            _ => None,
+        }
+    }
+}
+
 impl Database {
     /// Begins a transaction that may write. Dropping it rolls back.
-    pub(crate) async fn begin(&self, _scope: Scope) -> Result<DatabaseTransaction, StoreError> {
-        let sqlite_transaction_mode = match self.inner.dialect {
-            Dialect::Postgres => None,
-            // A transaction that reads first and then writes would otherwise fail when another wrote in between.
-            Dialect::Sqlite => Some(SqliteTransactionMode::Immediate),
+    pub(crate) async fn begin(&self, scope: Scope) -> Result<Transaction, StoreError> {
+        let transaction = match &self.inner.pools {
+            Pools::Postgres { engine, .. } if scope == Scope::Engine => {
+                engine.begin().await.or_store_error()?
+            }
+            Pools::Postgres { login, .. } => enter(login, scope, ENTER).await?,
+            Pools::Sqlite { writer, .. } => {
+                let options = TransactionOptions {
+                    // A transaction that reads first and then writes would otherwise fail when another wrote in
+                    // between.
+                    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                    ..TransactionOptions::default()
+                };
+                writer.begin_with_options(options).await.or_store_error()?
+            }
         };
-        let options = TransactionOptions {
-            sqlite_transaction_mode,
-            ..TransactionOptions::default()
-        };
-        self.inner
-            .writer
-            .begin_with_options(options)
-            .await
-            .or_store_error()
+        Ok(Guarded::new(transaction, scope.named()))
     }
 
-    /// A connection for single statements that read.
-    pub(crate) fn reader(&self, _scope: Scope) -> &DatabaseConnection {
-        &self.inner.reader
+    /// A connection for statements that read. On PostgreSQL a transaction that cannot write, and only the engine's
+    /// scope goes without.
+    pub(crate) async fn read(&self, scope: Scope) -> Result<Reading<'_>, StoreError> {
+        let connection = match &self.inner.pools {
+            Pools::Postgres { engine, .. } if scope == Scope::Engine => DatabaseExecutor::Connection(engine),
+            Pools::Postgres { login, .. } => {
+                DatabaseExecutor::OwnedTransaction(enter(login, scope, ENTER_TO_READ).await?)
+            }
+            Pools::Sqlite { readers, .. } => DatabaseExecutor::Connection(readers),
+        };
+        Ok(Guarded::new(connection, scope.named()))
     }
 
-    /// A connection for single statements that write, each a transaction of its own.
-    pub(crate) fn writer(&self, _scope: Scope) -> &DatabaseConnection {
-        &self.inner.writer
+    /// The engine's connections, for single statements, each a transaction of its own. They have the engine's role
+    /// for as long as they live, so that the hot way costs no round trip more.
+    pub(crate) fn engine(&self) -> &DatabaseConnection {
+        match &self.inner.pools {
+            Pools::Postgres { engine, .. } => engine,
+            Pools::Sqlite { writer, .. } => writer,
+        }
     }
+}
+
+/// A transaction of the login that has become the scope's role.
+async fn enter(
+    login: &DatabaseConnection,
+    scope: Scope,
+    sql: &'static str,
+) -> Result<DatabaseTransaction, StoreError> {
+    let transaction = login.begin().await.or_store_error()?;
+    let text = |id: Option<String>| id.unwrap_or_default();
+    let settings = [
+        scope.role().into(),
+        text(scope.tenant().map(|tenant| tenant.as_uuid().to_string())).into(),
+        text(scope.user().map(|user| user.as_uuid().to_string())).into(),
+    ];
+    let enter = Dialect::Postgres.exactly(sql, settings);
+    transaction.query_one_raw(enter).await.or_store_error()?;
+    Ok(transaction)
 }

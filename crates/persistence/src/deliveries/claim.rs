@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     SqlStore,
     codec::{read_count, timestamp},
-    connection::{Scope, postgres_now, sqlite_now},
+    connection::{postgres_now, sqlite_now},
     error::OrStoreError as _,
 };
 
@@ -148,7 +148,7 @@ impl SqlStore {
         };
         let rows = self
             .database
-            .writer(Scope::Engine)
+            .engine()
             .query_all_raw(statement)
             .await
             .or_store_error()?;

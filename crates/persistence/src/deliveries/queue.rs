@@ -73,7 +73,7 @@ impl DeliveryQueue for SqlStore {
         let sql = dialect.choose(HAND_BACK_ON_POSTGRES, HAND_BACK_ON_SQLITE);
         let statement = dialect.exactly(sql, values);
         self.database
-            .writer(Scope::Engine)
+            .engine()
             .execute_raw(statement)
             .await
             .or_store_error()
@@ -84,7 +84,8 @@ impl DeliveryQueue for SqlStore {
         let statement = self.database.dialect().statement(NEXT_DUE, []);
         let row = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_one_raw(statement)
             .await
             .or_store_error()?;

@@ -16,29 +16,29 @@ use crate::{
 /// The history, and only without one the queue.
 const FIND: &str = "
 SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at FROM deliveries
-WHERE message = $1 AND endpoint = $2 AND tenant = $3 AND app = $4
+WHERE message = $1 AND endpoint = $2 AND app = $3 AND tenant = {tenant}
 UNION ALL
 SELECT w.message, w.endpoint, 'pending', NULL, w.due_at, w.attempts, w.failures, w.due_at FROM outbox_work w
-WHERE w.message = $1 AND w.endpoint = $2 AND w.tenant = $3 AND w.app = $4
+WHERE w.message = $1 AND w.endpoint = $2 AND w.app = $3 AND w.tenant = {tenant}
     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = $1 AND d.endpoint = $2)
 LIMIT 1";
 
 /// The queue's row, if the message is the application's. That it is not queued yet is a unique index.
 const QUEUE_ON_POSTGRES: &str = "
 INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures)
-SELECT $5, m.tenant, m.app, m.id, $2, {now}, 0, 0, $6, $7 FROM messages m
-WHERE m.id = $1 AND m.tenant = $3 AND m.app = $4";
+SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5 FROM messages m
+WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant}";
 const QUEUE_ON_SQLITE: &str = "
 UPDATE outbox_work_seq SET last = last + 1;
 INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq)
-SELECT $5, m.tenant, m.app, m.id, $2, {now}, 0, 0, $6, $7, s.last FROM messages m, outbox_work_seq s
-WHERE m.id = $1 AND m.tenant = $3 AND m.app = $4";
+SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, s.last FROM messages m, outbox_work_seq s
+WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant}";
 
 /// Pending again, if it still has as many attempts as when it was found: otherwise somebody else sent it in
 /// between, and the numbers of its attempts would clash.
 const PENDING: &str = "
 INSERT INTO deliveries (message, endpoint, tenant, app, status, due_at, attempts, failures, updated_at)
-VALUES ($1, $2, $3, $4, 'pending', {now}, $5, $6, {now})
+VALUES ($1, $2, {tenant}, $3, 'pending', {now}, $4, $5, {now})
 ON CONFLICT (message, endpoint) DO UPDATE SET status = excluded.status, reason = NULL, due_at = excluded.due_at,
     failures = excluded.failures, updated_at = excluded.updated_at
 WHERE deliveries.tenant = excluded.tenant AND deliveries.app = excluded.app
@@ -55,15 +55,15 @@ impl DeliveryRepository for SqlUnitOfWork {
         let Some(tenant) = self.visible(scope) else {
             return Ok(None);
         };
-        let find = self.dialect.exactly(
+        let find = self.dialect.of_tenant(
+            tenant,
             FIND,
             [
                 message.as_uuid().into(),
                 endpoint.as_uuid().into(),
-                tenant.as_uuid().into(),
                 application.as_uuid().into(),
             ],
-        );
+        )?;
         let row = self.transaction.query_one_raw(find).await.or_store_error()?;
         row.map(|row| {
             DeliveryRow::from_query_result(&row, "")
@@ -81,13 +81,10 @@ impl DeliveryRepository for SqlUnitOfWork {
         work: WorkId,
     ) -> Result<(), StoreError> {
         let tenant = self.writable(scope)?;
-        let of: [Value; 4] = [
+        let of: [Value; 5] = [
             delivery.message.as_uuid().into(),
             delivery.endpoint.as_uuid().into(),
-            tenant.as_uuid().into(),
             application.as_uuid().into(),
-        ];
-        let counts: [Value; 2] = [
             stored_count("attempts", delivery.attempts)?.into(),
             stored_count("failures", delivery.failures)?.into(),
         ];
@@ -96,20 +93,13 @@ impl DeliveryRepository for SqlUnitOfWork {
             Dialect::Postgres => (QUEUE_ON_POSTGRES, 1),
             Dialect::Sqlite => (QUEUE_ON_SQLITE, 2),
         };
-        let named = of
-            .clone()
-            .into_iter()
-            .chain([work.as_uuid().into()])
-            .chain(counts.clone());
-        let queued = self
-            .transaction
-            .execute_raw(self.dialect.statement(queue, named))
-            .await
-            .or_store_error()?;
+        let named = of.clone().into_iter().chain([work.as_uuid().into()]);
+        let queue = self.dialect.of_tenant(tenant, queue, named)?;
+        let queued = self.transaction.execute_raw(queue).await.or_store_error()?;
         if queued.rows_affected() != rows {
             return Err(fault("the application has no such message"));
         }
-        let pending = self.dialect.statement(PENDING, of.into_iter().chain(counts));
+        let pending = self.dialect.of_tenant(tenant, PENDING, of)?;
         let pending = self.transaction.execute_raw(pending).await.or_store_error()?;
         match pending.rows_affected() {
             1 => Ok(()),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::settle::{AttemptChange, Batch, DeliveryChange, RowOutcome};
 use crate::{
     SqlStore,
-    connection::{Scope, postgres_now},
+    connection::postgres_now,
     error::{OrStoreError as _, fault},
 };
 
@@ -170,7 +170,7 @@ impl SqlStore {
         node: Epoch,
         batch: &Batch,
     ) -> Result<Vec<WorkId>, StoreError> {
-        let pool = self.database.writer(Scope::Engine).get_postgres_connection_pool();
+        let pool = self.database.engine().get_postgres_connection_pool();
         let settled = Columns::of(batch).settle(node, pool).await.or_store_error();
         match settled {
             Ok(gone) => Ok(gone.into_iter().map(WorkId::from_uuid).collect()),

@@ -192,7 +192,7 @@ impl SqlStore {
             .await
             .or_store_error();
         match written {
-            Ok(_) => transaction.commit().await.or_store_error().map(|()| settled),
+            Ok(_) => transaction.commit().await.map(|()| settled),
             Err(StoreError::Conflict(_) | StoreError::Stale) => {
                 Err(fault("a delivery is queued once, under a new id"))
             }

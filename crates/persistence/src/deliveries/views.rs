@@ -12,21 +12,21 @@ const PAGE: &str = "
 SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at FROM (
     SELECT * FROM (
         SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at FROM deliveries
-        WHERE message = $1 AND tenant = $2 AND app = $3 AND endpoint > $4 ORDER BY endpoint LIMIT $5
+        WHERE message = $1 AND app = $2 AND tenant = {tenant} AND endpoint > $3 ORDER BY endpoint LIMIT $4
     ) AS with_history
     UNION ALL
     SELECT * FROM (
         SELECT w.message, w.endpoint, 'pending', NULL, w.due_at, w.attempts, w.failures, w.due_at FROM outbox_work w
-        WHERE w.message = $1 AND w.tenant = $2 AND w.app = $3 AND w.endpoint IS NOT NULL AND w.endpoint > $4
+        WHERE w.message = $1 AND w.app = $2 AND w.tenant = {tenant} AND w.endpoint IS NOT NULL AND w.endpoint > $3
             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = w.message AND d.endpoint = w.endpoint)
-        ORDER BY w.endpoint LIMIT $5
+        ORDER BY w.endpoint LIMIT $4
     ) AS never_attempted
-) AS both_kinds ORDER BY endpoint LIMIT $5";
+) AS both_kinds ORDER BY endpoint LIMIT $4";
 
 const ATTEMPTS: &str = "
 SELECT a.n, a.started_at, a.latency_us, a.failure, a.http_status, a.body, a.body_truncated
 FROM attempts a JOIN messages m ON m.id = a.message AND m.tenant = a.tenant
-WHERE a.message = $1 AND a.tenant = $2 AND m.app = $3 AND a.endpoint = $4 AND a.n > $5 ORDER BY a.n LIMIT $6";
+WHERE a.message = $1 AND m.app = $2 AND a.tenant = {tenant} AND a.endpoint = $3 AND a.n > $4 ORDER BY a.n LIMIT $5";
 
 /// One more than asked for, to know whether there are more.
 fn one_more(limit: u32) -> Value {
@@ -42,19 +42,20 @@ impl SqlStore {
         message: MessageId,
         page: PageRequest<EndpointId>,
     ) -> Result<Page<DeliveryView, EndpointId>, StoreError> {
-        let statement = self.database.dialect().exactly(
+        let statement = self.database.dialect().of_tenant(
+            tenant,
             PAGE,
             [
                 message.as_uuid().into(),
-                tenant.as_uuid().into(),
                 application.as_uuid().into(),
                 page.after.map_or(Uuid::nil(), |after| after.as_uuid()).into(),
                 one_more(page.limit),
             ],
-        );
+        )?;
         let rows = self
             .database
-            .reader(Scope::Tenant(tenant))
+            .read(Scope::Tenant(tenant))
+            .await?
             .query_all_raw(statement)
             .await
             .or_store_error()?;
@@ -72,20 +73,21 @@ impl SqlStore {
         endpoint: EndpointId,
         page: PageRequest<u32>,
     ) -> Result<Page<AttemptView, u32>, StoreError> {
-        let statement = self.database.dialect().exactly(
+        let statement = self.database.dialect().of_tenant(
+            tenant,
             ATTEMPTS,
             [
                 message.as_uuid().into(),
-                tenant.as_uuid().into(),
                 application.as_uuid().into(),
                 endpoint.as_uuid().into(),
                 i64::from(page.after.unwrap_or(0)).into(),
                 one_more(page.limit),
             ],
-        );
+        )?;
         let rows = self
             .database
-            .reader(Scope::Tenant(tenant))
+            .read(Scope::Tenant(tenant))
+            .await?
             .query_all_raw(statement)
             .await
             .or_store_error()?;

@@ -58,7 +58,8 @@ impl SqlStore {
         let statement = dialect.exactly(sql, pairs(dialect, &keys));
         let rows = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_all_raw(statement)
             .await
             .or_store_error()?;

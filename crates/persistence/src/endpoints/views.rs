@@ -21,7 +21,7 @@ impl SqlStore {
         let tenant = scope.tenant();
         let found = row::Entity::find().filter(row::named(tenant, application, reference));
         found
-            .one(self.database.reader(Scope::Tenant(tenant)))
+            .one(&self.database.read(Scope::Tenant(tenant)).await?)
             .await
             .or_store_error()
     }

@@ -181,7 +181,7 @@ impl MessageIntake for SqlStore {
         let forget = dialect.exactly(sql, [i64::from(limit).into()]);
         let done = self
             .database
-            .writer(Scope::Engine)
+            .engine()
             .execute_raw(forget)
             .await
             .or_store_error()?;
@@ -211,7 +211,7 @@ impl SqlStore {
             ACCEPT_ON_POSTGRES
         };
         let statement = Dialect::Postgres.exactly(sql, values(message, dedup)?);
-        match self.database.writer(Scope::Engine).execute_raw(statement).await {
+        match self.database.engine().execute_raw(statement).await {
             Ok(done) => Ok(done.rows_affected() == 1),
             Err(error) => self.after_failure(message.id, error).await,
         }
@@ -229,7 +229,7 @@ impl SqlStore {
         if done.rows_affected() != rows {
             return Ok(false);
         }
-        transaction.commit().await.or_store_error()?;
+        transaction.commit().await?;
         Ok(true)
     }
 
@@ -264,7 +264,8 @@ impl SqlStore {
         );
         let row = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_one_raw(statement)
             .await
             .or_store_error()?;
@@ -297,7 +298,8 @@ impl SqlStore {
         );
         let row = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_one_raw(statement)
             .await
             .or_store_error()?;

@@ -45,7 +45,8 @@ impl DeliveryMaterial for SqlStore {
         let statement = dialect.exactly(sql, pairs(dialect, &keys));
         let rows = self
             .database
-            .reader(Scope::Engine)
+            .read(Scope::Engine)
+            .await?
             .query_all_raw(statement)
             .await
             .or_store_error()?;

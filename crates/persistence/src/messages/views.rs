@@ -18,17 +18,15 @@ impl SqlStore {
         id: MessageId,
     ) -> Result<Option<R>, StoreError> {
         let tenant = scope.tenant();
-        let statement = self.database.dialect().exactly(
+        let statement = self.database.dialect().of_tenant(
+            tenant,
             sql,
-            [
-                id.as_uuid().into(),
-                tenant.as_uuid().into(),
-                application.as_uuid().into(),
-            ],
-        );
+            [id.as_uuid().into(), application.as_uuid().into()],
+        )?;
         let row = self
             .database
-            .reader(Scope::Tenant(tenant))
+            .read(Scope::Tenant(tenant))
+            .await?
             .query_one_raw(statement)
             .await
             .or_store_error()?;
@@ -48,7 +46,7 @@ impl MessageViews for SqlStore {
         let sql =
             "SELECT id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at,
                 trace
-             FROM messages WHERE id = $1 AND tenant = $2 AND app = $3";
+             FROM messages WHERE id = $1 AND app = $2 AND tenant = {tenant}";
         self.of_message(sql, scope, application, id)
             .await?
             .map(MessageRow::view)
@@ -63,7 +61,7 @@ impl MessageViews for SqlStore {
     ) -> Result<Option<Payload>, StoreError> {
         let sql = "SELECT m.content_type, p.body
              FROM messages m JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
-             WHERE m.id = $1 AND m.tenant = $2 AND m.app = $3";
+             WHERE m.id = $1 AND m.app = $2 AND m.tenant = {tenant}";
         self.of_message(sql, scope, application, id)
             .await?
             .map(PayloadRow::read)

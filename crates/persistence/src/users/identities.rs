@@ -50,7 +50,8 @@ impl SqlStore {
     async fn identity<R: FromQueryResult>(&self, statement: Statement) -> Result<Option<R>, StoreError> {
         let row = self
             .database
-            .reader(Scope::Identity)
+            .read(Scope::Identity)
+            .await?
             .query_one_raw(statement)
             .await
             .or_store_error()?;
@@ -103,10 +104,10 @@ impl Credentials for SqlStore {
 #[async_trait]
 impl Identities for SqlStore {
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>, StoreError> {
-        let connection = self.database.reader(Scope::Identity);
+        let connection = self.database.read(Scope::Identity).await?;
         let row = people::Entity::find()
             .filter(people::of_email(email))
-            .one(connection)
+            .one(&connection)
             .await
             .or_store_error()?;
         row.map(people::read).transpose()
@@ -118,7 +119,7 @@ impl Identities for SqlStore {
              WHERE m.user_id = $1 ORDER BY m.created_at, m.id LIMIT $2",
             [user.as_uuid().into(), MAX_MEMBERSHIPS.into()],
         );
-        let connection = self.database.reader(Scope::Identity);
+        let connection = self.database.read(Scope::Identity).await?;
         let rows = connection.query_all_raw(statement).await.or_store_error()?;
         let place = |row| {
             let row = PlaceRow::from_query_result(row, "").or_store_error()?;

@@ -3,46 +3,40 @@
 use std::path::Path;
 
 use postrider_application::ports::InstallationFacts as _;
-use postrider_persistence::{Database, DatabaseOptions, SqliteOptions};
+use postrider_persistence::{DatabaseOptions, Schema, SqliteOptions};
 use tokio::task::JoinSet;
 
 use crate::support::PostgresHarness;
 
-async fn sqlite(directory: &Path) -> Database {
-    Database::open(DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory)))
-        .await
-        .unwrap()
-}
-
-async fn an_empty_database_is_migrated_once(database: &Database) {
-    let pending = database.pending_migrations().await.unwrap();
+async fn an_empty_database_is_migrated_once(schema: Schema) {
+    let pending = schema.pending().await.unwrap();
     assert_eq!(
         pending.first().map(String::as_str),
         Some("m20261122_000001_tenants_and_people")
     );
-    assert!(pending.is_sorted() && pending.len() >= 12, "{pending:?}");
-    database.migrate().await.unwrap();
+    assert!(pending.is_sorted() && pending.len() >= 14, "{pending:?}");
+    schema.migrate().await.unwrap();
+    assert_eq!(schema.pending().await.unwrap(), [""; 0]);
+    let database = schema.into_database().await.unwrap();
     assert_eq!(database.pending_migrations().await.unwrap(), [""; 0]);
     database.get_or_insert("kept", vec![1]).await.unwrap();
     database.migrate().await.unwrap();
     assert_eq!(database.get_or_insert("kept", vec![2]).await.unwrap(), [1]);
     database.ping().await.unwrap();
+    database.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_empty_database_is_migrated_once_on_sqlite() {
     let directory = tempfile::tempdir().unwrap();
-    let database = sqlite(directory.path()).await;
-    an_empty_database_is_migrated_once(&database).await;
-    database.close().await.unwrap();
+    let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
+    an_empty_database_is_migrated_once(Schema::open(options).await.unwrap()).await;
 }
 
 #[tokio::test]
 async fn an_empty_database_is_migrated_once_on_postgres() {
     let name = PostgresHarness::create(None).await;
-    let database = PostgresHarness::open(&name).await;
-    an_empty_database_is_migrated_once(&database).await;
-    database.close().await.unwrap();
+    an_empty_database_is_migrated_once(PostgresHarness::schema(&name).await).await;
     PostgresHarness::remove(&name).await;
 }
 
@@ -53,9 +47,10 @@ async fn nodes_that_start_at_once_migrate_once() {
     for _ in 0..4 {
         let name = name.clone();
         nodes.spawn(async move {
-            let database = PostgresHarness::open(&name).await;
-            database.migrate().await.unwrap();
-            assert_eq!(database.pending_migrations().await.unwrap(), [""; 0]);
+            let schema = PostgresHarness::schema(&name).await;
+            schema.migrate().await.unwrap();
+            assert_eq!(schema.pending().await.unwrap(), [""; 0]);
+            let database = schema.into_database().await.unwrap();
             database.close().await.unwrap();
         });
     }
@@ -69,21 +64,15 @@ async fn nodes_that_start_at_once_migrate_once() {
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
     let name = PostgresHarness::create(None).await;
-    let database = PostgresHarness::open(&name).await;
-    database.migrate().await.unwrap();
-    let outside = sqlx::PgPool::connect_lazy(secrecy_free_url(&name).as_str()).unwrap();
+    let schema = PostgresHarness::schema(&name).await;
+    schema.migrate().await.unwrap();
+    let outside = PostgresHarness::outside(&name);
     sqlx::query("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_future', 0)")
         .execute(&outside)
         .await
         .unwrap();
     outside.close().await;
-    assert!(database.pending_migrations().await.is_err());
-    assert!(database.migrate().await.is_err());
-    database.close().await.unwrap();
+    assert!(schema.pending().await.is_err());
+    assert!(schema.migrate().await.is_err());
     PostgresHarness::remove(&name).await;
-}
-
-fn secrecy_free_url(name: &str) -> String {
-    use secrecy::ExposeSecret as _;
-    PostgresHarness::options(name).url.expose_secret().to_owned()
 }

@@ -7,7 +7,7 @@ use std::{
 
 use postrider_application::access::TenantScope;
 use postrider_domain::ApplicationId;
-use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, SqlStore};
+use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, Schema, SqlStore};
 use postrider_testkit::contract::{Harness, Ports};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool,
@@ -20,6 +20,11 @@ use super::{AGE, ENDPOINTS_VERSION, POSTPONE, micros, sealer};
 /// The migrated database that every case's is copied from, made once in the life of the test process.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static CASES: AtomicU32 = AtomicU32::new(0);
+
+/// The login under which every store works, as in production: it has no rights of its own, and changes into
+/// Postrider's roles. The user of `TEST_DATABASE_URL` makes databases, migrates, and meddles from outside.
+pub(crate) const LOGIN: &str = "postrider_case_login";
+const PASSWORD: &str = "of no use elsewhere";
 
 /// A database of its own on the server that `TEST_DATABASE_URL` names.
 pub(crate) struct PostgresHarness {
@@ -40,7 +45,7 @@ fn server() -> PgConnectOptions {
     PgConnectOptions::from_str(&url).unwrap_or_else(|_| panic!("TEST_DATABASE_URL is no postgres:// URL"))
 }
 
-async fn on_the_server(sql: String) {
+pub(crate) async fn on_the_server(sql: String) {
     let mut connection = PgConnection::connect_with(&server())
         .await
         .unwrap_or_else(|error| {
@@ -50,13 +55,20 @@ async fn on_the_server(sql: String) {
     connection.close().await.unwrap();
 }
 
+/// Makes a login if there is none. Logins are the whole server's, and other test processes may be at it.
+pub(crate) async fn ensure_login(name: &str, attributes: &str) {
+    let sql = format!(
+        "DO $$ BEGIN CREATE ROLE {name} LOGIN {attributes} PASSWORD '{PASSWORD}';
+         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+    );
+    on_the_server(sql).await;
+}
+
 async fn template() -> &'static str {
     TEMPLATE
         .get_or_init(|| async {
             let name = PostgresHarness::create(None).await;
-            let database = PostgresHarness::open(&name).await;
-            database.migrate().await.unwrap();
-            database.close().await.unwrap();
+            PostgresHarness::migrate(&name).await;
             name
         })
         .await
@@ -81,14 +93,51 @@ impl PostgresHarness {
         on_the_server(format!("DROP DATABASE {name} WITH (FORCE)")).await;
     }
 
-    /// A small pool in the database of that name.
+    /// Small pools in the database of that name, under the login as which tests serve.
     pub(crate) fn options(name: &str) -> PostgresOptions {
-        let url = server().database(name).to_url_lossy().to_string();
+        Self::options_as(name, LOGIN)
+    }
+
+    /// As [`Self::options`], under another login.
+    pub(crate) fn options_as(name: &str, login: &str) -> PostgresOptions {
+        let serving = server().database(name).username(login).password(PASSWORD);
         PostgresOptions {
-            max_connections: 4,
+            max_connections: 5,
             acquire_timeout: Duration::from_secs(30),
-            ..PostgresOptions::at(url)
+            admin_url: Some(Self::admin_url(name).into()),
+            ..PostgresOptions::at(serving.to_url_lossy().to_string())
         }
+    }
+
+    /// The database of that name under the user of `TEST_DATABASE_URL`.
+    pub(crate) fn admin_url(name: &str) -> String {
+        server().database(name).to_url_lossy().to_string()
+    }
+
+    /// A connection under the login as which tests serve, that has not changed into a role.
+    pub(crate) async fn connect(name: &str) -> PgConnection {
+        let serving = server().database(name).username(LOGIN).password(PASSWORD);
+        PgConnection::connect_with(&serving).await.unwrap()
+    }
+
+    /// A pool from outside.
+    pub(crate) fn outside(name: &str) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(2)
+            .connect_lazy_with(server().database(name))
+    }
+
+    /// What migrates the database of that name.
+    pub(crate) async fn schema(name: &str) -> Schema {
+        ensure_login(LOGIN, "NOINHERIT").await;
+        Schema::open(DatabaseOptions::Postgres(Self::options(name)))
+            .await
+            .unwrap()
+    }
+
+    /// Brings the database of that name up to date.
+    pub(crate) async fn migrate(name: &str) {
+        Self::schema(name).await.migrate().await.unwrap();
     }
 
     /// Opens the database of that name.
@@ -105,9 +154,7 @@ impl Harness for PostgresHarness {
     async fn new() -> Self {
         let name = Self::create(Some(template().await)).await;
         let store = SqlStore::new(Self::open(&name).await, sealer(1));
-        let outside = PgPoolOptions::new()
-            .max_connections(2)
-            .connect_lazy_with(server().database(&name));
+        let outside = Self::outside(&name);
         Self { store, outside, name }
     }
 

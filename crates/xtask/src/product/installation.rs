@@ -15,7 +15,7 @@ use crate::process;
 use crate::server::{Launch, Server};
 
 const COMMAND_LIMIT: Duration = Duration::from_mins(2);
-/// An ordinary login, as an installation should have.
+/// An ordinary login, as an installation must have: it owns nothing and inherits nothing.
 const LOGIN: &str = "postrider";
 
 /// On which database.
@@ -66,7 +66,9 @@ impl Installation {
         installation.set("POSTRIDER_DELIVERY__ALLOWED_NETWORKS", r#"["127.0.0.0/8"]"#);
         installation.set("POSTRIDER_TELEMETRY__LOG", "warn");
         if let Some(server) = postgres {
-            installation.set("POSTRIDER_DATABASE__URL", new_database(server)?);
+            let [url, admin_url] = new_database(server)?;
+            installation.set("POSTRIDER_DATABASE__URL", url);
+            installation.set("POSTRIDER_DATABASE__ADMIN_URL", admin_url);
             installation.set("POSTRIDER_SECURITY__MASTER_KEY", secret_hex(32)?);
         } else {
             let data = installation.folder.path().join("data");
@@ -137,16 +139,16 @@ impl Installation {
     }
 }
 
-/// Makes a database of a new name, owned by an ordinary login, and answers its URL.
-fn new_database(server: &Postgres) -> anyhow::Result<String> {
+/// Makes a database of a new name, and answers its URL for an ordinary login and for the superuser, who migrates.
+fn new_database(server: &Postgres) -> anyhow::Result<[String; 2]> {
     let port = server
         .port()
         .context("a given database is not filled by this tool")?;
     let name = format!("postrider_{}", secret_hex(4)?);
     let known = server.query(&format!("select 1 from pg_roles where rolname = '{LOGIN}'"))?;
     if known.is_empty() {
-        server.query(&format!("create role {LOGIN} login"))?;
+        server.query(&format!("create role {LOGIN} login noinherit"))?;
     }
-    server.query(&format!("create database {name} owner {LOGIN}"))?;
-    Ok(format!("postgres://{LOGIN}@127.0.0.1:{port}/{name}"))
+    server.query(&format!("create database {name}"))?;
+    Ok([LOGIN, "postgres"].map(|user| format!("postgres://{user}@127.0.0.1:{port}/{name}")))
 }

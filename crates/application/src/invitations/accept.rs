@@ -1,0 +1,298 @@
+use std::sync::Arc;
+
+use postrider_domain::{
+    Aggregate as _, InvalidValue, InvitationId, MembershipId, Name, Rule, TenantId, UserId,
+    tenants::TenantStatus,
+    tokens::InvitationToken,
+    users::{Invitation, Membership, User},
+};
+use secrecy::SecretString;
+
+use crate::{
+    Error, ErrorCode, Ports, Result,
+    access::{PersonScope, Public, PublicScope},
+    authentication::{PasswordProof, check_new_password, hash_secret},
+    mediator::{Handles, Request},
+    ports::{Clock, Identities, Ids, PasswordHasher, PersonRepository, Repository, Store, UnitOfWork as _},
+};
+
+/// Accepts an invitation, once. A new person sets a name and a password; a known one proves theirs.
+#[derive(Debug)]
+pub struct AcceptInvitation {
+    /// The token.
+    pub token: InvitationToken,
+    /// The new person's password, or the known one's.
+    pub password: SecretString,
+    /// The new person's name; not used for a known one.
+    pub name: Option<Name>,
+}
+
+/// A membership that came of an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptedInvitation {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The person's place in it.
+    pub member: MembershipId,
+    /// The person.
+    pub user: UserId,
+}
+
+impl Request for AcceptInvitation {
+    type Output = AcceptedInvitation;
+    type Access = Public;
+    const NAME: &'static str = "invitation.accept";
+
+    fn access(&self) -> Public {
+        Public
+    }
+}
+
+/// Serves [`AcceptInvitation`].
+pub struct AcceptInvitationHandler<S> {
+    store: S,
+    identities: Arc<dyn Identities>,
+    passwords: Arc<dyn PasswordHasher>,
+    proof: PasswordProof,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+/// Who accepts.
+enum Person {
+    Known(UserId),
+    New(Box<User>),
+}
+
+impl<S: Clone> AcceptInvitationHandler<S> {
+    pub(crate) fn new(ports: &Ports<S>) -> Self {
+        Self {
+            store: ports.store.clone(),
+            identities: ports.identities.clone(),
+            passwords: ports.passwords.clone(),
+            proof: PasswordProof::new(ports.passwords.clone(), ports.throttle.clone()),
+            clock: ports.clock.clone(),
+            ids: ports.ids.clone(),
+        }
+    }
+}
+
+impl<S> AcceptInvitationHandler<S> {
+    /// The known person, proved, or a new one, not yet stored.
+    async fn person(
+        &self,
+        scope: &PublicScope,
+        invitation: &Invitation,
+        request: AcceptInvitation,
+    ) -> Result<Person> {
+        let email = &invitation.state().email;
+        let known = self.identities.user_by_email(email).await?;
+        if known.is_some() {
+            let address = scope.origin().address;
+            let (user, _) = self.proof.prove(email, address, known, request.password).await?;
+            return Ok(Person::Known(user.state().id));
+        }
+        check_new_password(&request.password).map_err(|invalid| Error::invalid_field("password", invalid))?;
+        let name = request.name.ok_or_else(|| {
+            let required = InvalidValue::new(Rule::Required, "is needed: the person is new here");
+            Error::invalid_field("name", required)
+        })?;
+        let password = self.passwords.hash(request.password).await?;
+        let id = UserId::from_uuid(self.ids.next());
+        let user = User::register(id, email.clone(), name, password, self.clock.now());
+        Ok(Person::New(Box::new(user)))
+    }
+}
+
+impl<S: Store> AcceptInvitationHandler<S>
+where
+    S::Tx: Repository<Invitation, Key = InvitationId>
+        + Repository<Membership, Key = MembershipId>
+        + PersonRepository,
+{
+    async fn join(
+        &self,
+        scope: &PersonScope,
+        token: &InvitationToken,
+        user: UserId,
+        mut new: Option<User>,
+    ) -> Result<MembershipId> {
+        let tenant = scope
+            .tenant_scope()
+            .ok_or_else(|| Error::internal("an invitation without a tenant"))?;
+        let now = self.clock.now();
+        let mut tx = self.store.begin_as_person(scope).await?;
+        // Read again, inside: of two who accept at once, one finds it gone.
+        let mut invitation = Repository::<Invitation>::find(&mut tx, &tenant, &token.id())
+            .await?
+            .ok_or_else(|| refused("used at the same moment"))?;
+        invitation
+            .accept(hash_secret(token.secret()), now)
+            .map_err(|why| refused("not acceptable").caused_by(why))?;
+        if let Some(user) = &mut new {
+            tx.save_me(scope, user).await?;
+        } else if tx.am_member(scope, user).await? {
+            return Err(Error::new(
+                ErrorCode::MemberExists,
+                "you are a member of this tenant",
+            ));
+        }
+        let id = MembershipId::from_uuid(self.ids.next());
+        let grants = invitation.state().grants.clone();
+        let mut membership = Membership::join(id, tenant.tenant(), user, grants, now);
+        tx.delete(&tenant, invitation).await?;
+        tx.save(&tenant, &mut membership).await?;
+        tx.commit(scope.did(id)).await?;
+        Ok(id)
+    }
+}
+
+impl<S: Store> Handles<AcceptInvitation> for AcceptInvitationHandler<S>
+where
+    S::Tx: Repository<Invitation, Key = InvitationId>
+        + Repository<Membership, Key = MembershipId>
+        + PersonRepository,
+{
+    async fn handle(
+        &self,
+        scope: PublicScope,
+        request: AcceptInvitation,
+    ) -> Result<AcceptedInvitation, Error> {
+        let token = request.token.clone();
+        let found = self
+            .identities
+            .invitation(token.id())
+            .await?
+            .ok_or_else(|| refused("unknown"))?;
+        // Tried on a copy, so that nobody proves passwords with a token that is not good.
+        found
+            .invitation
+            .clone()
+            .accept(hash_secret(token.secret()), self.clock.now())
+            .map_err(|why| refused("not acceptable").caused_by(why))?;
+        if found.tenant_status != TenantStatus::Active {
+            return Err(refused("the tenant is not active"));
+        }
+        let tenant = found.invitation.state().tenant;
+        let (user, new) = match self.person(&scope, &found.invitation, request).await? {
+            Person::Known(user) => (user, None),
+            Person::New(user) => (user.state().id, Some(*user)),
+        };
+        let person = scope.proved(user, Some(tenant));
+        let member = self.join(&person, &token, user, new).await?;
+        Ok(AcceptedInvitation { tenant, member, user })
+    }
+}
+
+/// One answer for every reason; the reason is for the trace.
+fn refused(reason: &'static str) -> Error {
+    Error::new(
+        ErrorCode::InvalidToken,
+        "the invitation is not good, or not any more: ask for another",
+    )
+    .caused_by(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        access::Caller,
+        invitations::WithdrawInvitation,
+        testing::{World, invite, log_in_with},
+    };
+    use postrider_domain::access::{Grant, Role};
+
+    fn accept(token: &InvitationToken, password: &str, name: Option<&str>) -> AcceptInvitation {
+        AcceptInvitation {
+            token: token.clone(),
+            password: password.into(),
+            name: name.map(|name| Name::parse(name).unwrap()),
+        }
+    }
+
+    async fn invited(world: &World, owner: &Caller, email: &str) -> InvitationToken {
+        world
+            .send(owner, invite(email, Role::Viewer))
+            .await
+            .unwrap()
+            .token
+    }
+
+    #[tokio::test]
+    async fn a_new_person_sets_a_password_and_comes_in_once() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let token = invited(&world, &owner, "bob@acme.example").await;
+        let anyone = Caller::anonymous();
+        let request = || accept(&token, "bobs own password", Some("Bob"));
+        for (incomplete, field) in [
+            (accept(&token, "bobs own password", None), "name"),
+            (accept(&token, "short", Some("Bob")), "password"),
+        ] {
+            let error = world.send(&anyone, incomplete).await.unwrap_err();
+            assert_eq!(error.violations()[0].field, field);
+        }
+        world.send(&anyone, request()).await.unwrap();
+        assert!(
+            log_in_with(&world, "bob@acme.example", "bobs own password")
+                .await
+                .is_ok()
+        );
+        assert_eq!(world.refusal(&anyone, request()).await, ErrorCode::InvalidToken);
+    }
+
+    #[tokio::test]
+    async fn a_known_person_proves_their_password() {
+        let world = World::new();
+        world.tenant("bob@beta.example").await;
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let token = invited(&world, &owner, "bob@beta.example").await;
+        let anyone = Caller::anonymous();
+        assert_eq!(
+            world
+                .refusal(&anyone, accept(&token, "a password of the thief", Some("Bob")))
+                .await,
+            ErrorCode::InvalidCredentials
+        );
+        let accepted = world
+            .send(&anyone, accept(&token, "correct horse battery", None))
+            .await
+            .unwrap();
+        assert_eq!(world.store.memberships(accepted.user).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_a_late_and_a_withdrawn_token_are_refused_alike() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let anyone = Caller::anonymous();
+        let token = invited(&world, &owner, "bob@acme.example").await;
+        let wrong = InvitationToken::new(token.id(), [9; 32]);
+        let unknown = InvitationToken::new(InvitationId::from_uuid(uuid::Uuid::nil()), [9; 32]);
+        let late = invited(&world, &owner, "cyd@acme.example").await;
+        let request = WithdrawInvitation {
+            invitation: token.id(),
+        };
+        for bad in [&wrong, &unknown] {
+            assert_eq!(
+                world
+                    .refusal(&anyone, accept(bad, "bobs own password", Some("Bob")))
+                    .await,
+                ErrorCode::InvalidToken
+            );
+        }
+        world.send(&owner, request).await.unwrap();
+        world.pass(Duration::from_hours(7 * 24));
+        for bad in [&token, &late] {
+            assert_eq!(
+                world
+                    .refusal(&anyone, accept(bad, "bobs own password", Some("Bob")))
+                    .await,
+                ErrorCode::InvalidToken
+            );
+        }
+    }
+}

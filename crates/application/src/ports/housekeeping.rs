@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postrider_domain::{ApiKeyId, TenantId, Timestamp};
+
+use super::StoreError;
+use crate::{access::TenantScope, audit::AuditEntry};
+
+/// What a step of erasing did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErasureStep {
+    /// No tenant is to be erased now.
+    Nothing,
+    /// Some rows went; there is more to do.
+    Removed {
+        /// The tenant.
+        tenant: TenantId,
+        /// How many rows went.
+        rows: u64,
+    },
+    /// Another node is at it.
+    Busy,
+    /// Nothing of the tenant is left: every table was looked through after the last row went.
+    Erased {
+        /// The tenant that was.
+        tenant: TenantId,
+        /// How many rows of which table went.
+        rows: Vec<(String, u64)>,
+    },
+}
+
+/// What nobody waits for, done in small batches by every node's chores.
+#[async_trait]
+pub trait Housekeeping: Send + Sync {
+    /// Removes up to `limit` sessions, invitations and password resets whose time is over; how many there were.
+    async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError>;
+
+    /// Removes up to `limit` rows of a tenant whose deletion was ordered at least `grace` ago (its queue at once).
+    /// The grace outlasts all caches and requests, so that nothing is written behind the eraser. `position` is
+    /// where this node's eraser stands; it begins with the default and may be lost.
+    async fn erase(
+        &self,
+        position: &mut ErasurePosition,
+        limit: u32,
+        grace: Duration,
+    ) -> Result<ErasureStep, StoreError>;
+
+    /// Writes when API keys were last used; a later time stays.
+    async fn record_key_uses(&self, uses: &[(TenantId, ApiKeyId, Timestamp)]) -> Result<(), StoreError>;
+
+    /// Appends entries to the audit log: denials. Entries of tenants that are gone are dropped.
+    async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
+}
+
+/// Where an eraser stands in its way through the tables; made by the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ErasurePosition(pub Option<Box<(TenantId, usize, Vec<u8>, Vec<(String, u64)>)>>);
+
+/// One row of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportRow {
+    /// What it is: `endpoint`, `message`...
+    pub kind: &'static str,
+    /// Its fields, a JSON object: public ids, times in RFC 3339, payloads as base64.
+    pub json: String,
+}
+
+/// Where an export stands; made by the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportCursor(pub Vec<u8>);
+
+/// A piece of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportPage {
+    /// The rows.
+    pub rows: Vec<ExportRow>,
+    /// Where to go on; none: that was all.
+    pub next: Option<ExportCursor>,
+}
+
+/// Everything that a tenant owns, secrets excepted, table by table.
+#[async_trait]
+pub trait TenantExport: Send + Sync {
+    /// The next rows: up to `limit`, and fewer where their payloads are large (about 4 MiB at once).
+    async fn export_page(
+        &self,
+        scope: &TenantScope,
+        after: Option<ExportCursor>,
+        limit: u32,
+    ) -> Result<ExportPage, StoreError>;
+}

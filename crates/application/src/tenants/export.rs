@@ -1,0 +1,87 @@
+use std::sync::Arc;
+
+use postrider_domain::access::Permission;
+
+use crate::{
+    Error, Ports, Result,
+    access::{OnTenant, TenantScope},
+    mediator::{Handles, Request},
+    ports::{ExportCursor, ExportRow, Store, TenantExport, UnitOfWork as _},
+};
+
+/// The most rows of one piece of an export.
+const ROWS_AT_ONCE: u32 = 1_000;
+
+/// Exports everything that the tenant owns, secrets excepted. Reading so much is itself an entry of the audit log.
+#[derive(Debug)]
+pub struct ExportTenant;
+
+impl Request for ExportTenant {
+    type Output = TenantExporter;
+    type Access = OnTenant;
+    const NAME: &'static str = "tenant.export";
+
+    fn access(&self) -> OnTenant {
+        OnTenant(Permission::TenantExport)
+    }
+}
+
+/// Reads an export piece by piece, as fast as it is taken. It shows each row as it is when it is read: what
+/// changes meanwhile may be seen before or after.
+pub struct TenantExporter {
+    source: Arc<dyn TenantExport>,
+    scope: TenantScope,
+    position: Position,
+}
+
+enum Position {
+    Start,
+    After(ExportCursor),
+    End,
+}
+
+impl TenantExporter {
+    /// Whose export it is.
+    pub const fn scope(&self) -> &TenantScope {
+        &self.scope
+    }
+
+    /// The next rows; none at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<ExportRow>>> {
+        let after = match &self.position {
+            Position::Start => None,
+            Position::After(cursor) => Some(cursor.clone()),
+            Position::End => return Ok(None),
+        };
+        let page = self.source.export_page(&self.scope, after, ROWS_AT_ONCE).await?;
+        self.position = page.next.map_or(Position::End, Position::After);
+        Ok(Some(page.rows))
+    }
+}
+
+/// Serves [`ExportTenant`].
+pub struct ExportTenantHandler<S> {
+    store: S,
+    source: Arc<dyn TenantExport>,
+}
+
+impl<S: Clone> ExportTenantHandler<S> {
+    pub(crate) fn new(ports: &Ports<S>) -> Self {
+        Self {
+            store: ports.store.clone(),
+            source: ports.export.clone(),
+        }
+    }
+}
+
+impl<S: Store> Handles<ExportTenant> for ExportTenantHandler<S> {
+    async fn handle(&self, scope: TenantScope, _: ExportTenant) -> Result<TenantExporter, Error> {
+        let tx = self.store.begin(&scope).await?;
+        tx.commit(scope.did(scope.tenant())).await?;
+        Ok(TenantExporter {
+            source: self.source.clone(),
+            scope,
+            position: Position::Start,
+        })
+    }
+}
