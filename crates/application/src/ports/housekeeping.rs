@@ -52,9 +52,18 @@ pub trait Housekeeping: Send + Sync {
     async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
 }
 
-/// Where an eraser stands in its way through the tables; made by the store.
+/// Where an eraser stands in its way through the tables; filled by the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ErasurePosition(pub Option<Box<(TenantId, usize, Vec<u8>, Vec<(String, u64)>)>>);
+pub struct ErasurePosition {
+    /// The tenant that it is at; none: it looks for one.
+    pub tenant: Option<TenantId>,
+    /// At which table, in the store's order.
+    pub table: usize,
+    /// After which key of the table, in the store's own form.
+    pub after: Option<Vec<u8>>,
+    /// How many rows of which table went so far.
+    pub rows: Vec<(String, u64)>,
+}
 
 /// One row of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,14 +18,16 @@ const DATABASE_FILE: &str = "postrider.sqlite3";
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     database: PathBuf,
-    lock: File,
+    /// None: another process has it, and we are its guest.
+    lock: Option<File>,
 }
 
 impl DataDirectory {
-    /// Makes the directory if need be, locks it, and makes sure that the database is for our eyes only.
+    /// Makes the directory if need be, locks it, and makes sure that the database is for our eyes only. A directory
+    /// that another process has locked is refused, unless we are content to be its `guest`.
     ///
     /// Blocks for a few system calls; called once, at start.
-    pub(super) fn open(path: &Path) -> Result<Self, ConnectError> {
+    pub(super) fn open(path: &Path, guest: bool) -> Result<Self, ConnectError> {
         let refused = |source| ConnectError::Directory {
             path: path.to_owned(),
             source,
@@ -38,19 +40,25 @@ impl DataDirectory {
                 .map_err(refused)?;
         }
         let lock = private_file(&path.join(LOCK_FILE)).map_err(refused)?;
-        match lock.try_lock() {
-            Ok(()) => {}
+        let lock = match lock.try_lock() {
+            Ok(()) => Some(lock),
+            Err(TryLockError::WouldBlock) if guest => None,
             Err(TryLockError::WouldBlock) => {
                 return Err(ConnectError::Locked {
                     path: path.to_owned(),
                 });
             }
             Err(TryLockError::Error(source)) => return Err(refused(source)),
-        }
+        };
         let database = path.join(DATABASE_FILE);
         drop(private_file(&database).map_err(refused)?);
         fs::set_permissions(&database, Permissions::from_mode(0o600)).map_err(refused)?;
         Ok(Self { database, lock })
+    }
+
+    /// Whether another process serves from it.
+    pub(super) fn is_guest(&self) -> bool {
+        self.lock.is_none()
     }
 
     /// Where the database is.
@@ -61,7 +69,9 @@ impl DataDirectory {
     /// Lets another process in.
     pub(super) fn release(self) {
         // Closing the file ends the lock as well; unlocking first says so, and a failure changes nothing.
-        let _ = self.lock.unlock();
+        if let Some(lock) = self.lock {
+            let _ = lock.unlock();
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl Database {
     }
 
     async fn open_sqlite(options: SqliteOptions) -> Result<Self, ConnectError> {
-        let directory = DataDirectory::open(&options.directory)?;
+        let directory = DataDirectory::open(&options.directory, options.guest)?;
         let pools = pools::sqlite(&options, directory.database()).await?;
         Ok(Self::new(
             pools,
@@ -99,6 +99,17 @@ impl Database {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Whether another process serves from the same data directory: then its schema is left as it is, and nothing
+    /// is delivered here.
+    pub fn is_guest(&self) -> bool {
+        let directory = self
+            .inner
+            .directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        directory.as_ref().is_some_and(DataDirectory::is_guest)
     }
 
     /// Which database it is.

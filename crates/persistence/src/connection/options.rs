@@ -22,6 +22,9 @@ pub struct SqliteOptions {
     pub max_readers: u32,
     /// How long a statement waits for a connection, and a writer for another process that reads or checkpoints.
     pub acquire_timeout: Duration,
+    /// Whether another process may be serving from the directory: for commands that are run beside it. Whoever
+    /// opens it so must not deliver, and finds the schema as it is.
+    pub guest: bool,
 }
 
 impl SqliteOptions {
@@ -31,6 +34,7 @@ impl SqliteOptions {
             directory: directory.into(),
             max_readers: 4,
             acquire_timeout: Duration::from_secs(5),
+            guest: false,
         }
     }
 }

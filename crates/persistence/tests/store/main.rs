@@ -14,5 +14,6 @@ mod connections;
 mod data_directory;
 mod lost_commits;
 mod migrations;
+mod roles;
 mod schema;
 mod secrets;

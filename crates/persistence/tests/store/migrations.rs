@@ -1,7 +1,5 @@
 //! Bringing a database up to this version.
 
-use std::path::Path;
-
 use postrider_application::ports::InstallationFacts as _;
 use postrider_persistence::{DatabaseOptions, Schema, SqliteOptions};
 use tokio::task::JoinSet;

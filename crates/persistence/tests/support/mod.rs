@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use postrider_application::ports::Sealer;
 use postrider_crypto::{AeadSealer, MasterKey, OsRandomness};
-pub(crate) use {postgres::PostgresHarness, sqlite::SqliteHarness};
+pub(crate) use {
+    postgres::{LOGIN, PostgresHarness, ensure_login, on_the_server, own_login, remove_login},
+    sqlite::SqliteHarness,
+};
 
 /// The installation's sealer; another number is another master key.
 pub(crate) fn sealer(key: u8) -> Arc<dyn Sealer> {

@@ -34,12 +34,13 @@ pub(crate) struct PostgresHarness {
     pub(crate) name: String,
 }
 
-/// How to reach the server's own database, as a user who may create others.
+/// How to reach the server's own database, as a superuser: databases and logins are made, and rows of all tenants
+/// looked at.
 fn server() -> PgConnectOptions {
     let url = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| {
         panic!(
-            "TEST_DATABASE_URL is not set: the PostgreSQL cases need a server and a user who may create \
-             databases, e.g. postgres://postgres@127.0.0.1:5432/postgres"
+            "TEST_DATABASE_URL is not set: the PostgreSQL cases need a server and its superuser, e.g. \
+              postgres://postgres@127.0.0.1:5432/postgres"
         )
     });
     PgConnectOptions::from_str(&url).unwrap_or_else(|_| panic!("TEST_DATABASE_URL is no postgres:// URL"))
@@ -55,13 +56,30 @@ pub(crate) async fn on_the_server(sql: String) {
     connection.close().await.unwrap();
 }
 
-/// Makes a login if there is none. Logins are the whole server's, and other test processes may be at it.
+/// Makes a login if there is none. Logins are the whole server's, and other test processes may be at it. The password
+/// is known to all, so it is good for the tests' hour only.
 pub(crate) async fn ensure_login(name: &str, attributes: &str) {
     let sql = format!(
-        "DO $$ BEGIN CREATE ROLE {name} LOGIN {attributes} PASSWORD '{PASSWORD}';
-         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+        "DO $$ BEGIN
+            BEGIN CREATE ROLE {name} LOGIN {attributes} PASSWORD '{PASSWORD}';
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END;
+            EXECUTE format('ALTER ROLE {name} VALID UNTIL %L', now() + interval '1 hour');
+         EXCEPTION WHEN internal_error THEN NULL; -- Altered by another at this moment.
+         END $$"
     );
     on_the_server(sql).await;
+}
+
+/// Removes a login that owns nothing any more.
+pub(crate) async fn remove_login(name: &str) {
+    on_the_server(format!("DROP ROLE {name}")).await;
+}
+
+/// Makes a login that no other test process knows, because it is more than an ordinary one, or is changed.
+pub(crate) async fn own_login(name: &str, attributes: &str) -> String {
+    let login = format!("postrider_case_{name}_{}", process::id());
+    ensure_login(&login, attributes).await;
+    login
 }
 
 async fn template() -> &'static str {

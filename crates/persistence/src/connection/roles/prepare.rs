@@ -22,35 +22,27 @@ pub(in crate::connection) async fn prepare(connection: &mut PgConnection) -> Res
     let options = memberships_have_options(connection).await?;
     let mut steps: Vec<Step> = ALL.iter().map(|role| exists(role)).collect();
     steps.push(may_become(&account, ADMIN, options));
+    let of_schema = |right| {
+        format!(
+            "has_schema_privilege(oid, {}::regnamespace, '{right}')",
+            literal(&schema)
+        )
+    };
+    let as_owner = as_owner_of_schema(connection, &schema).await?;
+    let as_owner = |grant: String| match &as_owner {
+        Some(owner) => format!("SET ROLE {owner}; {grant}; RESET ROLE"),
+        None => grant,
+    };
     steps.push(Step {
-        done: format!(
-            "{} AND {}",
-            of_role(
-                ADMIN,
-                &format!(
-                    "has_schema_privilege(oid, {}::regnamespace, 'USAGE')",
-                    literal(&schema)
-                )
-            ),
-            of_role(
-                ADMIN,
-                &format!(
-                    "has_schema_privilege(oid, {}::regnamespace, 'CREATE')",
-                    literal(&schema)
-                )
-            )
+        done: of_role(
+            ADMIN,
+            &format!("{} AND {}", of_schema("USAGE"), of_schema("CREATE")),
         ),
-        sql: format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {ADMIN}"),
+        sql: as_owner(format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {ADMIN}")),
     });
     steps.extend([API, IDENTITY, ENGINE].map(|role| Step {
-        done: of_role(
-            role,
-            &format!(
-                "has_schema_privilege(oid, {}::regnamespace, 'USAGE')",
-                literal(&schema)
-            ),
-        ),
-        sql: format!("GRANT USAGE ON SCHEMA {schema} TO {role}"),
+        done: of_role(role, &of_schema("USAGE")),
+        sql: as_owner(format!("GRANT USAGE ON SCHEMA {schema} TO {role}")),
     }));
     steps.extend(HANDED_OVER.map(|table| handed_over(&schema, table)));
     perform(connection, &steps).await?;
@@ -99,6 +91,23 @@ pub(in crate::connection) async fn grant_to_login(
         }
     }));
     perform(connection, &steps).await
+}
+
+/// The schema's owner, if the account may become it and has not its rights without: so is the database's owner who
+/// inherits nothing.
+async fn as_owner_of_schema(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<Option<String>, ConnectError> {
+    let owner: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT quote_ident(pg_get_userbyid(nspowner)) FROM pg_namespace WHERE oid = $1::regnamespace
+            AND pg_has_role(nspowner, 'MEMBER') AND NOT pg_has_role(nspowner, 'USAGE')",
+    )
+    .bind(schema)
+    .fetch_optional(connection)
+    .await
+    .map_err(|error| refused(&error))?;
+    Ok(owner.flatten())
 }
 
 fn exists(role: &str) -> Step {

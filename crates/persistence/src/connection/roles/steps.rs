@@ -23,13 +23,13 @@ pub(super) struct Step {
 /// Does what is not done. If the account may not, the error names all that is missing.
 pub(super) async fn perform(connection: &mut PgConnection, steps: &[Step]) -> Result<(), ConnectError> {
     for step in steps {
-        if let Err(error) = perform_one(connection, step).await {
-            let forbidden = error
-                .as_database_error()
-                .is_some_and(|error| error.code().is_some_and(|code| code == INSUFFICIENT_PRIVILEGE));
-            if !forbidden {
-                return Err(refused(&error));
-            }
+        let done = match perform_one(connection, step).await {
+            // To grant what is not one's own to grant is a warning only.
+            Ok(()) => is_done(connection, step).await,
+            Err(error) if is_one_of(&error, &[INSUFFICIENT_PRIVILEGE]) => Ok(false),
+            Err(error) => Err(error),
+        };
+        if !done.map_err(|error| refused(&error))? {
             let sql = missing(connection, steps)
                 .await
                 .map_err(|error| refused(&error))?;
@@ -47,17 +47,17 @@ async fn perform_one(connection: &mut PgConnection, step: &Step) -> Result<(), s
             .await
         {
             Ok(_) => return Ok(()),
-            Err(error) if tries < MAX_TRIES && is_race(&error) => tries += 1,
+            Err(error) if tries < MAX_TRIES && is_one_of(&error, &RACED) => tries += 1,
             Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-fn is_race(error: &sqlx::Error) -> bool {
+fn is_one_of(error: &sqlx::Error, codes: &[&str]) -> bool {
     error
         .as_database_error()
-        .is_some_and(|error| error.code().is_some_and(|code| RACED.contains(&code.as_ref())))
+        .is_some_and(|error| error.code().is_some_and(|code| codes.contains(&code.as_ref())))
 }
 
 async fn is_done(connection: &mut PgConnection, step: &Step) -> Result<bool, sqlx::Error> {
