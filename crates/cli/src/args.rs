@@ -27,6 +27,12 @@ pub(crate) enum Command {
     /// Manage tenants (beside `POST /v1/operator/tenants`).
     #[command(subcommand)]
     Tenants(TenantsCommand),
+    /// Manage people.
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Manage the installation's keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Manage the operator's tokens.
     #[command(subcommand)]
     Operator(OperatorCommand),
@@ -129,6 +135,32 @@ pub(crate) struct CreateTenantArgs {
     /// Read the owner's password from standard input; otherwise one is made and printed once.
     #[arg(long)]
     pub(crate) password_stdin: bool,
+}
+
+/// Of `users`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsersCommand {
+    /// Let a person set their password anew: prints a token, good once, for `POST /v1/auth/password-reset`.
+    ResetPassword(ResetPasswordArgs),
+}
+
+/// Of `users reset-password`.
+#[derive(Debug, Args)]
+pub(crate) struct ResetPasswordArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The person's e-mail address.
+    pub(crate) email: String,
+}
+
+/// Of `keys`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a new key to sign access tokens with; the old ones verify until their tokens have expired.
+    Rotate(ConfigArgs),
+    /// Re-encrypt everything that is stored secretly with `security.master_key`, while nodes serve. All nodes must
+    /// know that key already, and the old one (`security.other_master_keys`).
+    RotateMaster(ConfigArgs),
 }
 
 /// Of `operator`.

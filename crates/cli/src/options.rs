@@ -7,8 +7,8 @@ use postrider_api::{
     composition::{PlatformOptions, ServerOptions},
 };
 use postrider_application::Settings;
-use postrider_crypto::MasterKey;
-use postrider_domain::endpoints::AttemptTimeout;
+use postrider_crypto::{MasterKey, PasswordOptions};
+use postrider_domain::{endpoints::AttemptTimeout, users::SessionLifetime};
 use postrider_engine::{EngineOptions, HttpOptions};
 use postrider_persistence::{DatabaseOptions, PostgresOptions, SqliteOptions};
 use secrecy::ExposeSecret as _;
@@ -34,14 +34,32 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             .master_key
             .as_ref()
             .and_then(|key| MasterKey::parse(key.expose_secret()).ok()),
+        other_master_keys: security
+            .other_master_keys
+            .iter()
+            .filter_map(|key| MasterKey::parse(key.expose_secret()).ok())
+            .collect(),
         issuer: security.issuer.clone(),
         audience: security.audience.clone(),
         operator_token_hashes: security.operator_hashes().unwrap_or_default(),
-        password_hash_concurrency: security.password_hash_concurrency,
+        passwords: PasswordOptions {
+            memory_kib: security.password_hash_memory_kib,
+            iterations: security.password_hash_iterations,
+            parallelism: security.password_hash_parallelism,
+            concurrency: security.password_hash_concurrency,
+            max_waiting: security.password_hash_max_waiting,
+        },
+        trusted_proxies: server.trusted_proxies.clone(),
+        erase_grace: Duration::from_secs(security.erase_grace_s),
         cache_ttl: Duration::from_millis(security.credential_cache_ttl_ms),
         settings: Settings {
             access_token_lifetime: Duration::from_secs(security.access_token_lifetime_s),
-            session_lifetime: Duration::from_secs(security.session_lifetime_s),
+            session_lifetime: SessionLifetime {
+                absolute: Duration::from_secs(security.session_lifetime_s),
+                idle: Duration::from_secs(security.session_idle_s),
+            },
+            invitation_lifetime: Duration::from_secs(security.invitation_lifetime_s),
+            password_reset_lifetime: Duration::from_secs(security.password_reset_lifetime_s),
             dedup_window: Duration::from_secs(delivery.dedup_window_s),
             address_policy: delivery.address_policy(),
             max_endpoints_per_application: delivery.max_endpoints_per_application,
@@ -51,6 +69,15 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),
     }
+}
+
+/// Of the whole platform for a command: it may run beside a server, and delivers nothing.
+pub(crate) fn beside(configuration: &Configuration) -> PlatformOptions {
+    let mut options = platform(configuration);
+    if let DatabaseOptions::Sqlite(sqlite) = &mut options.database {
+        sqlite.guest = true;
+    }
+    options
 }
 
 /// Of the database.

@@ -2,23 +2,37 @@
 
 mod config;
 mod dev;
+mod keys;
 mod migrate;
 mod openapi;
 mod operator;
 mod receive;
 mod serve;
 mod tenants;
+mod users;
 
 use std::process::ExitCode;
 
+use postrider_api::composition::Platform;
+use postrider_application::{
+    UseCases,
+    access::Caller,
+    mediator::{Request, Serves},
+};
+use postrider_persistence::SqlStore;
+
 use crate::{
-    args::{Command, ConfigCommand, OperatorCommand, TenantsCommand},
-    configuration::TelemetryConfig,
+    args::{Command, ConfigArgs, ConfigCommand, KeysCommand, OperatorCommand, TenantsCommand, UsersCommand},
+    configuration::{Configuration, TelemetryConfig},
+    dev as demo, options, runtime,
     telemetry::Telemetry,
 };
 
 /// What a command ends with: an exit code, or an error to be shown with its causes.
-pub(crate) type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Outcome = Result<ExitCode, Failure>;
+
+/// Why a command failed.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Outcome {
@@ -28,10 +42,39 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Dev(args) => dev::run(args),
         Command::Receive(args) => receive::run(&args),
         Command::Tenants(TenantsCommand::Create(args)) => tenants::create(&args),
+        Command::Users(UsersCommand::ResetPassword(args)) => users::reset_password(&args),
+        Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(&args),
+        Command::Keys(KeysCommand::RotateMaster(args)) => keys::rotate_master(&args),
         Command::Operator(OperatorCommand::NewToken) => Ok(operator::new_token()),
         Command::Openapi => Ok(openapi::run()),
         Command::Config(ConfigCommand::Check(args)) => config::check(&args),
     }
+}
+
+/// Asks `request` of the use cases as the operator on the command line, in the configured database, beside a server
+/// or without one.
+fn ask<R: Request>(configuration: &Configuration, request: R) -> Result<R::Output, Failure>
+where
+    UseCases<SqlStore>: Serves<R>,
+{
+    if configuration.database.url.is_none() {
+        demo::refuse_dev_directory(&configuration.database.directory)?;
+    }
+    let _telemetry = quiet_telemetry("warn")?;
+    runtime::block_on(async {
+        let platform = Platform::open(options::beside(configuration)).await?;
+        let answer = platform
+            .app()
+            .send(&Caller::operator("command-line"), request)
+            .await;
+        platform.close().await?;
+        Ok(answer?)
+    })?
+}
+
+/// Reads the configuration of a command.
+fn configured(args: &ConfigArgs) -> Result<Configuration, Failure> {
+    Ok(Configuration::load(args, None)?)
 }
 
 /// Logging for commands that are run by hand: warnings only, for people.

@@ -1,23 +1,16 @@
 use std::{io::Read as _, process::ExitCode};
 
-use postrider_api::composition::Platform;
-use postrider_application::{
-    access::Caller, authentication::check_new_password, ports::Randomness, tenants::CreateTenant,
-};
+use postrider_application::{authentication::check_new_password, ports::Randomness, tenants::CreateTenant};
 use postrider_crypto::OsRandomness;
 use postrider_domain::{InvalidValue, Name, users::Email};
 use secrecy::SecretString;
 
-use super::{Outcome, quiet_telemetry};
-use crate::{args::CreateTenantArgs, configuration::Configuration, dev, options, runtime};
+use super::{Outcome, ask, configured};
+use crate::args::CreateTenantArgs;
 
 /// Creates a tenant with its first owner, directly in the database.
 pub(super) fn create(args: &CreateTenantArgs) -> Outcome {
-    let configuration = Configuration::load(&args.config, None)?;
-    if configuration.database.url.is_none() {
-        dev::refuse_dev_directory(&configuration.database.directory)?;
-    }
-    let _telemetry = quiet_telemetry("warn")?;
+    let configuration = configured(&args.config)?;
     let owner_name = args.owner_name.as_ref().unwrap_or(&args.owner_email);
     let (password, generated) = password(args.password_stdin)?;
     let request = CreateTenant {
@@ -26,19 +19,15 @@ pub(super) fn create(args: &CreateTenantArgs) -> Outcome {
         owner_name: valid("--owner-name", Name::parse(owner_name))?,
         owner_password: password,
     };
-    runtime::block_on(async {
-        let platform = Platform::open(options::platform(&configuration)).await?;
-        let created = platform.app().send(&Caller::Operator, request).await?;
-        platform.close().await?;
-        println!("tenant {}", created.tenant);
-        println!("owner {} <{}>", created.owner, args.owner_email);
-        match generated {
-            _ if created.owner_existed => println!("The owner is known already and keeps their password."),
-            Some(password) => println!("password {password}   (shown this once)"),
-            None => {}
-        }
-        Ok(ExitCode::SUCCESS)
-    })?
+    let created = ask(&configuration, request)?;
+    println!("tenant {}", created.tenant);
+    println!("owner {} <{}>", created.owner, args.owner_email);
+    match generated {
+        _ if created.owner_existed => println!("The owner is known already and keeps their password."),
+        Some(password) => println!("password {password}   (shown this once)"),
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The password, and its text if it was made here and must be shown.

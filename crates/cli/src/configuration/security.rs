@@ -11,33 +11,63 @@ pub(crate) struct SecurityConfig {
     /// 32 bytes in hex or base64 that encrypt what is stored secretly. Required with PostgreSQL, where several
     /// nodes share it; with SQLite it is made at first start and kept in the data directory.
     pub(crate) master_key: Option<SecretString>,
+    /// Further master keys, in hex or base64, that what is stored may still (or already) be encrypted with: for a
+    /// rotation. Default none.
+    pub(crate) other_master_keys: Vec<SecretString>,
     /// `iss` of access tokens. Default `postrider`.
     pub(crate) issuer: String,
     /// `aud` of access tokens. Default `postrider`.
     pub(crate) audience: String,
     /// How long an access token is good. Default 600.
     pub(crate) access_token_lifetime_s: u64,
-    /// How long a login lasts. Default 12 hours.
+    /// How long a login lasts in all, however often it is refreshed. Default 30 days.
     pub(crate) session_lifetime_s: u64,
+    /// How long a login lasts without being refreshed. Default 24 hours.
+    pub(crate) session_idle_s: u64,
+    /// How long an invitation can be accepted. Default 7 days.
+    pub(crate) invitation_lifetime_s: u64,
+    /// How long a password reset can be used. Default 3,600.
+    pub(crate) password_reset_lifetime_s: u64,
     /// SHA-256 hashes, in hex, of the operator's tokens (`postrider operator new-token`). Default none.
     pub(crate) operator_token_hashes: Vec<String>,
     /// How long a revocation may go unseen by this node's caches. Default 5,000.
     pub(crate) credential_cache_ttl_ms: u64,
-    /// How many passwords are hashed at once; each takes 19 MiB and some 20 ms of a core. Default 2.
+    /// How many passwords are hashed at once; each takes `password_hash_memory_kib` and some 20 ms of a core.
+    /// Default 2.
     pub(crate) password_hash_concurrency: usize,
+    /// How many passwords may wait to be hashed; beyond that callers are told to come back. Default 64.
+    pub(crate) password_hash_max_waiting: usize,
+    /// The memory of one argon2id hash. Default 19,456. A changed cost is applied to each password at its next login.
+    pub(crate) password_hash_memory_kib: u32,
+    /// The passes of one argon2id hash. Default 2.
+    pub(crate) password_hash_iterations: u32,
+    /// The lanes of one argon2id hash. Default 1.
+    pub(crate) password_hash_parallelism: u32,
+    /// How long after a tenant's deletion was ordered its rows begin to go: longer than caches and requests live.
+    /// Default 60.
+    pub(crate) erase_grace_s: u64,
 }
 
 impl Default for SecurityConfig {
     fn default() -> Self {
         Self {
             master_key: None,
+            other_master_keys: Vec::new(),
             issuer: "postrider".into(),
             audience: "postrider".into(),
             access_token_lifetime_s: 600,
-            session_lifetime_s: 12 * 3_600,
+            session_lifetime_s: 30 * 86_400,
+            session_idle_s: 86_400,
+            invitation_lifetime_s: 7 * 86_400,
+            password_reset_lifetime_s: 3_600,
             operator_token_hashes: Vec::new(),
             credential_cache_ttl_ms: 5_000,
             password_hash_concurrency: 2,
+            password_hash_max_waiting: 64,
+            password_hash_memory_kib: 19_456,
+            password_hash_iterations: 2,
+            password_hash_parallelism: 1,
+            erase_grace_s: 60,
         }
     }
 }
@@ -75,20 +105,65 @@ impl SecurityConfig {
             self.access_token_lifetime_s,
             60..=3_600,
         );
+        for (index, key) in self.other_master_keys.iter().enumerate() {
+            if let Err(error) = MasterKey::parse(key.expose_secret()) {
+                faults.push(
+                    &format!("security.other_master_keys[{index}]"),
+                    error.to_string(),
+                );
+            }
+        }
+        let year = 365 * 86_400;
         faults.range(
             "security.session_lifetime_s",
             self.session_lifetime_s,
+            60..=year,
+        );
+        faults.range("security.session_idle_s", self.session_idle_s, 60..=year);
+        faults.range(
+            "security.invitation_lifetime_s",
+            self.invitation_lifetime_s,
             60..=30 * 86_400,
         );
+        faults.range(
+            "security.password_reset_lifetime_s",
+            self.password_reset_lifetime_s,
+            60..=86_400,
+        );
+        self.validate_password_hashing(faults);
+        faults.range("security.erase_grace_s", self.erase_grace_s, 1..=7 * 86_400);
         faults.range(
             "security.credential_cache_ttl_ms",
             self.credential_cache_ttl_ms,
             0..=60_000,
         );
+    }
+
+    fn validate_password_hashing(&self, faults: &mut Faults) {
         faults.range(
             "security.password_hash_concurrency",
             self.password_hash_concurrency,
             1..=64,
+        );
+        faults.range(
+            "security.password_hash_max_waiting",
+            self.password_hash_max_waiting,
+            1..=10_000,
+        );
+        faults.range(
+            "security.password_hash_memory_kib",
+            self.password_hash_memory_kib,
+            19_456..=1_048_576,
+        );
+        faults.range(
+            "security.password_hash_iterations",
+            self.password_hash_iterations,
+            1..=16,
+        );
+        faults.range(
+            "security.password_hash_parallelism",
+            self.password_hash_parallelism,
+            1..=8,
         );
     }
 

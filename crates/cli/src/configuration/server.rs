@@ -1,5 +1,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::Faults;
@@ -16,6 +17,9 @@ pub(crate) struct ServerConfig {
     pub(crate) max_connections_per_worker: usize,
     /// How long a client may take to send its request's head. Default 10,000.
     pub(crate) request_head_timeout_ms: u64,
+    /// The addresses and networks of our own proxies: only their `X-Forwarded-For` is believed, for the audit log
+    /// and the throttle of logins. Default none.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// How long a shutdown waits for requests under way. Default 30 s.
     pub(crate) shutdown_timeout_s: u64,
 }
@@ -27,6 +31,7 @@ impl Default for ServerConfig {
             max_payload_bytes: 1 << 20,
             max_connections_per_worker: 10_000,
             request_head_timeout_ms: 10_000,
+            trusted_proxies: Vec::new(),
             shutdown_timeout_s: 30,
         }
     }

@@ -47,7 +47,7 @@ async fn waiting_too_long_for_a_connection_is_unavailable() {
     let customer = fixture.application(&tenant).await;
     let options = PostgresOptions {
         max_connections: 1,
-        acquire_timeout: Duration::from_millis(100),
+        acquire_timeout: Duration::from_secs(1),
         ..PostgresHarness::options(&harness.name)
     };
     let database = Database::open(DatabaseOptions::Postgres(options)).await.unwrap();

@@ -1,0 +1,9 @@
+//! PostgreSQL itself keeps tenants apart: its roles, their rights, and row-level security.
+
+mod logins;
+mod logs;
+mod preparing;
+mod probe;
+mod rows;
+mod sabotage;
+mod tables;
