@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     constant_time::verify_slices_are_equal,
@@ -17,18 +17,34 @@ pub struct MalformedHash;
 /// SHA-256 is configured; since the tokens have 256 random bits, a fast hash is enough.
 #[derive(Clone)]
 pub struct OperatorTokens {
-    hashes: Vec<[u8; SHA256_OUTPUT_LEN]>,
+    known: Vec<Known>,
+}
+
+/// A token that is accepted, by its hash.
+#[derive(Clone)]
+struct Known {
+    hash: [u8; SHA256_OUTPUT_LEN],
+    name: Arc<str>,
 }
 
 impl OperatorTokens {
     /// The prefix by which secret scanners find leaked tokens.
     pub const PREFIX: &'static str = "pro_";
     const RANDOM_BYTES: usize = 32;
+    /// How much of a token's hash names it.
+    const NAME_BYTES: usize = 4;
     const LEN: usize = Self::PREFIX.len() + 2 * Self::RANDOM_BYTES;
 
     /// Accepts the tokens of these hashes; nobody, if there are none.
     pub fn new(hashes: Vec<[u8; SHA256_OUTPUT_LEN]>) -> Self {
-        Self { hashes }
+        let known = hashes
+            .into_iter()
+            .map(|hash| Known {
+                hash,
+                name: hex::encode(&hash[..Self::NAME_BYTES]).into(),
+            })
+            .collect();
+        Self { known }
     }
 
     /// A new token, to be shown once, and its hash for the configuration, in hexadecimal.
@@ -54,23 +70,26 @@ impl OperatorTokens {
         Ok(hash)
     }
 
-    /// Whether the text is one of the tokens. Takes the same time whichever token it is, or nearly is.
-    pub fn matches(&self, text: &str) -> bool {
+    /// The name of the token that this text is: the first 8 hexadecimal digits of its hash, for the audit log. None
+    /// if it is no token that is accepted. Takes the same time whichever token it is, or nearly is.
+    pub fn recognise(&self, bearer: &str) -> Option<Arc<str>> {
         // What a token looks like is no secret; refusing the rest early bounds the work.
-        if text.len() != Self::LEN || !text.starts_with(Self::PREFIX) {
-            return false;
+        if bearer.len() != Self::LEN || !bearer.starts_with(Self::PREFIX) {
+            return None;
         }
-        let presented = hash(text);
+        let presented = hash(bearer);
         // No early exit: all are compared.
-        self.hashes.iter().fold(false, |matched, known| {
-            matched | verify_slices_are_equal(known, &presented).is_ok()
-        })
+        let found = self.known.iter().fold(None, |found, known| {
+            let fits = verify_slices_are_equal(&known.hash, &presented).is_ok();
+            if fits { Some(&known.name) } else { found }
+        });
+        found.cloned()
     }
 }
 
 impl fmt::Debug for OperatorTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OperatorTokens({} of them)", self.hashes.len())
+        write!(f, "OperatorTokens({} of them)", self.known.len())
     }
 }
 
@@ -98,9 +117,12 @@ mod tests {
     fn knows_its_tokens_and_no_others() {
         let ((a, a_hash), (b, b_hash), (stranger, _)) = (generate(), generate(), generate());
         let tokens = OperatorTokens::new(vec![a_hash, b_hash]);
-        assert!(tokens.matches(&a) && tokens.matches(&b));
-        assert!(!tokens.matches(&stranger));
-        assert!(!OperatorTokens::new(Vec::new()).matches(&a));
+        for (token, hash) in [(&a, a_hash), (&b, b_hash)] {
+            let name = tokens.recognise(token).unwrap();
+            assert_eq!(name.as_ref(), &hex::encode(hash)[..8]);
+        }
+        assert_eq!(tokens.recognise(&stranger), None);
+        assert_eq!(OperatorTokens::new(Vec::new()).recognise(&a), None);
         for near in [
             "",
             "pro_",
@@ -110,12 +132,12 @@ mod tests {
             &a[4..],
             &format!(" {a}"),
         ] {
-            assert!(!tokens.matches(near), "{near}");
+            assert_eq!(tokens.recognise(near), None, "{near}");
         }
         for position in 0..a.len() {
             let mut altered = a.clone().into_bytes();
             altered[position] ^= 1;
-            assert!(!tokens.matches(std::str::from_utf8(&altered).unwrap()));
+            assert_eq!(tokens.recognise(std::str::from_utf8(&altered).unwrap()), None);
         }
     }
 

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -7,7 +7,7 @@ use argon2::{
 use async_trait::async_trait;
 use postrider_application::{
     Error, ErrorCode, Result,
-    ports::{PasswordHasher, Randomness},
+    ports::{PasswordHasher, Randomness, Verified},
 };
 use postrider_domain::{InvalidValue, Rule, users::PasswordHash};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -29,7 +29,8 @@ pub struct PasswordOptions {
     /// Hashes made at the same time, each keeping a core and its memory busy; 2 by default, so that logins cannot
     /// eat the machine.
     pub concurrency: usize,
-    /// Hashes that wait for their turn, 64 by default. Beyond that callers are answered `unavailable` at once.
+    /// Hashes that wait for their turn, 64 by default. Beyond that callers are answered `unavailable` at once, and
+    /// told to try again a second later: with the defaults, those who wait are done by then.
     pub max_waiting: usize,
 }
 
@@ -44,6 +45,9 @@ impl Default for PasswordOptions {
         }
     }
 }
+
+/// When to try again if there is no place in the queue.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why the options make no hasher.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -111,7 +115,8 @@ impl Argon2Passwords {
                 TryAcquireError::NoPermits => Error::new(
                     ErrorCode::Unavailable,
                     "too many passwords are being checked; try again",
-                ),
+                )
+                .retry_after(RETRY_AFTER),
                 closed @ TryAcquireError::Closed => Error::internal(closed),
             })?;
         let turn = Arc::clone(&self.turns)
@@ -154,28 +159,17 @@ impl PasswordHasher for Argon2Passwords {
             .await
     }
 
-    async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool> {
+    async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<Verified> {
         if password.expose_secret().len() > Self::MAX_BYTES {
             // No such password was ever hashed. Known and unknown users are answered alike, without any work.
-            return Ok(false);
+            return Ok(Verified::Wrong);
         }
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.clone());
-        let fits = self
-            .off_thread(move |argon2| {
-                let hash = phc::PasswordHash::new(hash.as_phc())?;
-                if hash.salt.is_none() || hash.hash.is_none() {
-                    // To the library, half a hash is a wrong password; to us it is a broken row.
-                    return Err(password_hash::Error::EncodingInvalid);
-                }
-                match argon2.verify_password(password.expose_secret().as_bytes(), &hash) {
-                    Ok(()) => Ok(true),
-                    Err(password_hash::Error::PasswordInvalid) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            })
+        let verified = self
+            .off_thread(move |argon2| verify(argon2, password.expose_secret().as_bytes(), &hash))
             .await?;
-        Ok(fits && known)
+        Ok(if known { verified } else { Verified::Wrong })
     }
 }
 
@@ -194,6 +188,33 @@ fn hash(
 ) -> password_hash::Result<PasswordHash> {
     let hash: phc::PasswordHash = argon2.hash_password_with_salt(password, salt)?;
     Ok(PasswordHash::from_phc(hash.to_string()))
+}
+
+fn verify(argon2: &Argon2<'_>, password: &[u8], hash: &PasswordHash) -> password_hash::Result<Verified> {
+    let hash = phc::PasswordHash::new(hash.as_phc())?;
+    let (Some(_), Some(output)) = (&hash.salt, &hash.hash) else {
+        // To the library, half a hash is a wrong password; to us it is a broken row.
+        return Err(password_hash::Error::EncodingInvalid);
+    };
+    match argon2.verify_password(password, &hash) {
+        Ok(()) if is_current(argon2, &hash, output.len()) => Ok(Verified::Right),
+        Ok(()) => Ok(Verified::RightButOutdated),
+        Err(password_hash::Error::PasswordInvalid) => Ok(Verified::Wrong),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a hash is such as would be made today. Not one with lower costs, which is too cheap to attack; nor one
+/// with higher costs: the operator lowered them, and unknown users are to take as long as known ones.
+fn is_current(argon2: &Argon2<'_>, hash: &phc::PasswordHash, output_len: usize) -> bool {
+    let today = argon2.params();
+    hash.algorithm == Algorithm::Argon2id.ident()
+        && hash.version == Some(Version::V0x13.into())
+        && output_len == today.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)
+        && Params::try_from(hash).is_ok_and(|made_with| {
+            let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+            costs(&made_with) == costs(today) && made_with.keyid().is_empty() && made_with.data().is_empty()
+        })
 }
 
 #[cfg(test)]

@@ -47,14 +47,55 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Seals with AES-256-GCM under the master key.
+/// One master key, ready for work.
+struct KnownKey {
+    id: KeyId,
+    key: LessSafeKey,
+}
+
+impl KnownKey {
+    #[expect(
+        clippy::expect_used,
+        reason = "fails only for a key of another length than 32 bytes"
+    )]
+    fn new(key: &MasterKey) -> Self {
+        let unbound = UnboundKey::new(&AES_256_GCM, key.as_bytes()).expect("a key of 32 bytes");
+        Self {
+            id: KeyId::of(key),
+            key: LessSafeKey::new(unbound),
+        }
+    }
+
+    fn header(&self) -> [u8; HEADER_LEN] {
+        let [a, b, c, d] = self.id.0;
+        [VERSION, a, b, c, d]
+    }
+
+    fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let header = self.header();
+        let rest = sealed.strip_prefix(&header)?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let associated = Aad::from([header.as_slice(), context].concat());
+        let mut body = body.to_vec();
+        let plain_len = self
+            .key
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), associated, &mut body)
+            .ok()?
+            .len();
+        body.truncate(plain_len);
+        Some(body)
+    }
+}
+
+/// Seals with AES-256-GCM under the current master key, and opens what it or another known one sealed: while the
+/// master key is being replaced, what is stored is sealed with either.
 ///
 /// Sealed bytes are: a version byte (1), the key's id (4 bytes), the nonce (12), the ciphertext, the tag (16).
 /// Version, key id and context are authenticated. Nonces are random, so one key is good for some 2^32 sealings:
 /// secrets are few, payloads must not be sealed with it.
 pub struct AeadSealer {
-    key: LessSafeKey,
-    key_id: KeyId,
+    current: KnownKey,
+    others: Vec<KnownKey>,
     randomness: Arc<dyn Randomness>,
 }
 
@@ -62,35 +103,34 @@ impl AeadSealer {
     /// How many bytes longer than the plain bytes the sealed ones are.
     pub const OVERHEAD_BYTES: usize = HEADER_LEN + NONCE_LEN + MAX_TAG_LEN;
 
-    /// Seals with `key`.
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "fails only for a key of another length than 32 bytes"
-    )]
+    /// Seals and opens with `key`.
     pub fn new(key: &MasterKey, randomness: Arc<dyn Randomness>) -> Self {
-        let unbound = UnboundKey::new(&AES_256_GCM, key.as_bytes()).expect("a key of 32 bytes");
+        Self::with_known(key, &[], randomness)
+    }
+
+    /// Seals with `current`; opens with it and with `others`, in whatever number: the keys that came before it, or
+    /// the one that is to come after it.
+    pub fn with_known(current: &MasterKey, others: &[MasterKey], randomness: Arc<dyn Randomness>) -> Self {
         Self {
-            key: LessSafeKey::new(unbound),
-            key_id: KeyId::of(key),
+            current: KnownKey::new(current),
+            others: others.iter().map(KnownKey::new).collect(),
             randomness,
         }
     }
 
-    /// Which key this is.
+    /// Which key seals.
     pub const fn key_id(&self) -> KeyId {
-        self.key_id
+        self.current.id
     }
 
-    fn header(&self) -> [u8; HEADER_LEN] {
-        let [a, b, c, d] = self.key_id.0;
-        [VERSION, a, b, c, d]
+    fn known(&self) -> impl Iterator<Item = &KnownKey> {
+        std::iter::once(&self.current).chain(&self.others)
     }
 }
 
 impl Sealer for AeadSealer {
     fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
-        let header = self.header();
+        let header = self.current.header();
         let nonce = self.randomness.bytes::<NONCE_LEN>();
         let mut sealed = Vec::with_capacity(plain.len() + Self::OVERHEAD_BYTES);
         sealed.extend_from_slice(&header);
@@ -99,47 +139,47 @@ impl Sealer for AeadSealer {
         body.extend_from_slice(plain);
         let associated = Aad::from([header.as_slice(), context].concat());
         #[expect(clippy::expect_used, reason = "fails only beyond 64 GiB, which no secret has")]
-        self.key
+        self.current
+            .key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), associated, &mut body)
             .expect("a secret is shorter than 64 GiB");
         sealed.append(&mut body);
         sealed
     }
 
+    /// The key id in the header only says which keys to try; what decides is the tag.
     fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let header = self.header();
-        let rest = sealed.strip_prefix(&header).ok_or(SealError)?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealError)?;
-        let associated = Aad::from([header.as_slice(), context].concat());
-        let mut body = body.to_vec();
-        let plain_len = self
-            .key
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), associated, &mut body)
-            .map_err(|_| SealError)?
-            .len();
-        body.truncate(plain_len);
-        Ok(body)
+        self.known()
+            .find_map(|key| key.open(context, sealed))
+            .ok_or(SealError)
+    }
+
+    /// By the key id in the header, without opening. (Of two random keys, one pair in 2^32 has the same id.)
+    fn is_current(&self, sealed: &[u8]) -> bool {
+        sealed.starts_with(&self.current.header())
     }
 }
 
 impl fmt::Debug for AeadSealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let others: Vec<_> = self.others.iter().map(|key| key.id).collect();
         f.debug_struct("AeadSealer")
-            .field("key_id", &self.key_id)
+            .field("current", &self.current.id)
+            .field("others", &others)
             .finish_non_exhaustive()
     }
 }
 
-/// Why a node must not start with this master key.
+/// Why a node must not start with these master keys.
 #[derive(Debug, Error)]
 pub enum MasterKeyCheckError {
     /// The data was sealed with another key, or the check value was altered.
     #[error(
         "the configured master key (id {configured}) is not the one that this installation's secrets are sealed \
-         with (id {stored}); configure that one, or the secrets cannot be read"
+         with (id {stored}), and no other known key is; configure that one, or the secrets cannot be read"
     )]
     WrongMasterKey {
-        /// Which key is configured.
+        /// Which key is configured as the current one.
         configured: KeyId,
         /// Which key sealed the stored check value, as far as it says.
         stored: KeyId,
@@ -149,8 +189,12 @@ pub enum MasterKeyCheckError {
     Store(#[from] StoreError),
 }
 
-/// Holds the configured master key against the installation's: stores a sealed check value at the first start,
-/// and opens it at every later one. A key that does not open it is [`MasterKeyCheckError::WrongMasterKey`].
+/// Holds the known master keys against the installation's: stores a check value, sealed with the current key, at the
+/// first start, and opens it at every later one. If no known key opens it, that is
+/// [`MasterKeyCheckError::WrongMasterKey`].
+///
+/// Any known key will do, as while the master key is being replaced the check value is still sealed with the old one,
+/// and for nodes that were not told of the new one as their current one, it is afterwards sealed with another.
 pub async fn verify_master_key(
     facts: &dyn InstallationFacts,
     sealer: &AeadSealer,
@@ -167,7 +211,7 @@ pub async fn verify_master_key(
                 .copied()
                 .unwrap_or_default();
             Err(MasterKeyCheckError::WrongMasterKey {
-                configured: sealer.key_id,
+                configured: sealer.key_id(),
                 stored: KeyId(id),
             })
         }
@@ -177,7 +221,7 @@ pub async fn verify_master_key(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::sealer;
+    use crate::test_support::{CountingRandomness, sealer};
     use async_trait::async_trait;
     use std::{collections::HashMap, sync::Mutex};
 
@@ -240,8 +284,70 @@ mod tests {
         // The key id is only a hint: what decides is the tag.
         let (ours, theirs) = (sealer(7), sealer(8));
         let mut sealed = theirs.seal(CONTEXT, b"secret");
-        sealed[..HEADER_LEN].copy_from_slice(&ours.header());
+        sealed[..HEADER_LEN].copy_from_slice(&ours.current.header());
         assert_eq!(ours.open(CONTEXT, &sealed), Err(SealError));
+    }
+
+    #[test]
+    fn known_keys_open_and_only_the_current_one_seals() {
+        let (old, new, both) = (sealer(1), sealer(2), knowing(2, &[1, 3]));
+        let (by_old, by_both) = (old.seal(CONTEXT, b"old"), both.seal(CONTEXT, b"new"));
+        assert_eq!(both.open(CONTEXT, &by_old).unwrap(), b"old");
+        assert_eq!(new.open(CONTEXT, &by_both).unwrap(), b"new");
+        assert_eq!(old.open(CONTEXT, &by_both), Err(SealError));
+        assert!(both.is_current(&by_both) && new.is_current(&by_both));
+        assert!(!both.is_current(&by_old) && old.is_current(&by_old));
+        // A key that nobody knows, another context, and what was altered stay closed.
+        assert_eq!(
+            both.open(CONTEXT, &sealer(4).seal(CONTEXT, b"x")),
+            Err(SealError)
+        );
+        assert_eq!(both.open(b"another", &by_old), Err(SealError));
+        for position in 0..by_old.len() {
+            let mut altered = by_old.clone();
+            altered[position] ^= 1;
+            assert_eq!(both.open(CONTEXT, &altered), Err(SealError), "byte {position}");
+        }
+        // A known key's id on what another known key sealed.
+        let mut relabelled = by_old.clone();
+        relabelled[..HEADER_LEN].copy_from_slice(&both.current.header());
+        assert_eq!(both.open(CONTEXT, &relabelled), Err(SealError));
+    }
+
+    #[test]
+    fn nothing_that_was_never_sealed_is_current() {
+        let ours = sealer(1);
+        let header = ours.current.header();
+        for bytes in [b"".as_slice(), &header[..4], &[0; 40]] {
+            assert!(!ours.is_current(bytes));
+        }
+        let mut of_another_layout = ours.seal(CONTEXT, b"x");
+        of_another_layout[0] = 2;
+        assert!(!ours.is_current(&of_another_layout));
+    }
+
+    #[test]
+    fn a_key_that_is_known_twice_does_no_harm() {
+        let twice = knowing(1, &[1, 1]);
+        let sealed = twice.seal(CONTEXT, b"x");
+        assert!(twice.is_current(&sealed));
+        assert_eq!(twice.open(CONTEXT, &sealed).unwrap(), b"x");
+    }
+
+    #[test]
+    fn debug_shows_ids_only() {
+        let shown = format!("{:?}", knowing(1, &[2]));
+        assert!(shown.contains(&sealer(1).key_id().to_string()) && shown.contains(&sealer(2).key_id().to_string()));
+        assert!(!shown.contains("0101") && !shown.contains("1, 1"), "{shown}");
+    }
+
+    fn knowing(current: u8, others: &[u8]) -> AeadSealer {
+        let others: Vec<_> = others.iter().map(|byte| MasterKey::from_bytes([*byte; 32])).collect();
+        AeadSealer::with_known(
+            &MasterKey::from_bytes([current; 32]),
+            &others,
+            Arc::new(CountingRandomness::default()),
+        )
     }
 
     #[derive(Default)]
@@ -274,6 +380,30 @@ mod tests {
         ));
         assert!(error.to_string().contains(&right.key_id().to_string()));
         verify_master_key(&facts, &right).await.unwrap();
+    }
+
+    /// The nodes of an installation, one after the other, through the replacement of key 1 by key 2.
+    #[tokio::test]
+    async fn the_check_passes_throughout_a_rotation_and_refuses_whom_it_left_behind() {
+        let facts = Facts::default();
+        verify_master_key(&facts, &sealer(1)).await.unwrap();
+        // Every node learns of the new key first, then seals with it.
+        verify_master_key(&facts, &knowing(1, &[2])).await.unwrap();
+        verify_master_key(&facts, &knowing(2, &[1])).await.unwrap();
+        // Who does not know the old one yet needs it.
+        assert!(verify_master_key(&facts, &sealer(2)).await.is_err());
+        // Everything is re-encrypted, the check value last.
+        let resealed = sealer(2).seal(CHECK_CONTEXT, CHECK_VALUE);
+        facts.0.lock().unwrap().insert(CHECK_NAME.to_owned(), resealed);
+        for known in [knowing(2, &[1]), knowing(1, &[2]), sealer(2)] {
+            verify_master_key(&facts, &known).await.unwrap();
+        }
+        let left_behind = verify_master_key(&facts, &knowing(1, &[3])).await.unwrap_err();
+        assert!(matches!(
+            left_behind,
+            MasterKeyCheckError::WrongMasterKey { configured, stored }
+                if configured == sealer(1).key_id() && stored == sealer(2).key_id()
+        ));
     }
 
     #[tokio::test]
