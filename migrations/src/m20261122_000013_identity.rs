@@ -7,6 +7,9 @@
 //!
 //! `audit_entries` is only ever appended to, and refers to nothing: it outlives what it tells of. Its tenant is null
 //! for what the operator does to the installation.
+//!
+//! `erasures` is what stays of a tenant: how far the eraser has come (`phase`, and in it the table and its last key),
+//! how many rows of which table went, and in the end, when the last one did. It refers to nothing.
 
 crate::ddl::migration!(
     "ALTER TABLE tenants ADD COLUMN status @text NOT NULL DEFAULT 'active'
@@ -28,6 +31,7 @@ crate::ddl::migration!(
         CONSTRAINT invitations_pkey PRIMARY KEY (tenant, id),
         CONSTRAINT invitations_email_key UNIQUE (tenant, email)
     ) @keyed",
+    "CREATE INDEX invitations_expired ON invitations (expires_at)",
     "CREATE TABLE password_resets (
         user_id @uuid NOT NULL CONSTRAINT password_resets_pkey PRIMARY KEY
             CONSTRAINT password_resets_user_fkey REFERENCES users (id),
@@ -50,6 +54,7 @@ crate::ddl::migration!(
     ) @keyed",
     "CREATE INDEX sessions_user ON sessions (tenant, user_id)",
     "CREATE INDEX sessions_of_user ON sessions (user_id)",
+    "CREATE INDEX sessions_expired ON sessions (refresh_expires_at)",
     "CREATE TABLE audit_entries (
         id @uuid NOT NULL CONSTRAINT audit_entries_pkey PRIMARY KEY,
         tenant @uuid,
@@ -64,4 +69,13 @@ crate::ddl::migration!(
         request_id @text
     ) @keyed",
     "CREATE INDEX audit_entries_tenant ON audit_entries (tenant, id)",
+    "CREATE TABLE erasures (
+        tenant @uuid NOT NULL CONSTRAINT erasures_pkey PRIMARY KEY,
+        ordered_at @time NOT NULL,
+        phase @text NOT NULL,
+        at_table @text,
+        after_key @text,
+        removed @json NOT NULL,
+        erased_at @time
+    ) @keyed",
 );

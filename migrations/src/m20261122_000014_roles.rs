@@ -92,7 +92,7 @@ const EVERYTHING: &[Command] = &[Select, Insert, Update, Delete];
 const APPEND: &[Command] = &[Select, Insert];
 
 /// Who may do what. The owner, `postrider_admin`, may do everything everywhere.
-const TABLES: [(&str, &[May]); 22] = [
+const TABLES: [(&str, &[May]); 23] = [
     (
         "tenants",
         &[
@@ -177,6 +177,7 @@ const TABLES: [(&str, &[May]); 22] = [
         "audit_entries",
         &[api(APPEND, TENANTS), identity(&[Insert], ALL), engine(&[Insert])],
     ),
+    ("erasures", &[]),
     ("nodes", &[engine(EVERYTHING)]),
     ("signing_keys", &[]),
     ("installation", &[]),

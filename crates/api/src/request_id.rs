@@ -1,6 +1,6 @@
 //! The name of one request, in its answer, its problems and its trace.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use actix_web::{
     Error, HttpMessage as _,
@@ -21,20 +21,25 @@ const MAX_CHARS: usize = 128;
 
 /// The id of the current request: visible ASCII, at most 128 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RequestId(String);
+pub(crate) struct RequestId(Arc<str>);
 
 impl RequestId {
     /// A client's own id, if it is one that can be shown and logged as it is.
     fn parse(value: &HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
         let sane = (1..=MAX_CHARS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        sane.then(|| Self(text.to_owned()))
+        sane.then(|| Self(text.into()))
     }
 
     /// The header's value.
     pub(crate) fn as_header(&self) -> HeaderValue {
         // Visible ASCII is always a header value; the fallback is never taken.
         HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// The id, to be kept beyond the request.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
     }
 }
 
@@ -66,7 +71,7 @@ fn fresh(request: &ServiceRequest) -> RequestId {
         .app_data::<Data<ApiContext>>()
         .map(|context| context.ids.next().to_string());
     // The context is always there (`pipeline::app` puts it); an id is not worth failing a request for.
-    RequestId(id.unwrap_or_else(|| "unknown".to_owned()))
+    RequestId(id.map_or_else(|| "unknown".into(), Into::into))
 }
 
 #[cfg(test)]

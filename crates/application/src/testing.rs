@@ -31,8 +31,8 @@ use crate::{
     messages::PublishMessage,
     ports::{
         AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
-        ExportCursor, ExportPage, PageRequest, Reencrypted, ReencryptionCursor, RotatedSigningKey,
-        SecretsReencryption, SigningKeys, StoreError, Subject, TenantExport, TokenError,
+        ExportCursor, ExportPage, MessageIntake, PageRequest, Reencrypted, ReencryptionCursor,
+        RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject, TenantExport, TokenError,
     },
     tenants::{CreateTenant, CreatedTenant},
 };
@@ -40,6 +40,8 @@ use crate::{
 /// All use cases over memory.
 pub(crate) struct World {
     pub(crate) mediator: Mediator<UseCases<MemoryStore>>,
+    ports: Ports<MemoryStore>,
+    beside: MediatorPorts,
     pub(crate) store: MemoryStore,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) signal: Arc<CountingSignal>,
@@ -171,25 +173,36 @@ impl World {
             ids: ids.clone(),
             randomness: Arc::new(SeededRandomness::new(7)),
         };
-        let use_cases = UseCases::new(&ports, &Settings::default());
-        let mediator = Mediator::new(
-            use_cases,
-            MediatorPorts {
-                directory: Arc::new(store.clone()),
-                metrics: metrics.clone(),
-                denials: denials.clone(),
-                clock: clock.clone(),
-                ids,
-            },
-        );
+        let beside = MediatorPorts {
+            directory: Arc::new(store.clone()),
+            metrics: metrics.clone(),
+            denials: denials.clone(),
+            clock: clock.clone(),
+            ids,
+        };
         Self {
-            mediator,
+            mediator: Mediator::new(UseCases::new(&ports, &Settings::default()), beside.clone()),
+            ports,
+            beside,
             store,
             clock,
             signal,
             metrics,
             trace,
             denials,
+        }
+    }
+
+    /// The same world with another way in for messages.
+    pub(crate) fn with_intake(self, intake: impl MessageIntake + 'static) -> Self {
+        let ports = Ports {
+            intake: Arc::new(intake),
+            ..self.ports
+        };
+        Self {
+            mediator: Mediator::new(UseCases::new(&ports, &Settings::default()), self.beside.clone()),
+            ports,
+            ..self
         }
     }
 

@@ -1,28 +1,34 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use postrider_application::ports::{ApiKeyRecord, Clock, Credentials, SessionRecord, StoreError};
-use postrider_domain::{ApiKeyId, SessionId};
+use postrider_application::ports::{
+    ApiKeyRecord, Clock, Credentials, PortalRecord, SessionRecord, StoreError,
+};
+use postrider_domain::{ApiKeyId, ApplicationId, SessionId, TenantId};
 
 use crate::{CacheOptions, flight::Flights};
 
 /// [`Credentials`], cached by id.
 ///
-/// Ids are unique in the installation and every record names its tenant, so nothing crosses tenants here. Whether a
-/// record has expired is judged by whoever reads it.
+/// Ids are unique in the installation and every record names its tenant, so nothing crosses tenants here; what portal
+/// tokens need is kept by tenant and application, as the port is asked. Whether a record has expired is judged by
+/// whoever reads it.
 pub struct CachedCredentials<C: ?Sized> {
     inner: Arc<C>,
     api_keys: Flights<ApiKeyId, ApiKeyRecord>,
     sessions: Flights<SessionId, SessionRecord>,
+    portals: Flights<(TenantId, ApplicationId), PortalRecord>,
 }
 
 impl<C: Credentials + ?Sized> CachedCredentials<C> {
-    /// Caches what `inner` answers; the options hold for API keys and for sessions each.
+    /// Caches what `inner` answers; the options hold for API keys, for sessions and for applications with portal
+    /// tokens each.
     pub fn new(inner: Arc<C>, options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
             api_keys: Flights::new(options, Arc::clone(&clock)),
-            sessions: Flights::new(options, clock),
+            sessions: Flights::new(options, Arc::clone(&clock)),
+            portals: Flights::new(options, clock),
         }
     }
 }
@@ -47,6 +53,23 @@ impl<C: ?Sized> CachedCredentials<C> {
     pub fn invalidate_sessions(&self) {
         self.sessions.invalidate_all();
     }
+
+    /// Forgets what portal tokens of one tenant's applications need.
+    pub fn invalidate_portals_of(&self, tenant: TenantId) {
+        self.portals.invalidate(&tenant);
+    }
+
+    /// Forgets what portal tokens need.
+    pub fn invalidate_portals(&self) {
+        self.portals.invalidate_all();
+    }
+
+    /// Forgets everything.
+    pub fn invalidate_all(&self) {
+        self.invalidate_api_keys();
+        self.invalidate_sessions();
+        self.invalidate_portals();
+    }
 }
 
 #[async_trait]
@@ -59,6 +82,16 @@ impl<C: Credentials + ?Sized> Credentials for CachedCredentials<C> {
     async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
         let record = self.sessions.get(&id, id, || self.inner.session(id)).await?;
         Ok(record.map(|record| SessionRecord::clone(&record)))
+    }
+
+    async fn portal(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+    ) -> Result<Option<PortalRecord>, StoreError> {
+        let load = || self.inner.portal(tenant, application);
+        let record = self.portals.get(&tenant, (tenant, application), load).await?;
+        Ok(record.map(|record| *record))
     }
 }
 

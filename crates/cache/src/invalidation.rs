@@ -36,29 +36,39 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
     /// Drops what the event concerns. An event of a kind that is not known here, perhaps written by a newer node,
     /// drops everything: a cache may forget too much, never too little.
     pub fn apply(&self, event: &LoggedEvent) -> Dropped {
-        match event.kind.as_str() {
-            // New; nothing of them can be cached yet, as absence is not. What else may happen to a tenant or a
-            // person (a suspension, a new password) is not known yet and falls through to `everything`.
-            "tenant.created" | "user.registered" => return Dropped::Nothing,
-            _ => {}
-        }
-        match event.kind.split_once('.').map(|(aggregate, _)| aggregate) {
-            // Not part of anything that is cached here.
-            Some("endpoint" | "event_type") => return Dropped::Nothing,
-            Some("application") => match event.tenant {
-                Some(tenant) => self.directory.invalidate_tenant(tenant),
-                None => self.directory.invalidate_all(),
+        let (aggregate, verb) = event.kind.split_once('.').unwrap_or_default();
+        match (aggregate, verb) {
+            // New; nothing of it can be cached yet, as absence is not.
+            ("tenant", "created") |
+            // Not part of anything that is cached here. Sessions do not outlive a changed password, but end by events
+            // of their own; invitations are read when they are accepted.
+            ("user", "registered" | "password_changed") | ("invitation" | "endpoint" | "event_type", _) => {
+                return Dropped::Nothing;
+            }
+            // Every credential holds its tenant's status, and is found by its own id only. Which applications there
+            // are does not change with it.
+            ("tenant", "suspended" | "resumed" | "deletion_ordered") => self.credentials.invalidate_all(),
+            // By an application's id alone it cannot be told which uid it had.
+            ("application", _) => match event.tenant {
+                Some(tenant) => {
+                    self.directory.invalidate_tenant(tenant);
+                    self.credentials.invalidate_portals_of(tenant);
+                }
+                None => {
+                    self.directory.invalidate_all();
+                    self.credentials.invalidate_portals();
+                }
             },
-            Some("api_key") => match event.aggregate.parse() {
+            ("api_key", _) => match event.aggregate.parse() {
                 Ok(id) => self.credentials.invalidate_api_key(id),
                 Err(_) => self.credentials.invalidate_api_keys(),
             },
-            Some("session") => match event.aggregate.parse() {
+            ("session", _) => match event.aggregate.parse() {
                 Ok(id) => self.credentials.invalidate_session(id),
                 Err(_) => self.credentials.invalidate_sessions(),
             },
             // Sessions hold their membership's grants, and are found by their own id only.
-            Some("membership") => self.credentials.invalidate_sessions(),
+            ("membership", _) => self.credentials.invalidate_sessions(),
             _ => {
                 self.everything();
                 return Dropped::Everything;
@@ -69,8 +79,7 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
 
     /// Drops everything: when events may have been missed.
     pub fn everything(&self) {
-        self.credentials.invalidate_api_keys();
-        self.credentials.invalidate_sessions();
+        self.credentials.invalidate_all();
         self.directory.invalidate_all();
     }
 }

@@ -10,9 +10,13 @@
 //!   it was read. That bounds for how long another node may let a revoked credential in when nothing else works.
 //! * **Bounded**: at most [`CacheOptions::max_entries`] of a kind; the least used go first.
 //!
+//! [`CachedAccessTokens`] is of another kind: what a signature says never changes, so nothing is ever invalidated there.
+//! [`AttemptThrottle`] is no cache at all, but as bounded as one.
+//!
 //! Invalidation comes from the log of events, through [`CacheInvalidation`]: on every node, the committing one too, as
 //! soon as its relay has read the event. That is at once when the relay is woken, else at its next poll.
 
+mod access_tokens;
 mod application_directory;
 mod credentials;
 mod flight;
@@ -20,8 +24,11 @@ mod generations;
 mod invalidation;
 #[cfg(test)]
 mod test_support;
+mod throttle;
 
+pub use access_tokens::CachedAccessTokens;
 pub use application_directory::CachedApplicationDirectory;
 pub use credentials::CachedCredentials;
 pub use flight::CacheOptions;
 pub use invalidation::{CacheInvalidation, Dropped};
+pub use throttle::{Allowance, AttemptThrottle, ThrottleOptions};

@@ -1,21 +1,29 @@
 use std::{collections::HashSet, fmt, sync::Arc};
 
+use async_trait::async_trait;
 use jsonwebtoken::{Header, Validation, decode, decode_header, encode, errors::ErrorKind};
 use postrider_application::{
     Error,
-    ports::{AccessClaims, AccessTokens, Ids, TokenError},
+    ports::{AccessClaims, AccessTokens, Ids, Subject, TokenError},
 };
-use postrider_domain::Timestamp;
-use serde::{Deserialize, Serialize};
+use postrider_domain::{
+    Timestamp,
+    access::{Permission, PortalAccess},
+};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{KeyRing, key_ring::ALGORITHM};
+use crate::{
+    KeyRing, KeyRingError,
+    signing_key::{ALGORITHM, is_kid},
+};
 
 /// The media type of access tokens (RFC 9068, section 2.1).
 const TYPE: &str = "at+jwt";
 /// The longest token that is looked at, in bytes; ours have some 800.
 const MAX_TOKEN_BYTES: usize = 4_096;
-/// How far ahead another node's clock may be, in seconds: a token issued later than that is not ours.
-const ISSUED_AT_LEEWAY_SECONDS: i64 = 60;
+/// How far ahead a token may be dated, in seconds. Portal tokens that are minted just after a revocation are dated to
+/// the next second, by a node whose clock may be a little ahead of ours; a token of a later date is not ours.
+const ISSUED_AT_LEEWAY_SECONDS: i64 = 2;
 /// 9999-12-31T23:59:59Z: what a point in time may be at most, in seconds.
 const MAX_SECONDS: i64 = 253_402_300_799;
 
@@ -33,29 +41,47 @@ pub struct TokenOptions {
 #[serde(rename_all = "snake_case")]
 enum Kind {
     User,
+    Portal,
 }
 
-/// The claims as they stand in the token. All of them are required; each has exactly this form.
+/// The claims as they stand in the token. Each has exactly this form, and a token has all that its kind has and none
+/// that only others have.
 #[derive(Debug, Serialize, Deserialize)]
 struct WireClaims {
     iss: String,
     aud: String,
+    /// A person's id; of a portal token, its own.
     sub: String,
     iat: i64,
     exp: i64,
+    /// The token's own id.
     jti: String,
     ten: String,
-    sid: String,
     kind: Kind,
+    /// A person's session.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    /// A portal token's application.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    /// A portal token's permissions (RFC 8693, section 4.2): their names, with a space between two.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+/// A claim that may be absent, but not null.
+fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(claim).map(Some)
 }
 
 /// Access tokens: JWTs signed with RS256, `typ: at+jwt` (RFC 9068).
 ///
 /// The key, and with it the algorithm, is found by the token's `kid` among our own; whatever else the header says of
 /// algorithms or keys is not believed. Expiry is judged by the caller's `now`, to the second and without leeway: a
-/// token is expired from the second of its `exp` on. `iat` may be at most 60 seconds ahead of `now`.
+/// token is expired from the second of its `exp` on. `iat` may be at most 2 seconds ahead of `now`: the clocks of
+/// several nodes must agree to a second.
 pub struct JwtTokens {
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
     ids: Arc<dyn Ids>,
     options: TokenOptions,
     validation: Validation,
@@ -63,7 +89,7 @@ pub struct JwtTokens {
 
 impl JwtTokens {
     /// Issues and verifies tokens with `keys`.
-    pub fn new(keys: KeyRing, ids: Arc<dyn Ids>, options: TokenOptions) -> Self {
+    pub fn new(keys: Arc<KeyRing>, ids: Arc<dyn Ids>, options: TokenOptions) -> Self {
         let mut validation = Validation::new(ALGORITHM);
         validation.set_issuer(&[&options.issuer]);
         validation.set_audience(&[&options.audience]);
@@ -80,6 +106,7 @@ impl JwtTokens {
     }
 }
 
+#[async_trait]
 impl AccessTokens for JwtTokens {
     fn issue(&self, claims: &AccessClaims) -> Result<String, Error> {
         let key = self.keys.signing();
@@ -88,18 +115,7 @@ impl AccessTokens for JwtTokens {
             kid: Some(key.kid.clone()),
             ..Header::new(ALGORITHM)
         };
-        let claims = WireClaims {
-            iss: self.options.issuer.clone(),
-            aud: self.options.audience.clone(),
-            sub: claims.user.to_string(),
-            iat: claims.issued_at.as_unix_seconds(),
-            exp: claims.expires_at.as_unix_seconds(),
-            jti: self.ids.next().to_string(),
-            ten: claims.tenant.to_string(),
-            sid: claims.session.to_string(),
-            kind: Kind::User,
-        };
-        encode(&header, &claims, &key.private).map_err(Error::internal)
+        encode(&header, &self.wire(claims), &key.private).map_err(Error::internal)
     }
 
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
@@ -111,10 +127,9 @@ impl AccessTokens for JwtTokens {
         if header.alg != ALGORITHM || header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
-        let key = header
-            .kid
-            .and_then(|kid| self.keys.find(&kid))
-            .ok_or(TokenError::Malformed)?;
+        // What cannot be a key of ours is not worth asking for.
+        let kid = header.kid.filter(|kid| is_kid(kid)).ok_or(TokenError::Malformed)?;
+        let key = self.keys.find(&kid).ok_or(TokenError::UnknownKey)?;
         let claims = decode::<WireClaims>(token, &key.public, &self.validation)
             .map_err(|error| match error.kind() {
                 ErrorKind::InvalidSignature => TokenError::Forged,
@@ -124,8 +139,40 @@ impl AccessTokens for JwtTokens {
         check(&claims, now)
     }
 
+    async fn refresh_keys(&self) -> Result<(), Error> {
+        self.keys.refresh().await.map_err(KeyRingError::answer)
+    }
+
     fn jwks(&self) -> String {
-        self.keys.jwks().to_owned()
+        self.keys.jwks()
+    }
+}
+
+impl JwtTokens {
+    fn wire(&self, claims: &AccessClaims) -> WireClaims {
+        let (kind, sub, jti, sid, portal) = match &claims.subject {
+            Subject::User(user, session) => {
+                let session = Some(session.to_string());
+                (Kind::User, user.to_string(), self.ids.next().to_string(), session, None)
+            }
+            Subject::Portal(id, access) => {
+                let id = id.to_string();
+                (Kind::Portal, id.clone(), id, None, Some(access))
+            }
+        };
+        WireClaims {
+            iss: self.options.issuer.clone(),
+            aud: self.options.audience.clone(),
+            sub,
+            iat: claims.issued_at.as_unix_seconds(),
+            exp: claims.expires_at.as_unix_seconds(),
+            jti,
+            ten: claims.tenant.to_string(),
+            kind,
+            sid,
+            app: portal.map(|access| access.application.to_string()),
+            scope: portal.map(|access| scope(&access.permissions)),
+        }
     }
 }
 
@@ -148,11 +195,9 @@ fn check(claims: &WireClaims, now: Timestamp) -> Result<AccessClaims, TokenError
     if claims.exp <= claims.iat || claims.iat > now.saturating_add(ISSUED_AT_LEEWAY_SECONDS) {
         return Err(TokenError::Malformed);
     }
-    let Kind::User = claims.kind;
     let good = AccessClaims {
-        user: claims.sub.parse().map_err(|_| TokenError::Malformed)?,
+        subject: subject(claims).ok_or(TokenError::Malformed)?,
         tenant: claims.ten.parse().map_err(|_| TokenError::Malformed)?,
-        session: claims.sid.parse().map_err(|_| TokenError::Malformed)?,
         issued_at: Timestamp::from_micros(claims.iat * 1_000_000),
         expires_at: Timestamp::from_micros(claims.exp * 1_000_000),
     };
@@ -161,6 +206,41 @@ fn check(claims: &WireClaims, now: Timestamp) -> Result<AccessClaims, TokenError
     } else {
         Ok(good)
     }
+}
+
+/// Whom the claims name, if they have what their kind has and nothing of another.
+fn subject(claims: &WireClaims) -> Option<Subject> {
+    match (claims.kind, &claims.sid, &claims.app, &claims.scope) {
+        (Kind::User, Some(session), None, None) => {
+            Some(Subject::User(claims.sub.parse().ok()?, session.parse().ok()?))
+        }
+        (Kind::Portal, None, Some(application), Some(scope)) if claims.sub == claims.jti => {
+            let access = PortalAccess {
+                application: application.parse().ok()?,
+                permissions: permissions(scope)?,
+            };
+            Some(Subject::Portal(claims.jti.parse().ok()?, access))
+        }
+        _ => None,
+    }
+}
+
+fn scope(permissions: &[Permission]) -> String {
+    let names: Vec<_> = permissions.iter().map(|permission| permission.as_str()).collect();
+    names.join(" ")
+}
+
+/// The permissions of a `scope`, if there is at least one, a portal token may hold each, and none stands twice.
+fn permissions(scope: &str) -> Option<Vec<Permission>> {
+    let mut permissions = Vec::new();
+    for name in scope.split(' ') {
+        let permission = Permission::parse(name).ok().filter(|known| known.in_portal())?;
+        if permissions.contains(&permission) {
+            return None;
+        }
+        permissions.push(permission);
+    }
+    Some(permissions)
 }
 
 #[cfg(test)]

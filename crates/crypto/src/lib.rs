@@ -3,8 +3,9 @@
 //!
 //! | here | for the port | is |
 //! |---|---|---|
-//! | [`AeadSealer`], [`MasterKey`] | `Sealer` | AES-256-GCM of what is stored secretly, under the master key |
-//! | [`JwtTokens`], [`KeyRing`] | `AccessTokens` | RS256 access tokens (RFC 9068) and their keys |
+//! | [`AeadSealer`], [`MasterKey`] | `Sealer` | AES-256-GCM of what is stored secretly, under the master key, or several |
+//! | [`JwtTokens`] | `AccessTokens` | RS256 access tokens (RFC 9068) |
+//! | [`KeyRing`], [`KeyRingRefresher`] | `SigningKeys` | the keys of access tokens: several, replaced while serving |
 //! | [`Argon2Passwords`] | `PasswordHasher` | argon2id, off the async threads, bounded |
 //! | [`HmacSigner`] | `WebhookSigner` | Standard Webhooks signatures |
 //! | [`WebhookVerifier`] | | the receiver's side of them |
@@ -15,17 +16,20 @@
 
 mod jwt;
 mod key_ring;
+mod key_ring_refresher;
 mod master_key;
 mod operator_tokens;
 mod passwords;
 mod randomness;
 mod sealer;
+mod signing_key;
 #[cfg(test)]
 mod test_support;
 mod webhooks;
 
 pub use jwt::{JwtTokens, TokenOptions};
 pub use key_ring::{KeyRing, KeyRingError};
+pub use key_ring_refresher::KeyRingRefresher;
 pub use master_key::{MasterKey, MasterKeyError};
 pub use operator_tokens::{MalformedHash, OperatorTokens};
 pub use passwords::{Argon2Passwords, InvalidPasswordOptions, PasswordOptions};

@@ -243,48 +243,81 @@ mod tests {
             "{}",
             hash.as_phc()
         );
-        assert!(
-            passwords
-                .verify("correct horse".into(), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
+        let right = passwords.verify("correct horse".into(), Some(hash.clone())).await;
+        assert_eq!(right.unwrap(), Verified::Right);
         for wrong in ["", "correct horse ", "Correct horse", "correct"] {
-            assert!(
-                !passwords.verify(wrong.into(), Some(hash.clone())).await.unwrap(),
-                "{wrong}"
-            );
+            let verified = passwords.verify(wrong.into(), Some(hash.clone())).await;
+            assert_eq!(verified.unwrap(), Verified::Wrong, "{wrong}");
         }
         let again = passwords.hash("correct horse".into()).await.unwrap();
         assert!(again != hash, "each hash has a salt of its own");
     }
 
     #[tokio::test]
-    async fn hashes_keep_working_when_the_costs_are_raised() {
+    async fn hashes_keep_working_when_the_costs_change_and_are_outdated_then() {
         let old = passwords(CHEAP).hash("secret".into()).await.unwrap();
-        let dearer = passwords(PasswordOptions {
-            memory_kib: 128,
-            iterations: 2,
-            ..CHEAP
-        });
-        assert!(dearer.verify("secret".into(), Some(old.clone())).await.unwrap());
-        assert!(!dearer.verify("other".into(), Some(old)).await.unwrap());
+        for changed in [
+            PasswordOptions { memory_kib: 128, ..CHEAP },
+            PasswordOptions { memory_kib: 32, ..CHEAP },
+            PasswordOptions { iterations: 2, ..CHEAP },
+            PasswordOptions { parallelism: 2, ..CHEAP },
+        ] {
+            let today = passwords(changed);
+            let right = today.verify("secret".into(), Some(old.clone())).await.unwrap();
+            assert_eq!(right, Verified::RightButOutdated, "{changed:?}");
+            let wrong = today.verify("other".into(), Some(old.clone())).await.unwrap();
+            assert_eq!(wrong, Verified::Wrong, "{changed:?}");
+            let renewed = today.hash("secret".into()).await.unwrap();
+            let right = today.verify("secret".into(), Some(renewed)).await.unwrap();
+            assert_eq!(right, Verified::Right, "{changed:?}");
+        }
+        // How many are worked on at a time is no property of a hash.
+        let busier = passwords(PasswordOptions { concurrency: 1, max_waiting: 1, ..CHEAP });
+        let right = busier.verify("secret".into(), Some(old)).await.unwrap();
+        assert_eq!(right, Verified::Right);
     }
 
     #[tokio::test]
-    async fn a_hash_of_another_maker_is_understood() {
+    async fn a_hash_of_another_maker_is_understood_and_outdated() {
         // Of the tests of the reference implementation: password, somesalt, t=2, m=2^16, p=1.
         let foreign =
             "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         let hash = || Some(PasswordHash::from_phc(foreign.to_owned()));
-        assert!(passwords(CHEAP).verify("password".into(), hash()).await.unwrap());
-        assert!(!passwords(CHEAP).verify("passwore".into(), hash()).await.unwrap());
+        let verify = |password: &str| {
+            let passwords = passwords(CHEAP);
+            let password = SecretString::from(password);
+            async move { passwords.verify(password, hash()).await.unwrap() }
+        };
+        assert_eq!(verify("password").await, Verified::RightButOutdated);
+        assert_eq!(verify("passwore").await, Verified::Wrong);
+    }
+
+    #[tokio::test]
+    async fn another_variant_version_or_length_is_outdated_at_the_same_costs() {
+        let params = |len| Params::new(64, 1, 1, Some(len)).unwrap();
+        for (algorithm, version, len) in [
+            (Algorithm::Argon2i, Version::V0x13, 32),
+            (Algorithm::Argon2d, Version::V0x13, 32),
+            (Algorithm::Argon2id, Version::V0x10, 32),
+            (Algorithm::Argon2id, Version::V0x13, 16),
+            (Algorithm::Argon2id, Version::V0x13, 64),
+        ] {
+            let maker = Argon2::new(algorithm, version, params(len));
+            let made = hash(&maker, b"secret", &[3; SALT_BYTES]).unwrap();
+            let verified = passwords(CHEAP).verify("secret".into(), Some(made)).await;
+            assert_eq!(verified.unwrap(), Verified::RightButOutdated, "{algorithm} {version:?} {len}");
+        }
+        let maker = Argon2::new(Algorithm::Argon2id, Version::V0x13, params(32));
+        let made = hash(&maker, b"secret", &[3; SALT_BYTES]).unwrap();
+        let verified = passwords(CHEAP).verify("secret".into(), Some(made)).await;
+        assert_eq!(verified.unwrap(), Verified::Right);
     }
 
     #[tokio::test]
     async fn nobody_has_the_decoys_password() {
         let mut passwords = passwords(CHEAP);
-        assert!(!passwords.verify("anything".into(), None).await.unwrap());
+        let anything = passwords.verify("anything".into(), None).await.unwrap();
+        assert_eq!(anything, Verified::Wrong);
         // The same work: the decoy has the costs of the options.
         assert!(
             passwords
@@ -294,7 +327,8 @@ mod tests {
         );
         // Even whoever knew it would not get in.
         passwords.decoy = passwords.hash("known".into()).await.unwrap();
-        assert!(!passwords.verify("known".into(), None).await.unwrap());
+        let known = passwords.verify("known".into(), None).await.unwrap();
+        assert_eq!(known, Verified::Wrong);
     }
 
     #[tokio::test]
@@ -303,7 +337,8 @@ mod tests {
         let longest: SecretString = "p".repeat(Argon2Passwords::MAX_BYTES).into();
         let too_long: SecretString = "p".repeat(Argon2Passwords::MAX_BYTES + 1).into();
         let hash = passwords.hash(longest.clone()).await.unwrap();
-        assert!(passwords.verify(longest, Some(hash.clone())).await.unwrap());
+        let verified = passwords.verify(longest, Some(hash.clone())).await.unwrap();
+        assert_eq!(verified, Verified::Right);
         // With every place taken, only what needs no place is answered.
         let _all = Arc::clone(&passwords.places).try_acquire_many_owned(10).unwrap();
         let error = passwords.hash(too_long.clone()).await.unwrap_err();
@@ -311,7 +346,10 @@ mod tests {
             (error.code(), &*error.violations()[0].rule),
             (ErrorCode::ValidationFailed, "too_long")
         );
-        assert!(!passwords.verify(too_long, Some(hash)).await.unwrap());
+        for hash in [Some(hash), None] {
+            let verified = passwords.verify(too_long.clone(), hash).await.unwrap();
+            assert_eq!(verified, Verified::Wrong);
+        }
     }
 
     #[tokio::test]
@@ -342,9 +380,10 @@ mod tests {
         assert!(poll_once(&mut waiting).is_pending());
         let refused = passwords.verify("b".into(), None).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::Unavailable);
+        assert_eq!(refused.wait(), Some(RETRY_AFTER));
         drop(busy);
-        assert!(!waiting.await.unwrap());
-        assert!(!passwords.verify("b".into(), None).await.unwrap());
+        assert_eq!(waiting.await.unwrap(), Verified::Wrong);
+        assert!(passwords.verify("b".into(), None).await.is_ok());
     }
 
     #[tokio::test]
@@ -366,7 +405,7 @@ mod tests {
         drop(abandoned);
         assert_eq!(passwords.turns.available_permits(), 0);
         finish.send(()).unwrap();
-        assert!(!passwords.verify("a".into(), None).await.unwrap());
+        assert!(passwords.verify("a".into(), None).await.is_ok());
     }
 
     #[test]

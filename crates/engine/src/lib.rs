@@ -29,7 +29,7 @@ mod rooms;
 mod sender;
 mod trace;
 
-pub use chores::Chores;
+pub use chores::{Chores, ChoresOptions};
 pub use engine::{Engine, EngineError};
 pub use handle::{EngineHandle, EngineStatus};
 pub use options::{EngineOptions, HttpOptions, OptionsError};

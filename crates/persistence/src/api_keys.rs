@@ -2,17 +2,20 @@
 
 use postrider_application::ports::StoreError;
 use postrider_domain::{
-    Aggregate as _, ApiKeyId, Name, TenantId,
-    api_keys::{ApiKey, ApiKeyEvent, ApiKeyState, SecretHash},
+    Aggregate as _, ApiKeyId, TenantId, Timestamp,
+    api_keys::{ApiKey, ApiKeyEvent, ApiKeyState},
     events::DomainEvent,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, Condition,
+    entity::prelude::*,
+};
 
 use crate::{
-    codec::{HiddenBytes, StoredGrants, timestamp},
+    codec::{HiddenBytes, StoredGrants, read_name, timestamp},
     endpoints::EndpointSecrets,
-    error::corrupt,
-    stored::{OfTenant, Stored, read_version},
+    stored::{OfTenant, Stored, of_tenant_by_id, read_version},
 };
 
 /// A row of `api_keys`.
@@ -28,6 +31,7 @@ pub(crate) struct Model {
     grants: StoredGrants,
     created_at: i64,
     expires_at: Option<i64>,
+    last_used_at: Option<i64>,
     version: i32,
 }
 
@@ -35,14 +39,6 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-/// The hash of a stored secret.
-pub(crate) fn read_secret_hash(stored: HiddenBytes) -> Result<SecretHash, StoreError> {
-    let bytes = <[u8; 32]>::try_from(stored.0);
-    bytes
-        .map(SecretHash)
-        .map_err(|_| corrupt("hash of an API key", "it must have 32 bytes"))
-}
 
 impl Stored for ApiKey {
     type Table = Entity;
@@ -54,10 +50,12 @@ impl Stored for ApiKey {
             tenant: Set(state.tenant.as_uuid()),
             id: Set(state.id.as_uuid()),
             name: Set(state.name.as_str().to_owned()),
-            secret_hash: Set(HiddenBytes(state.secret_hash.0.to_vec())),
+            secret_hash: Set(HiddenBytes::of_hash(&state.secret_hash)),
             grants: Set(StoredGrants::of(&state.grants)),
             created_at: Set(state.created_at.as_micros()),
-            expires_at: Set(state.expires_at.map(postrider_domain::Timestamp::as_micros)),
+            expires_at: Set(state.expires_at.map(Timestamp::as_micros)),
+            // Only whoever notes the use of keys writes it.
+            last_used_at: NotSet,
             version: Set(version),
         })
     }
@@ -70,8 +68,8 @@ impl Stored for ApiKey {
         let state = ApiKeyState {
             id: ApiKeyId::from_uuid(row.id),
             tenant: TenantId::from_uuid(row.tenant),
-            name: Name::parse(&row.name).map_err(|why| corrupt("name of an API key", why))?,
-            secret_hash: read_secret_hash(row.secret_hash)?,
+            name: read_name(&row.name)?,
+            secret_hash: row.secret_hash.read_hash()?,
             grants: row.grants.read()?,
             created_at: timestamp(row.created_at),
             expires_at: row.expires_at.map(timestamp),
@@ -84,16 +82,4 @@ impl Stored for ApiKey {
     }
 }
 
-impl OfTenant for ApiKey {
-    type Name = ApiKeyId;
-
-    fn tenant(&self) -> TenantId {
-        self.state().tenant
-    }
-
-    fn named(tenant: TenantId, id: &ApiKeyId) -> Condition {
-        Condition::all()
-            .add(Column::Tenant.eq(tenant.as_uuid()))
-            .add(Column::Id.eq(id.as_uuid()))
-    }
-}
+of_tenant_by_id!(ApiKey, ApiKeyId);

@@ -3,26 +3,27 @@
 use async_trait::async_trait;
 use postrider_application::{
     access::TenantScope,
-    ports::{ApplicationDirectory, ApplicationRepository, ApplicationViews, StoreError},
+    ports::{ApplicationDirectory, ApplicationRepository, ApplicationViews, Page, PageRequest, StoreError},
 };
 use postrider_domain::{
-    Aggregate as _, ApplicationId, Name, TenantId, Uid,
+    Aggregate as _, ApplicationId, TenantId, Timestamp, Uid,
+    access::Visibility,
     applications::{Application, ApplicationEvent, ApplicationRef, ApplicationState},
     events::DomainEvent,
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, Condition, ExprTrait as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ExprTrait as _, QueryOrder as _, QuerySelect as _,
     entity::prelude::*,
 };
 
 use crate::{
     SqlStore,
-    codec::{StoredMetadata, timestamp},
+    codec::{StoredMetadata, read_name, timestamp},
     connection::Scope,
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, corrupt, fault},
-    stored::{OfTenant, Stored, read_version},
+    stored::{OfTenant, Stored, of_tenant_by_id, read_version},
     unit_of_work::SqlUnitOfWork,
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Model {
     name: String,
     metadata: StoredMetadata,
     endpoints_version: i64,
+    tokens_valid_after: i64,
     created_at: i64,
     version: i32,
 }
@@ -54,13 +56,19 @@ pub(crate) fn read_uid(uid: Option<String>) -> Result<Option<Uid>, StoreError> {
         .map_err(|why| corrupt("uid", why))
 }
 
+/// From when on portal tokens are good: zero, if all are.
+pub(crate) fn read_valid_after(micros: i64) -> Option<Timestamp> {
+    (micros != 0).then(|| timestamp(micros))
+}
+
 fn read_state(row: Model) -> Result<ApplicationState, StoreError> {
     Ok(ApplicationState {
         id: ApplicationId::from_uuid(row.id),
         tenant: TenantId::from_uuid(row.tenant),
         uid: read_uid(row.uid)?,
-        name: Name::parse(&row.name).map_err(|why| corrupt("name of an application", why))?,
+        name: read_name(&row.name)?,
         metadata: row.metadata.read()?,
+        tokens_valid_after: read_valid_after(row.tokens_valid_after),
         created_at: timestamp(row.created_at),
     })
 }
@@ -79,6 +87,7 @@ impl Stored for Application {
             metadata: Set(StoredMetadata::of(&state.metadata)),
             // Begins at the column's default; only `endpoints_changed` raises it.
             endpoints_version: NotSet,
+            tokens_valid_after: Set(state.tokens_valid_after.map_or(0, Timestamp::as_micros)),
             created_at: Set(state.created_at.as_micros()),
             version: Set(version),
         })
@@ -98,19 +107,7 @@ impl Stored for Application {
     }
 }
 
-impl OfTenant for Application {
-    type Name = ApplicationId;
-
-    fn tenant(&self) -> TenantId {
-        self.state().tenant
-    }
-
-    fn named(tenant: TenantId, id: &ApplicationId) -> Condition {
-        Condition::all()
-            .add(Column::Tenant.eq(tenant.as_uuid()))
-            .add(Column::Id.eq(id.as_uuid()))
-    }
-}
+of_tenant_by_id!(Application, ApplicationId);
 
 impl ApplicationRepository for SqlUnitOfWork {
     async fn endpoints_changed(
@@ -148,6 +145,32 @@ impl ApplicationRepository for SqlUnitOfWork {
 }
 
 impl ApplicationViews for SqlStore {
+    async fn applications(
+        &self,
+        scope: &TenantScope,
+        visible: &Visibility,
+        page: PageRequest<ApplicationId>,
+    ) -> Result<Page<ApplicationState, ApplicationId>, StoreError> {
+        let tenant = scope.tenant();
+        let mut shown = Condition::all().add(Column::Tenant.eq(tenant.as_uuid()));
+        if let Visibility::Only(these) = visible {
+            // As many as a principal holds grants, at most.
+            shown = shown.add(Column::Id.is_in(these.iter().map(ApplicationId::as_uuid)));
+        }
+        if let Some(after) = page.after {
+            shown = shown.add(Column::Id.gt(after.as_uuid()));
+        }
+        let rows = Entity::find()
+            .filter(shown)
+            .order_by_asc(Column::Id)
+            .limit(u64::from(page.limit) + 1)
+            .all(&self.database.read(Scope::Tenant(tenant)).await?)
+            .await
+            .or_store_error()?;
+        let states = rows.into_iter().map(read_state).collect::<Result<_, _>>()?;
+        Ok(Page::of(states, page.limit, |state: &ApplicationState| state.id))
+    }
+
     async fn application(
         &self,
         scope: &TenantScope,

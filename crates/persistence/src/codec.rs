@@ -5,12 +5,15 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use postrider_application::ports::StoreError;
 use postrider_domain::{
-    ApplicationId, Metadata, Timestamp,
+    ApplicationId, Metadata, Name, Timestamp,
     access::{Grant, GrantScope, Role},
     deliveries::RetrySchedule,
     endpoints::Filter,
     event_types::EventTypeName,
     messages::{Channel, Channels},
+    tenants::TenantStatus,
+    tokens::SecretHash,
+    users::Email,
 };
 use sea_orm::{DeriveValueType, FromJsonQueryResult};
 use serde::{Deserialize, Serialize};
@@ -145,6 +148,34 @@ impl fmt::Debug for HiddenBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HiddenBytes(…)")
     }
+}
+
+impl HiddenBytes {
+    pub(crate) fn of_hash(hash: &SecretHash) -> Self {
+        Self(hash.0.to_vec())
+    }
+
+    pub(crate) fn read_hash(self) -> Result<SecretHash, StoreError> {
+        let bytes = <[u8; 32]>::try_from(self.0);
+        bytes
+            .map(SecretHash)
+            .map_err(|_| corrupt("hash of a secret", "it must have 32 bytes"))
+    }
+}
+
+/// A stored status of a tenant.
+pub(crate) fn read_tenant_status(status: &str) -> Result<TenantStatus, StoreError> {
+    TenantStatus::parse(status).map_err(|why| corrupt("status of a tenant", why))
+}
+
+/// A stored e-mail address.
+pub(crate) fn read_email(email: &Hidden) -> Result<Email, StoreError> {
+    Email::parse(&email.0).map_err(|why| corrupt("e-mail address", why))
+}
+
+/// A stored display name.
+pub(crate) fn read_name(name: &str) -> Result<Name, StoreError> {
+    Name::parse(name).map_err(|why| corrupt("name", why))
 }
 
 /// A duration as it is added to the database's now: microseconds, saturating.

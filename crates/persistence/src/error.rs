@@ -13,8 +13,10 @@ pub(crate) mod advisory_lock {
     pub(crate) const MIGRATIONS: i64 = 0x706f_7374_0001;
     /// Held from appending events to the end of the transaction, so that position order is commit order.
     pub(crate) const EVENT_LOG: i64 = 0x706f_7374_0002;
-    /// Held by whoever may add the first signing key.
-    pub(crate) const FIRST_SIGNING_KEY: i64 = 0x706f_7374_0003;
+    /// Held by whoever adds a signing key.
+    pub(crate) const SIGNING_KEYS: i64 = 0x706f_7374_0003;
+    /// Held by whoever erases a tenant.
+    pub(crate) const ERASURE: i64 = 0x706f_7374_0004;
 }
 
 /// An error of the database, reduced to what may be shown in a trace: the server's detail, which quotes values of
@@ -189,7 +191,7 @@ enum Violated {
 
 /// Each uniqueness constraint: its name, as PostgreSQL reports it; its columns, as SQLite does; its meaning.
 /// Constraints that are not here are faults of ours.
-const UNIQUE: [(&str, &str, Violated); 16] = [
+const UNIQUE: [(&str, &str, Violated); 19] = [
     (
         "users_email_key",
         "users.email",
@@ -216,6 +218,11 @@ const UNIQUE: [(&str, &str, Violated); 16] = [
         Violated::Rule(UniqueRule::EventTypeName),
     ),
     (
+        "invitations_email_key",
+        "invitations.tenant, invitations.email",
+        Violated::Rule(UniqueRule::Invitation),
+    ),
+    (
         "outbox_work_pending_delivery",
         "outbox_work.message, outbox_work.endpoint",
         Violated::Rule(UniqueRule::PendingDelivery),
@@ -227,6 +234,12 @@ const UNIQUE: [(&str, &str, Violated); 16] = [
         "memberships.tenant, memberships.id",
         Violated::Identity,
     ),
+    (
+        "invitations_pkey",
+        "invitations.tenant, invitations.id",
+        Violated::Identity,
+    ),
+    ("invitations_id_key", "invitations.id", Violated::Identity),
     (
         "sessions_pkey",
         "sessions.tenant, sessions.id",

@@ -5,7 +5,7 @@
 
 use postrider_application::ports::StoreError;
 use postrider_domain::{
-    TenantId, Timestamp, Uid, Version,
+    ApplicationId, TenantId, Timestamp, Uid, Version,
     access::{Grant, GrantScope},
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
@@ -13,7 +13,7 @@ use postrider_domain::{
     event_types::EventTypeEvent,
     events::DomainEvent,
     tenants::TenantEvent,
-    users::{MembershipEvent, SessionEvent, UserEvent},
+    users::{InvitationEvent, MembershipEvent, SessionEvent, UserEvent},
 };
 use sea_orm::{Statement, Value};
 use serde::Serialize;
@@ -39,12 +39,27 @@ enum Body<'e> {
     Named {
         name: &'e str,
     },
-    Joined {
+    At {
+        at: i64,
+    },
+    /// Of a membership: what the person may do now.
+    Holds {
         user: String,
         grants: Vec<GrantBody>,
     },
-    Opened {
+    Of {
         user: String,
+    },
+    Ended {
+        user: String,
+        why: &'static str,
+    },
+    Invited {
+        grants: Vec<GrantBody>,
+        expires_at: i64,
+    },
+    TokensRevoked {
+        valid_after: i64,
     },
     Minted {
         name: &'e str,
@@ -73,8 +88,9 @@ enum Body<'e> {
     },
 }
 
+/// A grant as it is shown.
 #[derive(Serialize)]
-struct GrantBody {
+pub(crate) struct GrantBody {
     role: &'static str,
     /// None: in the whole tenant.
     application: Option<String>,
@@ -98,54 +114,109 @@ fn body(event: &DomainEvent) -> Result<String, StoreError> {
 
 fn form(event: &DomainEvent) -> Body<'_> {
     match event {
-        DomainEvent::Tenant(_, TenantEvent::Created { name }) => Body::Named { name: name.as_str() },
-        DomainEvent::User(_, UserEvent::Registered) => Body::Nothing {},
-        DomainEvent::Membership(_, MembershipEvent::Joined { user, grants: held }) => Body::Joined {
-            user: user.to_string(),
-            grants: grants(held),
-        },
-        DomainEvent::Session(_, SessionEvent::Opened { user }) => Body::Opened {
+        DomainEvent::Tenant(_, event) => of_tenant(event),
+        DomainEvent::User(_, UserEvent::Registered | UserEvent::PasswordChanged) => Body::Nothing {},
+        DomainEvent::Membership(_, event) => of_membership(event),
+        DomainEvent::Invitation(_, event) => of_invitation(event),
+        DomainEvent::Session(_, SessionEvent::Opened { user }) => Body::Of {
             user: user.to_string(),
         },
-        DomainEvent::ApiKey(
-            _,
-            ApiKeyEvent::Minted {
-                name,
-                grants: held,
-                expires_at,
-            },
-        ) => Body::Minted {
-            name: name.as_str(),
-            grants: grants(held),
-            expires_at: expires_at.map(Timestamp::as_micros),
+        DomainEvent::Session(_, SessionEvent::Ended { user, why }) => Body::Ended {
+            user: user.to_string(),
+            why: why.as_str(),
         },
-        DomainEvent::Application(_, ApplicationEvent::Created { uid, name }) => Body::Application {
-            uid: uid.as_ref().map(Uid::as_str),
-            name: name.as_str(),
-        },
+        DomainEvent::ApiKey(_, event) => of_api_key(event),
+        DomainEvent::Application(_, event) => of_application(event),
         DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => Body::Described {
             description: description.as_str(),
         },
-        DomainEvent::Endpoint(application, _, event) => {
-            let application = application.to_string();
-            match event {
-                EndpointEvent::Created { url, uid } => Body::EndpointCreated {
-                    application,
-                    uid: uid.as_ref().map(Uid::as_str),
-                    url: url.as_str(),
-                },
-                EndpointEvent::Disabled { why, at } => Body::EndpointDisabled {
-                    application,
-                    why: why.as_str(),
-                    at: at.as_micros(),
-                },
-                EndpointEvent::Enabled => Body::EndpointEnabled { application },
-            }
+        DomainEvent::Endpoint(application, _, event) => of_endpoint(*application, event),
+    }
+}
+
+fn of_tenant(event: &TenantEvent) -> Body<'_> {
+    match event {
+        TenantEvent::Created { name } => Body::Named { name: name.as_str() },
+        TenantEvent::Suspended { at }
+        | TenantEvent::Resumed { at }
+        | TenantEvent::DeletionOrdered { at } => Body::At { at: at.as_micros() },
+    }
+}
+
+fn of_membership(event: &MembershipEvent) -> Body<'_> {
+    match event {
+        MembershipEvent::Joined { user, grants: held }
+        | MembershipEvent::GrantsChanged { user, grants: held } => Body::Holds {
+            user: user.to_string(),
+            grants: grants(held),
+        },
+        MembershipEvent::Removed { user } => Body::Of {
+            user: user.to_string(),
+        },
+    }
+}
+
+fn of_invitation(event: &InvitationEvent) -> Body<'_> {
+    match event {
+        InvitationEvent::Issued {
+            grants: promised,
+            expires_at,
+        } => Body::Invited {
+            grants: grants(promised),
+            expires_at: expires_at.as_micros(),
+        },
+        InvitationEvent::Accepted | InvitationEvent::Withdrawn | InvitationEvent::Replaced => {
+            Body::Nothing {}
         }
     }
 }
 
-fn grants(grants: &[Grant]) -> Vec<GrantBody> {
+fn of_api_key(event: &ApiKeyEvent) -> Body<'_> {
+    match event {
+        ApiKeyEvent::Minted {
+            name,
+            grants: held,
+            expires_at,
+        } => Body::Minted {
+            name: name.as_str(),
+            grants: grants(held),
+            expires_at: expires_at.map(Timestamp::as_micros),
+        },
+        ApiKeyEvent::Revoked => Body::Nothing {},
+    }
+}
+
+fn of_application(event: &ApplicationEvent) -> Body<'_> {
+    match event {
+        ApplicationEvent::Created { uid, name } => Body::Application {
+            uid: uid.as_ref().map(Uid::as_str),
+            name: name.as_str(),
+        },
+        ApplicationEvent::PortalTokensRevoked { valid_after } => Body::TokensRevoked {
+            valid_after: valid_after.as_micros(),
+        },
+    }
+}
+
+fn of_endpoint(application: ApplicationId, event: &EndpointEvent) -> Body<'_> {
+    let application = application.to_string();
+    match event {
+        EndpointEvent::Created { url, uid } => Body::EndpointCreated {
+            application,
+            uid: uid.as_ref().map(Uid::as_str),
+            url: url.as_str(),
+        },
+        EndpointEvent::Disabled { why, at } => Body::EndpointDisabled {
+            application,
+            why: why.as_str(),
+            at: at.as_micros(),
+        },
+        EndpointEvent::Enabled => Body::EndpointEnabled { application },
+    }
+}
+
+/// Grants as they are shown.
+pub(crate) fn grants(grants: &[Grant]) -> Vec<GrantBody> {
     let body = |grant: &Grant| GrantBody {
         role: grant.role.as_str(),
         application: match grant.scope {

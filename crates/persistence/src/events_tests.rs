@@ -1,10 +1,11 @@
 //! The stored forms, word for word: a change here changes a promise.
 
 use postrider_domain::{
-    ApiKeyId, ApplicationId, Description, EndpointId, MembershipId, Name, SessionId, UserId,
+    ApiKeyId, Description, EndpointId, InvitationId, MembershipId, Name, SessionId, UserId,
     access::Role,
     endpoints::{DisableReason, EndpointUrl},
     event_types::EventTypeName,
+    users::SessionEnd,
 };
 use uuid::Uuid;
 
@@ -68,6 +69,73 @@ fn of_tenants_and_people() {
             &format!(r#"{{"v":1,"name":"Acme \"EU\"","grants":{held},"expires_at":{expected}}}"#),
         );
     }
+}
+
+#[test]
+fn of_what_ends_or_changes() {
+    let (user, at) = (UserId::from_uuid(uuid(2)), Timestamp::from_micros(9));
+    let tenant = |event| DomainEvent::Tenant(TenantId::from_uuid(uuid(1)), event);
+    for (event, kind) in [
+        (TenantEvent::Suspended { at }, "tenant.suspended"),
+        (TenantEvent::Resumed { at }, "tenant.resumed"),
+        (TenantEvent::DeletionOrdered { at }, "tenant.deletion_ordered"),
+    ] {
+        check(&tenant(event), kind, r#"{"v":1,"at":9}"#);
+    }
+    let changed = DomainEvent::User(user, UserEvent::PasswordChanged);
+    check(&changed, "user.password_changed", r#"{"v":1}"#);
+    let membership = |event| DomainEvent::Membership(MembershipId::from_uuid(uuid(4)), event);
+    let grants = vec![Grant::tenant(Role::Viewer)];
+    let held = r#"[{"role":"viewer","application":null}]"#;
+    let changed = MembershipEvent::GrantsChanged {
+        user,
+        grants: grants.clone(),
+    };
+    check(
+        &membership(changed),
+        "membership.grants_changed",
+        &format!(r#"{{"v":1,"user":"{USER}","grants":{held}}}"#),
+    );
+    let of_user = format!(r#"{{"v":1,"user":"{USER}"}}"#);
+    check(
+        &membership(MembershipEvent::Removed { user }),
+        "membership.removed",
+        &of_user,
+    );
+    let invitation = |event| DomainEvent::Invitation(InvitationId::from_uuid(uuid(7)), event);
+    let issued = InvitationEvent::Issued {
+        grants,
+        expires_at: at,
+    };
+    check(
+        &invitation(issued),
+        "invitation.issued",
+        &format!(r#"{{"v":1,"grants":{held},"expires_at":9}}"#),
+    );
+    for (event, kind) in [
+        (InvitationEvent::Accepted, "invitation.accepted"),
+        (InvitationEvent::Withdrawn, "invitation.withdrawn"),
+        (InvitationEvent::Replaced, "invitation.replaced"),
+    ] {
+        check(&invitation(event), kind, r#"{"v":1}"#);
+    }
+    let ended = SessionEvent::Ended {
+        user,
+        why: SessionEnd::RefreshTokenReused,
+    };
+    check(
+        &DomainEvent::Session(SessionId::from_uuid(uuid(5)), ended),
+        "session.ended",
+        &format!(r#"{{"v":1,"user":"{USER}","why":"refresh_token_reused"}}"#),
+    );
+    let revoked = DomainEvent::ApiKey(ApiKeyId::from_uuid(uuid(6)), ApiKeyEvent::Revoked);
+    check(&revoked, "api_key.revoked", r#"{"v":1}"#);
+    let revoked = ApplicationEvent::PortalTokensRevoked { valid_after: at };
+    check(
+        &DomainEvent::Application(ApplicationId::from_uuid(uuid(3)), revoked),
+        "application.portal_tokens_revoked",
+        r#"{"v":1,"valid_after":9}"#,
+    );
 }
 
 #[test]

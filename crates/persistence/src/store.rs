@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use postrider_application::{
-    access::{OperatorScope, TenantScope},
+    access::{OperatorScope, PersonScope, TenantScope},
     ports::{EventSignal, Sealer, Store, StoreError},
 };
 
@@ -72,5 +72,10 @@ impl Store for SqlStore {
 
     async fn begin_as_operator(&self, _: &OperatorScope) -> Result<SqlUnitOfWork, StoreError> {
         self.open(Scope::Operator).await
+    }
+
+    async fn begin_as_person(&self, scope: &PersonScope) -> Result<SqlUnitOfWork, StoreError> {
+        let (user, tenant) = (Some(scope.user()), scope.tenant());
+        self.open(Scope::Person { user, tenant }).await
     }
 }

@@ -5,14 +5,14 @@ use postrider_application::{
     ports::{Repository, StoreError},
 };
 use postrider_domain::{
-    Aggregate, ApiKeyId, ApplicationId, SessionId, TenantId, UserId, Version,
+    Aggregate, ApiKeyId, ApplicationId, InvitationId, MembershipId, SessionId, TenantId, Version,
     api_keys::ApiKey,
     applications::Application,
     endpoints::{Endpoint, EndpointRef},
     event_types::{EventType, EventTypeName},
     events::DomainEvent,
     tenants::Tenant,
-    users::{Membership, Session},
+    users::{Invitation, Membership, Session},
 };
 use sea_orm::{ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, sea_query::Expr};
 
@@ -57,6 +57,26 @@ pub(crate) trait OfTenant: Stored {
     fn named(tenant: TenantId, name: &Self::Name) -> Condition;
 }
 
+/// An aggregate of a tenant that is named by its id, in tables keyed by tenant and id.
+macro_rules! of_tenant_by_id {
+    ($aggregate:ty, $id:ty) => {
+        impl OfTenant for $aggregate {
+            type Name = $id;
+
+            fn tenant(&self) -> TenantId {
+                self.state().tenant
+            }
+
+            fn named(tenant: TenantId, id: &$id) -> Condition {
+                Condition::all()
+                    .add(Column::Tenant.eq(tenant.as_uuid()))
+                    .add(Column::Id.eq(id.as_uuid()))
+            }
+        }
+    };
+}
+pub(crate) use of_tenant_by_id;
+
 impl SqlUnitOfWork {
     /// The aggregate whose row matches.
     pub(crate) async fn find_row<A: Stored>(&self, row: Condition) -> Result<Option<A>, StoreError> {
@@ -96,11 +116,37 @@ impl SqlUnitOfWork {
                 return Err(StoreError::Stale);
             }
         }
+        self.record_events(tenant, version, aggregate);
+        Ok(())
+    }
+
+    /// Deletes the row, if the stored version is the one that was read, and keeps the events for the commit.
+    async fn delete_row<A: Stored>(
+        &mut self,
+        tenant: Option<TenantId>,
+        mut aggregate: A,
+    ) -> Result<(), StoreError> {
+        let version = aggregate.version();
+        let own = aggregate
+            .own_row()
+            .add(Expr::col(VERSION).eq(stored_version(version)?));
+        let deleted = A::Table::delete_many()
+            .filter(own)
+            .exec(&self.transaction)
+            .await
+            .or_store_error()?;
+        if deleted.rows_affected == 0 {
+            return Err(StoreError::Stale);
+        }
+        self.record_events(tenant, version.next(), &mut aggregate);
+        Ok(())
+    }
+
+    fn record_events<A: Stored>(&mut self, tenant: Option<TenantId>, version: Version, aggregate: &mut A) {
         for event in aggregate.take_events() {
             let event = aggregate.event(event);
             self.record(tenant, version, event);
         }
-        Ok(())
     }
 }
 
@@ -124,10 +170,26 @@ impl SqlUnitOfWork {
     ) -> Result<(), StoreError> {
         let tenant = self.writable(scope)?;
         if aggregate.tenant() != tenant {
-            return Err(fault("the aggregate is another tenant's"));
+            return Err(another_tenants());
         }
         self.save_row(Some(tenant), aggregate).await
     }
+
+    async fn delete_of_tenant<A: OfTenant>(
+        &mut self,
+        scope: &TenantScope,
+        aggregate: A,
+    ) -> Result<(), StoreError> {
+        let tenant = self.writable(scope)?;
+        if aggregate.tenant() != tenant {
+            return Err(another_tenants());
+        }
+        self.delete_row(Some(tenant), aggregate).await
+    }
+}
+
+fn another_tenants() -> StoreError {
+    fault("the aggregate is another tenant's")
 }
 
 macro_rules! repositories {
@@ -142,13 +204,18 @@ macro_rules! repositories {
             async fn save(&mut self, scope: &TenantScope, aggregate: &mut $aggregate) -> Result<(), StoreError> {
                 self.save_of_tenant(scope, aggregate).await
             }
+
+            async fn delete(&mut self, scope: &TenantScope, aggregate: $aggregate) -> Result<(), StoreError> {
+                self.delete_of_tenant(scope, aggregate).await
+            }
         }
     )+};
 }
 
 repositories! {
     Tenant, by TenantId;
-    Membership, by UserId;
+    Membership, by MembershipId;
+    Invitation, by InvitationId;
     Session, by SessionId;
     ApiKey, by ApiKeyId;
     Application, by ApplicationId;

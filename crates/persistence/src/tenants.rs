@@ -1,17 +1,25 @@
 //! Tenants.
 
-use postrider_application::ports::StoreError;
+use postrider_application::{
+    access::{OperatorScope, TenantScope},
+    ports::{ErasureView, Page, PageRequest, StoreError, TenantViews},
+};
 use postrider_domain::{
-    Aggregate as _, Name, TenantId,
+    Aggregate as _, TenantId,
     events::DomainEvent,
     tenants::{Tenant, TenantEvent, TenantState},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+};
 
 use crate::{
-    codec::timestamp,
+    SqlStore,
+    codec::{read_name, read_tenant_status, timestamp},
+    connection::Scope,
     endpoints::EndpointSecrets,
-    error::corrupt,
+    error::OrStoreError as _,
+    housekeeping,
     stored::{OfTenant, Stored, read_version},
 };
 
@@ -22,6 +30,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     id: Uuid,
     name: String,
+    status: String,
+    status_since: i64,
     created_at: i64,
     version: i32,
 }
@@ -30,6 +40,16 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+fn read_state(row: &Model) -> Result<TenantState, StoreError> {
+    Ok(TenantState {
+        id: TenantId::from_uuid(row.id),
+        name: read_name(&row.name)?,
+        status: read_tenant_status(&row.status)?,
+        status_since: timestamp(row.status_since),
+        created_at: timestamp(row.created_at),
+    })
+}
 
 impl Stored for Tenant {
     type Table = Entity;
@@ -40,6 +60,8 @@ impl Stored for Tenant {
         Ok(ActiveModel {
             id: Set(state.id.as_uuid()),
             name: Set(state.name.as_str().to_owned()),
+            status: Set(state.status.as_str().to_owned()),
+            status_since: Set(state.status_since.as_micros()),
             created_at: Set(state.created_at.as_micros()),
             version: Set(version),
         })
@@ -50,12 +72,8 @@ impl Stored for Tenant {
     }
 
     fn read(row: Model, _: &EndpointSecrets) -> Result<Self, StoreError> {
-        let state = TenantState {
-            id: TenantId::from_uuid(row.id),
-            name: Name::parse(&row.name).map_err(|why| corrupt("name of a tenant", why))?,
-            created_at: timestamp(row.created_at),
-        };
-        Ok(Self::restore(state, read_version(row.version)?))
+        let version = read_version(row.version)?;
+        Ok(Self::restore(read_state(&row)?, version))
     }
 
     fn event(&self, event: TenantEvent) -> DomainEvent {
@@ -74,5 +92,54 @@ impl OfTenant for Tenant {
         Condition::all()
             .add(Column::Id.eq(tenant.as_uuid()))
             .add(Column::Id.eq(id.as_uuid()))
+    }
+}
+
+impl SqlStore {
+    async fn tenant_in(&self, scope: Scope, id: TenantId) -> Result<Option<TenantState>, StoreError> {
+        let found = Entity::find()
+            .filter(Tenant::named(id, &id))
+            .one(&self.database.read(scope).await?)
+            .await
+            .or_store_error()?;
+        found.as_ref().map(read_state).transpose()
+    }
+}
+
+impl TenantViews for SqlStore {
+    async fn tenant(&self, scope: &TenantScope) -> Result<Option<TenantState>, StoreError> {
+        self.tenant_in(Scope::Tenant(scope.tenant()), scope.tenant())
+            .await
+    }
+
+    async fn tenants(
+        &self,
+        _: &OperatorScope,
+        page: PageRequest<TenantId>,
+    ) -> Result<Page<TenantState, TenantId>, StoreError> {
+        let mut tenants = Entity::find()
+            .order_by_asc(Column::Id)
+            .limit(u64::from(page.limit) + 1);
+        if let Some(after) = page.after {
+            tenants = tenants.filter(Column::Id.gt(after.as_uuid()));
+        }
+        let rows = tenants
+            .all(&self.database.read(Scope::Operator).await?)
+            .await
+            .or_store_error()?;
+        let states = rows.iter().map(read_state).collect::<Result<_, _>>()?;
+        Ok(Page::of(states, page.limit, |state: &TenantState| state.id))
+    }
+
+    async fn tenant_for_operator(
+        &self,
+        _: &OperatorScope,
+        id: TenantId,
+    ) -> Result<Option<TenantState>, StoreError> {
+        self.tenant_in(Scope::Operator, id).await
+    }
+
+    async fn erasure(&self, _: &OperatorScope, id: TenantId) -> Result<Option<ErasureView>, StoreError> {
+        housekeeping::erasure(&self.database, id).await
     }
 }

@@ -1,19 +1,23 @@
 use std::sync::Arc;
 
 use postrider_application::{
-    access::TenantScope,
+    access::{OperatorScope, PersonScope, TenantScope},
+    audit::Record,
     ports::{EventSignal, StoreError, UnitOfWork},
 };
-use postrider_domain::{TenantId, Version, events::DomainEvent};
+use postrider_domain::{TenantId, UserId, Version, events::DomainEvent};
 use sea_orm::ConnectionTrait as _;
 
 use crate::{
-    SqlStore,
+    SqlStore, audit,
     connection::{Dialect, Scope, Transaction},
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, advisory_lock, fault},
     events::{self, PendingEvent},
 };
+
+/// The most events of one statement; nearly all transactions record one or two.
+const EVENTS_AT_ONCE: usize = 200;
 
 /// A transaction of [`crate::SqlStore`]. Dropping it rolls back.
 ///
@@ -41,13 +45,14 @@ impl SqlUnitOfWork {
     }
 
     /// The tenant of `scope`, if it is visible in this transaction: the operator's sees all, a tenant's only its
-    /// own.
+    /// own, a person's only that which they act in.
     pub(crate) fn visible(&self, scope: &TenantScope) -> Option<TenantId> {
         let tenant = scope.tenant();
         match self.scope {
             Scope::Tenant(only) => (only == tenant).then_some(tenant),
+            Scope::Person { tenant: only, .. } => (only == Some(tenant)).then_some(tenant),
             Scope::Operator => Some(tenant),
-            Scope::Person { .. } | Scope::Identity | Scope::Engine => None,
+            Scope::Identity | Scope::Engine => None,
         }
     }
 
@@ -55,6 +60,22 @@ impl SqlUnitOfWork {
     pub(crate) fn writable(&self, scope: &TenantScope) -> Result<TenantId, StoreError> {
         self.visible(scope)
             .ok_or_else(|| fault("the unit of work was opened for another tenant"))
+    }
+
+    /// The person of `scope`, if the transaction is theirs.
+    pub(crate) fn person(&self, scope: &PersonScope) -> Result<UserId, StoreError> {
+        match self.scope {
+            Scope::Person { user: Some(user), .. } if user == scope.user() => Ok(user),
+            _ => Err(fault("the unit of work was opened for somebody else")),
+        }
+    }
+
+    /// That the transaction is the operator's.
+    pub(crate) fn operator(&self, _: &OperatorScope) -> Result<(), StoreError> {
+        match self.scope {
+            Scope::Operator => Ok(()),
+            _ => Err(fault("the unit of work was not opened for the operator")),
+        }
     }
 
     /// Keeps an event for the commit.
@@ -73,14 +94,19 @@ impl SqlUnitOfWork {
             return Ok(());
         }
         self.transaction.take_turn(advisory_lock::EVENT_LOG).await?;
-        let append = events::append(self.dialect, &self.events)?;
-        self.transaction.execute_raw(append).await.or_store_error()?;
+        for some in self.events.chunks(EVENTS_AT_ONCE) {
+            let append = events::append(self.dialect, some)?;
+            self.transaction.execute_raw(append).await.or_store_error()?;
+        }
         Ok(())
     }
 }
 
 impl UnitOfWork for SqlUnitOfWork {
-    async fn commit(self) -> Result<(), StoreError> {
+    async fn commit(self, record: Record) -> Result<(), StoreError> {
+        if let Record::Entry(entry) = record {
+            audit::append(&self.transaction, self.dialect, &entry).await?;
+        }
         self.append_events().await?;
         self.transaction.commit().await?;
         if let Some(signal) = self.signal.filter(|_| !self.events.is_empty()) {

@@ -7,14 +7,16 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use postrider_application::audit::Record;
 use postrider_application::ports::{
     Clock, DeliveryQueue as _, Ids as _, NodeRegistry as _, OutgoingRequest, PasswordHasher as _, Randomness,
-    Sender as _, TracePropagation as _, WorkSignal as _,
+    Sender as _, TracePropagation as _, Verified, WorkSignal as _,
 };
 use postrider_domain::{
     deliveries::{CapturedBody, FailureClass, Outcome},
     endpoints::EndpointUrl,
     messages::TraceParent,
+    users::PasswordHash,
 };
 use postrider_testkit::{
     Answer, RecordingSender, TokioClock,
@@ -74,14 +76,19 @@ fn seeded_bytes_repeat_by_seed_and_do_not_repeat_within() {
 #[tokio::test]
 async fn plain_fakes_do_what_their_ports_say() {
     let hash = PlainPasswords.hash("secret".into()).await.unwrap();
-    assert!(
-        PlainPasswords
-            .verify("secret".into(), Some(hash.clone()))
-            .await
-            .unwrap()
-    );
-    assert!(!PlainPasswords.verify("Secret".into(), Some(hash)).await.unwrap());
-    assert!(!PlainPasswords.verify("secret".into(), None).await.unwrap());
+    let outdated = PasswordHash::from_phc(format!("{}secret", PlainPasswords::OUTDATED_MARKER));
+    for (password, hash, verified) in [
+        ("secret", Some(hash.clone()), Verified::Right),
+        ("secret", Some(outdated.clone()), Verified::RightButOutdated),
+        ("Secret", Some(hash), Verified::Wrong),
+        ("Secret", Some(outdated), Verified::Wrong),
+        ("secret", None, Verified::Wrong),
+    ] {
+        assert_eq!(
+            PlainPasswords.verify(password.into(), hash).await.unwrap(),
+            verified
+        );
+    }
 
     let signal = CountingSignal::default();
     signal.work_queued();
@@ -267,5 +274,5 @@ async fn a_dropped_transaction_lets_the_next_one_in() {
     let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx).is_pending())).await;
     assert!(waits, "writers take turns");
     drop(open);
-    next.await.unwrap().commit().await.unwrap();
+    next.await.unwrap().commit(Record::InHistory).await.unwrap();
 }

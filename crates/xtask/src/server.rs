@@ -26,8 +26,10 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Variables on top of our own.
     pub environment: Vec<(OsString, OsString)>,
-    /// The working folder, which also gets `server.log` and `server.pid`.
+    /// The working folder, which also gets its log and its process id.
     pub folder: PathBuf,
+    /// The stem of those files, of its own for each server of a folder: `server`, unless set.
+    pub name: String,
     /// Where it answers when ready.
     pub ready: SocketAddr,
     /// The path that answers 200 when ready.
@@ -46,6 +48,7 @@ impl Launch {
             arguments: Vec::new(),
             environment: Vec::new(),
             folder: folder.into(),
+            name: "server".to_owned(),
             ready,
             ready_path: "/health/ready".to_owned(),
             ready_within: Duration::from_mins(1),
@@ -66,6 +69,10 @@ impl Launch {
         self.environment.push((name.into(), value.into()));
         self
     }
+
+    fn file(&self, kind: &str) -> PathBuf {
+        self.folder.join(format!("{}.{kind}", self.name))
+    }
 }
 
 /// A running server. Dropping it stops it; should we be killed, a watchdog does.
@@ -84,7 +91,7 @@ impl Server {
         } else {
             Path::new("")
         };
-        let watchdog = Watchdog::over_process(&launch.folder.join("server.pid"), folder)?;
+        let watchdog = Watchdog::over_process(&launch.file("pid"), folder)?;
         let mut server = Self {
             process: None,
             _watchdog: watchdog,
@@ -114,10 +121,7 @@ impl Server {
             .stdout(log.try_clone()?)
             .stderr(log);
         let process = Group::spawn(&mut command)?;
-        std::fs::write(
-            self.launch.folder.join("server.pid"),
-            format!("{}\n", process.id()),
-        )?;
+        std::fs::write(self.launch.file("pid"), format!("{}\n", process.id()))?;
         self.process = Some(process);
         Ok(())
     }
@@ -197,12 +201,12 @@ impl Server {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.launch.folder.join("server.log")
+        self.launch.file("log")
     }
 
     /// The id may be given to another process from now on.
     fn forget(&self) {
-        let _ = std::fs::remove_file(self.launch.folder.join("server.pid"));
+        let _ = std::fs::remove_file(self.launch.file("pid"));
     }
 }
 

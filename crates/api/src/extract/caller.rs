@@ -3,7 +3,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
 use postrider_application::{Error, access::Caller};
 
-use crate::problem::Problem;
+use crate::{origin::origin, problem::Problem};
 
 /// Whom authentication let in.
 pub(crate) struct Authenticated(pub(crate) Caller);
@@ -20,5 +20,17 @@ impl FromRequest for Authenticated {
                 .map(Self)
                 .ok_or_else(|| Error::internal("no caller: the route is not guarded").into()),
         )
+    }
+}
+
+/// Whoever calls a public route: nobody known, whatever they present, but from somewhere.
+pub(crate) struct Anybody(pub(crate) Caller);
+
+impl FromRequest for Anybody {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(Caller::anonymous().from(origin(request)))))
     }
 }

@@ -6,5 +6,5 @@ mod json;
 mod query;
 
 pub(crate) use body::Json;
-pub(crate) use caller::Authenticated;
-pub(crate) use query::PageQuery;
+pub(crate) use caller::{Anybody, Authenticated};
+pub(crate) use query::{AuditQuery, PageQuery};

@@ -1,13 +1,18 @@
 use postrider_application::{
-    Error, Violation,
-    api_keys::{GrantRequest, MintApiKey, MintedApiKey},
+    Error,
+    api_keys::{MintApiKey, MintedApiKey},
+    ports::ApiKeyView,
 };
-use postrider_domain::{InvalidValue, Name, Rule, access::Role, api_keys::ApiKey};
+use postrider_domain::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checked, Checks, Object, path, time};
+use super::{
+    Body, Checks, Object,
+    grants::{self, Grant, NewGrant},
+    time,
+};
 
 /// An API key to be minted.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -25,17 +30,6 @@ pub(crate) struct NewApiKey {
     expires_at: Option<String>,
 }
 
-/// A role, on the tenant or on one application.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewGrant {
-    /// One of `owner`, `admin`, `developer`, `viewer`, `publisher`.
-    #[schema(examples("publisher"))]
-    role: String,
-    /// The application, by id or uid, that it holds on; the whole tenant, if absent.
-    application: Option<String>,
-}
-
 impl Body for NewApiKey {}
 
 impl NewApiKey {
@@ -43,7 +37,7 @@ impl NewApiKey {
     pub(crate) fn into_command(self) -> Result<MintApiKey, Error> {
         let mut checks = Checks::of(&self);
         let name = checks.check("name", Name::parse(&self.name));
-        let grants = grants(&mut checks, self.grants);
+        let grants = grants::requests(&mut checks, self.grants);
         let expires_at = checks.optional("expires_at", self.expires_at.as_deref(), time::parse);
         let (name, grants, expires_at) = checks.all((name, grants, expires_at))?;
         Ok(MintApiKey {
@@ -52,30 +46,6 @@ impl NewApiKey {
             expires_at,
         })
     }
-}
-
-fn grants(checks: &mut Checks, grants: Vec<Object<NewGrant>>) -> Checked<Vec<GrantRequest>> {
-    if grants.len() > ApiKey::MAX_GRANTS {
-        // Refused before each of them costs a look.
-        let max = ApiKey::MAX_GRANTS;
-        let too_long = InvalidValue::new(Rule::TooLong, format!("must hold at most {max} grants"));
-        checks.push(Violation::new("grants", too_long));
-        return None;
-    }
-    let mut requests = Vec::with_capacity(grants.len());
-    for (index, Object(grant)) in grants.into_iter().enumerate() {
-        let role = checks.check(format!("grants[{index}].role"), Role::parse(&grant.role));
-        let application = match grant.application {
-            None => Some(None),
-            Some(text) => checks
-                .check(format!("grants[{index}].application"), path::application(&text))
-                .map(Some),
-        };
-        if let (Some(role), Some(application)) = (role, application) {
-            requests.push(GrantRequest { role, application });
-        }
-    }
-    Some(requests)
 }
 
 /// A key that was minted.
@@ -99,6 +69,41 @@ impl From<MintedApiKey> for MintedKey {
             id: key.id.to_string(),
             token: key.token.reveal(),
             created_at: time::show(key.created_at),
+        }
+    }
+}
+
+/// An API key. Its token was shown when it was minted, and never again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ApiKey {
+    /// Its id.
+    #[schema(examples("key_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
+    id: String,
+    /// Display name.
+    #[schema(examples("billing service"))]
+    name: String,
+    /// What it may do.
+    grants: Vec<Grant>,
+    /// When it was minted.
+    #[schema(format = "date-time", examples("2026-11-22T18:00:00.000000Z"))]
+    created_at: String,
+    /// When it stops working by itself; null: never.
+    #[schema(required, format = "date-time", examples("2027-11-22T18:00:00.000000Z"))]
+    expires_at: Option<String>,
+    /// When it was last used, to the minute or so; null: not yet.
+    #[schema(required, format = "date-time", examples("2026-11-23T09:00:00.000000Z"))]
+    last_used_at: Option<String>,
+}
+
+impl From<ApiKeyView> for ApiKey {
+    fn from(key: ApiKeyView) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name.as_str().to_owned(),
+            grants: grants::show(&key.grants),
+            created_at: time::show(key.created_at),
+            expires_at: key.expires_at.map(time::show),
+            last_used_at: key.last_used_at.map(time::show),
         }
     }
 }

@@ -1,14 +1,17 @@
 use postrider_application::{
     Error,
-    authentication::{LogIn, LoggedIn},
+    authentication::{IssuedTokens as Issued, LogIn, LogOut, RefreshSession, ResetPassword},
 };
-use postrider_domain::users::Email;
+use postrider_domain::{
+    tokens::{PasswordResetToken, RefreshToken},
+    users::Email,
+};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, path};
+use super::{Body, Checks, path, time};
 
 /// Logs a person in.
 // No `Debug`: it holds a password.
@@ -49,29 +52,110 @@ impl Login {
     }
 }
 
-/// An access token.
+/// A refresh token.
+// No `Debug`: it holds the token.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"refresh_token": "prf_<session>_<104 characters>"})))]
+pub(crate) struct PresentedRefreshToken {
+    /// The token of the last answer of `logIn` or `refreshSession`.
+    #[schema(format = "password", max_length = 256)]
+    refresh_token: String,
+}
+
+impl Body for PresentedRefreshToken {}
+
+impl PresentedRefreshToken {
+    fn token(&self) -> Result<RefreshToken, Error> {
+        let mut checks = Checks::of(self);
+        let token = checks.check("refresh_token", RefreshToken::parse(&self.refresh_token));
+        let (token,) = checks.all((token,))?;
+        Ok(token)
+    }
+
+    /// The command that exchanges it.
+    pub(crate) fn refresh(&self) -> Result<RefreshSession, Error> {
+        Ok(RefreshSession {
+            token: self.token()?,
+        })
+    }
+
+    /// The command that ends its session.
+    pub(crate) fn log_out(&self) -> Result<LogOut, Error> {
+        Ok(LogOut {
+            token: self.token()?,
+        })
+    }
+}
+
+/// A password to be set anew.
+// No `Debug`: it holds a password.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "token": "prw_<id>_<52 characters>",
+    "password": "correct horse battery staple"
+})))]
+pub(crate) struct NewPasswordByToken {
+    /// The token that the installation's operator handed over.
+    #[schema(format = "password", max_length = 256)]
+    token: String,
+    /// The password to log in with from now on.
+    #[schema(format = "password", min_length = 12, max_length = 1024)]
+    password: String,
+}
+
+impl Body for NewPasswordByToken {}
+
+impl NewPasswordByToken {
+    /// The command.
+    pub(crate) fn into_command(self) -> Result<ResetPassword, Error> {
+        let mut checks = Checks::of(&self);
+        let token = checks.check("token", PasswordResetToken::parse(&self.token));
+        let (token,) = checks.all((token,))?;
+        Ok(ResetPassword {
+            token,
+            password: SecretString::from(self.password),
+        })
+    }
+}
+
+/// The tokens of a session.
+// No `Debug`: it holds them.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct IssuedToken {
+pub(crate) struct IssuedTokens {
     /// Send it as `Authorization: Bearer`.
     access_token: String,
     /// Always `Bearer`.
     #[schema(examples("Bearer"))]
     token_type: &'static str,
-    /// How many seconds it is good.
+    /// How many seconds the access token is good.
     #[schema(examples(600))]
     expires_in: u64,
+    /// Exchange it, once, for the next pair of tokens.
+    #[schema(examples("prf_<session>_<104 characters>"))]
+    refresh_token: String,
+    /// Until when it can be exchanged.
+    #[schema(format = "date-time", examples("2026-11-23T18:00:00.000000Z"))]
+    refresh_expires_at: String,
+    /// The person.
+    #[schema(examples("usr_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
+    user: String,
     /// The tenant that was logged in to.
     #[schema(examples("ten_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
     tenant: String,
 }
 
-impl From<LoggedIn> for IssuedToken {
-    fn from(login: LoggedIn) -> Self {
+impl From<Issued> for IssuedTokens {
+    fn from(issued: Issued) -> Self {
         Self {
-            access_token: login.access_token,
+            access_token: issued.access_token,
             token_type: "Bearer",
-            expires_in: login.expires_in.as_secs(),
-            tenant: login.tenant.to_string(),
+            expires_in: issued.expires_in.as_secs(),
+            refresh_token: issued.refresh_token.reveal(),
+            refresh_expires_at: time::show(issued.refresh_expires_at),
+            user: issued.user.to_string(),
+            tenant: issued.tenant.to_string(),
         }
     }
 }

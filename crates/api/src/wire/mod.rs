@@ -3,16 +3,23 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod applications;
+pub(crate) mod audit_entries;
 pub(crate) mod authentication;
 mod checks;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
+pub(crate) mod export;
+pub(crate) mod grants;
 pub(crate) mod health;
+pub(crate) mod invitations;
+pub(crate) mod me;
+pub(crate) mod members;
 pub(crate) mod messages;
 mod object;
 pub(crate) mod page;
 pub(crate) mod path;
+pub(crate) mod portal_tokens;
 pub(crate) mod tenants;
 mod time;
 

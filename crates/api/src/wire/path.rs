@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use postrider_domain::{
-    ApplicationId, EndpointId, InvalidValue, MessageId, Rule, Uid, applications::ApplicationRef,
-    endpoints::EndpointRef, event_types::EventTypeName,
+    ApiKeyId, ApplicationId, EndpointId, InvalidValue, InvitationId, MembershipId, MessageId, Rule, TenantId,
+    Uid, applications::ApplicationRef, endpoints::EndpointRef, event_types::EventTypeName,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -43,6 +43,47 @@ pub(super) fn application(text: &str) -> Result<ApplicationRef, InvalidValue> {
 /// Parses how an endpoint is named.
 fn endpoint(text: &str) -> Result<EndpointRef, InvalidValue> {
     id_or_uid::<EndpointId, _>(text, EndpointId::PREFIX, EndpointRef::Uid)
+}
+
+/// A path of one segment that is an id.
+macro_rules! id_paths {
+    ($($(#[$doc:meta])* $path:ident, $segment:ident: $id:ident, $what:literal, $example:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Deserialize, IntoParams)]
+        #[into_params(parameter_in = Path)]
+        pub(crate) struct $path {
+            #[doc = $what]
+            #[param(example = $example)]
+            $segment: String,
+        }
+
+        impl $path {
+            /// Which.
+            pub(crate) fn $segment(&self, checks: &mut Checks) -> Checked<$id> {
+                checks.check(stringify!($segment), id(&self.$segment))
+            }
+
+            /// Which, where nothing else can be wrong.
+            #[allow(dead_code, reason = "not every path comes with a body")]
+            pub(crate) fn read(&self) -> Result<$id, postrider_application::Error> {
+                let mut checks = Checks::default();
+                let id = self.$segment(&mut checks);
+                let (id,) = checks.all((id,))?;
+                Ok(id)
+            }
+        }
+    )+};
+}
+
+id_paths! {
+    /// `/v1/members/{member}`
+    MemberPath, member: MembershipId, "The membership's id.", "mem_01jd8x3v9ce2sbm4w8f1q7k5zt";
+    /// `/v1/invitations/{invitation}`
+    InvitationPath, invitation: InvitationId, "The invitation's id.", "inv_01jd8x3v9ce2sbm4w8f1q7k5zt";
+    /// `/v1/api-keys/{api_key}`
+    ApiKeyPath, api_key: ApiKeyId, "The API key's id.", "key_01jd8x3v9ce2sbm4w8f1q7k5zt";
+    /// `/v1/operator/tenants/{tenant}`
+    TenantPath, tenant: TenantId, "The tenant's id.", "ten_01jd8x3v9ce2sbm4w8f1q7k5zt";
 }
 
 /// `/v1/event-types/{name}`

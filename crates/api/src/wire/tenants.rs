@@ -1,14 +1,17 @@
+use std::collections::BTreeMap;
+
 use postrider_application::{
     Error,
-    tenants::{CreateTenant, CreatedTenant},
+    ports::ErasureView,
+    tenants::{CreateTenant, CreatedTenant as Created, FoundTenant},
 };
-use postrider_domain::{Name, users::Email};
+use postrider_domain::{Name, tenants::TenantState, users::Email};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, Object};
+use super::{Body, Checks, Object, time};
 
 /// A tenant to be created, with its first owner.
 #[derive(Deserialize, Validate, ToSchema)]
@@ -71,7 +74,7 @@ impl NewTenant {
 
 /// A tenant that was created.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Tenant {
+pub(crate) struct CreatedTenant {
     /// Its id.
     #[schema(examples("ten_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
     id: String,
@@ -89,14 +92,97 @@ pub(crate) struct Owner {
     existed: bool,
 }
 
-impl From<CreatedTenant> for Tenant {
-    fn from(created: CreatedTenant) -> Self {
+impl From<Created> for CreatedTenant {
+    fn from(created: Created) -> Self {
         Self {
             id: created.tenant.to_string(),
             owner: Owner {
                 id: created.owner.to_string(),
                 existed: created.owner_existed,
             },
+        }
+    }
+}
+
+/// A company that sends webhooks.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tenant {
+    /// Its id.
+    #[schema(examples("ten_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
+    id: String,
+    /// Display name.
+    #[schema(examples("Acme"))]
+    name: String,
+    /// `active`; `suspended`: it can be read, not changed; or `deleting`.
+    #[schema(examples("active"))]
+    status: &'static str,
+    /// Since when.
+    #[schema(format = "date-time", examples("2026-11-22T18:00:00.000000Z"))]
+    status_since: String,
+    /// When it was created.
+    #[schema(format = "date-time", examples("2026-11-22T18:00:00.000000Z"))]
+    created_at: String,
+}
+
+impl From<TenantState> for Tenant {
+    fn from(state: TenantState) -> Self {
+        Self {
+            id: state.id.to_string(),
+            name: state.name.as_str().to_owned(),
+            status: state.status.as_str(),
+            status_since: time::show(state.status_since),
+            created_at: time::show(state.created_at),
+        }
+    }
+}
+
+/// A tenant that is, or was.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum OperatedTenant {
+    /// It is there.
+    Present(Tenant),
+    /// It was erased.
+    Erased(ErasedTenant),
+}
+
+/// A tenant that was erased: all that is left of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErasedTenant {
+    /// The id that it had.
+    #[schema(examples("ten_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
+    id: String,
+    /// Always `erased`.
+    #[schema(examples("erased"))]
+    status: &'static str,
+    /// When its deletion was ordered.
+    #[schema(format = "date-time", examples("2026-11-22T18:00:00.000000Z"))]
+    ordered_at: String,
+    /// When its last row went.
+    #[schema(format = "date-time", examples("2026-11-22T18:05:00.000000Z"))]
+    erased_at: String,
+    /// How many rows of which table went.
+    #[schema(examples(json!({"messages": 200_000})))]
+    rows: BTreeMap<String, u64>,
+}
+
+impl From<FoundTenant> for OperatedTenant {
+    fn from(found: FoundTenant) -> Self {
+        match found {
+            FoundTenant::Present(state) => Self::Present(state.into()),
+            FoundTenant::Erased(erasure) => Self::Erased(erasure.into()),
+        }
+    }
+}
+
+impl From<ErasureView> for ErasedTenant {
+    fn from(erasure: ErasureView) -> Self {
+        Self {
+            id: erasure.tenant.to_string(),
+            status: "erased",
+            ordered_at: time::show(erasure.ordered_at),
+            erased_at: time::show(erasure.erased_at),
+            rows: erasure.rows.into_iter().collect(),
         }
     }
 }

@@ -291,9 +291,6 @@ mod tests {
     /// Scripts what the hot way in answers, to see what the caller is told.
     mod refusals {
         use super::*;
-        use crate::{Settings, access::AccessRule as _, memory::*, testing::PlainTokens};
-        use std::sync::Arc;
-
         mockall::mock! {
             Intake {}
             #[async_trait::async_trait]
@@ -307,23 +304,8 @@ mod tests {
             let (world, owner, application) = super::world().await;
             let mut intake = MockIntake::new();
             intake.expect_accept().times(1).return_once(|_, _| Err(error));
-            let ports = Ports {
-                store: world.store.clone(),
-                intake: Arc::new(intake),
-                directory: Arc::new(world.store.clone()),
-                identities: Arc::new(world.store.clone()),
-                passwords: Arc::new(PlainPasswords),
-                tokens: Arc::new(PlainTokens),
-                work_signal: world.signal.clone(),
-                trace: world.trace.clone(),
-                clock: world.clock.clone(),
-                ids: Arc::new(SequentialIds::new(world.clock.clone())),
-                randomness: Arc::new(SeededRandomness::new(1)),
-            };
-            let handler = PublishMessageHandler::new(&ports, &Settings::default());
-            let request = publish(application, "{}", None);
-            let scope = request.access().grant(&owner, &world.store).await.unwrap();
-            let code = handler.handle(scope, request).await.unwrap_err().code();
+            let world = world.with_intake(intake);
+            let code = world.refusal(&owner, publish(application, "{}", None)).await;
             (code, world.signal.count())
         }
 

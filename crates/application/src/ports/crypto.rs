@@ -121,6 +121,37 @@ pub struct StoredSigningKey {
     pub created_at: Timestamp,
 }
 
+impl StoredSigningKey {
+    /// The context ([`Sealer::seal`]) under which the private key of that id is sealed.
+    pub fn seal_context(kid: &str) -> Vec<u8> {
+        format!("postrider:access-token-signing-key:{kid}").into_bytes()
+    }
+}
+
+/// The fact of the installation that tells the right master key from a wrong one: a known value, sealed.
+#[derive(Debug, Clone, Copy)]
+pub struct MasterKeyCheck;
+
+impl MasterKeyCheck {
+    /// Its name ([`InstallationFacts`]).
+    pub const NAME: &'static str = "master_key_check";
+
+    const CONTEXT: &'static [u8] = b"postrider:installation:master_key_check";
+    const VALUE: &'static [u8] = b"postrider";
+
+    /// The value, sealed with the current master key.
+    pub fn sealed(sealer: &dyn Sealer) -> Vec<u8> {
+        sealer.seal(Self::CONTEXT, Self::VALUE)
+    }
+
+    /// Whether a known master key sealed it.
+    pub fn opens(sealer: &dyn Sealer, sealed: &[u8]) -> bool {
+        sealer
+            .open(Self::CONTEXT, sealed)
+            .is_ok_and(|value| value == Self::VALUE)
+    }
+}
+
 /// Where the signing keys are kept.
 #[async_trait]
 pub trait SigningKeyStore: Send + Sync {

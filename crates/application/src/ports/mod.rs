@@ -17,9 +17,9 @@ mod system;
 mod views;
 
 pub use crypto::{
-    AccessClaims, AccessTokens, InstallationFacts, PasswordHasher, Reencrypted, ReencryptionCursor,
-    RotatedSigningKey, SealError, Sealer, SecretsReencryption, SigningKeyStore, SigningKeys,
-    StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
+    AccessClaims, AccessTokens, InstallationFacts, MasterKeyCheck, PasswordHasher, Reencrypted,
+    ReencryptionCursor, RotatedSigningKey, SealError, Sealer, SecretsReencryption, SigningKeyStore,
+    SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, OutgoingRequest, Sender, Sent};
 pub use housekeeping::{

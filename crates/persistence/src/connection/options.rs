@@ -112,6 +112,14 @@ pub enum ConnectError {
     /// The tables could not be looked at, or not be brought up to this version.
     #[error("the database's tables cannot be brought up to this version")]
     Migrations(#[source] StoreError),
+    /// Another process serves from the data directory, and its schema is left as it is.
+    #[error(
+        "the data directory is in use by an older version, whose schema lacks {pending} migrations: stop it first"
+    )]
+    OlderHost {
+        /// How many migrations the schema lacks.
+        pending: usize,
+    },
     /// There is nowhere to put tables.
     #[error("the database has no schema for Postrider's tables: the first of the search path must exist")]
     NoSchema,

@@ -91,7 +91,18 @@ impl Database {
     pub async fn migrate(&self) -> Result<(), ConnectError> {
         match (&self.inner.pools, &self.inner.options) {
             (Pools::Postgres { .. }, DatabaseOptions::Postgres(options)) => migrate_postgres(options).await,
+            _ if self.is_guest() => self.refuse_older_host().await,
             (pools, _) => apply(pools.both()[0]).await,
+        }
+    }
+}
+
+impl Database {
+    /// Beside another process the schema is left as it is, and must be this version's already.
+    async fn refuse_older_host(&self) -> Result<(), ConnectError> {
+        match self.pending_migrations().await?.len() {
+            0 => Ok(()),
+            pending => Err(ConnectError::OlderHost { pending }),
         }
     }
 }

@@ -9,7 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*}
 use crate::{
     codec::{StoredGrants, timestamp},
     endpoints::EndpointSecrets,
-    stored::{OfTenant, Stored, read_version},
+    stored::{OfTenant, Stored, of_tenant_by_id, read_version},
 };
 
 /// A row of `memberships`.
@@ -48,10 +48,7 @@ impl Stored for Membership {
     }
 
     fn own_row(&self) -> Condition {
-        let state = self.state();
-        Condition::all()
-            .add(Column::Tenant.eq(state.tenant.as_uuid()))
-            .add(Column::Id.eq(state.id.as_uuid()))
+        Self::named(self.state().tenant, &self.state().id)
     }
 
     fn read(row: Model, _: &EndpointSecrets) -> Result<Self, StoreError> {
@@ -70,16 +67,4 @@ impl Stored for Membership {
     }
 }
 
-impl OfTenant for Membership {
-    type Name = UserId;
-
-    fn tenant(&self) -> TenantId {
-        self.state().tenant
-    }
-
-    fn named(tenant: TenantId, user: &UserId) -> Condition {
-        Condition::all()
-            .add(Column::Tenant.eq(tenant.as_uuid()))
-            .add(Column::UserId.eq(user.as_uuid()))
-    }
-}
+of_tenant_by_id!(Membership, MembershipId);

@@ -2,14 +2,14 @@ use postrider_application::ports::StoreError;
 use postrider_domain::{
     Aggregate as _, SessionId, TenantId, UserId,
     events::DomainEvent,
-    users::{Session, SessionEvent, SessionState},
+    users::{RefreshHashes, Session, SessionEvent, SessionState},
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
 
 use crate::{
-    codec::timestamp,
+    codec::{HiddenBytes, timestamp},
     endpoints::EndpointSecrets,
-    stored::{OfTenant, Stored, read_version},
+    stored::{OfTenant, Stored, of_tenant_by_id, read_version},
 };
 
 /// A row of `sessions`.
@@ -21,8 +21,11 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     id: Uuid,
     user_id: Uuid,
+    family_hash: HiddenBytes,
+    refresh_hash: HiddenBytes,
     created_at: i64,
     expires_at: i64,
+    refresh_expires_at: i64,
     version: i32,
 }
 
@@ -41,8 +44,11 @@ impl Stored for Session {
             tenant: Set(state.tenant.as_uuid()),
             id: Set(state.id.as_uuid()),
             user_id: Set(state.user.as_uuid()),
+            family_hash: Set(HiddenBytes::of_hash(&state.refresh.family)),
+            refresh_hash: Set(HiddenBytes::of_hash(&state.refresh.current)),
             created_at: Set(state.created_at.as_micros()),
             expires_at: Set(state.expires_at.as_micros()),
+            refresh_expires_at: Set(state.refresh_expires_at.as_micros()),
             version: Set(version),
         })
     }
@@ -56,8 +62,13 @@ impl Stored for Session {
             id: SessionId::from_uuid(row.id),
             tenant: TenantId::from_uuid(row.tenant),
             user: UserId::from_uuid(row.user_id),
+            refresh: RefreshHashes {
+                family: row.family_hash.read_hash()?,
+                current: row.refresh_hash.read_hash()?,
+            },
             created_at: timestamp(row.created_at),
             expires_at: timestamp(row.expires_at),
+            refresh_expires_at: timestamp(row.refresh_expires_at),
         };
         Ok(Self::restore(state, read_version(row.version)?))
     }
@@ -67,16 +78,4 @@ impl Stored for Session {
     }
 }
 
-impl OfTenant for Session {
-    type Name = SessionId;
-
-    fn tenant(&self) -> TenantId {
-        self.state().tenant
-    }
-
-    fn named(tenant: TenantId, id: &SessionId) -> Condition {
-        Condition::all()
-            .add(Column::Tenant.eq(tenant.as_uuid()))
-            .add(Column::Id.eq(id.as_uuid()))
-    }
-}
+of_tenant_by_id!(Session, SessionId);

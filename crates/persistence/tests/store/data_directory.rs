@@ -37,6 +37,34 @@ async fn a_directory_is_used_by_one_at_a_time() {
     second.close().await.unwrap();
 }
 
+/// A command that is run beside a server works on its tables, and does not change them.
+#[tokio::test]
+async fn a_guest_leaves_the_schema_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = open(directory.path()).await.unwrap();
+    let as_guest = || {
+        let options = SqliteOptions::in_directory(directory.path());
+        Database::open(DatabaseOptions::Sqlite(SqliteOptions {
+            guest: true,
+            ..options
+        }))
+    };
+    let guest = as_guest().await.unwrap();
+    assert!(guest.is_guest() && !host.is_guest());
+    let refused = guest.migrate().await.unwrap_err();
+    assert!(
+        matches!(refused, ConnectError::OlderHost { pending } if pending >= 14),
+        "{refused:?}"
+    );
+    host.migrate().await.unwrap();
+    guest.migrate().await.unwrap();
+    guest.close().await.unwrap();
+    host.close().await.unwrap();
+    let alone = as_guest().await.unwrap();
+    assert!(!alone.is_guest(), "there is no host");
+    alone.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_lock_ends_with_its_last_handle() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,16 +1,13 @@
 //! The two databases as the tests use them: an empty, migrated one for each case.
 
-mod postgres;
+pub(crate) mod postgres;
 mod sqlite;
 
 use std::sync::Arc;
 
 use postrider_application::ports::Sealer;
 use postrider_crypto::{AeadSealer, MasterKey, OsRandomness};
-pub(crate) use {
-    postgres::{LOGIN, PostgresHarness, ensure_login, on_the_server, own_login, remove_login},
-    sqlite::SqliteHarness,
-};
+pub(crate) use {postgres::PostgresHarness, sqlite::SqliteHarness};
 
 /// The installation's sealer; another number is another master key.
 pub(crate) fn sealer(key: u8) -> Arc<dyn Sealer> {

@@ -24,7 +24,7 @@ static CASES: AtomicU32 = AtomicU32::new(0);
 /// The login under which every store works, as in production: it has no rights of its own, and changes into
 /// Postrider's roles. The user of `TEST_DATABASE_URL` makes databases, migrates, and meddles from outside.
 pub(crate) const LOGIN: &str = "postrider_case_login";
-const PASSWORD: &str = "of no use elsewhere";
+pub(crate) const PASSWORD: &str = "of no use elsewhere";
 
 /// A database of its own on the server that `TEST_DATABASE_URL` names.
 pub(crate) struct PostgresHarness {
@@ -36,7 +36,7 @@ pub(crate) struct PostgresHarness {
 
 /// How to reach the server's own database, as a superuser: databases and logins are made, and rows of all tenants
 /// looked at.
-fn server() -> PgConnectOptions {
+pub(crate) fn server() -> PgConnectOptions {
     let url = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| {
         panic!(
             "TEST_DATABASE_URL is not set: the PostgreSQL cases need a server and its superuser, e.g. \
@@ -68,18 +68,6 @@ pub(crate) async fn ensure_login(name: &str, attributes: &str) {
          END $$"
     );
     on_the_server(sql).await;
-}
-
-/// Removes a login that owns nothing any more.
-pub(crate) async fn remove_login(name: &str) {
-    on_the_server(format!("DROP ROLE {name}")).await;
-}
-
-/// Makes a login that no other test process knows, because it is more than an ordinary one, or is changed.
-pub(crate) async fn own_login(name: &str, attributes: &str) -> String {
-    let login = format!("postrider_case_{name}_{}", process::id());
-    ensure_login(&login, attributes).await;
-    login
 }
 
 async fn template() -> &'static str {
@@ -130,12 +118,6 @@ impl PostgresHarness {
     /// The database of that name under the user of `TEST_DATABASE_URL`.
     pub(crate) fn admin_url(name: &str) -> String {
         server().database(name).to_url_lossy().to_string()
-    }
-
-    /// A connection under the login as which tests serve, that has not changed into a role.
-    pub(crate) async fn connect(name: &str) -> PgConnection {
-        let serving = server().database(name).username(LOGIN).password(PASSWORD);
-        PgConnection::connect_with(&serving).await.unwrap()
     }
 
     /// A pool from outside.

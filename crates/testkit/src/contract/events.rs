@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use postrider_application::ports::{LoggedEvent, Repository as _, Store as _, UnitOfWork as _};
+use postrider_application::{
+    audit::Record,
+    ports::{LoggedEvent, Repository as _, Store as _, UnitOfWork as _},
+};
 use postrider_domain::{
     Aggregate as _,
     endpoints::{DisableReason, Endpoint},
@@ -108,7 +111,7 @@ pub async fn a_follower_misses_nothing_while_others_commit<H: Harness>(harness: 
                 let mut tx = store.begin(&scope).await.unwrap();
                 tx.save(&scope, &mut application).await.unwrap();
                 tokio::task::yield_now().await;
-                tx.commit().await.unwrap();
+                tx.commit(Record::InHistory).await.unwrap();
                 committed.push(application.state().id.to_string());
             }
             committed

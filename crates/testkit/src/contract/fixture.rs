@@ -2,23 +2,24 @@ use std::sync::Arc;
 
 use postrider_application::{
     access::{
-        AccessRule as _, ApplicationScope, AsOperator, Caller, OnApplication, OnTenant, OperatorScope,
+        ApplicationScope, AsOperator, AsPerson, Caller, OnApplication, OnTenant, OperatorScope, PersonScope,
         Principal, PrincipalId, TenantScope,
     },
+    audit::Record,
     ports::{Clock, Ids as _, Repository, Store, StoreError, UnitOfWork as _, UserRepository as _},
 };
 use postrider_domain::{
     Aggregate, ApplicationId, Description, EndpointId, MembershipId, Metadata, Name, SessionId, TenantId,
     Timestamp, Uid, UserId, WorkId,
-    access::{Grant, Permission, Role},
+    access::{Authority, Grant, Permission, Role},
     applications::Application,
     endpoints::{Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
-    tenants::Tenant,
+    tenants::{Tenant, TenantStatus},
     users::{Email, Membership, PasswordHash, User},
 };
 use uuid::Uuid;
 
-use super::{Harness, Ports};
+use super::{Harness, Ports, door::Door};
 use crate::memory::SequentialIds;
 
 /// The transaction of a harness's store.
@@ -35,6 +36,8 @@ pub struct Tenancy {
     pub caller: Caller,
     /// The owner.
     pub owner: UserId,
+    /// The owner's membership.
+    pub membership: MembershipId,
     /// The owner's address.
     pub email: Email,
 }
@@ -53,17 +56,20 @@ pub struct Fixture<'h, H: Harness> {
     harness: &'h H,
     ports: Ports,
     clock: Arc<dyn Clock>,
-    ids: SequentialIds,
+    ids: Arc<SequentialIds>,
+    door: Door,
 }
 
 impl<'h, H: Harness> Fixture<'h, H> {
     /// Steps on `harness`.
     pub fn new(harness: &'h H) -> Self {
-        let clock = harness.clock();
+        let (ports, clock) = (harness.ports(), harness.clock());
+        let ids = Arc::new(SequentialIds::new(clock.clone()));
         Self {
             harness,
-            ports: harness.ports(),
-            ids: SequentialIds::new(clock.clone()),
+            door: Door::new(ports.directory.clone(), clock.clone(), ids.clone()),
+            ports,
+            ids,
             clock,
         }
     }
@@ -98,28 +104,28 @@ impl<'h, H: Harness> Fixture<'h, H> {
         self.clock.now()
     }
 
-    /// The operator's scope.
+    /// The operator's scope. What it did enters the audit log once.
     pub async fn operator(&self) -> OperatorScope {
-        AsOperator
-            .grant(&Caller::Operator, &*self.ports.directory)
-            .await
-            .unwrap()
+        self.door.enter(&Caller::operator("case"), AsOperator).await
     }
 
     /// The scope that an owner of `tenant` is granted, stored or not.
     pub async fn scope_of(&self, caller: &Caller) -> TenantScope {
-        OnTenant(Permission::TenantRead)
-            .grant(caller, &*self.ports.directory)
-            .await
-            .unwrap()
+        self.door.enter(caller, OnTenant(Permission::TenantRead)).await
+    }
+
+    /// The scope of a person in their own affairs, in that tenant.
+    pub async fn person_in(&self, tenant: TenantId, user: UserId) -> PersonScope {
+        self.door.enter(&self.owner_of(tenant, user), AsPerson).await
     }
 
     /// Somebody who owns `tenant`.
     pub fn owner_of(&self, tenant: TenantId, owner: UserId) -> Caller {
-        Caller::Principal(Principal {
+        Caller::principal(Principal {
             id: PrincipalId::User(owner, SessionId::from_uuid(self.uuid())),
             tenant,
-            grants: vec![Grant::tenant(Role::Owner)],
+            tenant_status: TenantStatus::Active,
+            authority: Authority::Grants(vec![Grant::tenant(Role::Owner)]),
             expires_at: None,
         })
     }
@@ -133,19 +139,20 @@ impl<'h, H: Harness> Fixture<'h, H> {
         let mut user = self.user(owner, &email);
         let mut tenant = Tenant::create(id, Name::parse(name).unwrap(), self.now());
         let grants = vec![Grant::tenant(Role::Owner)];
-        let membership = MembershipId::from_uuid(self.uuid());
-        let mut membership = Membership::join(membership, id, owner, grants, self.now());
+        let place = MembershipId::from_uuid(self.uuid());
+        let mut membership = Membership::join(place, id, owner, grants, self.now());
 
         let mut tx = self.store().begin_as_operator(&operator).await.unwrap();
         tx.save_user(&operator, &mut user).await.unwrap();
         tx.save(&scope, &mut tenant).await.unwrap();
         tx.save(&scope, &mut membership).await.unwrap();
-        tx.commit().await.unwrap();
+        tx.commit(Record::InHistory).await.unwrap();
         Tenancy {
             id,
             scope,
             caller,
             owner,
+            membership: place,
             email,
         }
     }
@@ -170,7 +177,17 @@ impl<'h, H: Harness> Fixture<'h, H> {
     {
         let mut tx = self.store().begin(scope).await?;
         Repository::<A>::save(&mut tx, scope, aggregate).await?;
-        tx.commit().await
+        tx.commit(Record::InHistory).await
+    }
+
+    /// Deletes an aggregate in a transaction of its own.
+    pub async fn delete<A: Aggregate>(&self, scope: &TenantScope, aggregate: A) -> Result<(), StoreError>
+    where
+        Tx<H>: Repository<A>,
+    {
+        let mut tx = self.store().begin(scope).await?;
+        Repository::<A>::delete(&mut tx, scope, aggregate).await?;
+        tx.commit(Record::InHistory).await
     }
 
     /// A new person, not stored.
@@ -211,10 +228,8 @@ impl<'h, H: Harness> Fixture<'h, H> {
 
     /// The owner's scope on a stored application.
     pub async fn customer(&self, tenant: &Tenancy, id: ApplicationId) -> Customer {
-        let scope = OnApplication(id.into(), Permission::MessagesPublish)
-            .grant(&tenant.caller, &*self.ports.directory)
-            .await
-            .unwrap();
+        let rule = OnApplication(id.into(), Permission::MessagesPublish);
+        let scope = self.door.enter(&tenant.caller, rule).await;
         Customer { id, scope }
     }
 

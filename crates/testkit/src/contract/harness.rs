@@ -1,14 +1,14 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use postrider_application::{
     FullStore,
     access::TenantScope,
     ports::{
-        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EventLog, Identities,
-        InstallationFacts, MessageIntake, NodeRegistry, SigningKeyStore,
+        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EventLog, Housekeeping,
+        Identities, InstallationFacts, MessageIntake, NodeRegistry, SigningKeyStore,
     },
 };
-use postrider_domain::ApplicationId;
+use postrider_domain::{ApplicationId, TenantId};
 
 use crate::TokioClock;
 
@@ -35,6 +35,8 @@ pub struct Ports {
     pub keys: Arc<dyn SigningKeyStore>,
     /// Facts that are written once.
     pub facts: Arc<dyn InstallationFacts>,
+    /// What nobody waits for.
+    pub housekeeping: Arc<dyn Housekeeping>,
 }
 
 impl Ports {
@@ -51,6 +53,7 @@ impl Ports {
             + EventLog
             + SigningKeyStore
             + InstallationFacts
+            + Housekeeping
             + Clone
             + 'static,
     {
@@ -65,7 +68,8 @@ impl Ports {
             identities: store.clone(),
             events: store.clone(),
             keys: store.clone(),
-            facts: store,
+            facts: store.clone(),
+            housekeeping: store,
         }
     }
 }
@@ -111,4 +115,12 @@ pub trait Harness: Sized + Send + Sync + 'static {
     fn finish(self) -> impl Future<Output = ()> + Send {
         async {}
     }
+}
+
+/// A harness whose rows can be counted from outside of the store, past all of its filters.
+pub trait Census: Harness {
+    /// How many rows of which table are the tenant's: of `tenants` itself, and of all tables with a tenant. With
+    /// none, how many are no tenant's: of `users`, `password_resets`, `erasures` and `signing_keys`, and the rows
+    /// without a tenant of `outbox_events` and `audit_entries`. Tables without any are left out.
+    fn rows(&self, of: Option<TenantId>) -> impl Future<Output = BTreeMap<String, u64>> + Send;
 }

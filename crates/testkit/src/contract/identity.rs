@@ -6,9 +6,11 @@ use postrider_application::ports::{ApiKeyRecord, SessionRecord, TenantMembership
 use postrider_domain::{
     Aggregate as _, ApiKeyId, MembershipId, Name, SessionId, Uid, UserId, Version,
     access::{Grant, Role},
-    api_keys::{ApiKey, SecretHash},
+    api_keys::ApiKey,
     applications::ApplicationRef,
-    users::{Email, Membership, Session},
+    tenants::TenantStatus,
+    tokens::SecretHash,
+    users::{Email, Membership},
 };
 
 use super::{Fixture, Harness};
@@ -37,6 +39,7 @@ pub async fn an_api_key_is_found_by_its_id<H: Harness>(harness: &H) {
     let expected = ApiKeyRecord {
         id,
         tenant: tenant.id,
+        tenant_status: TenantStatus::Active,
         secret_hash: SecretHash([9; 32]),
         grants,
         expires_at,
@@ -50,31 +53,33 @@ pub async fn an_api_key_is_found_by_its_id<H: Harness>(harness: &H) {
 pub async fn a_session_has_the_grants_that_its_membership_has_now<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
-    let id = SessionId::from_uuid(fixture.uuid());
-    let lifetime = Duration::from_hours(12);
-    let mut session = Session::open(id, tenant.id, tenant.owner, fixture.now(), lifetime);
-    fixture.save(&tenant.scope, &mut session).await.unwrap();
-    let credentials = &fixture.ports().credentials;
+    let session = fixture.session(&tenant, tenant.owner).await;
+    let id = session.state().id;
+    let (credentials, identities) = (&fixture.ports().credentials, &fixture.ports().identities);
     let record = |grants| SessionRecord {
         id,
         tenant: tenant.id,
+        tenant_status: TenantStatus::Active,
         user: tenant.owner,
         grants,
         expires_at: session.state().expires_at,
     };
     let owner = record(vec![Grant::tenant(Role::Owner)]);
-    assert_eq!(credentials.session(id).await.unwrap(), Some(owner));
+    assert_eq!(credentials.session(id).await.unwrap().as_ref(), Some(&owner));
+    assert_eq!(identities.session_now(id).await.unwrap(), Some(owner));
 
-    let member: Membership = fixture.find(&tenant.scope, &tenant.owner).await.unwrap();
+    let member: Membership = fixture.find(&tenant.scope, &tenant.membership).await.unwrap();
     let mut state = member.state().clone();
     state.grants = vec![Grant::tenant(Role::Viewer)];
     let mut demoted = Membership::restore(state, Version(1));
     fixture.save(&tenant.scope, &mut demoted).await.unwrap();
     let viewer = record(vec![Grant::tenant(Role::Viewer)]);
-    assert_eq!(credentials.session(id).await.unwrap(), Some(viewer));
+    assert_eq!(credentials.session(id).await.unwrap().as_ref(), Some(&viewer));
+    assert_eq!(identities.session_now(id).await.unwrap(), Some(viewer));
 
     let unknown = SessionId::from_uuid(fixture.uuid());
     assert_eq!(credentials.session(unknown).await.unwrap(), None);
+    assert_eq!(identities.session_now(unknown).await.unwrap(), None);
 }
 
 /// A person's memberships are listed, the oldest first, with the tenants' names.
@@ -98,6 +103,7 @@ pub async fn memberships_are_listed_oldest_first<H: Harness>(harness: &H) {
     let expected = expected.map(|(tenant, name, grants)| TenantMembership {
         tenant,
         tenant_name: Name::parse(name).unwrap(),
+        tenant_status: TenantStatus::Active,
         grants,
     });
     assert_eq!(listed, expected);

@@ -1,20 +1,17 @@
 //! No tenant reaches another's data.
 
-use std::time::Duration;
-
 use postrider_application::ports::{
     AcceptMessage, ApplicationViews as _, DeliveryRepository as _, EndpointViews as _, EventTypeViews as _,
     MessageViews as _, PageRequest, Repository, Store as _, StoreError,
 };
 use postrider_domain::{
-    Aggregate as _, ApiKeyId, Description, EndpointId, MessageId, Name, SessionId, Uid,
-    access::{Grant, Role},
-    api_keys::{ApiKey, SecretHash},
+    Aggregate as _, Description, EndpointId, MessageId, Uid,
+    api_keys::ApiKey,
     applications::{Application, ApplicationRef},
     endpoints::{Endpoint, EndpointRef},
     event_types::{EventType, EventTypeName},
     tenants::Tenant,
-    users::{Membership, Session},
+    users::{Invitation, Membership, Session},
 };
 
 use super::{Customer, Fixture, Harness, Tenancy};
@@ -53,21 +50,11 @@ async fn two<H: Harness>(harness: &H) -> Two<'_, H> {
 pub async fn repositories_find_nothing_of_another_tenant<H: Harness>(harness: &H) {
     let two = two(harness).await;
     let (fixture, ours, theirs) = (&two.fixture, &two.ours.scope, &two.theirs.scope);
-    let (session, key) = (
-        SessionId::from_uuid(fixture.uuid()),
-        ApiKeyId::from_uuid(fixture.uuid()),
-    );
-    let (name, ci) = (
-        EventTypeName::parse("their.event").unwrap(),
-        Name::parse("ci").unwrap(),
-    );
-    let (at, hour) = (fixture.now(), Duration::from_hours(1));
-    let grants = vec![Grant::tenant(Role::Publisher)];
-    let minted = ApiKey::mint(key, two.theirs.id, ci, SecretHash([1; 32]), grants, None, at);
-    let opened = Session::open(session, two.theirs.id, two.theirs.owner, at, hour);
-    let registered = EventType::register(two.theirs.id, name.clone(), Description::default(), at);
-    fixture.save(theirs, &mut minted.unwrap()).await.unwrap();
-    fixture.save(theirs, &mut opened.clone()).await.unwrap();
+    let key = fixture.api_key(&two.theirs).await;
+    let session = fixture.session(&two.theirs, two.theirs.owner).await.state().id;
+    let invitation = fixture.invitation(&two.theirs, "bob@example.com").await;
+    let name = EventTypeName::parse("their.event").unwrap();
+    let registered = EventType::register(two.theirs.id, name.clone(), Description::default(), fixture.now());
     fixture.save(theirs, &mut registered.clone()).await.unwrap();
     let endpoint = fixture.endpoint(&two.theirs, &two.their_customer).await;
     let endpoint = (two.their_customer.id, EndpointRef::Id(endpoint));
@@ -75,9 +62,10 @@ pub async fn repositories_find_nothing_of_another_tenant<H: Harness>(harness: &H
     for (scope, found) in [(theirs, true), (ours, false)] {
         let tenant = fixture.find::<Tenant>(scope, &two.theirs.id).await.is_some();
         let membership = fixture
-            .find::<Membership>(scope, &two.theirs.owner)
+            .find::<Membership>(scope, &two.theirs.membership)
             .await
             .is_some();
+        let invitation = fixture.find::<Invitation>(scope, &invitation).await.is_some();
         let session = fixture.find::<Session>(scope, &session).await.is_some();
         let key = fixture.find::<ApiKey>(scope, &key).await.is_some();
         let application = fixture
@@ -90,13 +78,14 @@ pub async fn repositories_find_nothing_of_another_tenant<H: Harness>(harness: &H
             [
                 tenant,
                 membership,
+                invitation,
                 session,
                 key,
                 application,
                 event_type,
                 endpoint
             ],
-            [found; 7]
+            [found; 8]
         );
     }
 }

@@ -47,6 +47,7 @@ macro_rules! contract_cases {
                 a_tenant_survives
                 a_person_survives
                 a_membership_survives
+                an_invitation_survives
                 a_session_survives
                 an_api_key_survives
                 an_application_survives

@@ -1,9 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use postrider_application::{access::TenantScope, ports::Clock};
-use postrider_domain::ApplicationId;
+use postrider_domain::{ApplicationId, TenantId};
 
-use super::{Harness, Ports};
+use super::{Census, Harness, Ports};
 use crate::memory::{MemoryStore, TestClock};
 
 /// The harness of [`MemoryStore`]: time passes because its clock is moved.
@@ -45,5 +45,11 @@ impl Harness for MemoryHarness {
 
     fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
+    }
+}
+
+impl Census for MemoryHarness {
+    async fn rows(&self, of: Option<TenantId>) -> BTreeMap<String, u64> {
+        self.store.rows(of)
     }
 }

@@ -17,10 +17,12 @@
     reason = "a case fails by panicking, as every test does"
 )]
 
+mod door;
 mod fixture;
 mod harness;
 mod list;
 mod memory_harness;
+mod people_steps;
 mod queue_steps;
 
 pub mod accepting;
@@ -40,5 +42,5 @@ pub mod uniqueness;
 pub mod units_of_work;
 
 pub use fixture::{Customer, Fixture, Tenancy};
-pub use harness::{Harness, Ports};
+pub use harness::{Census, Harness, Ports};
 pub use memory_harness::MemoryHarness;

@@ -1,7 +1,8 @@
 //! Sending one delivery again.
 
-use postrider_application::ports::{
-    DeliveryRepository as _, Settled, Store as _, StoreError, UniqueRule, UnitOfWork as _,
+use postrider_application::{
+    audit::Record,
+    ports::{DeliveryRepository as _, Settled, Store as _, StoreError, UniqueRule, UnitOfWork as _},
 };
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
@@ -25,7 +26,7 @@ async fn requeue<H: Harness>(
 ) -> Result<(), StoreError> {
     let mut tx = fixture.store().begin(&tenant.scope).await?;
     tx.requeue(&tenant.scope, customer.id, delivery, work).await?;
-    tx.commit().await
+    tx.commit(Record::InHistory).await
 }
 
 /// A delivery that was given up after one attempt.
@@ -128,7 +129,7 @@ pub async fn racing_resends_are_queued_once<H: Harness>(harness: &H) {
         racers.spawn(async move {
             let mut tx = store.begin(&scope).await?;
             tx.requeue(&scope, application, &delivery, work).await?;
-            tx.commit().await
+            tx.commit(Record::InHistory).await
         });
     }
     let (won, lost): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);

@@ -4,16 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use postrider_application::{
     access::TenantScope,
+    audit::Record,
     ports::{
         ApplicationViews as _, EndpointViews as _, EventTypeViews as _, Repository, Store as _,
         UnitOfWork as _, UserRepository as _,
     },
 };
 use postrider_domain::{
-    Aggregate, ApiKeyId, ApplicationId, Description, EndpointId, MembershipId, Metadata, Name, SessionId,
-    Uid, UserId, Version,
+    Aggregate, ApiKeyId, ApplicationId, Description, EndpointId, InvitationId, MembershipId, Metadata, Name,
+    SessionId, Uid, UserId, Version,
     access::{Grant, Role},
-    api_keys::{ApiKey, SecretHash},
+    api_keys::ApiKey,
     applications::Application,
     deliveries::RetrySchedule,
     endpoints::{
@@ -22,7 +23,8 @@ use postrider_domain::{
     event_types::{EventType, EventTypeName},
     messages::Channel,
     tenants::Tenant,
-    users::{Email, Membership, Session},
+    tokens::SecretHash,
+    users::{Email, Invitation, Membership, NewInvitation, RefreshHashes, Session, SessionLifetime},
 };
 
 use super::{Fixture, Harness, Tenancy, fixture::Tx};
@@ -67,7 +69,7 @@ pub async fn a_tenant_survives<H: Harness>(harness: &H) {
     let mut tenant = Tenant::create(id, odd_name(), fixture.now());
     let mut tx = fixture.store().begin_as_operator(&operator).await.unwrap();
     tx.save(&scope, &mut tenant).await.unwrap();
-    tx.commit().await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
     let found: Tenant = fixture.find(&scope, &id).await.unwrap();
     assert_eq!((found.state(), found.version()), (tenant.state(), Version(1)));
 }
@@ -81,7 +83,7 @@ pub async fn a_person_survives<H: Harness>(harness: &H) {
     let mut tx = fixture.store().begin_as_operator(&operator).await.unwrap();
     assert!(tx.find_user(&operator, &email).await.unwrap().is_none());
     tx.save_user(&operator, &mut user).await.unwrap();
-    tx.commit().await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
 
     let mut tx = fixture.store().begin_as_operator(&operator).await.unwrap();
     let found = tx.find_user(&operator, &email).await.unwrap().unwrap();
@@ -109,23 +111,33 @@ pub async fn a_membership_survives<H: Harness>(harness: &H) {
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
     for grants in [all_grants(customer.id), Vec::new()] {
-        let user = person(&fixture).await;
+        let user = fixture.stranger().await;
         let id = MembershipId::from_uuid(fixture.uuid());
         let membership = Membership::join(id, tenant.id, user, grants, fixture.now());
-        survives(&fixture, &tenant.scope, membership, &user).await;
+        survives(&fixture, &tenant.scope, membership, &id).await;
     }
 }
 
-/// Somebody who is a member of nothing, stored.
-async fn person<H: Harness>(fixture: &Fixture<'_, H>) -> UserId {
-    let (operator, id) = (fixture.operator().await, UserId::from_uuid(fixture.uuid()));
-    let email = Email::parse(&format!("{}@example.com", id.as_uuid().simple())).unwrap();
-    let mut tx = fixture.store().begin_as_operator(&operator).await.unwrap();
-    tx.save_user(&operator, &mut fixture.user(id, &email))
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
-    id
+/// A hash in which every byte is another.
+fn hash() -> SecretHash {
+    SecretHash(std::array::from_fn(|i| u8::try_from(i * 7 % 256).unwrap()))
+}
+
+/// An invitation with every kind of grant.
+pub async fn an_invitation_survives<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let id = InvitationId::from_uuid(fixture.uuid());
+    let new = NewInvitation {
+        email: Email::parse("Bob+in@Example.com").unwrap(),
+        grants: all_grants(customer.id),
+        token_hash: hash(),
+        invited_by: ODD.to_owned(),
+    };
+    let week = Duration::from_hours(7 * 24);
+    let invitation = Invitation::issue(id, tenant.id, new, fixture.now(), week).unwrap();
+    survives(&fixture, &tenant.scope, invitation, &id).await;
 }
 
 /// A session.
@@ -133,13 +145,15 @@ pub async fn a_session_survives<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
     let id = SessionId::from_uuid(fixture.uuid());
-    let session = Session::open(
-        id,
-        tenant.id,
-        tenant.owner,
-        fixture.now(),
-        Duration::from_hours(12),
-    );
+    let hashes = RefreshHashes {
+        family: hash(),
+        current: SecretHash([255; 32]),
+    };
+    let lifetime = SessionLifetime {
+        absolute: Duration::from_hours(12),
+        idle: Duration::from_micros(1_000_001),
+    };
+    let session = Session::open(id, tenant.id, tenant.owner, hashes, fixture.now(), lifetime);
     survives(&fixture, &tenant.scope, session, &id).await;
 }
 
@@ -148,11 +162,19 @@ pub async fn an_api_key_survives<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
-    let hash = SecretHash(std::array::from_fn(|i| u8::try_from(i * 7 % 256).unwrap()));
     for expires_at in [None, Some(fixture.now().plus(Duration::from_secs(1)))] {
         let id = ApiKeyId::from_uuid(fixture.uuid());
         let grants = all_grants(customer.id);
-        let key = ApiKey::mint(id, tenant.id, odd_name(), hash, grants, expires_at, fixture.now()).unwrap();
+        let key = ApiKey::mint(
+            id,
+            tenant.id,
+            odd_name(),
+            hash(),
+            grants,
+            expires_at,
+            fixture.now(),
+        )
+        .unwrap();
         survives(&fixture, &tenant.scope, key, &id).await;
     }
 }

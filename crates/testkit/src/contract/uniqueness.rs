@@ -1,7 +1,8 @@
 //! The uniqueness rules, each by its name.
 
-use postrider_application::ports::{
-    Repository as _, Store as _, StoreError, UniqueRule, UnitOfWork as _, UserRepository as _,
+use postrider_application::{
+    audit::Record,
+    ports::{Repository as _, Store as _, StoreError, UniqueRule, UnitOfWork as _, UserRepository as _},
 };
 use postrider_domain::{
     Description, MembershipId, UserId,
@@ -113,7 +114,7 @@ pub async fn racing_creators_of_one_uid_have_one_winner<H: Harness>(harness: &H)
             let mut tx = store.begin(&scope).await?;
             tx.save(&scope, &mut application).await?;
             tokio::task::yield_now().await;
-            tx.commit().await
+            tx.commit(Record::InHistory).await
         });
     }
     let (won, lost): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);

@@ -1,8 +1,11 @@
 //! A transaction is all or nothing, and its rows are guarded by their versions.
 
-use postrider_application::ports::{
-    ApplicationRepository as _, ApplicationViews as _, Repository, Store as _, StoreError, UniqueRule,
-    UnitOfWork as _,
+use postrider_application::{
+    audit::Record,
+    ports::{
+        ApplicationRepository as _, ApplicationViews as _, Repository, Store as _, StoreError, UniqueRule,
+        UnitOfWork as _,
+    },
 };
 use postrider_domain::{
     Aggregate as _,
@@ -71,7 +74,7 @@ pub async fn uncommitted_changes_are_seen_by_nobody_else<H: Harness>(harness: &H
         .await
         .unwrap();
     let outside = fixture.store().application(&tenant.scope, id).await.unwrap();
-    tx.commit().await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
     let after = fixture.store().application(&tenant.scope, id).await.unwrap();
 
     assert_eq!(
@@ -129,7 +132,7 @@ pub async fn racing_savers_of_one_version_have_one_winner<H: Harness>(harness: &
             let mut tx = store.begin(&scope).await?;
             tx.save(&scope, &mut mine).await?;
             tokio::task::yield_now().await;
-            tx.commit().await
+            tx.commit(Record::InHistory).await
         });
     }
     let results = racers.join_all().await;
@@ -166,7 +169,7 @@ pub async fn endpoints_version_rises_with_the_commit<H: Harness>(harness: &H) {
     let mut endpoint = fixture.new_endpoint(&tenant, customer.id, None);
     tx.save(&tenant.scope, &mut endpoint).await.unwrap();
     tx.endpoints_changed(&tenant.scope, customer.id).await.unwrap();
-    tx.commit().await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
     assert_eq!(
         harness.endpoints_version(&tenant.scope, customer.id).await,
         before + 1
@@ -183,7 +186,7 @@ pub async fn changed_endpoints_do_not_make_the_application_stale<H: Harness>(har
 
     let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
     tx.endpoints_changed(&tenant.scope, customer.id).await.unwrap();
-    tx.commit().await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
     let version = harness.endpoints_version(&tenant.scope, customer.id).await;
 
     fixture.save(&tenant.scope, &mut read).await.unwrap();

@@ -1,6 +1,7 @@
 //! Ports without state worth a contract, in their plainest form.
 
 use std::{
+    net::IpAddr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,9 +12,16 @@ use std::{
 use async_trait::async_trait;
 use postrider_application::{
     Error,
-    ports::{PasswordHasher, TracePropagation, UseCaseMetrics, WorkSignal},
+    audit::AuditEntry,
+    ports::{
+        DenialLog, KeyUses, PasswordHasher, Throttle, TracePropagation, UseCaseMetrics, Verified, WorkSignal,
+    },
 };
-use postrider_domain::{messages::TraceParent, users::PasswordHash};
+use postrider_domain::{
+    ApiKeyId, TenantId, Timestamp,
+    messages::TraceParent,
+    users::{Email, PasswordHash},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// "Hashes" a password by writing a marker before it: instant, and of no protection at all.
@@ -23,6 +31,8 @@ pub struct PlainPasswords;
 impl PlainPasswords {
     /// What stands before the password.
     pub const MARKER: &'static str = "$plain$";
+    /// What stood there under the parameters of yesterday.
+    pub const OUTDATED_MARKER: &'static str = "$plain-once$";
 }
 
 #[async_trait]
@@ -35,9 +45,63 @@ impl PasswordHasher for PlainPasswords {
         )))
     }
 
-    async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool, Error> {
-        Ok(hash
-            .is_some_and(|hash| hash.as_phc().strip_prefix(Self::MARKER) == Some(password.expose_secret())))
+    async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<Verified, Error> {
+        let hashed_after = |marker| {
+            hash.as_ref().and_then(|hash| hash.as_phc().strip_prefix(marker))
+                == Some(password.expose_secret())
+        };
+        Ok(if hashed_after(Self::MARKER) {
+            Verified::Right
+        } else if hashed_after(Self::OUTDATED_MARKER) {
+            Verified::RightButOutdated
+        } else {
+            Verified::Wrong
+        })
+    }
+}
+
+/// Holds nobody up.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoThrottle;
+
+impl Throttle for NoThrottle {
+    fn attempt(&self, _: &Email, _: Option<IpAddr>) -> Result<(), Duration> {
+        Ok(())
+    }
+
+    fn succeeded(&self, _: &Email, _: Option<IpAddr>) {}
+}
+
+/// Forgets that keys are used, as the port allows.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoKeyUses;
+
+impl KeyUses for NoKeyUses {
+    fn used(&self, _: TenantId, _: ApiKeyId, _: Timestamp) {}
+}
+
+/// Remembers who was denied what.
+#[derive(Debug, Default)]
+pub struct RecordedDenials {
+    entries: Mutex<Vec<AuditEntry>>,
+}
+
+impl RecordedDenials {
+    /// All denials, in order.
+    pub fn entries(&self) -> Vec<AuditEntry> {
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl DenialLog for RecordedDenials {
+    fn denied(&self, entry: AuditEntry) {
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(entry);
     }
 }
 

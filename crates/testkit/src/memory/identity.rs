@@ -2,47 +2,74 @@ use async_trait::async_trait;
 use postrider_application::{
     access::TenantScope,
     ports::{
-        ApiKeyRecord, ApplicationDirectory, Credentials, Identities, SessionRecord, StoreError,
-        TenantMembership,
+        ApiKeyRecord, ApplicationDirectory, Credentials, Identities, PasswordReset, PortalRecord,
+        SessionRecord, StoreError, TenantInvitation, TenantMembership,
     },
 };
 use postrider_domain::{
-    Aggregate as _, ApiKeyId, ApplicationId, SessionId, UserId,
+    Aggregate as _, ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, UserId,
     applications::ApplicationRef,
-    users::{Email, User},
+    tenants::TenantStatus,
+    users::{Email, Invitation, User},
 };
 
-use super::store::MemoryStore;
+use super::{store::MemoryStore, tables::Configuration};
+
+impl Configuration {
+    fn status(&self, tenant: TenantId) -> Option<TenantStatus> {
+        self.tenants.get(&tenant).map(|row| row.state.status)
+    }
+
+    /// Without a membership there is nothing to let in to.
+    fn session(&self, id: SessionId) -> Option<SessionRecord> {
+        let session = &self.sessions.get(&id)?.state;
+        let membership = self.membership(session.tenant, session.user)?;
+        Some(SessionRecord {
+            id,
+            tenant: session.tenant,
+            tenant_status: self.status(session.tenant)?,
+            user: session.user,
+            grants: membership.state.grants.clone(),
+            expires_at: session.expires_at,
+        })
+    }
+}
 
 #[async_trait]
 impl Credentials for MemoryStore {
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreError> {
         let state = self.state();
-        let row = state.configuration.api_keys.get(&id);
-        Ok(row.map(|row| ApiKeyRecord {
-            id,
-            tenant: row.state.tenant,
-            secret_hash: row.state.secret_hash,
-            grants: row.state.grants.clone(),
-            expires_at: row.state.expires_at,
+        let configuration = &state.configuration;
+        let row = configuration.api_keys.get(&id);
+        Ok(row.and_then(|row| {
+            Some(ApiKeyRecord {
+                id,
+                tenant: row.state.tenant,
+                tenant_status: configuration.status(row.state.tenant)?,
+                secret_hash: row.state.secret_hash,
+                grants: row.state.grants.clone(),
+                expires_at: row.state.expires_at,
+            })
         }))
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        Ok(self.state().configuration.session(id))
+    }
+
+    async fn portal(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+    ) -> Result<Option<PortalRecord>, StoreError> {
         let state = self.state();
         let configuration = &state.configuration;
-        let Some(row) = configuration.sessions.get(&id) else {
-            return Ok(None);
-        };
-        let session = &row.state;
-        // Without a membership there is nothing to let in to.
-        let membership = configuration.membership(session.tenant, session.user);
-        Ok(membership.map(|membership| SessionRecord {
-            id,
-            tenant: session.tenant,
-            user: session.user,
-            grants: membership.state.grants.clone(),
-            expires_at: session.expires_at,
+        let row = configuration.application(tenant, application);
+        Ok(row.and_then(|row| {
+            Some(PortalRecord {
+                tenant_status: configuration.status(tenant)?,
+                tokens_valid_after: row.state.tokens_valid_after,
+            })
         }))
     }
 }
@@ -71,8 +98,7 @@ impl ApplicationDirectory for MemoryStore {
 impl Identities for MemoryStore {
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>, StoreError> {
         let state = self.state();
-        let mut users = state.configuration.users.values();
-        let row = users.find(|row| row.state.email == *email);
+        let row = state.configuration.user_by_email(email);
         Ok(row.map(|row| User::restore(row.state.clone(), row.version)))
     }
 
@@ -93,9 +119,32 @@ impl Identities for MemoryStore {
                 Some(TenantMembership {
                     tenant: membership.tenant,
                     tenant_name: tenant.state.name.clone(),
+                    tenant_status: tenant.state.status,
                     grants: membership.grants.clone(),
                 })
             })
             .collect())
+    }
+
+    async fn session_now(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        Ok(self.state().configuration.session(id))
+    }
+
+    async fn invitation(&self, id: InvitationId) -> Result<Option<TenantInvitation>, StoreError> {
+        let state = self.state();
+        let configuration = &state.configuration;
+        let row = configuration.invitations.get(&id);
+        Ok(row.and_then(|row| {
+            Some(TenantInvitation {
+                invitation: Invitation::restore(row.state.clone(), row.version),
+                tenant_status: configuration.status(row.state.tenant)?,
+            })
+        }))
+    }
+
+    async fn password_reset(&self, id: PasswordResetId) -> Result<Option<PasswordReset>, StoreError> {
+        let state = self.state();
+        let mut resets = state.configuration.password_resets.values();
+        Ok(resets.find(|reset| reset.id == id).cloned())
     }
 }

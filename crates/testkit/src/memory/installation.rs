@@ -1,7 +1,14 @@
 use async_trait::async_trait;
-use postrider_application::ports::{InstallationFacts, SigningKeyStore, StoreError, StoredSigningKey};
+use postrider_application::{
+    audit::Record,
+    ports::{
+        InstallationFacts, Reencrypted, ReencryptionCursor, SecretsReencryption, SigningKeyStore, StoreError,
+        StoredSigningKey,
+    },
+};
+use postrider_domain::Timestamp;
 
-use super::store::MemoryStore;
+use super::{state::fault, store::MemoryStore};
 
 #[async_trait]
 impl SigningKeyStore for MemoryStore {
@@ -18,6 +25,30 @@ impl SigningKeyStore for MemoryStore {
         }
         Ok(())
     }
+
+    async fn add_signing_key(
+        &self,
+        key: StoredSigningKey,
+        retired_before: Timestamp,
+        record: Record,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut state = self.state();
+        state.may_append(&record)?;
+        if state.signing_keys.iter().any(|known| known.kid == key.kid) {
+            return Err(fault("a signing key's id is given once"));
+        }
+        state.signing_keys.push(key);
+        state.signing_keys.sort_by_key(|key| key.created_at);
+        let replaced: Vec<String> = state
+            .signing_keys
+            .windows(2)
+            .filter(|pair| pair[1].created_at < retired_before)
+            .map(|pair| pair[0].kid.clone())
+            .collect();
+        state.signing_keys.retain(|key| !replaced.contains(&key.kid));
+        state.append(record);
+        Ok(replaced)
+    }
 }
 
 #[async_trait]
@@ -25,5 +56,24 @@ impl InstallationFacts for MemoryStore {
     async fn get_or_insert(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         let mut state = self.state();
         Ok(state.facts.entry(name.to_owned()).or_insert(value).clone())
+    }
+}
+
+/// Nothing is sealed in memory, so there is nothing to be sealed anew; only the record remains.
+#[async_trait]
+impl SecretsReencryption for MemoryStore {
+    async fn reencrypt(&self, _: Option<ReencryptionCursor>, _: u32) -> Result<Reencrypted, StoreError> {
+        Ok(Reencrypted {
+            changed: 0,
+            unreadable: 0,
+            next: None,
+        })
+    }
+
+    async fn finish_reencryption(&self, record: Record) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.may_append(&record)?;
+        state.append(record);
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use postrider_domain::{
     event_types::EventTypeEvent,
     events::DomainEvent,
     tenants::TenantEvent,
-    users::{MembershipEvent, SessionEvent, UserEvent},
+    users::{InvitationEvent, MembershipEvent, SessionEvent, UserEvent},
 };
 
 use super::store::MemoryStore;
@@ -57,17 +57,18 @@ fn body(event: &DomainEvent) -> String {
     let mut object = Object::default();
     object.raw("v", "1");
     match event {
-        DomainEvent::Tenant(_, TenantEvent::Created { name }) => object.text("name", name.as_str()),
-        DomainEvent::User(_, UserEvent::Registered) => {}
-        DomainEvent::Membership(_, MembershipEvent::Joined { user, grants }) => {
-            object.text("user", &user.to_string());
-            object.raw("grants", &grants_array(grants));
-        }
-        DomainEvent::Session(_, SessionEvent::Opened { user }) => object.text("user", &user.to_string()),
-        DomainEvent::ApiKey(_, event) => minted(&mut object, event),
+        DomainEvent::Tenant(_, event) => of_tenant(&mut object, event),
+        DomainEvent::User(_, UserEvent::Registered | UserEvent::PasswordChanged) => {}
+        DomainEvent::Membership(_, event) => of_membership(&mut object, event),
+        DomainEvent::Invitation(_, event) => of_invitation(&mut object, event),
+        DomainEvent::Session(_, event) => of_session(&mut object, event),
+        DomainEvent::ApiKey(_, event) => of_api_key(&mut object, event),
         DomainEvent::Application(_, ApplicationEvent::Created { uid, name }) => {
             object.optional("uid", uid.as_ref().map(Uid::as_str));
             object.text("name", name.as_str());
+        }
+        DomainEvent::Application(_, ApplicationEvent::PortalTokensRevoked { valid_after }) => {
+            object.raw("valid_after", &micros(*valid_after));
         }
         DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => {
             object.text("description", description.as_str());
@@ -80,15 +81,58 @@ fn body(event: &DomainEvent) -> String {
     object.finish()
 }
 
-fn minted(object: &mut Object, event: &ApiKeyEvent) {
-    let ApiKeyEvent::Minted {
-        name,
-        grants,
-        expires_at,
-    } = event;
-    object.text("name", name.as_str());
-    object.raw("grants", &grants_array(grants));
-    object.raw("expires_at", &expires_at.map_or("null".to_owned(), micros));
+fn of_tenant(object: &mut Object, event: &TenantEvent) {
+    match event {
+        TenantEvent::Created { name } => object.text("name", name.as_str()),
+        TenantEvent::Suspended { at } | TenantEvent::Resumed { at } | TenantEvent::DeletionOrdered { at } => {
+            object.raw("at", &micros(*at));
+        }
+    }
+}
+
+fn of_membership(object: &mut Object, event: &MembershipEvent) {
+    match event {
+        MembershipEvent::Joined { user, grants } | MembershipEvent::GrantsChanged { user, grants } => {
+            object.text("user", &user.to_string());
+            object.raw("grants", &grants_array(grants));
+        }
+        MembershipEvent::Removed { user } => object.text("user", &user.to_string()),
+    }
+}
+
+fn of_invitation(object: &mut Object, event: &InvitationEvent) {
+    match event {
+        InvitationEvent::Issued { grants, expires_at } => {
+            object.raw("grants", &grants_array(grants));
+            object.raw("expires_at", &micros(*expires_at));
+        }
+        InvitationEvent::Accepted | InvitationEvent::Withdrawn | InvitationEvent::Replaced => {}
+    }
+}
+
+fn of_session(object: &mut Object, event: &SessionEvent) {
+    match event {
+        SessionEvent::Opened { user } => object.text("user", &user.to_string()),
+        SessionEvent::Ended { user, why } => {
+            object.text("user", &user.to_string());
+            object.text("why", why.as_str());
+        }
+    }
+}
+
+fn of_api_key(object: &mut Object, event: &ApiKeyEvent) {
+    match event {
+        ApiKeyEvent::Minted {
+            name,
+            grants,
+            expires_at,
+        } => {
+            object.text("name", name.as_str());
+            object.raw("grants", &grants_array(grants));
+            object.raw("expires_at", &expires_at.map_or("null".to_owned(), micros));
+        }
+        ApiKeyEvent::Revoked => {}
+    }
 }
 
 fn of_endpoint(object: &mut Object, event: &EndpointEvent) {

@@ -14,9 +14,12 @@
     reason = "in the application's tests the module is private, and each build uses another part of it"
 )]
 
+mod audit;
 mod clock;
+mod erasure;
 mod fakes;
 mod hot;
+mod housekeeping;
 mod identity;
 mod ids;
 mod installation;
@@ -24,6 +27,8 @@ mod intake;
 mod log;
 mod material;
 mod nodes;
+mod people;
+mod principals;
 mod queue;
 mod randomness;
 mod repositories;
@@ -34,7 +39,9 @@ mod tables;
 mod views;
 
 pub use clock::TestClock;
-pub use fakes::{CountingSignal, NoTrace, PlainPasswords, RecordedMetrics};
+pub use fakes::{
+    CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
+};
 pub use ids::SequentialIds;
 pub use randomness::SeededRandomness;
 pub use store::{MemoryStore, MemoryTx};

@@ -1,12 +1,10 @@
 use postrider_application::{
-    access::{OperatorScope, TenantScope},
-    ports::{ApplicationRepository, DeliveryRepository, Repository, StoreError, UniqueRule, UserRepository},
+    access::TenantScope,
+    ports::{ApplicationRepository, DeliveryRepository, Repository, StoreError, UniqueRule},
 };
 use postrider_domain::{
-    Aggregate, ApplicationId, EndpointId, MessageId, TenantId, Version, WorkId,
-    deliveries::Delivery,
+    Aggregate, ApplicationId, EndpointId, MessageId, TenantId, Version, WorkId, deliveries::Delivery,
     events::DomainEvent,
-    users::{Email, User},
 };
 
 use super::{
@@ -14,7 +12,7 @@ use super::{
     log::PendingEvent,
     state::{Row, Table, fault},
     store::MemoryTx,
-    tables::{Kept, check_user},
+    tables::Kept,
 };
 
 impl<A: Kept> Repository<A> for MemoryTx {
@@ -38,22 +36,42 @@ impl<A: Kept> Repository<A> for MemoryTx {
         }
         A::check(&self.configuration, &state)?;
         let (id, read) = (A::id(&state), aggregate.version());
-        let version = write(
-            A::table(&mut self.configuration),
-            id,
-            read,
-            state.clone(),
-            A::taken,
-        )?;
+        let table = A::table(&mut self.configuration);
+        if !read.is_new() && table.get(&id).is_some_and(|row| A::tenant(&row.state) != tenant) {
+            return Err(StoreError::Stale);
+        }
+        let version = write(table, id, read, state.clone(), A::taken)?;
         for event in aggregate.take_events() {
             self.record(Some(tenant), version, A::event(&state, event));
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, scope: &TenantScope, mut aggregate: A) -> Result<(), StoreError> {
+        let tenant = self
+            .visible(scope)
+            .ok_or_else(|| fault("a scope of another tenant"))?;
+        let (events, read) = (aggregate.take_events(), aggregate.version());
+        let state = aggregate.state();
+        if A::tenant(state) != tenant {
+            return Err(fault("an aggregate of another tenant"));
+        }
+        let (id, table) = (A::id(state), A::table(&mut self.configuration));
+        let stored = table.get(&id).filter(|row| A::tenant(&row.state) == tenant);
+        if stored.is_none_or(|row| row.version != read) {
+            return Err(StoreError::Stale);
+        }
+        table.remove(&id);
+        for event in events {
+            self.record(Some(tenant), read.next(), A::event(state, event));
         }
         Ok(())
     }
 }
 
 impl MemoryTx {
-    fn record(&mut self, tenant: Option<TenantId>, version: Version, event: DomainEvent) {
+    /// Keeps an event until the commit.
+    pub(super) fn record(&mut self, tenant: Option<TenantId>, version: Version, event: DomainEvent) {
         self.events.push(PendingEvent {
             tenant,
             version,
@@ -63,7 +81,7 @@ impl MemoryTx {
 }
 
 /// Writes the row, if the stored version is the one that was read; the version that it has now.
-fn write<K: Ord, S>(
+pub(super) fn write<K: Ord, S>(
     table: &mut Table<K, S>,
     id: K,
     read: Version,
@@ -114,27 +132,6 @@ impl ApplicationRepository for MemoryTx {
             .filter(|row| (row.state.tenant, row.state.application) == (tenant, application))
             .count();
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
-    }
-}
-
-impl UserRepository for MemoryTx {
-    async fn find_user(&mut self, _: &OperatorScope, email: &Email) -> Result<Option<User>, StoreError> {
-        let mut users = self.configuration.users.values();
-        let row = users.find(|row| row.state.email == *email);
-        Ok(row.map(|row| User::restore(row.state.clone(), row.version)))
-    }
-
-    async fn save_user(&mut self, _: &OperatorScope, user: &mut User) -> Result<(), StoreError> {
-        let state = user.state().clone();
-        check_user(&self.configuration, &state)?;
-        let (id, read) = (state.id, user.version());
-        let version = write(&mut self.configuration.users, id, read, state, || {
-            StoreError::Stale
-        })?;
-        for event in user.take_events() {
-            self.record(None, version, DomainEvent::User(id, event));
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 
-use postrider_application::ports::{LoggedEvent, StoreError, StoredSigningKey};
+use postrider_application::{
+    audit::AuditEntry,
+    ports::{ErasureView, LoggedEvent, StoreError, StoredSigningKey},
+};
+use postrider_domain::{ApiKeyId, AuditEntryId, TenantId, Timestamp};
 
 use super::{hot::Hot, tables::Configuration};
 
@@ -11,8 +15,16 @@ pub(super) struct State {
     pub(super) configuration: Configuration,
     /// Messages, deliveries and the queue, which are changed in place.
     pub(super) hot: Hot,
-    /// The log of aggregates' events; the position of an entry is its index plus one.
+    /// The log of aggregates' events, in the order of their positions.
     pub(super) events: Vec<LoggedEvent>,
+    /// The last position that was given; never given again, though its event be erased.
+    pub(super) last_position: i64,
+    /// The audit log.
+    pub(super) audit: BTreeMap<AuditEntryId, AuditEntry>,
+    /// When API keys were last used.
+    pub(super) key_uses: BTreeMap<ApiKeyId, Timestamp>,
+    /// Which tenants were erased.
+    pub(super) erasures: BTreeMap<TenantId, ErasureView>,
     /// The signing keys of access tokens.
     pub(super) signing_keys: Vec<StoredSigningKey>,
     /// What is written once.

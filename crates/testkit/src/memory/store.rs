@@ -5,13 +5,19 @@ use std::{
 };
 
 use postrider_application::{
-    access::{OperatorScope, TenantScope},
+    access::{OperatorScope, PersonScope, TenantScope},
+    audit::Record,
     ports::{Clock, Store, StoreError, UnitOfWork},
 };
-use postrider_domain::{ApplicationId, TenantId, Timestamp};
+use postrider_domain::{ApplicationId, TenantId, Timestamp, UserId};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{hot::Requeue, log::PendingEvent, state::State, tables::Configuration};
+use super::{
+    hot::Requeue,
+    log::PendingEvent,
+    state::{State, fault},
+    tables::Configuration,
+};
 
 /// A store in memory. Cheap to clone; clones are the same store.
 #[derive(Clone)]
@@ -71,8 +77,13 @@ impl MemoryStore {
         self.state().hot.work.len()
     }
 
-    async fn open(&self, confined_to: Option<TenantId>) -> MemoryTx {
-        let turn = self.writer.clone().lock_owned().await;
+    /// Waits for a turn to write: what a transaction holds, and what changes aggregates without one.
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.writer.clone().lock_owned().await
+    }
+
+    async fn open(&self, confined_to: Confinement) -> MemoryTx {
+        let turn = self.turn().await;
         let configuration = self.state().configuration.clone();
         MemoryTx {
             store: self.clone(),
@@ -95,19 +106,33 @@ impl Store for MemoryStore {
     type Tx = MemoryTx;
 
     async fn begin(&self, scope: &TenantScope) -> Result<MemoryTx, StoreError> {
-        Ok(self.open(Some(scope.tenant())).await)
+        Ok(self.open(Confinement::Tenant(scope.tenant())).await)
     }
 
     async fn begin_as_operator(&self, _: &OperatorScope) -> Result<MemoryTx, StoreError> {
-        Ok(self.open(None).await)
+        Ok(self.open(Confinement::Nothing).await)
     }
+
+    async fn begin_as_person(&self, scope: &PersonScope) -> Result<MemoryTx, StoreError> {
+        Ok(self.open(Confinement::Person(scope.user(), scope.tenant())).await)
+    }
+}
+
+/// What a transaction may see and write.
+#[derive(Debug, Clone, Copy)]
+enum Confinement {
+    /// A tenant's rows.
+    Tenant(TenantId),
+    /// A person and their sessions, and a tenant's rows.
+    Person(UserId, Option<TenantId>),
+    /// Everything: the operator's.
+    Nothing,
 }
 
 /// A transaction of [`MemoryStore`]: a copy of the aggregates, and what is to be queued. Dropping it forgets both.
 pub struct MemoryTx {
     pub(super) store: MemoryStore,
-    /// The tenant that it was opened for; none: the operator's.
-    confined_to: Option<TenantId>,
+    confined_to: Confinement,
     pub(super) configuration: Configuration,
     pub(super) events: Vec<PendingEvent>,
     pub(super) requeues: Vec<Requeue>,
@@ -118,23 +143,50 @@ impl MemoryTx {
     /// The tenant of `scope`, if it is visible in this transaction.
     pub(super) fn visible(&self, scope: &TenantScope) -> Option<TenantId> {
         let tenant = scope.tenant();
-        self.confined_to
-            .is_none_or(|only| only == tenant)
-            .then_some(tenant)
+        let shown = match self.confined_to {
+            Confinement::Tenant(only) => only == tenant,
+            Confinement::Person(_, only) => only == Some(tenant),
+            Confinement::Nothing => true,
+        };
+        shown.then_some(tenant)
+    }
+
+    /// The person of `scope`, if this transaction was opened for them.
+    pub(super) fn myself(&self, scope: &PersonScope) -> Result<UserId, StoreError> {
+        match self.confined_to {
+            Confinement::Person(user, _) if user == scope.user() => Ok(user),
+            _ => Err(fault("a transaction of another person, or of nobody")),
+        }
+    }
+
+    /// Refuses what only the operator does.
+    pub(super) fn of_operator(&self) -> Result<(), StoreError> {
+        match self.confined_to {
+            Confinement::Nothing => Ok(()),
+            Confinement::Tenant(_) | Confinement::Person(..) => Err(fault("not the operator's transaction")),
+        }
     }
 }
 
 impl UnitOfWork for MemoryTx {
-    async fn commit(self) -> Result<(), StoreError> {
+    async fn commit(self, record: Record) -> Result<(), StoreError> {
         let now = self.store.now();
         let mut state = self.store.state();
+        state.may_append(&record)?;
+        if let (Record::Entry(entry), Confinement::Tenant(only)) = (&record, self.confined_to)
+            && entry.tenant != Some(only)
+        {
+            return Err(fault("an audit entry in another tenant's log"));
+        }
         // The hot path did not wait for us: what was queued in between counts.
         for requeue in &self.requeues {
             state.hot.may_requeue(requeue)?;
         }
         state.configuration = self.configuration;
+        state.append(record);
         for event in self.events {
-            let position = i64::try_from(state.events.len()).unwrap_or(i64::MAX - 1) + 1;
+            state.last_position += 1;
+            let position = state.last_position;
             state.events.push(event.at(position));
         }
         for requeue in self.requeues {

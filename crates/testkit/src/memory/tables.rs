@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use postrider_application::ports::{StoreError, UniqueRule};
+use postrider_application::ports::{PasswordReset, StoreError, UniqueRule};
 use postrider_domain::{
-    Aggregate, ApiKeyId, ApplicationId, EndpointId, MembershipId, SessionId, TenantId, UserId,
+    Aggregate, ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, SessionId, TenantId, UserId,
     api_keys::{ApiKey, ApiKeyState},
     applications::{Application, ApplicationState},
     endpoints::{Endpoint, EndpointRef, EndpointState},
     event_types::{EventType, EventTypeName, EventTypeState},
     events::DomainEvent,
     tenants::{Tenant, TenantState},
-    users::{Membership, MembershipState, Session, SessionState, UserState},
+    users::{
+        Email, Invitation, InvitationState, Membership, MembershipState, Session, SessionState, UserState,
+    },
 };
 
 use super::state::{Row, Table, fault};
@@ -21,7 +23,10 @@ use super::state::{Row, Table, fault};
 pub struct Configuration {
     pub(super) tenants: Table<TenantId, TenantState>,
     pub(super) users: Table<UserId, UserState>,
+    /// At most one a person.
+    pub(super) password_resets: BTreeMap<UserId, PasswordReset>,
     pub(super) memberships: Table<MembershipId, MembershipState>,
+    pub(super) invitations: Table<InvitationId, InvitationState>,
     pub(super) sessions: Table<SessionId, SessionState>,
     pub(super) api_keys: Table<ApiKeyId, ApiKeyState>,
     pub(super) applications: Table<ApplicationId, ApplicationState>,
@@ -55,6 +60,11 @@ impl Configuration {
         self.memberships
             .values()
             .find(|row| (row.state.tenant, row.state.user) == (tenant, user))
+    }
+
+    /// The person of that address.
+    pub(super) fn user_by_email(&self, email: &Email) -> Option<&Row<UserState>> {
+        self.users.values().find(|row| row.state.email == *email)
     }
 
     /// The application, if the tenant has it.
@@ -146,11 +156,15 @@ impl Kept for Tenant {
 }
 
 impl Kept for Membership {
-    type Name = UserId;
+    type Name = MembershipId;
     kept_in!(memberships: MembershipId, state: MembershipState => state.id, state.tenant);
 
-    fn find<'c>(all: &'c Configuration, tenant: TenantId, name: &UserId) -> Option<&'c Row<MembershipState>> {
-        all.membership(tenant, *name)
+    fn find<'c>(
+        all: &'c Configuration,
+        tenant: TenantId,
+        name: &MembershipId,
+    ) -> Option<&'c Row<MembershipState>> {
+        all.memberships.get(name).filter(|row| row.state.tenant == tenant)
     }
 
     fn event(state: &MembershipState, event: Self::Event) -> DomainEvent {
@@ -160,6 +174,29 @@ impl Kept for Membership {
     fn check(all: &Configuration, state: &MembershipState) -> Result<(), StoreError> {
         unique(&all.memberships, &state.id, UniqueRule::Membership, |other| {
             (other.tenant, other.user) == (state.tenant, state.user)
+        })
+    }
+}
+
+impl Kept for Invitation {
+    type Name = InvitationId;
+    kept_in!(invitations: InvitationId, state: InvitationState => state.id, state.tenant);
+
+    fn find<'c>(
+        all: &'c Configuration,
+        tenant: TenantId,
+        name: &InvitationId,
+    ) -> Option<&'c Row<InvitationState>> {
+        all.invitations.get(name).filter(|row| row.state.tenant == tenant)
+    }
+
+    fn event(state: &InvitationState, event: Self::Event) -> DomainEvent {
+        DomainEvent::Invitation(state.id, event)
+    }
+
+    fn check(all: &Configuration, state: &InvitationState) -> Result<(), StoreError> {
+        unique(&all.invitations, &state.id, UniqueRule::Invitation, |other| {
+            (other.tenant, &other.email) == (state.tenant, &state.email)
         })
     }
 }

@@ -7,9 +7,10 @@ use postrider_application::{
 };
 use postrider_domain::{
     ApplicationId, EndpointId, MessageId,
+    access::Visibility,
     applications::ApplicationState,
     deliveries::DeliveryStatus,
-    endpoints::{EndpointRef, EndpointState, SigningSecret},
+    endpoints::{EndpointRef, SigningSecret},
     event_types::{EventTypeName, EventTypeState},
     messages::{Message, Payload},
 };
@@ -17,7 +18,38 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use super::store::MemoryStore;
 
+/// A page of rows that come in the order of their keys, beginning after the page before.
+pub(super) fn page_of<T, K>(
+    rows: impl Iterator<Item = T>,
+    page: &PageRequest<K>,
+    key: impl Fn(&T) -> K,
+) -> Page<T, K> {
+    Page::of(rows.take(page.limit as usize + 1).collect(), page.limit, key)
+}
+
+/// The keys after the page before.
+pub(super) fn following<K: Copy>(page: &PageRequest<K>) -> (Bound<K>, Bound<K>) {
+    (
+        page.after.map_or(Bound::Unbounded, Bound::Excluded),
+        Bound::Unbounded,
+    )
+}
+
 impl ApplicationViews for MemoryStore {
+    async fn applications(
+        &self,
+        scope: &TenantScope,
+        visible: &Visibility,
+        page: PageRequest<ApplicationId>,
+    ) -> Result<Page<ApplicationState, ApplicationId>, StoreError> {
+        let state = self.state();
+        let rows = state.configuration.applications.range(following(&page));
+        let shown = rows
+            .map(|(_, row)| &row.state)
+            .filter(|state| state.tenant == scope.tenant() && visible.shows(state.id));
+        Ok(page_of(shown.cloned(), &page, |state| state.id))
+    }
+
     async fn application(
         &self,
         scope: &TenantScope,
@@ -55,7 +87,7 @@ impl EndpointViews for MemoryStore {
         let row = state
             .configuration
             .endpoint(scope.tenant(), application, reference);
-        Ok(row.map(|row| view_of(&row.state)))
+        Ok(row.map(|row| EndpointView::of(&row.state)))
     }
 
     async fn endpoint_secret(
@@ -69,22 +101,6 @@ impl EndpointViews for MemoryStore {
             .configuration
             .endpoint(scope.tenant(), application, reference);
         Ok(row.map(|row| row.state.secret.clone()))
-    }
-}
-
-fn view_of(state: &EndpointState) -> EndpointView {
-    EndpointView {
-        id: state.id,
-        application: state.application,
-        uid: state.uid.clone(),
-        url: state.url.clone(),
-        description: state.description.clone(),
-        filter: state.filter.clone(),
-        retry_schedule: state.retry_schedule.clone(),
-        timeout: state.timeout,
-        metadata: state.metadata.clone(),
-        status: state.status,
-        created_at: state.created_at,
     }
 }
 
@@ -166,12 +182,8 @@ impl MessageViews for MemoryStore {
                 views.insert(delivery.endpoint, view);
             }
         }
-        let after = page.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = views
-            .range((after, Bound::Unbounded))
-            .map(|(_, view)| view.clone());
-        let rows = rows.take(page.limit as usize + 1).collect();
-        Ok(Page::of(rows, page.limit, |view| view.endpoint))
+        let rows = views.range(following(&page)).map(|(_, view)| view.clone());
+        Ok(page_of(rows, &page, |view| view.endpoint))
     }
 
     async fn attempts(

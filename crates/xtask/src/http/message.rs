@@ -27,6 +27,23 @@ impl Message {
     /// Only a body whose length is told is read (by `content-length` or chunks), which is what HTTP/1.1 with
     /// connections that stay open needs; without either there is none.
     pub fn read(stream: &mut impl BufRead) -> anyhow::Result<Option<Self>> {
+        let mut body = Vec::new();
+        let message = Self::pour(stream, |piece| {
+            ensure!(
+                body.len() + piece.len() <= MAX_BODY_BYTES,
+                "a body of more than {MAX_BODY_BYTES} bytes"
+            );
+            body.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(message.map(|message| Self { body, ..message }))
+    }
+
+    /// Like [`Self::read`], but hands the body over in pieces as it arrives, and keeps none of it.
+    pub fn pour(
+        stream: &mut impl BufRead,
+        mut piece: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Self>> {
         let Some(head) = head(stream)? else {
             return Ok(None);
         };
@@ -37,12 +54,12 @@ impl Message {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        let mut message = Self {
+        let message = Self {
             start,
             headers,
             body: Vec::new(),
         };
-        message.body = message.read_body(stream)?;
+        message.pour_body(stream, &mut piece)?;
         Ok(Some(message))
     }
 
@@ -57,22 +74,23 @@ impl Message {
             .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    fn read_body(&self, stream: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
+    fn pour_body(&self, stream: &mut impl BufRead, piece: &mut Sink<'_>) -> anyhow::Result<()> {
         let chunked = self
             .header("transfer-encoding")
             .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
         if chunked {
-            return dechunk(stream).context("malformed chunks");
+            return dechunk(stream, piece).context("malformed chunks");
         }
         let length = match self.header("content-length") {
             Some(text) => text.parse().context("malformed content-length")?,
             None => 0,
         };
-        let mut body = Vec::new();
-        take(stream, length, &mut body)?;
-        Ok(body)
+        take(stream, length, piece)
     }
 }
+
+/// Takes the body piece by piece.
+type Sink<'a> = dyn FnMut(&[u8]) -> anyhow::Result<()> + 'a;
 
 /// The first header of this name (in lower case).
 pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -96,18 +114,25 @@ fn head(stream: &mut impl BufRead) -> anyhow::Result<Option<Vec<u8>>> {
     Ok(Some(head))
 }
 
-fn take(stream: &mut impl BufRead, length: usize, body: &mut Vec<u8>) -> anyhow::Result<()> {
-    ensure!(
-        body.len().saturating_add(length) <= MAX_BODY_BYTES,
-        "a body of more than {MAX_BODY_BYTES} bytes"
-    );
-    let read = stream.take(u64::try_from(length)?).read_to_end(body)?;
-    ensure!(read == length, "the body was cut off: {read} of {length} bytes");
+fn take(stream: &mut impl BufRead, length: usize, piece: &mut Sink<'_>) -> anyhow::Result<()> {
+    let mut missing = length;
+    while missing > 0 {
+        let found = stream.fill_buf()?;
+        ensure!(
+            !found.is_empty(),
+            "the body was cut off: {} of {length} bytes",
+            length - missing
+        );
+        let found = &found[..found.len().min(missing)];
+        let read = found.len();
+        piece(found)?;
+        stream.consume(read);
+        missing -= read;
+    }
     Ok(())
 }
 
-fn dechunk(stream: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
-    let mut body = Vec::new();
+fn dechunk(stream: &mut impl BufRead, piece: &mut Sink<'_>) -> anyhow::Result<()> {
     loop {
         let size = line(stream)?;
         let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16)
@@ -115,9 +140,9 @@ fn dechunk(stream: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
         if size == 0 {
             // Trailers, if any, and the empty line.
             while !line(stream)?.is_empty() {}
-            return Ok(body);
+            return Ok(());
         }
-        take(stream, size, &mut body)?;
+        take(stream, size, piece)?;
         if !line(stream)?.is_empty() {
             bail!("a chunk is longer than it says");
         }
@@ -152,6 +177,21 @@ mod tests {
         let second = Message::read(&mut stream).unwrap().unwrap();
         assert_eq!((second.body.as_slice(), second.is_last()), (&b"abcde"[..], true));
         assert_eq!(Message::read(&mut stream).unwrap(), None);
+    }
+
+    #[test]
+    fn a_body_is_poured_as_it_comes() {
+        let mut stream: &[u8] =
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nmore";
+        let mut seen = Vec::new();
+        let message = Message::pour(&mut stream, |piece| {
+            seen.push(piece.to_vec());
+            Ok(())
+        });
+        assert!(message.unwrap().unwrap().body.is_empty());
+        assert_eq!((seen.concat(), stream), (b"abcde".to_vec(), &b"more"[..]));
+        let refused = Message::pour(&mut &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab"[..], |_| bail!("no"));
+        assert!(refused.is_err());
     }
 
     #[test]

@@ -12,6 +12,9 @@ use anyhow::Context;
 pub use connection::{Connection, Outcome};
 pub use message::Message;
 
+/// The most of a long body that is in memory at once.
+const POUR_BYTES: usize = 64 << 10;
+
 /// A server's address and how long to wait for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Client {
@@ -56,6 +59,33 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> anyhow::Result<Response> {
+        let stream = self.begin(method, path, headers, body)?;
+        Message::read(&mut BufReader::new(stream))?
+            .context("closed without an answer")?
+            .try_into()
+    }
+
+    /// GET of something long: the body is handed over in pieces as it arrives, whatever the status, and is not in
+    /// the answer.
+    pub fn pour(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        piece: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Response> {
+        let stream = self.begin("GET", path, headers, &[])?;
+        Message::pour(&mut BufReader::with_capacity(POUR_BYTES, stream), piece)?
+            .context("closed without an answer")?
+            .try_into()
+    }
+
+    fn begin(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> anyhow::Result<TcpStream> {
         let mut all = vec![("connection", "close")];
         all.extend_from_slice(headers);
         let message = request(method, path, &self.address, &all, body);
@@ -63,9 +93,7 @@ impl Client {
         stream.set_read_timeout(Some(self.timeout))?;
         stream.set_write_timeout(Some(self.timeout))?;
         stream.write_all(&message)?;
-        Message::read(&mut BufReader::new(stream))?
-            .context("closed without an answer")?
-            .try_into()
+        Ok(stream)
     }
 }
 

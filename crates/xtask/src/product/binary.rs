@@ -22,6 +22,15 @@ pub struct Which {
     binary: Option<PathBuf>,
 }
 
+impl Which {
+    /// The optimised one, unless one was given: for work that would take too long otherwise.
+    #[must_use]
+    pub fn optimised(mut self) -> Self {
+        self.release = true;
+        self
+    }
+}
+
 /// The `postrider` binary.
 #[derive(Debug, Clone)]
 pub struct Binary {

@@ -48,6 +48,7 @@ pub struct Installation {
     address: SocketAddr,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    database: Option<String>,
 }
 
 impl Installation {
@@ -61,12 +62,15 @@ impl Installation {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)),
             environment: Vec::new(),
             arguments: Vec::new(),
+            database: None,
             folder,
         };
         installation.set("POSTRIDER_DELIVERY__ALLOWED_NETWORKS", r#"["127.0.0.0/8"]"#);
         installation.set("POSTRIDER_TELEMETRY__LOG", "warn");
         if let Some(server) = postgres {
-            let [url, admin_url] = new_database(server)?;
+            let name = format!("postrider_{}", secret_hex(4)?);
+            let [url, admin_url] = new_database(server, &name)?;
+            installation.database = Some(name);
             installation.set("POSTRIDER_DATABASE__URL", url);
             installation.set("POSTRIDER_DATABASE__ADMIN_URL", admin_url);
             installation.set("POSTRIDER_SECURITY__MASTER_KEY", secret_hex(32)?);
@@ -93,6 +97,11 @@ impl Installation {
         self.folder.path()
     }
 
+    /// Its database's name on the PostgreSQL server.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// The program.
     pub fn binary(&self) -> &Binary {
         &self.binary
@@ -117,18 +126,24 @@ impl Installation {
 
     /// Starts the server and waits until it is ready.
     pub fn serve(&self) -> anyhow::Result<Server> {
-        let mut launch = Launch::new(self.binary.path(), self.folder.path(), self.address)
+        Server::start(self.launch(self.address))
+    }
+
+    /// How a server of it is started that listens there: more than one may share a PostgreSQL.
+    pub fn launch(&self, address: SocketAddr) -> Launch {
+        let mut launch = Launch::new(self.binary.path(), self.folder.path(), address)
             .arguments(["serve", "--listen"])
-            .arguments([self.address.to_string()])
+            .arguments([address.to_string()])
             .arguments(&self.arguments);
         launch.throw_away = true;
         for (name, value) in &self.environment {
             launch = launch.environment(name, value);
         }
-        Server::start(launch)
+        launch
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    /// A command of its binary, in its folder and with its configuration.
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = self.binary.command();
         command
             .args(words)
@@ -139,12 +154,11 @@ impl Installation {
     }
 }
 
-/// Makes a database of a new name, and answers its URL for an ordinary login and for the superuser, who migrates.
-fn new_database(server: &Postgres) -> anyhow::Result<[String; 2]> {
+/// Makes a database of that name, and answers its URL for an ordinary login and for the superuser, who migrates.
+fn new_database(server: &Postgres, name: &str) -> anyhow::Result<[String; 2]> {
     let port = server
         .port()
         .context("a given database is not filled by this tool")?;
-    let name = format!("postrider_{}", secret_hex(4)?);
     let known = server.query(&format!("select 1 from pg_roles where rolname = '{LOGIN}'"))?;
     if known.is_empty() {
         server.query(&format!("create role {LOGIN} login noinherit"))?;

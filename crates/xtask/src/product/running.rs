@@ -43,7 +43,8 @@ pub struct Complaints {
 }
 
 impl Complaints {
-    fn of(log: &str) -> Self {
+    /// What this log says.
+    pub fn of(log: &str) -> Self {
         let mut complaints = Self::default();
         for line in log.lines().filter(|line| !line.trim().is_empty()) {
             if line.contains("panicked at") {

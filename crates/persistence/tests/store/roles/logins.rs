@@ -4,7 +4,11 @@ use postrider_persistence::{ConnectError, Database, DatabaseOptions, TooMuch};
 use postrider_testkit::contract::Harness as _;
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use crate::support::{LOGIN, PostgresHarness, on_the_server, own_login, remove_login};
+use super::accounts::{own_login, remove_login};
+use crate::support::{
+    PostgresHarness,
+    postgres::{LOGIN, on_the_server},
+};
 
 async fn serve_as(database: &str, login: &str) -> Result<(), ConnectError> {
     let options = DatabaseOptions::Postgres(PostgresHarness::options_as(database, login));

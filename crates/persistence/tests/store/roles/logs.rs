@@ -5,6 +5,7 @@ use sqlx::Connection as _;
 use uuid::Uuid;
 
 use super::{
+    accounts::connect,
     probe::{Reached, enter, run},
     rows::Filled,
 };
@@ -14,7 +15,7 @@ use crate::support::PostgresHarness;
 async fn nobody_changes_the_logs() {
     let harness = PostgresHarness::new().await;
     let filled = Filled::fill(&harness.outside).await;
-    let mut connection = PostgresHarness::connect(&harness.name).await;
+    let mut connection = connect(&harness.name).await;
     for role in ["postrider_api", "postrider_identity", "postrider_engine"] {
         for log in ["audit_entries", "outbox_events"] {
             for statement in [
@@ -52,7 +53,7 @@ async fn a_persons_affairs_touch_no_other_tenant() {
     let harness = PostgresHarness::new().await;
     let filled = Filled::fill(&harness.outside).await;
     let (tenant, other) = (filled.tenant, filled.other);
-    let mut connection = PostgresHarness::connect(&harness.name).await;
+    let mut connection = connect(&harness.name).await;
     let mut transaction = connection.begin().await.unwrap();
     enter(&mut transaction, "postrider_identity", &tenant.to_string()).await;
     let forbidden = || Err("42501".to_owned());
@@ -118,7 +119,7 @@ async fn a_persons_affairs_touch_no_other_tenant() {
 async fn the_engine_reaches_no_secrets_of_people() {
     let harness = PostgresHarness::new().await;
     let filled = Filled::fill(&harness.outside).await;
-    let mut connection = PostgresHarness::connect(&harness.name).await;
+    let mut connection = connect(&harness.name).await;
     let mut transaction = connection.begin().await.unwrap();
     enter(&mut transaction, "postrider_engine", "").await;
     let both = || Ok(Reached::Of(vec![filled.tenant, filled.other]));

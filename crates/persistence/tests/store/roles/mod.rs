@@ -1,5 +1,6 @@
 //! PostgreSQL itself keeps tenants apart: its roles, their rights, and row-level security.
 
+mod accounts;
 mod logins;
 mod logs;
 mod preparing;

@@ -6,7 +6,11 @@ use sea_orm::SqlxPostgresConnector;
 use sea_orm_migration::MigratorTrait as _;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
-use crate::support::{LOGIN, PostgresHarness, ensure_login, on_the_server, own_login, remove_login};
+use super::accounts::{own_login, remove_login};
+use crate::support::{
+    PostgresHarness,
+    postgres::{LOGIN, ensure_login, on_the_server},
+};
 
 /// An empty database that belongs to `owner`.
 async fn database_of(owner: &str) -> String {

@@ -3,12 +3,17 @@
 //! The statements are those of a repository that forgot its tenant. The probe answers what is wrong, so that it can
 //! be shown to find something: see `sabotage`.
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgTransaction};
+use std::borrow::Cow;
+
+use postrider_testkit::contract::Harness as _;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgTransaction, error::DatabaseError};
 use uuid::Uuid;
 
-use super::rows::{Filled, Table};
+use super::{
+    accounts::connect,
+    rows::{Filled, Table},
+};
 use crate::support::PostgresHarness;
-use postrider_testkit::contract::Harness as _;
 
 const FORBIDDEN: &str = "42501";
 const REFERRED_TO: &str = "23503";
@@ -37,7 +42,7 @@ pub(super) type Outcome = Result<Reached, String>;
 /// Looks at these tables; what is wrong, a line for each.
 pub(super) async fn probe(database: &str, filled: &Filled, tables: &[Table]) -> Vec<String> {
     let mut probe = Probe {
-        connection: PostgresHarness::connect(database).await,
+        connection: connect(database).await,
         filled,
         found: Vec::new(),
     };
@@ -210,8 +215,8 @@ pub(super) async fn run(transaction: &mut PgTransaction<'_>, sql: &str) -> Outco
         }
         Err(error) => {
             inner.rollback().await.unwrap();
-            let code = error.as_database_error().and_then(|error| error.code());
-            Err(code.map_or_else(|| error.to_string(), |code| code.into_owned()))
+            let code = error.as_database_error().and_then(DatabaseError::code);
+            Err(code.map_or_else(|| error.to_string(), Cow::into_owned))
         }
     }
 }
@@ -234,7 +239,7 @@ async fn a_tenants_transaction_reaches_no_row_of_another() {
     .fetch_all(&harness.outside)
     .await
     .unwrap();
-    assert_eq!(closed, ["dedup"], "every other table was looked into");
+    assert_eq!(closed, ["dedup", "erasures"], "every other table was looked into");
     harness.finish().await;
 }
 
@@ -243,7 +248,7 @@ async fn a_tenants_transaction_reaches_no_row_of_another() {
 async fn a_tenant_sees_its_people_only_and_no_password() {
     let harness = PostgresHarness::new().await;
     let filled = Filled::fill(&harness.outside).await;
-    let mut connection = PostgresHarness::connect(&harness.name).await;
+    let mut connection = connect(&harness.name).await;
     let mut transaction = connection.begin().await.unwrap();
     enter(&mut transaction, "postrider_api", &filled.tenant.to_string()).await;
     let forbidden = Err(FORBIDDEN.to_owned());

@@ -17,10 +17,10 @@ impl Table {
     pub(super) fn insert(&self, tenant: Uuid, id: Uuid) -> String {
         let value = |(name, kind): &(String, String)| match kind.as_str() {
             "uuid" if name == self.tenant => format!("'{tenant}'"),
-            "uuid" => format!("'{id}'"),
+            // Of bytes it is the text.
+            "uuid" | "bytea" => format!("'{id}'"),
             "text" => format!("'text of {id}'"),
             "json" | "jsonb" => "'[]'".to_owned(),
-            "bytea" => format!("'{id}'"),
             "boolean" => "false".to_owned(),
             _ => "1".to_owned(),
         };

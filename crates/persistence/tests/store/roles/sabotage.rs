@@ -1,10 +1,10 @@
 //! The probe is worth something: it finds what it is there to find, in every table.
 
+use postrider_testkit::contract::Harness as _;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{probe::probe, rows::Filled};
 use crate::support::PostgresHarness;
-use postrider_testkit::contract::Harness as _;
 
 async fn outside(pool: &PgPool, sql: String) {
     sqlx::query(AssertSqlSafe(sql)).execute(pool).await.unwrap();

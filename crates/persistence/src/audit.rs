@@ -1,0 +1,211 @@
+//! The audit log: appending to it, and looking at it. It is never changed.
+
+use std::borrow::Cow;
+
+use postrider_application::{
+    access::TenantScope,
+    audit::{Actor, ActorKind, AuditEntry, AuditOutcome},
+    ports::{AuditFilter, AuditViews, Page, PageRequest, StoreError},
+};
+use postrider_domain::{AuditEntryId, TenantId, Timestamp};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    SqlStore,
+    batch::hex,
+    codec::{read_count, stored_count, timestamp},
+    connection::{Dialect, Scope},
+    error::{OrStoreError as _, corrupt},
+};
+
+macro_rules! columns {
+    () => {
+        "id, tenant, at, actor_kind, actor, action, target, outcome, times, address, request_id"
+    };
+}
+
+const APPEND: &str = concat!(
+    "INSERT INTO audit_entries (",
+    columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+);
+
+/// Entries of a tenant that is gone, or going, are dropped: whoever erases it must not be followed by new ones.
+macro_rules! append_batch {
+    ($entries:literal) => {
+        concat!(
+            "INSERT INTO audit_entries (",
+            columns!(),
+            ") SELECT ",
+            columns!(),
+            " FROM ",
+            $entries,
+            " WHERE e.tenant IS NULL
+                OR EXISTS (SELECT 1 FROM tenants t WHERE t.id = e.tenant AND t.status <> 'deleting')"
+        )
+    };
+}
+const APPEND_BATCH_ON_POSTGRES: &str = append_batch!(
+    "jsonb_to_recordset($1::text::jsonb) AS e (id uuid, tenant uuid, at bigint, actor_kind text, actor text,
+        action text, target text, outcome text, times integer, address text, request_id text)"
+);
+const APPEND_BATCH_ON_SQLITE: &str = append_batch!(
+    "(SELECT unhex(value ->> 'id') AS id, unhex(value ->> 'tenant') AS tenant, value ->> 'at' AS at,
+        value ->> 'actor_kind' AS actor_kind, value ->> 'actor' AS actor, value ->> 'action' AS action,
+        value ->> 'target' AS target, value ->> 'outcome' AS outcome, value ->> 'times' AS times,
+        value ->> 'address' AS address, value ->> 'request_id' AS request_id FROM json_each($1)) AS e"
+);
+
+/// An entry as it goes into a batch.
+#[derive(Serialize)]
+struct InBatch<'e> {
+    id: String,
+    tenant: Option<String>,
+    at: i64,
+    actor_kind: &'static str,
+    actor: &'e str,
+    action: &'e str,
+    target: Option<&'e str>,
+    outcome: &'static str,
+    times: i32,
+    address: Option<String>,
+    request_id: Option<&'e str>,
+}
+
+/// Appends the entry, in the transaction of what it tells of.
+pub(crate) async fn append(
+    connection: &impl ConnectionTrait,
+    dialect: Dialect,
+    entry: &AuditEntry,
+) -> Result<(), StoreError> {
+    let values: [Value; 11] = [
+        entry.id.as_uuid().into(),
+        entry.tenant.map(|tenant| tenant.as_uuid()).into(),
+        entry.at.as_micros().into(),
+        entry.actor.kind.as_str().into(),
+        (*entry.actor.id).into(),
+        entry.action.as_ref().into(),
+        entry.target.as_deref().into(),
+        entry.outcome.as_str().into(),
+        stored_count("times of an audit entry", entry.times)?.into(),
+        entry.address.map(|address| address.to_string()).into(),
+        entry.request_id.as_deref().into(),
+    ];
+    let append = dialect.exactly(APPEND, values);
+    connection.execute_raw(append).await.or_store_error()?;
+    Ok(())
+}
+
+/// One statement that appends the entries whose tenant is there, or that have none.
+pub(crate) fn append_batch(dialect: Dialect, entries: &[AuditEntry]) -> Result<Statement, StoreError> {
+    let in_batch = |entry: &'_ AuditEntry| -> Result<_, StoreError> {
+        Ok(serde_json::json!(InBatch {
+            id: hex(entry.id.as_uuid()),
+            tenant: entry.tenant.map(|tenant| hex(tenant.as_uuid())),
+            at: entry.at.as_micros(),
+            actor_kind: entry.actor.kind.as_str(),
+            actor: &entry.actor.id,
+            action: &entry.action,
+            target: entry.target.as_deref(),
+            outcome: entry.outcome.as_str(),
+            times: stored_count("times of an audit entry", entry.times)?,
+            address: entry.address.map(|address| address.to_string()),
+            request_id: entry.request_id.as_deref(),
+        }))
+    };
+    let entries: Vec<_> = entries.iter().map(in_batch).collect::<Result<_, _>>()?;
+    let sql = dialect.choose(APPEND_BATCH_ON_POSTGRES, APPEND_BATCH_ON_SQLITE);
+    Ok(dialect.exactly(sql, [serde_json::Value::from(entries).to_string().into()]))
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: Uuid,
+    tenant: Option<Uuid>,
+    at: i64,
+    actor_kind: String,
+    actor: String,
+    action: String,
+    target: Option<String>,
+    outcome: String,
+    times: i32,
+    address: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Row {
+    fn read(self) -> Result<AuditEntry, StoreError> {
+        let unknown = |what| corrupt(what, "it is unknown");
+        let address = self.address.map(|address| address.parse()).transpose();
+        Ok(AuditEntry {
+            id: AuditEntryId::from_uuid(self.id),
+            tenant: self.tenant.map(TenantId::from_uuid),
+            at: timestamp(self.at),
+            actor: Actor {
+                kind: ActorKind::parse(&self.actor_kind).ok_or_else(|| unknown("kind of an actor"))?,
+                id: self.actor.into(),
+            },
+            action: Cow::Owned(self.action),
+            target: self.target,
+            outcome: AuditOutcome::parse(&self.outcome)
+                .ok_or_else(|| unknown("outcome of an audit entry"))?,
+            times: read_count("times of an audit entry", self.times)?,
+            address: address.map_err(|why| corrupt("address of an audit entry", why))?,
+            request_id: self.request_id.map(Into::into),
+        })
+    }
+}
+
+/// A statement whose conditions are added one by one.
+struct Conditions {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.values.push(value.into());
+            self.sql += &format!(" AND {condition} ${}", self.values.len());
+        }
+    }
+}
+
+impl AuditViews for SqlStore {
+    async fn audit_entries(
+        &self,
+        scope: &TenantScope,
+        filter: &AuditFilter,
+        page: PageRequest<AuditEntryId>,
+    ) -> Result<Page<AuditEntry, AuditEntryId>, StoreError> {
+        let mut wanted = Conditions {
+            sql: concat!("SELECT ", columns!(), " FROM audit_entries WHERE tenant = {tenant}").to_owned(),
+            values: Vec::new(),
+        };
+        wanted.and("id <", page.after.map(|after| after.as_uuid()));
+        wanted.and("actor =", filter.actor.as_deref());
+        wanted.and("action =", filter.action.as_deref());
+        wanted.and("target =", filter.target.as_deref());
+        wanted.and("outcome =", filter.outcome.map(AuditOutcome::as_str));
+        wanted.and("at >=", filter.from.map(Timestamp::as_micros));
+        wanted.and("at <", filter.to.map(Timestamp::as_micros));
+        wanted.sql += &format!(" ORDER BY id DESC LIMIT {}", u64::from(page.limit) + 1);
+        let tenant = scope.tenant();
+        let statement = self
+            .database
+            .dialect()
+            .of_tenant(tenant, &wanted.sql, wanted.values)?;
+        let rows = self
+            .database
+            .read(Scope::Tenant(tenant))
+            .await?
+            .query_all_raw(statement)
+            .await
+            .or_store_error()?;
+        let entry = |row| Row::from_query_result(row, "").or_store_error()?.read();
+        let entries = rows.iter().map(entry).collect::<Result<_, _>>()?;
+        Ok(Page::of(entries, page.limit, |entry: &AuditEntry| entry.id))
+    }
+}

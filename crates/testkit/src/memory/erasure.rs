@@ -1,0 +1,298 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use postrider_application::ports::{ErasurePosition, ErasureStep, ErasureView};
+use postrider_domain::{MessageId, TenantId, Timestamp, UserId, tenants::TenantStatus};
+
+use super::{hot::Hot, housekeeping::takes, state::State, store::MemoryStore, tables::Configuration};
+
+/// A table as the databases name it: takes up to `left` of its rows that are the tenant's, or of people who are in
+/// no other tenant.
+type Table = (&'static str, fn(&mut State, TenantId, &mut u32));
+
+macro_rules! of_tenant {
+    ($($table:ident)+) => {
+        [$((
+            stringify!($table),
+            |state, tenant, left| {
+                state.configuration.$table.retain(|_, row| !takes(left, row.state.tenant == tenant));
+            },
+        )),+]
+    };
+}
+
+/// What has a row of the configuration; people before the memberships by which they are known to be the tenant's.
+const CONFIGURATION: [Table; 6] =
+    of_tenant!(endpoints event_types applications api_keys sessions invitations);
+
+const PEOPLE: [Table; 3] = [
+    ("password_resets", |state, tenant, left| {
+        let theirs = state.configuration.only_in(tenant);
+        let resets = &mut state.configuration.password_resets;
+        resets.retain(|user, _| !takes(left, theirs.contains(user)));
+    }),
+    ("users", |state, tenant, left| {
+        let theirs = state.configuration.only_in(tenant);
+        let users = &mut state.configuration.users;
+        users.retain(|user, _| !takes(left, theirs.contains(user)));
+    }),
+    ("memberships", |state, tenant, left| {
+        let memberships = &mut state.configuration.memberships;
+        memberships.retain(|_, row| !takes(left, row.state.tenant == tenant));
+    }),
+];
+
+const QUEUE: Table = ("outbox_work", |state, tenant, left| {
+    state.hot.work.retain(|_, row| !takes(left, row.tenant == tenant));
+});
+
+const HISTORY: [Table; 4] = [
+    ("attempts", |state, tenant, left| {
+        let Hot {
+            attempts, messages, ..
+        } = &mut state.hot;
+        let theirs = |message: &MessageId| {
+            messages
+                .get(message)
+                .is_some_and(|message| message.tenant == tenant)
+        };
+        attempts.retain(|(message, ..), _| !takes(left, theirs(message)));
+    }),
+    ("deliveries", |state, tenant, left| {
+        state
+            .hot
+            .deliveries
+            .retain(|_, row| !takes(left, row.tenant == tenant));
+    }),
+    ("dedup", |state, tenant, left| {
+        state.hot.dedup.retain(|(of, ..), _| !takes(left, *of == tenant));
+    }),
+    ("messages", |state, tenant, left| {
+        state
+            .hot
+            .messages
+            .retain(|_, message| !takes(left, message.tenant == tenant));
+    }),
+];
+
+const LOGS: [Table; 2] = [
+    ("outbox_events", |state, tenant, left| {
+        state
+            .events
+            .retain(|event| !takes(left, event.tenant == Some(tenant)));
+    }),
+    ("audit_entries", |state, tenant, left| {
+        state
+            .audit
+            .retain(|_, entry| !takes(left, entry.tenant == Some(tenant)));
+    }),
+];
+
+fn tables() -> impl Iterator<Item = Table> {
+    let queue = [QUEUE].into_iter();
+    queue
+        .chain(HISTORY)
+        .chain(CONFIGURATION)
+        .chain(PEOPLE)
+        .chain(LOGS)
+}
+
+impl Configuration {
+    /// Members of the tenant who are in no other.
+    fn only_in(&self, tenant: TenantId) -> Vec<UserId> {
+        let memberships = || self.memberships.values().map(|row| &row.state);
+        let elsewhere = |user| memberships().any(|other| other.user == user && other.tenant != tenant);
+        let members = memberships().filter(|member| member.tenant == tenant);
+        members
+            .map(|member| member.user)
+            .filter(|user| !elsewhere(*user))
+            .collect()
+    }
+}
+
+impl State {
+    /// One step: up to `limit` rows of one table.
+    pub(super) fn erase(
+        &mut self,
+        position: &mut ErasurePosition,
+        limit: u32,
+        grace: Duration,
+        now: Timestamp,
+    ) -> ErasureStep {
+        let tenants = self.configuration.tenants.values().map(|row| &row.state);
+        let ordered: Vec<(TenantId, Timestamp)> = tenants
+            .filter(|tenant| tenant.status == TenantStatus::Deleting)
+            .map(|tenant| (tenant.id, tenant.status_since))
+            .collect();
+        let mut due = ordered.iter().filter(|(_, since)| since.plus(grace) <= now);
+        let chosen = due
+            .clone()
+            .find(|(tenant, _)| Some(*tenant) == position.tenant)
+            .or_else(|| due.next());
+        if let Some((tenant, since)) = chosen {
+            return self.erase_from(position, *tenant, *since, limit, now);
+        }
+        for (tenant, _) in ordered {
+            if let Some(rows) = self.take(QUEUE, tenant, limit) {
+                count(position, tenant, QUEUE.0, rows);
+                return ErasureStep::Removed { tenant, rows };
+            }
+        }
+        ErasureStep::Nothing
+    }
+
+    fn erase_from(
+        &mut self,
+        position: &mut ErasurePosition,
+        tenant: TenantId,
+        ordered_at: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> ErasureStep {
+        for table in tables() {
+            if let Some(rows) = self.take(table, tenant, limit) {
+                count(position, tenant, table.0, rows);
+                if table.0 == "messages" {
+                    // A payload stands with its message here, in a table of its own there.
+                    count(position, tenant, "payloads", rows);
+                }
+                return ErasureStep::Removed { tenant, rows };
+            }
+        }
+        // Every table was looked through just now, and nobody else had a turn.
+        self.configuration.tenants.remove(&tenant);
+        count(position, tenant, "tenants", 1);
+        let rows = std::mem::take(position).rows;
+        let view = ErasureView {
+            tenant,
+            ordered_at,
+            erased_at: now,
+            rows: rows.clone(),
+        };
+        self.erasures.insert(tenant, view);
+        self.forget_what_belongs_to_nothing();
+        ErasureStep::Erased { tenant, rows }
+    }
+
+    /// Takes rows of a table; none if there are none.
+    fn take(&mut self, table: Table, tenant: TenantId, limit: u32) -> Option<u64> {
+        let mut left = limit;
+        table.1(self, tenant, &mut left);
+        (left < limit).then_some(u64::from(limit - left))
+    }
+
+    /// What is a column there and a map of its own here.
+    fn forget_what_belongs_to_nothing(&mut self) {
+        let configuration = &mut self.configuration;
+        self.key_uses
+            .retain(|key, _| configuration.api_keys.contains_key(key));
+        let applications = &configuration.applications;
+        configuration
+            .endpoints_versions
+            .retain(|application, _| applications.contains_key(application));
+    }
+}
+
+/// Adds to the counts of this way through the tables, or begins a way.
+fn count(position: &mut ErasurePosition, tenant: TenantId, table: &str, rows: u64) {
+    if position.tenant != Some(tenant) {
+        *position = ErasurePosition {
+            tenant: Some(tenant),
+            ..ErasurePosition::default()
+        };
+    }
+    let counts = &mut position.rows;
+    match counts.iter_mut().find(|(of, _)| of == table) {
+        Some((_, sum)) => *sum += rows,
+        None => counts.push((table.to_owned(), rows)),
+    }
+}
+
+impl MemoryStore {
+    /// How many rows of which table are the tenant's, as the databases would count them; with none, how many are no
+    /// tenant's. Tables without any are left out.
+    pub fn rows(&self, of: Option<TenantId>) -> BTreeMap<String, u64> {
+        let state = self.state();
+        let configuration = &state.configuration;
+        let messages = || {
+            state
+                .hot
+                .messages
+                .values()
+                .filter(|m| Some(m.tenant) == of)
+                .count()
+        };
+        let counted = [
+            (
+                "outbox_events",
+                state.events.iter().filter(|event| event.tenant == of).count(),
+            ),
+            (
+                "audit_entries",
+                state.audit.values().filter(|entry| entry.tenant == of).count(),
+            ),
+        ];
+        let counted = counted.into_iter();
+        let counted: Vec<(&str, usize)> = match of {
+            None => counted
+                .chain([
+                    ("users", configuration.users.len()),
+                    ("password_resets", configuration.password_resets.len()),
+                    ("erasures", state.erasures.len()),
+                    ("signing_keys", state.signing_keys.len()),
+                ])
+                .collect(),
+            Some(tenant) => {
+                macro_rules! theirs {
+                    ($($table:ident)+) => {
+                        [$((
+                            stringify!($table),
+                            configuration.$table.values().filter(|row| row.state.tenant == tenant).count(),
+                        )),+]
+                    };
+                }
+                let attempts = state.hot.attempts.keys().filter(|(message, ..)| {
+                    state
+                        .hot
+                        .messages
+                        .get(message)
+                        .is_some_and(|message| message.tenant == tenant)
+                });
+                counted
+                    .chain([(
+                        "tenants",
+                        usize::from(configuration.tenants.contains_key(&tenant)),
+                    )])
+                    .chain(theirs!(
+                        memberships invitations sessions api_keys applications event_types endpoints
+                    ))
+                    .chain([
+                        ("messages", messages()),
+                        ("payloads", messages()),
+                        (
+                            "deliveries",
+                            state
+                                .hot
+                                .deliveries
+                                .values()
+                                .filter(|r| r.tenant == tenant)
+                                .count(),
+                        ),
+                        ("attempts", attempts.count()),
+                        (
+                            "outbox_work",
+                            state.hot.work.values().filter(|row| row.tenant == tenant).count(),
+                        ),
+                        (
+                            "dedup",
+                            state.hot.dedup.keys().filter(|(of, ..)| *of == tenant).count(),
+                        ),
+                    ])
+                    .collect()
+            }
+        };
+        let present = counted.into_iter().filter(|(_, rows)| *rows > 0);
+        present
+            .map(|(table, rows)| (table.to_owned(), rows as u64))
+            .collect()
+    }
+}

@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postrider_application::{
+    audit::AuditEntry,
+    ports::{ErasurePosition, ErasureStep, Housekeeping, StoreError},
+};
+use postrider_domain::{ApiKeyId, TenantId, Timestamp};
+
+use super::store::MemoryStore;
+
+#[async_trait]
+impl Housekeeping for MemoryStore {
+    async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError> {
+        let _turn = self.turn().await;
+        let (mut state, now) = (self.state(), self.now());
+        let configuration = &mut state.configuration;
+        let mut left = limit;
+        // A session that can be refreshed no more is over when its last access token is; it goes at its own end.
+        configuration
+            .sessions
+            .retain(|_, row| !takes(&mut left, row.state.expires_at <= now));
+        configuration
+            .invitations
+            .retain(|_, row| !takes(&mut left, row.state.expires_at <= now));
+        configuration
+            .password_resets
+            .retain(|_, reset| !takes(&mut left, reset.expires_at <= now));
+        Ok(limit - left)
+    }
+
+    async fn erase(
+        &self,
+        position: &mut ErasurePosition,
+        limit: u32,
+        grace: Duration,
+    ) -> Result<ErasureStep, StoreError> {
+        let _turn = self.turn().await;
+        let (mut state, now) = (self.state(), self.now());
+        Ok(state.erase(position, limit, grace, now))
+    }
+
+    async fn record_key_uses(&self, uses: &[(TenantId, ApiKeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for (tenant, key, at) in uses {
+            let known = state.configuration.api_keys.get(key);
+            if known.is_some_and(|row| row.state.tenant == *tenant) {
+                let used = state.key_uses.entry(*key).or_insert(*at);
+                *used = (*used).max(*at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for entry in entries {
+            let gone = |tenant| !state.configuration.tenants.contains_key(&tenant);
+            if !entry.tenant.is_some_and(gone) {
+                // Appended again after an answer that was lost: it is there already.
+                state.audit.entry(entry.id).or_insert_with(|| entry.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a row that is `meant` is taken: as long as any are `left` to take.
+pub(super) const fn takes(left: &mut u32, meant: bool) -> bool {
+    let taken = meant && *left > 0;
+    if taken {
+        *left -= 1;
+    }
+    taken
+}
