@@ -10,12 +10,12 @@ use actix_web::{
 };
 use postrider_application::{
     ErrorCode, ErrorKind,
-    access::{Caller, Principal, PrincipalId},
+    access::{Caller, Identity, Principal, PrincipalId},
 };
 use postrider_crypto::OperatorTokens;
 use tracing_actix_web::RootSpan;
 
-use crate::{ApiContext, problem::Problem};
+use crate::{ApiContext, origin::origin, problem::Problem};
 
 /// The most bytes of a credential. Access tokens have below one thousand.
 const MAX_BEARER: usize = 4_096;
@@ -31,8 +31,10 @@ pub(crate) async fn authenticate<B: MessageBody + 'static>(
         None => Err(postrider_application::Error::internal("no context")),
     };
     match recognised {
-        Ok(caller) => {
-            note(&request, &caller);
+        Ok(identity) => {
+            note(&request, &identity);
+            let caller: Caller = identity.into();
+            let caller = caller.from(origin(request.request()));
             request.extensions_mut().insert(caller);
             Ok(next.call(request).await?.map_into_left_body())
         }
@@ -44,14 +46,14 @@ pub(crate) async fn authenticate<B: MessageBody + 'static>(
     }
 }
 
-async fn recognise(context: &ApiContext, headers: &HeaderMap) -> postrider_application::Result<Caller> {
+async fn recognise(context: &ApiContext, headers: &HeaderMap) -> postrider_application::Result<Identity> {
     let bearer = bearer(headers)?;
     if bearer.starts_with(OperatorTokens::PREFIX) {
-        return if context.operator_tokens.matches(bearer) {
-            Ok(Caller::Operator)
-        } else {
-            Err(unauthenticated("the credential is not valid, or not any more"))
-        };
+        return context
+            .operator_tokens
+            .recognise(bearer)
+            .map(Identity::Operator)
+            .ok_or_else(|| unauthenticated("the credential is not valid, or not any more"));
     }
     context.authenticator.authenticate(bearer).await
 }
@@ -84,17 +86,27 @@ fn unauthenticated(detail: &'static str) -> postrider_application::Error {
     postrider_application::Error::new(ErrorCode::Unauthenticated, detail)
 }
 
-/// The trace says for which tenant the request was made.
-fn note(request: &ServiceRequest, caller: &Caller) {
-    if let (Caller::Principal(Principal { tenant, id, .. }), Some(span)) =
-        (caller, request.extensions().get::<RootSpan>())
-    {
-        span.record("tenant", tracing::field::display(tenant));
-        let principal = match id {
-            PrincipalId::User(user, _) => user.to_string(),
-            PrincipalId::ApiKey(key) => key.to_string(),
-        };
-        span.record("principal", principal);
+/// The trace says for which tenant the request was made, and by whom.
+fn note(request: &ServiceRequest, identity: &Identity) {
+    let extensions = request.extensions();
+    let Some(span) = extensions.get::<RootSpan>() else {
+        return;
+    };
+    match identity {
+        Identity::Anonymous => {}
+        Identity::Operator(name) => {
+            span.record("principal", &**name);
+        }
+        Identity::Principal(principal) => {
+            let Principal { tenant, id, .. } = &**principal;
+            span.record("tenant", tracing::field::display(tenant));
+            let id = match id {
+                PrincipalId::User(user, _) => user.to_string(),
+                PrincipalId::ApiKey(key) => key.to_string(),
+                PrincipalId::Portal(token) => token.to_string(),
+            };
+            span.record("principal", id);
+        }
     }
 }
 

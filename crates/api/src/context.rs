@@ -1,11 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use postrider_application::{
     UseCases,
     authentication::Authenticator,
     mediator::Mediator,
-    ports::{AccessTokens, Ids},
+    ports::{AccessTokens, Clock, Ids},
 };
 use postrider_crypto::OperatorTokens;
 use postrider_persistence::SqlStore;
@@ -25,8 +26,12 @@ pub struct ApiContext {
     pub tokens: Arc<dyn AccessTokens>,
     /// What `/health/ready` asks.
     pub readiness: Arc<dyn Readiness>,
+    /// For the times that answers say of themselves.
+    pub clock: Arc<dyn Clock>,
     /// For request ids.
     pub ids: Arc<dyn Ids>,
+    /// Our own proxies: only what they say of whom they forward for is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// How much of everything.
     pub limits: Limits,
 }

@@ -7,18 +7,22 @@
 //! |---|---|
 //! | [`app`](fn@app), `pipeline` | the application with its middleware, whose order is written once |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
+//! | `origin` | where a request comes from, as far as our own proxies vouch for it |
 //! | `routes` | one file a resource |
 //! | `wire` | what requests and answers look like, one file a resource |
 //! | `extract` | bodies and queries, read strictly |
 //! | `problem` | RFC 9457: the one place that knows HTTP statuses, and the page of each code |
 //! | [`composition`] | where the crates become one system |
 //! | [`openapi_json`] | the document, from the code |
+//! | [`permissions_markdown`] | who may do what, from the code |
 
 mod authentication;
 pub mod composition;
 mod context;
 mod extract;
 mod openapi;
+mod origin;
+mod permissions;
 mod pipeline;
 mod problem;
 mod request_id;
@@ -28,5 +32,6 @@ mod wire;
 
 pub use context::{ApiContext, App, Check, Limits, Readiness};
 pub use openapi::openapi_json;
+pub use permissions::permissions_markdown;
 pub use pipeline::app;
 pub use telemetry::OtelTracePropagation;

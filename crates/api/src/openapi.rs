@@ -23,8 +23,11 @@ const DESCRIPTION: &str = "\
 Postrider delivers webhooks: hand it an event over this API, and it makes it durable, works out which endpoints want \
 it, and delivers it, signed (Standard Webhooks) and retried, until the receiver has it.
 
-Send `Authorization: Bearer` with an access token (a person's, from `logIn`) or an API key (`prk_…`). The tenant comes \
-from the credential, never from the path. The permission that each operation needs stands in `x-permission`.
+Send `Authorization: Bearer` with an access token (a person's, from `logIn`), a portal token (one of your customers', \
+from `mintPortalToken`) or an API key (`prk_…`). The tenant comes from the credential, never from the path.
+
+What each operation needs stands in `x-permission`: the name of a permission, or `public` (nothing), `principal` \
+(anybody known), `person` (somebody logged in) or `operator`. Another tenant's things do not exist: `not_found`.
 
 Every error is a problem (RFC 9457) with a stable `code`, explained at `/problems/{code}`. Every answer carries an \
 `x-request-id`, your own if you send a sane one.";
@@ -42,16 +45,23 @@ Every error is a problem (RFC 9457) with a stable `code`, explained at `/problem
         (name = "Endpoints", description = "Where an application wants to hear of events."),
         (name = "Applications", description = "Your customers."),
         (name = "Event types", description = "What can happen in your product."),
+        (name = "Me", description = "Who you are, and what is your own."),
+        (name = "Tenant", description = "Your company."),
+        (name = "Members", description = "Its people, and how they come in."),
         (name = "API keys", description = "Machine principals."),
-        (name = "Authentication", description = "Access tokens."),
+        (name = "Audit log", description = "Who did what."),
+        (name = "Authentication", description = "Logging in, and staying so."),
         (name = "Operator", description = "For whoever runs the installation."),
         (name = "Installation", description = "Health and documents."),
     )
 )]
 struct Base;
 
-/// Where an operation says which permission it needs.
+/// Where an operation says what it needs of its caller, as the access rule of its request says it.
 const PERMISSION: &str = "x-permission";
+
+/// What is needed of nobody.
+pub(crate) const PUBLIC: &str = "public";
 
 /// The document without its paths.
 pub(crate) fn base() -> OpenApi {
@@ -69,7 +79,7 @@ pub(crate) fn document() -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     add_common_components(components);
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
+        for (_, operation) in operations(item) {
             add_common_parts(path, operation);
         }
     }
@@ -90,16 +100,17 @@ pub fn openapi_json() -> String {
     text
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+/// The operations of a path, with their methods.
+pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     [
-        &mut item.get,
-        &mut item.put,
-        &mut item.post,
-        &mut item.patch,
-        &mut item.delete,
+        ("GET", &mut item.get),
+        ("PUT", &mut item.put),
+        ("POST", &mut item.post),
+        ("PATCH", &mut item.patch),
+        ("DELETE", &mut item.delete),
     ]
     .into_iter()
-    .filter_map(Option::as_mut)
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn add_common_components(components: &mut Components) {
@@ -110,7 +121,10 @@ fn add_common_components(components: &mut Components) {
         .schemas
         .insert(ProblemBody::name().into_owned(), ProblemBody::schema());
     for (name, description) in [
-        ("bearer", "An access token from `logIn`, or an API key (`prk_…`)."),
+        (
+            "bearer",
+            "An access token from `logIn`, a portal token from `mintPortalToken`, or an API key (`prk_…`).",
+        ),
         (
             "operator",
             "The operator's token (`pro_…`), from the installation's configuration.",
@@ -124,11 +138,17 @@ fn add_common_components(components: &mut Components) {
     }
 }
 
-/// Whether anybody may call it.
-fn is_public(path: &str) -> bool {
-    !path.starts_with("/v1/") || path.starts_with("/v1/auth/")
+/// What the operation needs of its caller; empty, if it does not say so.
+pub(crate) fn demands(operation: &Operation) -> &str {
+    operation
+        .extensions
+        .as_ref()
+        .and_then(|all| all.get(PERMISSION))
+        .and_then(|value| value.as_str())
+        .unwrap_or_default()
 }
 
+/// Adds what the operation has in common with others: who may call it, and which problems may be answered.
 fn add_common_parts(path: &str, operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
@@ -140,36 +160,14 @@ fn add_common_parts(path: &str, operation: &mut Operation) {
                 .insert(MEDIA_TYPE.to_owned(), problem_content().into());
         }
     }
+    add_access(operation);
+    let is_ours = path.starts_with("/v1/");
     let mut common = vec![("500", "A fault of ours: `internal`.")];
-    if path.starts_with("/v1/") {
+    if is_ours {
         common.push((
             "503",
             "Not now: `unavailable`, `outcome_unknown`. See `Retry-After`.",
         ));
-    }
-    if is_public(path) {
-        if path.starts_with("/v1/") {
-            common.push(("401", "The credentials are not valid: `invalid_credentials`."));
-            common.push(("403", "Not a member of that tenant: `forbidden`."));
-        }
-    } else {
-        let scheme = if path.starts_with("/v1/operator/") {
-            "operator"
-        } else {
-            "bearer"
-        };
-        let permission = operation.extensions.as_ref().and_then(|all| all.get(PERMISSION));
-        if let Some(permission) = permission.and_then(|value| value.as_str()) {
-            let said = operation.description.take().unwrap_or_default();
-            let needs = format!("Needs the permission `{permission}`.");
-            operation.description = Some(format!("{said}\n\n{needs}").trim_start().to_owned());
-        }
-        operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
-        common.push((
-            "401",
-            "No credential, or none that is good (any more): `unauthenticated`.",
-        ));
-        common.push(("403", "The permission is missing: `forbidden`."));
     }
     if operation.request_body.is_some() {
         common.push(("400", "The body is not JSON: `malformed_request`."));
@@ -182,17 +180,68 @@ fn add_common_parts(path: &str, operation: &mut Operation) {
     if path.contains('{') {
         common.push(("404", "There is no such resource for this caller: `not_found`."));
     }
-    if path.starts_with("/v1/") && (operation.request_body.is_some() || path.contains('{')) {
+    let has_parameters = operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
+    if is_ours && (operation.request_body.is_some() || has_parameters) {
         common.push((
             "422",
             "One or more rules are broken, all of them listed: `validation_failed`.",
         ));
     }
-    for (status, description) in common {
+    add_problems(operation, &common);
+}
+
+/// Who may call the operation, as `x-permission` says it, and what others are answered.
+fn add_access(operation: &mut Operation) {
+    let demanded = demands(operation).to_owned();
+    if demanded == PUBLIC {
+        // Said out loud: none is needed, where nothing said would leave it to the reader.
+        operation.security = Some(Vec::new());
+        return;
+    }
+    let (scheme, needs, refusal) = match demanded.as_str() {
+        "operator" => (
+            "operator",
+            "Needs an operator's token.".to_owned(),
+            "Not an operator: `forbidden`.",
+        ),
+        "principal" => (
+            "bearer",
+            "Needs any credential of the tenant.".to_owned(),
+            "An operator acts on no tenant's behalf: `forbidden`.",
+        ),
+        "person" => (
+            "bearer",
+            "Needs a person's access token.".to_owned(),
+            "Not a person: `forbidden`.",
+        ),
+        permission => (
+            "bearer",
+            format!("Needs the permission `{permission}`."),
+            "The permission is missing: `forbidden`; or the tenant is suspended: `tenant_suspended`.",
+        ),
+    };
+    let said = operation.description.take().unwrap_or_default();
+    operation.description = Some(format!("{said}\n\n{needs}").trim_start().to_owned());
+    operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
+    add_problems(
+        operation,
+        &[
+            (
+                "401",
+                "No credential, or none that is good (any more): `unauthenticated`.",
+            ),
+            ("403", refusal),
+        ],
+    );
+}
+
+/// Adds those problems that the operation does not describe itself.
+fn add_problems(operation: &mut Operation, problems: &[(&str, &str)]) {
+    for (status, description) in problems {
         operation
             .responses
             .responses
-            .entry(status.to_owned())
+            .entry((*status).to_owned())
             .or_insert_with(|| problem_response(description).into());
     }
 }

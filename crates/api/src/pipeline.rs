@@ -7,7 +7,7 @@
 //! | 3 | headers of every answer | refusals need them as well |
 //! | 4 | compression | of problems too, so it lies outside of what makes them |
 //! | 5 | problems | every error and every panic of what follows becomes a problem |
-//! | 6 | authentication | on `/v1`, but for `/v1/auth`; before routing, so that strangers learn nothing of paths |
+//! | 6 | authentication | on `/v1`, but for its public routes; before routing, so that strangers learn nothing of paths |
 //! | 7 | routing and extractors | path, query, media type, body |
 //!
 //! The mediator goes on from there: span, metrics, validate, authorize, handle.
@@ -46,7 +46,7 @@ pub fn app(
         .into_utoipa_app()
         .openapi(openapi::base())
         .configure(routes::public)
-        // Station 6 stands on the scope, because `/v1/auth` must be reachable without a credential.
+        // Station 6 stands on the scope, because the public routes must be reachable without a credential.
         .service(routes::guarded().wrap(from_fn(authenticate)))
         .split_for_parts();
     outer_stations(

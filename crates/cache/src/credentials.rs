@@ -104,7 +104,8 @@ impl<C: ?Sized> fmt::Debug for CachedCredentials<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::{FakeCredentials, TestClock, api_key, options, session};
+    use crate::test_support::{FakeCredentials, TestClock, api_key, application, options, portal, session, tenant};
+    use postrider_domain::Timestamp;
 
     fn cached() -> (CachedCredentials<FakeCredentials>, Arc<FakeCredentials>) {
         let inner = Arc::new(FakeCredentials::default());
@@ -125,7 +126,31 @@ mod tests {
             assert_eq!(cached.api_key(key.id).await.unwrap().as_ref(), Some(&key));
             assert_eq!(cached.session(session.id).await.unwrap().as_ref(), Some(&session));
         }
-        assert_eq!(inner.loads(), (2, 2));
+        assert_eq!(inner.loads(), [2, 2, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_portal_tokens_need_is_kept_by_tenant_and_application() {
+        let (cached, inner) = cached();
+        let ask = |t, app| cached.portal(tenant(t), application(app));
+        assert_eq!(ask(1, 11).await.unwrap(), None);
+        let revoked = PortalRecord {
+            tokens_valid_after: Some(Timestamp::from_micros(5)),
+            ..portal()
+        };
+        inner.add_portal(tenant(1), application(11), portal());
+        inner.add_portal(tenant(1), application(12), revoked);
+        for _ in 0..3 {
+            assert_eq!(ask(1, 11).await.unwrap(), Some(portal()));
+            assert_eq!(ask(1, 12).await.unwrap(), Some(revoked));
+        }
+        assert_eq!(inner.loads(), [0, 0, 3]);
+        // What is kept for one tenant is not answered to another.
+        assert_eq!(ask(2, 11).await.unwrap(), None);
+        inner.add_portal(tenant(1), application(11), revoked);
+        assert_eq!(ask(1, 11).await.unwrap(), Some(portal()));
+        cached.invalidate_portals_of(tenant(1));
+        assert_eq!(ask(1, 11).await.unwrap(), Some(revoked));
     }
 
     #[tokio::test]

@@ -13,15 +13,19 @@ use std::{
 
 use async_trait::async_trait;
 use postrider_application::{
-    access::{AccessRule as _, Caller, OnTenant, Principal, PrincipalId, TenantScope},
-    ports::{ApiKeyRecord, ApplicationDirectory, Clock, Credentials, SessionRecord, StoreError},
+    access::TenantScope,
+    ports::{
+        ApiKeyRecord, ApplicationDirectory, Clock, Credentials, PortalRecord, SessionRecord, StoreError,
+    },
 };
 use postrider_domain::{
     ApiKeyId, ApplicationId, SessionId, TenantId, Timestamp, Uid, UserId,
-    access::{Grant, Permission, Role},
-    api_keys::SecretHash,
+    access::{Grant, Role},
     applications::ApplicationRef,
+    tenants::TenantStatus,
+    tokens::SecretHash,
 };
+use postrider_testkit::contract::{Fixture, Harness as _, MemoryHarness};
 use uuid::Uuid;
 
 use crate::CacheOptions;
@@ -75,6 +79,7 @@ pub(crate) fn api_key(n: u128) -> ApiKeyRecord {
     ApiKeyRecord {
         id: ApiKeyId::from_uuid(Uuid::from_u128(n)),
         tenant: tenant(n),
+        tenant_status: TenantStatus::Active,
         secret_hash: SecretHash([7; 32]),
         grants: vec![Grant::tenant(Role::Publisher)],
         expires_at: None,
@@ -85,32 +90,34 @@ pub(crate) fn session(n: u128) -> SessionRecord {
     SessionRecord {
         id: SessionId::from_uuid(Uuid::from_u128(n)),
         tenant: tenant(n),
+        tenant_status: TenantStatus::Active,
         user: UserId::from_uuid(Uuid::from_u128(n)),
         grants: vec![Grant::tenant(Role::Owner)],
         expires_at: Timestamp::from_micros(i64::MAX),
     }
 }
 
-/// A scope can only be granted; this is the shortest way to one.
-pub(crate) async fn scope(n: u128) -> TenantScope {
-    let caller = Caller::Principal(Principal {
-        id: PrincipalId::ApiKey(api_key(n).id),
-        tenant: tenant(n),
-        grants: vec![Grant::tenant(Role::Owner)],
-        expires_at: None,
-    });
-    OnTenant(Permission::TenantRead)
-        .grant(&caller, &FakeDirectory::default())
-        .await
-        .unwrap()
+pub(crate) fn portal() -> PortalRecord {
+    PortalRecord {
+        tenant_status: TenantStatus::Active,
+        tokens_valid_after: None,
+    }
 }
 
-/// Credentials that count how often they are asked: for keys, for sessions.
+/// A scope can only be granted; this is the shortest way to one.
+pub(crate) async fn scope(n: u128) -> TenantScope {
+    let harness = MemoryHarness::new().await;
+    let cases = Fixture::new(&harness);
+    cases.scope_of(&cases.owner_of(tenant(n), session(n).user)).await
+}
+
+/// Credentials that count how often they are asked: for keys, for sessions, for portal tokens' applications.
 #[derive(Default)]
 pub(crate) struct FakeCredentials {
     keys: Mutex<HashMap<ApiKeyId, ApiKeyRecord>>,
     sessions: Mutex<HashMap<SessionId, SessionRecord>>,
-    loads: (AtomicU32, AtomicU32),
+    portals: Mutex<HashMap<(TenantId, ApplicationId), PortalRecord>>,
+    loads: [AtomicU32; 3],
 }
 
 impl FakeCredentials {
@@ -119,29 +126,40 @@ impl FakeCredentials {
         self.sessions.lock().unwrap().insert(session.id, session.clone());
     }
 
+    pub(crate) fn add_portal(&self, tenant: TenantId, application: ApplicationId, record: PortalRecord) {
+        self.portals.lock().unwrap().insert((tenant, application), record);
+    }
+
     pub(crate) fn clear(&self) {
         self.keys.lock().unwrap().clear();
         self.sessions.lock().unwrap().clear();
+        self.portals.lock().unwrap().clear();
     }
 
-    pub(crate) fn loads(&self) -> (u32, u32) {
-        (
-            self.loads.0.load(Ordering::SeqCst),
-            self.loads.1.load(Ordering::SeqCst),
-        )
+    pub(crate) fn loads(&self) -> [u32; 3] {
+        self.loads.each_ref().map(|count| count.load(Ordering::SeqCst))
     }
 }
 
 #[async_trait]
 impl Credentials for FakeCredentials {
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRecord>, StoreError> {
-        self.loads.0.fetch_add(1, Ordering::SeqCst);
+        self.loads[0].fetch_add(1, Ordering::SeqCst);
         Ok(self.keys.lock().unwrap().get(&id).cloned())
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
-        self.loads.1.fetch_add(1, Ordering::SeqCst);
+        self.loads[1].fetch_add(1, Ordering::SeqCst);
         Ok(self.sessions.lock().unwrap().get(&id).cloned())
+    }
+
+    async fn portal(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+    ) -> Result<Option<PortalRecord>, StoreError> {
+        self.loads[2].fetch_add(1, Ordering::SeqCst);
+        Ok(self.portals.lock().unwrap().get(&(tenant, application)).copied())
     }
 }
 

@@ -19,8 +19,8 @@ pub struct ThrottleOptions {
     /// From one address (of IPv6: from one /64, which is what one customer is given), at whichever accounts: by
     /// default 20 at once, then with waits from 1 second to 15 minutes.
     pub address: Allowance,
-    /// How long after the last attempt that was let through the earlier ones are forgotten; 1 hour by default. A wait
-    /// that is longer is waited for all the same.
+    /// How long after the last attempt that was let through all are forgotten; 1 hour by default, and never before the
+    /// longest wait is over.
     pub forget_after: Duration,
     /// The most accounts, and the most addresses, that are remembered; 100,000 by default. Beyond that, those that are
     /// seen least are forgotten first, so that a flood of made-up ones does not wash out the one that is guessed at.
@@ -30,7 +30,7 @@ pub struct ThrottleOptions {
 /// How often something may be done before one must wait, and how long one must wait then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
-    /// How often without waiting.
+    /// How often without waiting; 0 is as good as 1.
     pub free: u32,
     /// The wait after the last free one; it doubles with each one after that.
     pub first_wait: Duration,
@@ -60,7 +60,7 @@ impl Default for ThrottleOptions {
 impl Allowance {
     /// The wait after so many attempts.
     fn wait(&self, attempts: u32) -> Duration {
-        match attempts.checked_sub(self.free) {
+        match attempts.checked_sub(self.free.max(1)) {
             None => Duration::ZERO,
             Some(doublings) => {
                 let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
@@ -131,7 +131,8 @@ impl Throttle for AttemptThrottle {
         // Emptied where it is, not removed: others may hold it.
         *lock(&self.account(account)) = Tally::default();
         if let Some(address) = self.address(address) {
-            self.addresses.rules.refund(&mut lock(&address));
+            let mut address = lock(&address);
+            address.attempts = address.attempts.saturating_sub(1);
         }
     }
 }
@@ -210,10 +211,8 @@ impl Rules {
         tally.attempts = tally.attempts.saturating_add(1);
         tally.last_at = now;
     }
-
-    /// Takes one attempt back.
-    #[expect(clippy::unused_self, reason = "beside `count`")]
-    fn refund(&self, tally: &mut Tally) {
-        tally.attempts = tally.attempts.saturating_sub(1);
-    }
 }
+
+#[cfg(test)]
+#[path = "throttle_tests.rs"]
+mod tests;

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use postrider_application::{
     access::TenantScope,
-    audit::{Actor, ActorKind, AuditEntry, AuditOutcome},
+    audit::{Actor, ActorKind, AuditEntry, AuditOutcome, Record},
     ports::{AuditFilter, AuditViews, Page, PageRequest, StoreError},
 };
 use postrider_domain::{AuditEntryId, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{
     SqlStore,
     batch::hex,
     codec::{read_count, stored_count, timestamp},
-    connection::{Dialect, Scope},
+    connection::{Dialect, Scope, Transaction},
     error::{OrStoreError as _, corrupt},
 };
 
@@ -74,12 +74,15 @@ struct InBatch<'e> {
     request_id: Option<&'e str>,
 }
 
-/// Appends the entry, in the transaction of what it tells of.
-pub(crate) async fn append(
-    connection: &impl ConnectionTrait,
+/// Appends what is to be said of a transaction, in it.
+pub(crate) async fn record(
+    transaction: &Transaction,
     dialect: Dialect,
-    entry: &AuditEntry,
+    record: Record,
 ) -> Result<(), StoreError> {
+    let Record::Entry(entry) = record else {
+        return Ok(());
+    };
     let values: [Value; 11] = [
         entry.id.as_uuid().into(),
         entry.tenant.map(|tenant| tenant.as_uuid()).into(),
@@ -94,14 +97,21 @@ pub(crate) async fn append(
         entry.request_id.as_deref().into(),
     ];
     let append = dialect.exactly(APPEND, values);
-    connection.execute_raw(append).await.or_store_error()?;
+    transaction.execute_raw(append).await.or_store_error()?;
     Ok(())
 }
 
 /// One statement that appends the entries whose tenant is there, or that have none.
 pub(crate) fn append_batch(dialect: Dialect, entries: &[AuditEntry]) -> Result<Statement, StoreError> {
-    let in_batch = |entry: &'_ AuditEntry| -> Result<_, StoreError> {
-        Ok(serde_json::json!(InBatch {
+    let entries: Vec<_> = entries.iter().map(InBatch::of).collect::<Result<_, _>>()?;
+    let entries = serde_json::to_string(&entries).map_err(|why| corrupt("audit entries", why))?;
+    let sql = dialect.choose(APPEND_BATCH_ON_POSTGRES, APPEND_BATCH_ON_SQLITE);
+    Ok(dialect.exactly(sql, [entries.into()]))
+}
+
+impl<'e> InBatch<'e> {
+    fn of(entry: &'e AuditEntry) -> Result<Self, StoreError> {
+        Ok(Self {
             id: hex(entry.id.as_uuid()),
             tenant: entry.tenant.map(|tenant| hex(tenant.as_uuid())),
             at: entry.at.as_micros(),
@@ -113,11 +123,8 @@ pub(crate) fn append_batch(dialect: Dialect, entries: &[AuditEntry]) -> Result<S
             times: stored_count("times of an audit entry", entry.times)?,
             address: entry.address.map(|address| address.to_string()),
             request_id: entry.request_id.as_deref(),
-        }))
-    };
-    let entries: Vec<_> = entries.iter().map(in_batch).collect::<Result<_, _>>()?;
-    let sql = dialect.choose(APPEND_BATCH_ON_POSTGRES, APPEND_BATCH_ON_SQLITE);
-    Ok(dialect.exactly(sql, [serde_json::Value::from(entries).to_string().into()]))
+        })
+    }
 }
 
 #[derive(FromQueryResult)]

@@ -137,9 +137,9 @@ fn form(event: &DomainEvent) -> Body<'_> {
 fn of_tenant(event: &TenantEvent) -> Body<'_> {
     match event {
         TenantEvent::Created { name } => Body::Named { name: name.as_str() },
-        TenantEvent::Suspended { at }
-        | TenantEvent::Resumed { at }
-        | TenantEvent::DeletionOrdered { at } => Body::At { at: at.as_micros() },
+        TenantEvent::Suspended { at } | TenantEvent::Resumed { at } | TenantEvent::DeletionOrdered { at } => {
+            Body::At { at: at.as_micros() }
+        }
     }
 }
 

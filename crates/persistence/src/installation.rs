@@ -2,17 +2,21 @@
 //! master key is known to be right.
 
 use async_trait::async_trait;
-use postrider_application::ports::{InstallationFacts, SigningKeyStore, StoreError, StoredSigningKey};
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use postrider_application::{
+    audit::Record,
+    ports::{InstallationFacts, SigningKeyStore, StoreError, StoredSigningKey},
+};
+use postrider_domain::Timestamp;
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement};
 
 use crate::{
-    SqlStore,
+    SqlStore, audit,
     codec::timestamp,
-    connection::{Database, Scope},
+    connection::{Database, Dialect, Scope},
     error::{OrStoreError as _, advisory_lock, fault},
 };
 
-/// The most signing keys that are read. There are as many as were not yet retired, which is two.
+/// The most signing keys that are read. There are as many as were not yet retired, which is two or three.
 const MAX_SIGNING_KEYS: i64 = 100;
 
 #[derive(FromQueryResult)]
@@ -26,6 +30,36 @@ struct KeyRow {
 struct FactRow {
     value: Vec<u8>,
 }
+
+#[derive(FromQueryResult)]
+struct RemovedKey {
+    kid: String,
+}
+
+/// Adds the key, or only if it is the first.
+fn add_key(dialect: Dialect, key: StoredSigningKey, only_the_first: bool) -> Statement {
+    let sql = if only_the_first {
+        "INSERT INTO signing_keys (kid, sealed_private_key, created_at)
+         SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM signing_keys)"
+    } else {
+        "INSERT INTO signing_keys (kid, sealed_private_key, created_at) VALUES ($1, $2, $3)"
+    };
+    dialect.exactly(
+        sql,
+        [
+            key.kid.into(),
+            key.sealed_private_key.into(),
+            key.created_at.as_micros().into(),
+        ],
+    )
+}
+
+/// A key signs until a newer one is there; what it signed last is forgotten some time after that.
+const REMOVE_REPLACED: &str = "
+DELETE FROM signing_keys WHERE kid IN (
+    SELECT old.kid FROM signing_keys old JOIN signing_keys newer ON newer.created_at > old.created_at
+    WHERE newer.created_at < $1
+) RETURNING kid";
 
 #[async_trait]
 impl SigningKeyStore for Database {
@@ -53,21 +87,34 @@ impl SigningKeyStore for Database {
     }
 
     async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<(), StoreError> {
-        let dialect = self.dialect();
         let transaction = self.begin(Scope::Operator).await?;
         // Two nodes that both see no key would both add one.
-        transaction.take_turn(advisory_lock::FIRST_SIGNING_KEY).await?;
-        let add = dialect.exactly(
-            "INSERT INTO signing_keys (kid, sealed_private_key, created_at)
-             SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM signing_keys)",
-            [
-                key.kid.into(),
-                key.sealed_private_key.into(),
-                key.created_at.as_micros().into(),
-            ],
-        );
+        transaction.take_turn(advisory_lock::SIGNING_KEYS).await?;
+        let add = add_key(self.dialect(), key, true);
         transaction.execute_raw(add).await.or_store_error()?;
         transaction.commit().await
+    }
+
+    async fn add_signing_key(
+        &self,
+        key: StoredSigningKey,
+        retired_before: Timestamp,
+        record: Record,
+    ) -> Result<Vec<String>, StoreError> {
+        let dialect = self.dialect();
+        let transaction = self.begin(Scope::Operator).await?;
+        transaction.take_turn(advisory_lock::SIGNING_KEYS).await?;
+        transaction
+            .execute_raw(add_key(dialect, key, false))
+            .await
+            .or_store_error()?;
+        let remove = dialect.exactly(REMOVE_REPLACED, [retired_before.as_micros().into()]);
+        let removed = transaction.query_all_raw(remove).await.or_store_error()?;
+        let kid = |row| Ok(RemovedKey::from_query_result(row, "").or_store_error()?.kid);
+        let removed = removed.iter().map(kid).collect::<Result<_, StoreError>>()?;
+        audit::record(&transaction, dialect, record).await?;
+        transaction.commit().await?;
+        Ok(removed)
     }
 }
 
@@ -102,6 +149,15 @@ impl SigningKeyStore for SqlStore {
 
     async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<(), StoreError> {
         self.database.add_first_signing_key(key).await
+    }
+
+    async fn add_signing_key(
+        &self,
+        key: StoredSigningKey,
+        retired_before: Timestamp,
+        record: Record,
+    ) -> Result<Vec<String>, StoreError> {
+        self.database.add_signing_key(key, retired_before, record).await
     }
 }
 

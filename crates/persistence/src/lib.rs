@@ -14,11 +14,15 @@
 //! | `deliveries` | the queue (claim, settle), history, resending |
 //! | `nodes` | leases |
 //! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
-//! | `installation` | signing keys and small facts |
+//! | `audit` | the audit log: appending, and looking at it |
+//! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
+//! | `export` | everything that a tenant owns, secrets excepted |
+//! | `installation`, `reencryption` | signing keys and small facts; sealing anew what another master key sealed |
 //! | `codec`, `batch`, `error` | stored forms of lists; batches as parameters; what database errors mean |
 
 mod api_keys;
 mod applications;
+mod audit;
 mod batch;
 mod codec;
 mod connection;
@@ -28,9 +32,12 @@ mod error;
 mod event_log;
 mod event_types;
 mod events;
+mod export;
+mod housekeeping;
 mod installation;
 mod messages;
 mod nodes;
+mod reencryption;
 mod store;
 mod stored;
 mod tenants;

@@ -104,9 +104,7 @@ impl SqlUnitOfWork {
 
 impl UnitOfWork for SqlUnitOfWork {
     async fn commit(self, record: Record) -> Result<(), StoreError> {
-        if let Record::Entry(entry) = record {
-            audit::append(&self.transaction, self.dialect, &entry).await?;
-        }
+        audit::record(&self.transaction, self.dialect, record).await?;
         self.append_events().await?;
         self.transaction.commit().await?;
         if let Some(signal) = self.signal.filter(|_| !self.events.is_empty()) {

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use postrider_application::{Error, ErrorCode};
 
 use super::{
-    MEDIA_TYPE, PAGES, Problem, ProblemBody, RETRY_AFTER_SECONDS, code_of, public_detail, status_of,
+    MEDIA_TYPE, PAGES, Problem, ProblemBody, code_of, public_detail, retry_after, status_of,
 };
 use crate::request_id::{self, RequestId};
 
@@ -63,10 +63,10 @@ impl Occurrence {
             StatusCode::METHOD_NOT_ALLOWED => {
                 response.insert_header((header::ALLOW, problem.allow.join(", ")));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
-            }
             _ => {}
+        }
+        if let Some(seconds) = retry_after(error) {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         // Strings and numbers only: serialising cannot fail, and an empty body would still have its status.
         response.body(serde_json::to_vec(&body).unwrap_or_default())

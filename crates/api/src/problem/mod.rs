@@ -22,8 +22,8 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Where the page of each code is served.
 pub(crate) const PAGES: &str = "/problems";
 
-/// After how many seconds it is worth trying again.
-pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
+/// After how many seconds it is worth trying again, where nobody knows better.
+pub(crate) const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -87,7 +87,21 @@ pub(crate) const fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// After how many whole seconds it is worth trying again; none, if it never is.
+fn retry_after(error: &Error) -> Option<u64> {
+    match error.code().kind() {
+        ErrorKind::Unavailable | ErrorKind::TooMany => {
+            let known = error
+                .wait()
+                .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+            Some(known.unwrap_or(0).max(RETRY_AFTER_SECONDS))
+        }
+        _ => None,
     }
 }
 
@@ -185,6 +199,19 @@ mod tests {
             let ours = matches!(code.kind(), ErrorKind::Internal | ErrorKind::Unavailable);
             assert_eq!(public_detail(&error).contains("db-1"), !ours, "{}", code.as_str());
         }
+    }
+
+    #[test]
+    fn whoever_must_wait_is_told_how_long_and_never_too_short() {
+        use std::time::Duration;
+        let wait = |code, millis| retry_after(&Error::new(code, "x").retry_after(Duration::from_millis(millis)));
+        assert_eq!(wait(ErrorCode::TooManyAttempts, 1_001), Some(2));
+        assert_eq!(wait(ErrorCode::TooManyAttempts, 3_000), Some(3));
+        assert_eq!(wait(ErrorCode::TooManyAttempts, 0), Some(1));
+        assert_eq!(wait(ErrorCode::Unavailable, 9_999), Some(10));
+        assert_eq!(wait(ErrorCode::Forbidden, 9_999), None);
+        assert_eq!(retry_after(&Error::new(ErrorCode::OutcomeUnknown, "x")), Some(1));
+        assert_eq!(retry_after(&Error::new(ErrorCode::TooManyAttempts, "x")), Some(1));
     }
 
     #[test]

@@ -1,11 +1,43 @@
-use actix_web::{HttpResponse, post, web::Data};
+use actix_web::{
+    HttpResponse, delete, get, post,
+    web::{Data, Path},
+};
+use postrider_application::api_keys::{ListApiKeys, RevokeApiKey};
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json},
+    extract::{Authenticated, Json, PageQuery},
     problem::Problem,
-    wire::api_keys::{MintedKey, NewApiKey},
+    wire::{
+        Checks,
+        api_keys::{ApiKey, MintedKey, NewApiKey},
+        page::{self, List},
+        path::ApiKeyPath,
+    },
 };
+
+/// List API keys
+///
+/// By id; never their tokens.
+#[utoipa::path(
+    operation_id = "listApiKeys",
+    tag = "API keys",
+    params(PageQuery),
+    extensions(("x-permission" = json!("api-keys:read"))),
+    responses((status = 200, description = "A page of keys.", body = List<ApiKey>))
+)]
+#[get("/api-keys")]
+pub(super) async fn list_api_keys(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    page: PageQuery,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let page = page::request(&page, &mut checks);
+    let (page,) = checks.all((page,))?;
+    let keys = context.mediator.send(&caller.0, ListApiKeys { page }).await?;
+    Ok(HttpResponse::Ok().json(List::of(keys, ApiKey::from)))
+}
 
 /// Mint an API key
 ///
@@ -28,4 +60,26 @@ pub(super) async fn mint_api_key(
     Ok(HttpResponse::Created()
         .insert_header(("Cache-Control", "no-store"))
         .json(MintedKey::from(key)))
+}
+
+/// Revoke an API key
+///
+/// It is let in no more. Whoever manages keys may revoke any of the tenant's, one mightier than they too: it is the
+/// quick answer to a leak.
+#[utoipa::path(
+    operation_id = "revokeApiKey",
+    tag = "API keys",
+    params(ApiKeyPath),
+    extensions(("x-permission" = json!("api-keys:manage"))),
+    responses((status = 204, description = "Revoked."))
+)]
+#[delete("/api-keys/{api_key}")]
+pub(super) async fn revoke_api_key(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApiKeyPath>,
+) -> Result<HttpResponse, Problem> {
+    let key = path.read()?;
+    context.mediator.send(&caller.0, RevokeApiKey { key }).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -1,19 +1,44 @@
 use actix_web::{
-    HttpResponse, get, post,
+    HttpResponse, delete, get, post,
     web::{Data, Path},
 };
-use postrider_application::applications::GetApplication;
+use postrider_application::applications::{GetApplication, ListApplications, RevokePortalTokens};
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json},
+    extract::{Authenticated, Json, PageQuery},
     problem::Problem,
     wire::{
         Checks,
         applications::{Application, NewApplication},
+        page::{self, List},
         path::ApplicationPath,
+        portal_tokens::{NewPortalToken, PortalToken},
     },
 };
+
+/// List applications
+///
+/// Those that you may see, by id.
+#[utoipa::path(
+    operation_id = "listApplications",
+    tag = "Applications",
+    params(PageQuery),
+    extensions(("x-permission" = json!("applications:read"))),
+    responses((status = 200, description = "A page of applications.", body = List<Application>))
+)]
+#[get("/applications")]
+pub(super) async fn list_applications(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    page: PageQuery,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let page = page::request(&page, &mut checks);
+    let (page,) = checks.all((page,))?;
+    let applications = context.mediator.send(&caller.0, ListApplications { page }).await?;
+    Ok(HttpResponse::Ok().json(List::of(applications, Application::from)))
+}
 
 /// Create an application
 ///
@@ -65,4 +90,54 @@ pub(super) async fn get_application(
         .send(&caller.0, GetApplication { application })
         .await?;
     Ok(HttpResponse::Ok().json(Application::from(application)))
+}
+
+/// Mint a portal token
+///
+/// For one of your customers: some of your own permissions, in this application, for a while. The token is shown
+/// this once.
+#[utoipa::path(
+    operation_id = "mintPortalToken",
+    tag = "Applications",
+    params(ApplicationPath),
+    request_body = NewPortalToken,
+    extensions(("x-permission" = json!("portal-tokens:issue"))),
+    responses((status = 201, description = "Minted.", body = PortalToken))
+)]
+#[post("/applications/{application}/portal-tokens")]
+pub(super) async fn mint_portal_token(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+    body: Json<NewPortalToken>,
+) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command(&path)?;
+    let minted = context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::Created()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(PortalToken::from(minted)))
+}
+
+/// Revoke portal tokens
+///
+/// All that were minted for the application up to now.
+#[utoipa::path(
+    operation_id = "revokePortalTokens",
+    tag = "Applications",
+    params(ApplicationPath),
+    extensions(("x-permission" = json!("portal-tokens:issue"))),
+    responses((status = 204, description = "Revoked."))
+)]
+#[delete("/applications/{application}/portal-tokens")]
+pub(super) async fn revoke_portal_tokens(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let application = path.application(&mut checks);
+    let (application,) = checks.all((application,))?;
+    let command = RevokePortalTokens { application };
+    context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -17,6 +17,7 @@ static OPENAPI: LazyLock<String> = LazyLock::new(openapi::openapi_json);
 #[utoipa::path(
     operation_id = "getOpenApi",
     tag = "Installation",
+    extensions(("x-permission" = json!("public"))),
     responses((status = 200, description = "The OpenAPI document of exactly this binary.", body = Value))
 )]
 #[get("/openapi.json")]
@@ -32,6 +33,7 @@ pub(super) async fn openapi_document() -> HttpResponse {
 #[utoipa::path(
     operation_id = "getJwks",
     tag = "Authentication",
+    extensions(("x-permission" = json!("public"))),
     responses((status = 200, description = "The keys.", body = Value))
 )]
 #[get("/.well-known/jwks.json")]
@@ -48,6 +50,7 @@ pub(super) async fn json_web_keys(context: Data<ApiContext>) -> HttpResponse {
 #[utoipa::path(
     operation_id = "getProblemPage",
     tag = "Installation",
+    extensions(("x-permission" = json!("public"))),
     params(("code" = String, Path, description = "The code of a problem.", example = "validation_failed")),
     responses(
         (status = 200, description = "The page.", body = String, content_type = "text/markdown; charset=utf-8"),

@@ -12,6 +12,7 @@ use crate::{
 #[utoipa::path(
     operation_id = "getLiveness",
     tag = "Installation",
+    extensions(("x-permission" = json!("public"))),
     responses((status = 200, description = "It answers.", body = Live))
 )]
 #[get("/health/live")]
@@ -25,6 +26,7 @@ pub(super) async fn live() -> HttpResponse {
 #[utoipa::path(
     operation_id = "getReadiness",
     tag = "Installation",
+    extensions(("x-permission" = json!("public"))),
     responses(
         (status = 200, description = "It can serve.", body = Ready),
         (status = 503, description = "It cannot; the checks say why.", body = Ready),

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod applications;
+mod audit_entries;
 mod authentication;
 mod deliveries;
 mod docs;
@@ -10,8 +11,12 @@ mod endpoints;
 mod event_types;
 mod fallback;
 mod health;
+mod invitations;
+mod me;
+mod members;
 mod messages;
 mod operator;
+mod tenants;
 
 use actix_web::{
     Error,
@@ -33,7 +38,15 @@ pub(crate) fn public(config: &mut ServiceConfig<'_>) {
         .service(documents::openapi_document)
         .service(documents::json_web_keys)
         .service(documents::problem_page)
-        .service(scope("/v1/auth").service(authentication::log_in));
+        .service(
+            scope("/v1/auth")
+                .service(authentication::log_in)
+                .service(authentication::refresh_session)
+                .service(authentication::log_out)
+                .service(authentication::reset_password),
+        )
+        // The one public path among guarded ones; its other methods, and all beside it, fall to the guarded scope.
+        .service(invitations::accept_invitation);
 }
 
 /// What only somebody known may ask: the rest of `/v1`, unknown paths included.
@@ -43,9 +56,31 @@ pub(crate) fn guarded() -> Scope<
     scope("/v1").configure(|config| {
         config
             .service(operator::create_tenant)
+            .service(operator::list_tenants)
+            .service(operator::show_tenant)
+            .service(operator::delete_tenant)
+            .service(operator::suspend_tenant)
+            .service(operator::resume_tenant)
+            .service(me::get_me)
+            .service(me::change_password)
+            .service(me::end_my_sessions)
+            .service(tenants::get_tenant)
+            .service(tenants::export_tenant)
+            .service(members::list_members)
+            .service(members::remove_member)
+            .service(members::change_grants)
+            .service(invitations::list_invitations)
+            .service(invitations::invite)
+            .service(invitations::withdraw_invitation)
+            .service(api_keys::list_api_keys)
             .service(api_keys::mint_api_key)
+            .service(api_keys::revoke_api_key)
+            .service(audit_entries::list_audit_entries)
+            .service(applications::list_applications)
             .service(applications::create_application)
             .service(applications::get_application)
+            .service(applications::mint_portal_token)
+            .service(applications::revoke_portal_tokens)
             .service(event_types::register_event_type)
             .service(event_types::get_event_type)
             .service(endpoints::create_endpoint)

@@ -1,10 +1,19 @@
-use actix_web::{HttpResponse, post, web::Data};
+use actix_web::{
+    HttpResponse, delete, get, post,
+    web::{Data, Path},
+};
+use postrider_application::tenants::{DeleteTenant, ListTenants, ResumeTenant, ShowTenant, SuspendTenant};
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json},
+    extract::{Authenticated, Json, PageQuery},
     problem::Problem,
-    wire::tenants::{NewTenant, Tenant},
+    wire::{
+        Checks,
+        page::{self, List},
+        path::TenantPath,
+        tenants::{CreatedTenant, NewTenant, OperatedTenant, Tenant},
+    },
 };
 
 /// Create a tenant
@@ -15,7 +24,7 @@ use crate::{
     tag = "Operator",
     request_body = NewTenant,
     extensions(("x-permission" = json!("operator"))),
-    responses((status = 201, description = "Created.", body = Tenant))
+    responses((status = 201, description = "Created.", body = CreatedTenant))
 )]
 #[post("/operator/tenants")]
 pub(super) async fn create_tenant(
@@ -25,5 +34,122 @@ pub(super) async fn create_tenant(
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command()?;
     let tenant = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Created().json(Tenant::from(tenant)))
+    Ok(HttpResponse::Created().json(CreatedTenant::from(tenant)))
+}
+
+/// List tenants
+///
+/// All of the installation's, by id.
+#[utoipa::path(
+    operation_id = "listTenants",
+    tag = "Operator",
+    params(PageQuery),
+    extensions(("x-permission" = json!("operator"))),
+    responses((status = 200, description = "A page of tenants.", body = List<Tenant>))
+)]
+#[get("/operator/tenants")]
+pub(super) async fn list_tenants(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    page: PageQuery,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let page = page::request(&page, &mut checks);
+    let (page,) = checks.all((page,))?;
+    let tenants = context.mediator.send(&caller.0, ListTenants { page }).await?;
+    Ok(HttpResponse::Ok().json(List::of(tenants, Tenant::from)))
+}
+
+/// Read a tenant
+///
+/// Or, of one that was erased, that and how much it was.
+#[utoipa::path(
+    operation_id = "showTenant",
+    tag = "Operator",
+    params(TenantPath),
+    extensions(("x-permission" = json!("operator"))),
+    responses((status = 200, description = "The tenant.", body = OperatedTenant))
+)]
+#[get("/operator/tenants/{tenant}")]
+pub(super) async fn show_tenant(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<TenantPath>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = path.read()?;
+    let found = context.mediator.send(&caller.0, ShowTenant { tenant }).await?;
+    Ok(HttpResponse::Ok().json(OperatedTenant::from(found)))
+}
+
+/// Delete a tenant
+///
+/// From now on nobody of it is let in, and nothing is published or delivered. After a short while everything that it
+/// owns is erased, in batches. There is no way back.
+#[utoipa::path(
+    operation_id = "deleteTenant",
+    tag = "Operator",
+    params(TenantPath),
+    extensions(("x-permission" = json!("operator"))),
+    responses((status = 202, description = "Ordered; reading the tenant says when it is erased.",
+               headers(("Location" = String, description = "Where to ask."))))
+)]
+#[delete("/operator/tenants/{tenant}")]
+pub(super) async fn delete_tenant(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<TenantPath>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = path.read()?;
+    context.mediator.send(&caller.0, DeleteTenant { tenant }).await?;
+    Ok(HttpResponse::Accepted()
+        .insert_header(("Location", format!("/v1/operator/tenants/{tenant}")))
+        .finish())
+}
+
+/// Suspend a tenant
+///
+/// It can be read, and neither changed nor published to. What was published is still delivered.
+#[utoipa::path(
+    operation_id = "suspendTenant",
+    tag = "Operator",
+    params(TenantPath),
+    extensions(("x-permission" = json!("operator"))),
+    responses(
+        (status = 200, description = "Suspended.", body = Tenant),
+        (status = 409, description = "`tenant_deleting`: there is no way back."),
+    )
+)]
+#[post("/operator/tenants/{tenant}/suspend")]
+pub(super) async fn suspend_tenant(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<TenantPath>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = path.read()?;
+    let tenant = context.mediator.send(&caller.0, SuspendTenant { tenant }).await?;
+    Ok(HttpResponse::Ok().json(Tenant::from(tenant)))
+}
+
+/// Resume a tenant
+///
+/// Lets a suspended tenant go on.
+#[utoipa::path(
+    operation_id = "resumeTenant",
+    tag = "Operator",
+    params(TenantPath),
+    extensions(("x-permission" = json!("operator"))),
+    responses(
+        (status = 200, description = "Resumed.", body = Tenant),
+        (status = 409, description = "`tenant_deleting`: there is no way back."),
+    )
+)]
+#[post("/operator/tenants/{tenant}/resume")]
+pub(super) async fn resume_tenant(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<TenantPath>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = path.read()?;
+    let tenant = context.mediator.send(&caller.0, ResumeTenant { tenant }).await?;
+    Ok(HttpResponse::Ok().json(Tenant::from(tenant)))
 }

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use postrider_application::{
     Error,
     audit::{AuditEntry as Entry, AuditOutcome},
@@ -115,7 +113,7 @@ impl From<Entry> for AuditEntry {
             target: entry.target,
             outcome: entry.outcome.as_str(),
             times: entry.times,
-            address: entry.address.as_ref().map(fmt::ToString::to_string),
+            address: entry.address.as_ref().map(ToString::to_string),
             request_id: entry.request_id.as_deref().map(ToOwned::to_owned),
         }
     }

@@ -62,10 +62,13 @@ impl ExportLines {
         Ok(lines.into())
     }
 
-    /// A line each; counted. Fails if a row is not JSON.
+    /// A line each; counted. Fails if a row is not JSON of one line.
     pub(crate) fn rows(&mut self, rows: &[ExportRow]) -> io::Result<Bytes> {
         let mut lines = Vec::with_capacity(rows.iter().map(|row| row.json.len() + 64).sum());
         for row in rows {
+            if row.json.contains(['\n', '\r']) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a row of several lines"));
+            }
             let data: &RawValue = serde_json::from_str(&row.json)?;
             line(&mut lines, &Row { kind: row.kind, data })?;
             *self.rows.entry(row.kind).or_default() += 1;
@@ -125,7 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_no_row() {
-        assert!(ExportLines::default().rows(&[row("message", "{\"a\":")]).is_err());
+    fn what_is_no_json_of_one_line_is_no_row() {
+        for json in ["{\"a\":", "{\n}", "{\r}", "{} {}"] {
+            assert!(ExportLines::default().rows(&[row("message", json)]).is_err(), "{json}");
+        }
     }
 }

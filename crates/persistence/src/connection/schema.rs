@@ -167,17 +167,21 @@ async fn pending_on_postgres(options: &PostgresOptions) -> Result<Vec<String>, C
     pending
 }
 
-/// Whether the migrations' table belongs to the role that owns the tables.
+/// Whether the migrations' table belongs to the role that owns the tables, which the account then must become.
 async fn is_the_owners(connection: &mut PgConnection) -> Result<bool, ConnectError> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND relnamespace = current_schema()::regnamespace
-            AND pg_get_userbyid(relowner) = $2)",
+    let owner: Option<(String, bool)> = sqlx::query_as(
+        "SELECT current_user::text, pg_has_role(relowner, 'MEMBER') FROM pg_class
+         WHERE relname = $1 AND relnamespace = current_schema()::regnamespace AND pg_get_userbyid(relowner) = $2",
     )
     .bind(MIGRATIONS_TABLE)
     .bind(ADMIN)
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
-    .map_err(|error| refused(&error))
+    .map_err(|error| refused(&error))?;
+    match owner {
+        Some((login, false)) => Err(ConnectError::NoRole { login, role: ADMIN }),
+        owner => Ok(owner.is_some()),
+    }
 }
 
 /// The lock is a session's, not a transaction's, so that a later migration may run outside of one. Closing the

@@ -21,6 +21,16 @@ impl EndpointSecrets {
         Self(sealer)
     }
 
+    /// What seals everything that is stored secretly.
+    pub(crate) fn sealer(&self) -> &dyn Sealer {
+        &*self.0
+    }
+
+    /// The context under which the secret of that endpoint is sealed.
+    pub(crate) fn context(tenant: TenantId, endpoint: EndpointId) -> Vec<u8> {
+        context(tenant, endpoint)
+    }
+
     /// The secret as it is stored. It opens for this endpoint of this tenant only: a row that is copied elsewhere
     /// is useless there.
     pub(super) fn seal(&self, tenant: TenantId, endpoint: EndpointId, secret: &SigningSecret) -> Vec<u8> {

@@ -41,11 +41,6 @@ pub(super) fn to_email(tenant: TenantId, email: &Email) -> Condition {
         .add(Column::Email.eq(email.as_str()))
 }
 
-/// Names the row of that id, whosever it is.
-pub(super) fn of_id(id: InvitationId) -> Condition {
-    Condition::all().add(Column::Id.eq(id.as_uuid()))
-}
-
 /// The invitation of a row.
 pub(super) fn read(row: Model) -> Result<Invitation, StoreError> {
     let state = InvitationState {

@@ -1,18 +1,18 @@
 use postrider_application::{
     access::OperatorScope,
-    ports::{StoreError, UserRepository},
+    ports::{PasswordReset, StoreError, UserRepository},
 };
 use postrider_domain::{
-    Aggregate as _, Name, UserId,
+    Aggregate as _, UserId,
     events::DomainEvent,
     users::{Email, PasswordHash, User, UserEvent, UserState},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, entity::prelude::*};
 
 use crate::{
-    codec::{Hidden, timestamp},
+    codec::{Hidden, HiddenBytes, read_email, read_name, timestamp},
     endpoints::EndpointSecrets,
-    error::corrupt,
+    error::OrStoreError as _,
     stored::{Stored, read_version},
     unit_of_work::SqlUnitOfWork,
 };
@@ -40,12 +40,17 @@ pub(super) fn of_email(email: &Email) -> Condition {
     Condition::all().add(Column::Email.eq(email.as_str()))
 }
 
+/// Names the row of that person.
+pub(super) fn of_id(id: UserId) -> Condition {
+    Condition::all().add(Column::Id.eq(id.as_uuid()))
+}
+
 /// The person of a row.
 pub(super) fn read(row: Model) -> Result<User, StoreError> {
     let state = UserState {
         id: UserId::from_uuid(row.id),
-        email: Email::parse(&row.email.0).map_err(|why| corrupt("e-mail address", why))?,
-        name: Name::parse(&row.name).map_err(|why| corrupt("name of a person", why))?,
+        email: read_email(&row.email)?,
+        name: read_name(&row.name)?,
         password: PasswordHash::from_phc(row.password_hash.0),
         created_at: timestamp(row.created_at),
     };
@@ -69,7 +74,7 @@ impl Stored for User {
     }
 
     fn own_row(&self) -> Condition {
-        Condition::all().add(Column::Id.eq(self.state().id.as_uuid()))
+        of_id(self.state().id)
     }
 
     fn read(row: Model, _: &EndpointSecrets) -> Result<Self, StoreError> {
@@ -81,12 +86,39 @@ impl Stored for User {
     }
 }
 
+/// There is one a person: the newest.
+const PUT_RESET: &str = "
+INSERT INTO password_resets (user_id, id, token_hash, expires_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (user_id) DO UPDATE SET id = excluded.id, token_hash = excluded.token_hash,
+    expires_at = excluded.expires_at";
+
 impl UserRepository for SqlUnitOfWork {
-    async fn find_user(&mut self, _: &OperatorScope, email: &Email) -> Result<Option<User>, StoreError> {
+    async fn find_user(&mut self, scope: &OperatorScope, email: &Email) -> Result<Option<User>, StoreError> {
+        self.operator(scope)?;
         self.find_row(of_email(email)).await
     }
 
-    async fn save_user(&mut self, _: &OperatorScope, user: &mut User) -> Result<(), StoreError> {
+    async fn save_user(&mut self, scope: &OperatorScope, user: &mut User) -> Result<(), StoreError> {
+        self.operator(scope)?;
         self.save_row(None, user).await
+    }
+
+    async fn put_password_reset(
+        &mut self,
+        scope: &OperatorScope,
+        reset: &PasswordReset,
+    ) -> Result<(), StoreError> {
+        self.operator(scope)?;
+        let put = self.dialect.exactly(
+            PUT_RESET,
+            [
+                reset.user.as_uuid().into(),
+                reset.id.as_uuid().into(),
+                HiddenBytes::of_hash(&reset.token_hash).into(),
+                reset.expires_at.as_micros().into(),
+            ],
+        );
+        self.transaction.execute_raw(put).await.or_store_error()?;
+        Ok(())
     }
 }

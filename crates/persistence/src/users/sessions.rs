@@ -2,14 +2,19 @@ use postrider_application::ports::StoreError;
 use postrider_domain::{
     Aggregate as _, SessionId, TenantId, UserId,
     events::DomainEvent,
-    users::{RefreshHashes, Session, SessionEvent, SessionState},
+    users::{RefreshHashes, Session, SessionEnd, SessionEvent, SessionState},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, FromQueryResult, Statement,
+    entity::prelude::*,
+};
 
 use crate::{
     codec::{HiddenBytes, timestamp},
     endpoints::EndpointSecrets,
+    error::OrStoreError as _,
     stored::{OfTenant, Stored, of_tenant_by_id, read_version},
+    unit_of_work::SqlUnitOfWork,
 };
 
 /// A row of `sessions`.
@@ -79,3 +84,31 @@ impl Stored for Session {
 }
 
 of_tenant_by_id!(Session, SessionId);
+
+/// A session that was deleted.
+#[derive(FromQueryResult)]
+struct Deleted {
+    tenant: Uuid,
+    id: Uuid,
+    version: i32,
+}
+
+/// Runs a statement that deletes sessions of that person, and keeps an event for each, in its own tenant.
+pub(super) async fn end(
+    transaction: &mut SqlUnitOfWork,
+    delete: Statement,
+    user: UserId,
+    why: SessionEnd,
+) -> Result<u32, StoreError> {
+    let deleted = transaction.transaction.query_all_raw(delete).await;
+    let deleted = deleted.or_store_error()?;
+    let mut ended = 0;
+    for row in &deleted {
+        let row = Deleted::from_query_result(row, "").or_store_error()?;
+        let event = DomainEvent::Session(SessionId::from_uuid(row.id), SessionEvent::Ended { user, why });
+        let version = read_version(row.version)?.next();
+        transaction.record(Some(TenantId::from_uuid(row.tenant)), version, event);
+        ended += 1;
+    }
+    Ok(ended)
+}

@@ -17,6 +17,16 @@ macro_rules! contract_cases {
                 changed_endpoints_do_not_make_the_application_stale
                 endpoints_are_counted_within_their_application
                 ;
+            deleting:
+                a_delete_is_guarded_by_the_version
+                a_delete_is_logged_with_its_change
+                racing_deleters_of_one_version_have_one_winner
+                what_is_deleted_makes_room_for_another
+                a_deleted_api_key_lets_nobody_in
+                a_deleted_session_lets_nobody_in
+                a_deleted_invitation_lets_nobody_in
+                a_deleted_membership_lets_nobody_in
+                ;
             events:
                 events_are_committed_with_their_change
                 a_save_without_events_logs_nothing
@@ -61,6 +71,30 @@ macro_rules! contract_cases {
                 a_session_has_the_grants_that_its_membership_has_now
                 memberships_are_listed_oldest_first
                 applications_are_resolved_by_id_and_by_uid
+                ;
+            members:
+                members_and_invitations_are_found_by_address
+                an_expired_invitation_is_found_by_address
+                owners_are_counted_within_their_tenant
+                owners_who_remove_each_other_leave_one
+                a_members_sessions_end_in_this_tenant_only
+                members_are_listed_in_pages
+                invitations_are_listed_in_pages
+                ;
+            people:
+                a_person_changes_their_password
+                a_person_is_guarded_by_their_version
+                a_new_person_writes_themselves
+                a_person_writes_nobody_else
+                a_persons_sessions_end_in_all_tenants_but_one
+                a_person_ends_nobody_elses_sessions
+                ;
+            proofs:
+                racing_acceptors_of_an_invitation_have_one_winner
+                racing_takers_of_a_password_reset_have_one_winner
+                a_newer_password_reset_replaces_the_earlier
+                racing_refreshes_of_one_token_have_one_winner
+                a_refreshed_session_survives
                 ;
             accepting:
                 an_accepted_message_is_durable_whole

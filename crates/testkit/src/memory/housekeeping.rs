@@ -55,7 +55,7 @@ impl Housekeeping for MemoryStore {
     async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError> {
         let mut state = self.state();
         for entry in entries {
-            let gone = |tenant| !state.configuration.tenants.contains_key(&tenant);
+            let gone = |tenant| !state.configuration.is_there(tenant);
             if !entry.tenant.is_some_and(gone) {
                 // Appended again after an answer that was lost: it is there already.
                 state.audit.entry(entry.id).or_insert_with(|| entry.clone());

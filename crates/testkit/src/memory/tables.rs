@@ -10,7 +10,7 @@ use postrider_domain::{
     endpoints::{Endpoint, EndpointRef, EndpointState},
     event_types::{EventType, EventTypeName, EventTypeState},
     events::DomainEvent,
-    tenants::{Tenant, TenantState},
+    tenants::{Tenant, TenantState, TenantStatus},
     users::{
         Email, Invitation, InvitationState, Membership, MembershipState, Session, SessionState, UserState,
     },
@@ -60,6 +60,12 @@ impl Configuration {
         self.memberships
             .values()
             .find(|row| (row.state.tenant, row.state.user) == (tenant, user))
+    }
+
+    /// Whether the tenant is there, and not being erased.
+    pub(super) fn is_there(&self, tenant: TenantId) -> bool {
+        let row = self.tenants.get(&tenant);
+        row.is_some_and(|row| row.state.status != TenantStatus::Deleting)
     }
 
     /// The person of that address.

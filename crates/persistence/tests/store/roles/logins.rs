@@ -1,6 +1,6 @@
 //! Who may serve.
 
-use postrider_persistence::{ConnectError, Database, DatabaseOptions, TooMuch};
+use postrider_persistence::{ConnectError, Database, DatabaseOptions, PostgresOptions, Schema, TooMuch};
 use postrider_testkit::contract::Harness as _;
 use sqlx::{AssertSqlSafe, Executor as _};
 
@@ -102,6 +102,24 @@ async fn who_cannot_become_a_role_does_not_serve() {
         "{refused:?}"
     );
     assert!(refused.to_string().contains("postrider migrate"), "{refused}");
+
+    // Nor can it look whether the tables are of this version.
+    let options = PostgresOptions {
+        admin_url: None,
+        ..PostgresHarness::options_as(&harness.name, &login)
+    };
+    let schema = Schema::open(DatabaseOptions::Postgres(options)).await.unwrap();
+    let refused = schema.pending().await.unwrap_err();
+    assert!(
+        matches!(
+            &refused,
+            ConnectError::NoRole {
+                role: "postrider_admin",
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
     harness.finish().await;
     remove_login(&login).await;
 }

@@ -27,7 +27,14 @@ async fn a_table_without_row_security_is_found() {
     let harness = PostgresHarness::new().await;
     let filled = Filled::fill(&harness.outside).await;
     let mut found = 0;
-    for table in filled.tables.iter().filter(|table| table.name != "dedup") {
+    let read: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+             AND has_table_privilege('postrider_api', oid, 'SELECT')",
+    )
+    .fetch_all(&harness.outside)
+    .await
+    .unwrap();
+    for table in filled.tables.iter().filter(|table| read.contains(&table.name)) {
         outside(
             &harness.outside,
             format!("ALTER TABLE {} DISABLE ROW LEVEL SECURITY", table.name),

@@ -1,0 +1,33 @@
+use actix_web::{HttpResponse, get, web::Data};
+
+use crate::{
+    ApiContext,
+    extract::{AuditQuery, Authenticated},
+    problem::Problem,
+    wire::{
+        audit_entries::{self, AuditEntry},
+        page::List,
+    },
+};
+
+/// List the audit log
+///
+/// Who did what to what, from where, when, and whether they were let; the newest first. What is published, resent
+/// and replayed is recorded by the messages and deliveries themselves. Denials appear a second or so later.
+#[utoipa::path(
+    operation_id = "listAuditEntries",
+    tag = "Audit log",
+    params(AuditQuery),
+    extensions(("x-permission" = json!("audit:read"))),
+    responses((status = 200, description = "A page of entries.", body = List<AuditEntry>))
+)]
+#[get("/audit-entries")]
+pub(super) async fn list_audit_entries(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    query: AuditQuery,
+) -> Result<HttpResponse, Problem> {
+    let query = audit_entries::query(query)?;
+    let entries = context.mediator.send(&caller.0, query).await?;
+    Ok(HttpResponse::Ok().json(List::of(entries, AuditEntry::from)))
+}

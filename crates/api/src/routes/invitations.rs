@@ -1,0 +1,115 @@
+use actix_web::{
+    HttpResponse, delete, get, post,
+    web::{Data, Path},
+};
+use postrider_application::invitations::{ListInvitations, WithdrawInvitation};
+
+use crate::{
+    ApiContext,
+    extract::{Anybody, Authenticated, Json, PageQuery},
+    problem::Problem,
+    wire::{
+        Checks,
+        invitations::{Acceptance, Invitation, Invited, Joined, NewInvitation},
+        page::{self, List},
+        path::InvitationPath,
+    },
+};
+
+/// List invitations
+///
+/// The pending ones, expired ones too, by id; never their tokens.
+#[utoipa::path(
+    operation_id = "listInvitations",
+    tag = "Members",
+    params(PageQuery),
+    extensions(("x-permission" = json!("members:read"))),
+    responses((status = 200, description = "A page of invitations.", body = List<Invitation>))
+)]
+#[get("/invitations")]
+pub(super) async fn list_invitations(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    page: PageQuery,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let page = page::request(&page, &mut checks);
+    let (page,) = checks.all((page,))?;
+    let invitations = context.mediator.send(&caller.0, ListInvitations { page }).await?;
+    Ok(HttpResponse::Ok().json(List::of(invitations, Invitation::from)))
+}
+
+/// Invite a person
+///
+/// The token is shown this once, and sent by nobody: hand it to the person. Nobody grants what they do not hold.
+#[utoipa::path(
+    operation_id = "invite",
+    tag = "Members",
+    request_body = NewInvitation,
+    extensions(("x-permission" = json!("members:manage"))),
+    responses(
+        (status = 201, description = "Invited.", body = Invited),
+        (status = 409, description = "`member_exists`: the person is a member; `invitation_pending`: withdraw it first."),
+    )
+)]
+#[post("/invitations")]
+pub(super) async fn invite(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    body: Json<NewInvitation>,
+) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command()?;
+    let invited = context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::Created()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(Invited::from(invited)))
+}
+
+/// Withdraw an invitation
+///
+/// Its token is good no more.
+#[utoipa::path(
+    operation_id = "withdrawInvitation",
+    tag = "Members",
+    params(InvitationPath),
+    extensions(("x-permission" = json!("members:manage"))),
+    responses((status = 204, description = "Withdrawn."))
+)]
+#[delete("/invitations/{invitation}")]
+pub(super) async fn withdraw_invitation(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<InvitationPath>,
+) -> Result<HttpResponse, Problem> {
+    let invitation = path.read()?;
+    let command = WithdrawInvitation { invitation };
+    context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Accept an invitation
+///
+/// Good once. Whoever is new here sets a name and a password; whoever is known proves theirs. Then log in.
+#[utoipa::path(
+    operation_id = "acceptInvitation",
+    tag = "Authentication",
+    request_body = Acceptance,
+    extensions(("x-permission" = json!("public"))),
+    responses(
+        (status = 201, description = "Accepted.", body = Joined),
+        (status = 401, description = "The invitation is not good, or not any more: `invalid_token`; or the password is not that of the known person: `invalid_credentials`."),
+        (status = 403, description = "`tenant_suspended`."),
+        (status = 409, description = "`member_exists`: the person is a member already."),
+        (status = 429, description = "`too_many_attempts`, from there or at that account. See `Retry-After`."),
+    )
+)]
+#[post("/v1/invitations/accept")]
+pub(super) async fn accept_invitation(
+    context: Data<ApiContext>,
+    caller: Anybody,
+    body: Json<Acceptance>,
+) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command()?;
+    let accepted = context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::Created().json(Joined::from(accepted)))
+}

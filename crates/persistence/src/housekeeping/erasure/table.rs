@@ -1,0 +1,195 @@
+//! The tables that have a tenant, as the schema knows them, and one window of one of them.
+//!
+//! A tenant's rows are found by an index that begins with the tenant where there is one. History has none (ids come
+//! first in its keys): it is walked through by its key, all tenants' rows, so many at a time.
+
+use postrider_application::ports::StoreError;
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
+use uuid::Uuid;
+
+use super::{super::delete_some, Eraser, progress::Progress};
+use crate::{
+    connection::{Dialect, Transaction},
+    error::{OrStoreError as _, corrupt, fault},
+};
+
+/// How many rows of all tenants a statement looks at, where no index begins with the tenant.
+const WINDOW_ROWS: u32 = 2_000;
+
+const TABLES_ON_POSTGRES: &str = "
+SELECT c.relname::text AS name,
+    (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) FROM pg_index i
+        CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+        WHERE i.indrelid = c.oid AND i.indisprimary) AS key,
+    (SELECT format_type(a.atttypid, NULL) FROM pg_index i
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = c.oid AND i.indisprimary) AS first_type,
+    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = t.attnum AND i.indisvalid
+        AND i.indpred IS NULL) AS by_tenant
+FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = 'tenant' AND NOT t.attisdropped
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+ORDER BY c.relname";
+
+const TABLES_ON_SQLITE: &str = "
+SELECT t.name AS name,
+    (SELECT group_concat(name, ', ') FROM (SELECT name FROM pragma_table_info(t.name) WHERE pk > 0 ORDER BY pk)) AS key,
+    (SELECT type FROM pragma_table_info(t.name) WHERE pk = 1) AS first_type,
+    EXISTS (SELECT 1 FROM pragma_index_list(t.name) i, pragma_index_info(i.name) x
+        WHERE i.partial = 0 AND x.seqno = 0 AND x.name = 'tenant') AS by_tenant
+FROM sqlite_schema t
+WHERE t.type = 'table' AND EXISTS (SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'tenant')
+ORDER BY t.name";
+
+/// A table that has a tenant.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct TenantTable {
+    pub(super) name: String,
+    /// The columns of its primary key.
+    key: Option<String>,
+    /// The type of the first of them.
+    first_type: Option<String>,
+    /// Whether an index begins with the tenant.
+    by_tenant: bool,
+}
+
+/// What was found in a window.
+pub(super) struct Looked {
+    pub(super) rows: u64,
+    pub(super) next: Next,
+}
+
+/// Where to look next.
+pub(super) enum Next {
+    /// Here again: there may be more.
+    Again,
+    /// After that key.
+    After(String),
+    /// In the next table.
+    Done,
+}
+
+#[derive(FromQueryResult)]
+struct Count {
+    rows: i64,
+}
+
+/// All tables that have a tenant.
+pub(super) async fn of_tenants(
+    transaction: &Transaction,
+    dialect: Dialect,
+) -> Result<Vec<TenantTable>, StoreError> {
+    let tables = dialect.exactly(dialect.choose(TABLES_ON_POSTGRES, TABLES_ON_SQLITE), []);
+    let rows = transaction.query_all_raw(tables).await.or_store_error()?;
+    rows.iter()
+        .map(|row| TenantTable::from_query_result(row, "").or_store_error())
+        .collect()
+}
+
+/// The rows of a window, as conditions with their parameters, and the key that the window ends with, if it does.
+struct Conditions {
+    sql: String,
+    values: Vec<Value>,
+    until: Option<String>,
+}
+
+impl TenantTable {
+    /// Removes rows of the tenant from the next window.
+    pub(super) async fn remove(&self, eraser: &Eraser, progress: &Progress) -> Result<Looked, StoreError> {
+        let (dialect, limit) = (eraser.dialect, eraser.limit);
+        let window = self.window(eraser, progress).await?;
+        let some = format!("{} LIMIT {limit}", window.sql);
+        let remove = delete_some(dialect, &self.name, self.key()?, &some);
+        let removed = eraser
+            .transaction
+            .execute_raw(dialect.exactly(remove, window.values))
+            .await
+            .or_store_error()?;
+        let rows = removed.rows_affected();
+        let next = if rows >= u64::from(limit) {
+            Next::Again
+        } else {
+            window.until.map_or(Next::Done, Next::After)
+        };
+        Ok(Looked { rows, next })
+    }
+
+    /// Counts the rows of the tenant in the next window.
+    pub(super) async fn count(&self, eraser: &Eraser, progress: &Progress) -> Result<Looked, StoreError> {
+        let window = self.window(eraser, progress).await?;
+        let sql = format!("SELECT count(*) AS rows FROM {} WHERE {}", self.name, window.sql);
+        let count = eraser.dialect.exactly(sql, window.values);
+        let row = eraser.transaction.query_one_raw(count).await.or_store_error()?;
+        let row = row.ok_or_else(|| fault("a count has no row"))?;
+        let rows = Count::from_query_result(&row, "").or_store_error()?.rows;
+        Ok(Looked {
+            rows: u64::try_from(rows).map_err(|why| corrupt("count", why))?,
+            next: window.until.map_or(Next::Done, Next::After),
+        })
+    }
+
+    fn key(&self) -> Result<&str, StoreError> {
+        self.key
+            .as_deref()
+            .ok_or_else(|| fault("a table of tenants' rows has no primary key"))
+    }
+
+    async fn window(&self, eraser: &Eraser, progress: &Progress) -> Result<Conditions, StoreError> {
+        let tenant = progress.tenant.as_uuid();
+        if self.by_tenant {
+            return Ok(Conditions {
+                sql: "tenant = $1".to_owned(),
+                values: vec![tenant.into()],
+                until: None,
+            });
+        }
+        let key = self.key()?;
+        // Never none: `split` answers the whole text if there is no comma.
+        let first = key.split(',').next().unwrap_or(key);
+        let after = self.stored(progress.after_key.as_deref())?;
+        let sql = format!(
+            "SELECT {first} AS at FROM {} WHERE {first} > $1 ORDER BY {first} LIMIT 1 OFFSET {}",
+            self.name,
+            WINDOW_ROWS - 1
+        );
+        let end = eraser.dialect.exactly(sql, [after.clone()]);
+        let end = eraser.transaction.query_one_raw(end).await.or_store_error()?;
+        let Some(end) = end else {
+            return Ok(Conditions {
+                sql: format!("{first} > $1 AND tenant = $2"),
+                values: vec![after, tenant.into()],
+                until: None,
+            });
+        };
+        let until = if self.is_number() {
+            end.try_get::<i64>("", "at").map(|at| at.to_string())
+        } else {
+            end.try_get::<Uuid>("", "at").map(|at| at.to_string())
+        };
+        let until = until.or_store_error()?;
+        Ok(Conditions {
+            sql: format!("{first} > $1 AND {first} <= $2 AND tenant = $3"),
+            values: vec![after, self.stored(Some(&until))?, tenant.into()],
+            until: Some(until),
+        })
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self.first_type.as_deref(), Some("bigint" | "INTEGER"))
+    }
+
+    /// A key as a parameter; without one, what is before all keys.
+    fn stored(&self, key: Option<&str>) -> Result<Value, StoreError> {
+        match self.first_type.as_deref() {
+            Some("bigint" | "INTEGER") => key
+                .map_or(Ok(i64::MIN), str::parse)
+                .map(Value::from)
+                .map_err(|why| corrupt("key of an erasure", why)),
+            Some("uuid" | "BLOB") => key
+                .map_or(Ok(Uuid::nil()), str::parse)
+                .map(Value::from)
+                .map_err(|why| corrupt("key of an erasure", why)),
+            _ => Err(fault("a table of tenants' rows can be walked through neither by tenant nor by key")),
+        }
+    }
+}
