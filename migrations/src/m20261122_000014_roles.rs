@@ -49,11 +49,20 @@ const MEMBERS: Rows = Rows(concat!(
     tenant_is!("tenant"),
     ")"
 ));
+macro_rules! person_is {
+    ($column:literal) => {
+        concat!(
+            $column,
+            " = NULLIF(current_setting('app.user_id', true), '')::uuid"
+        )
+    };
+}
+/// The transaction's person.
+const THEMSELVES: Rows = Rows(person_is!("id"));
+/// What is the transaction's person's.
+const THEIR_OWN: Rows = Rows(person_is!("user_id"));
 /// Those of the transaction's tenant, or of its person.
-const TENANTS_OR_OWN: Rows = Rows(concat!(
-    tenant_is!("tenant"),
-    " OR user_id = NULLIF(current_setting('app.user_id', true), '')::uuid"
-));
+const TENANTS_OR_OWN: Rows = Rows(concat!(tenant_is!("tenant"), " OR ", person_is!("user_id")));
 
 /// What a role may do with which rows of a table, and with which columns if not with all.
 struct May {
@@ -106,10 +115,14 @@ const TABLES: [(&str, &[May]); 23] = [
         "users",
         &[
             api(&[Select], MEMBERS).only("id, email, name, created_at, version"),
-            identity(&[Select, Insert, Update], ALL),
+            identity(&[Select], ALL),
+            identity(&[Insert, Update], THEMSELVES),
         ],
     ),
-    ("password_resets", &[identity(EVERYTHING, ALL)]),
+    (
+        "password_resets",
+        &[identity(&[Select], ALL), identity(&[Delete], THEIR_OWN)],
+    ),
     (
         "memberships",
         &[

@@ -306,6 +306,7 @@ fn memory_is_bounded_and_a_flood_does_not_wash_out_the_one_that_is_guessed_at() 
     world.use_up(5, "ada", "");
     for n in 0..10_000 {
         let _ = world.attempt(&format!("made-up{n}"), &format!("10.0.{}.{}", n / 250, n % 250));
+        // At first often, then once among as many others as are remembered twice over: by age alone it would be gone.
         if n % 20 == 0 && (n < 200 || n % 200 == 0) {
             assert_eq!(world.wait("ada", ""), SECOND, "{n}");
         }

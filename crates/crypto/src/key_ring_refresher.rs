@@ -69,3 +69,68 @@ impl Health {
         Some(failure.map_or(Change::Recovered, Change::Failing))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key_ring::tests::{StoredKeys, two_keys};
+    use crate::test_support::sealer;
+    use postrider_application::ports::StoreError;
+    use postrider_testkit::TokioClock;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_was_made_elsewhere_is_published_within_five_seconds() {
+        let (old, new) = two_keys().await;
+        let store = StoredKeys::holding([old]);
+        let clock = Arc::new(TokioClock::new());
+        let keys = KeyRing::load_or_create(store.clone(), Arc::new(sealer(1)), clock).await;
+        let keys = Arc::new(keys.unwrap());
+        let shutdown = CancellationToken::new();
+        let running = KeyRingRefresher::new(keys.clone()).run(shutdown.clone());
+        let watching = async {
+            for moment in 0..3 {
+                // At any moment between two looks.
+                tokio::time::sleep(Duration::from_millis(1_300 * moment)).await;
+                store.stored.lock().unwrap().push(new.clone());
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                assert!(keys.jwks().contains(&new.kid), "stored at moment {moment}");
+                store.stored.lock().unwrap().retain(|key| key.kid != new.kid);
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                assert!(!keys.jwks().contains(&new.kid), "removed at moment {moment}");
+            }
+            shutdown.cancel();
+        };
+        // It ends because it is told to, or the test would hang.
+        tokio::join!(running, watching);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutting_down_does_not_wait_for_the_next_look() {
+        let store = StoredKeys::holding([two_keys().await.0]);
+        let clock = Arc::new(TokioClock::new());
+        let keys = KeyRing::load_or_create(store, Arc::new(sealer(1)), clock).await.unwrap();
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let started = tokio::time::Instant::now();
+        let refresher = KeyRingRefresher::new(Arc::new(keys)).every(Duration::from_hours(1));
+        refresher.run(shutdown).await;
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_failure_is_said_once_and_its_end_too() {
+        let failing = |cause: &str| {
+            let cause = StoreError::Unavailable(cause.to_owned().into());
+            Err(Arc::new(KeyRingError::Store(cause)))
+        };
+        let mut health = Health::default();
+        assert_eq!(health.note(Ok(())), None);
+        let said = health.note(failing("no route"));
+        assert!(matches!(&said, Some(Change::Failing(chain)) if chain.contains("no route")), "{said:?}");
+        assert_eq!(health.note(failing("no route")), None);
+        assert!(matches!(health.note(failing("refused")), Some(Change::Failing(_))));
+        assert_eq!(health.note(failing("refused")), None);
+        assert_eq!(health.note(Ok(())), Some(Change::Recovered));
+        assert_eq!(health.note(Ok(())), None);
+    }
+}

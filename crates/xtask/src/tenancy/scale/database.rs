@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::postgres::{Connection, Postgres};
 
@@ -10,7 +10,7 @@ use crate::postgres::{Connection, Postgres};
 pub(super) const ERASURES: &str = "erasures";
 
 /// Every table that has a column for the tenant, partitions too.
-const TABLES: &str = "select c.table_name from information_schema.columns c \
+const TABLES: &str = "select c.table_name, c.column_name from information_schema.columns c \
     join information_schema.tables t using (table_schema, table_name) \
     where t.table_type = 'BASE TABLE' and c.column_name in ('tenant', 'tenant_id') and c.data_type = 'uuid' \
       and c.table_schema not in ('pg_catalog', 'information_schema') order by 1";
@@ -25,16 +25,15 @@ pub(super) fn rows(
     let port = server.port().context("the server is not ours to ask")?;
     let mut connection = Connection::open(port, database)?;
     let mut all = BTreeMap::new();
-    for row in connection.query(TABLES)? {
-        let table = row.into_iter().flatten().next().context("a table without a name")?;
-        let column = if table == "tenants" { "id" } else { "tenant" };
-        let count = connection.query(&format!(
-            "select count(*) from \"{table}\" where \"{column}\" = '{uuid}'"
-        ))?;
-        all.insert(table, number(&count)?);
+    let mut places = connection.query(TABLES)?;
+    places.push(["tenants", "id"].map(|name| Some(name.to_owned())).to_vec());
+    for place in places {
+        let [Some(table), Some(column)] = place.as_slice() else {
+            bail!("a table without a name");
+        };
+        let count = format!("select count(*) from \"{table}\" where \"{column}\" = '{uuid}'");
+        all.insert(table.clone(), number(&connection.query(&count)?)?);
     }
-    let tenants = connection.query(&format!("select count(*) from tenants where id = '{uuid}'"))?;
-    all.insert("tenants".to_owned(), number(&tenants)?);
     Ok(all)
 }
 
