@@ -46,6 +46,10 @@ conformance *arguments:
 faults *arguments:
     cargo xtask faults {{arguments}}
 
+# Rotate keys under load, revoke on one node of two, export and erase a tenant of 200,000 messages (`--help`)
+tenancy *arguments:
+    cargo xtask tenancy {{arguments}}
+
 # Check licences, bans, sources and advisories of third-party crates (needs cargo-deny)
 deny:
     cargo deny check

@@ -1,7 +1,5 @@
 //! Who may do what, as a page of the documentation, from the code.
 
-use std::fmt::Write as _;
-
 use postrider_domain::access::{Permission, Role};
 
 use crate::openapi;
@@ -22,32 +20,32 @@ token* allows.
 - A suspended tenant may do what the column *suspended* allows, and no more.
 ";
 
+const OPERATIONS: &str = "
+## Operations
+
+What each operation of the API needs: a permission, or
+
+- `public`: nothing;
+- `principal`: any credential of a tenant;
+- `person`: a person's access token;
+- `operator`: a token of whoever runs the installation.
+
+";
+
 /// The page of roles, permissions and operations, in Markdown.
 pub fn permissions_markdown() -> String {
     let mut page = format!("{HEAD}\n## Roles\n\n");
     roles(&mut page);
-    page.push_str("\n## Operations\n\nWhat each operation of the API needs: a permission, or\n\n");
-    for (word, meaning) in [
-        ("public", "nothing"),
-        ("principal", "any credential of a tenant"),
-        ("person", "a person's access token"),
-        ("operator", "a token of whoever runs the installation"),
-    ] {
-        line(&mut page, format_args!("- `{word}`: {meaning};"));
-    }
-    page.push('\n');
+    page.push_str(OPERATIONS);
     operations(&mut page);
     page
 }
 
-/// Writing to a `String` cannot fail.
-fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(page, "{text}");
-}
-
 fn row<'a>(page: &mut String, cells: impl IntoIterator<Item = &'a str>) {
     for cell in cells {
-        let _ = write!(page, "| {cell} ");
+        page.push_str("| ");
+        page.push_str(cell);
+        page.push(' ');
     }
     page.push_str("|\n");
 }
@@ -81,7 +79,7 @@ fn roles(page: &mut String) {
 }
 
 fn operations(page: &mut String) {
-    row(page, ["operation", "needs", ""]);
+    row(page, ["operation", "needs", "to"]);
     row(page, ["---"; 3]);
     for (path, mut item) in openapi::document().paths.paths {
         for (method, operation) in openapi::operations(&mut item) {

@@ -187,7 +187,11 @@ mod tests {
 
     fn cached() -> (CachedAccessTokens<Counting>, Arc<Counting>) {
         let inner = Arc::new(Counting::default());
-        inner.good.lock().unwrap().extend([("a", person()), ("b", portal())]);
+        inner
+            .good
+            .lock()
+            .unwrap()
+            .extend([("a", person()), ("b", portal())]);
         (CachedAccessTokens::new(inner.clone()), inner)
     }
 
@@ -217,7 +221,10 @@ mod tests {
         assert_eq!(cached.verify("a", at(NOW)), Ok(person()));
         assert_eq!(cached.verify("a", last), Ok(person()));
         assert_eq!(cached.verify("a", at(EXPIRY)), Err(TokenError::Expired));
-        assert_eq!(cached.verify("a", at(EXPIRY + 1_000_000)), Err(TokenError::Expired));
+        assert_eq!(
+            cached.verify("a", at(EXPIRY + 1_000_000)),
+            Err(TokenError::Expired)
+        );
     }
 
     #[test]
@@ -237,7 +244,10 @@ mod tests {
         assert_eq!(kept.lifetime, Duration::from_secs(7));
     }
 
-    #[expect(clippy::disallowed_methods, reason = "moka hands its own in; which one does not matter here")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "moka hands its own in; which one does not matter here"
+    )]
     fn moment() -> Instant {
         Instant::now()
     }
@@ -267,7 +277,11 @@ mod tests {
     fn the_number_of_entries_is_bounded() {
         let inner = Arc::new(Counting::default());
         let texts: Vec<&'static str> = (0..1_000).map(|n| &*format!("{n}").leak()).collect();
-        inner.good.lock().unwrap().extend(texts.iter().map(|text| (*text, person())));
+        inner
+            .good
+            .lock()
+            .unwrap()
+            .extend(texts.iter().map(|text| (*text, person())));
         let cached = CachedAccessTokens::with_max_entries(inner, 10);
         for text in texts {
             cached.verify(text, at(NOW)).unwrap();

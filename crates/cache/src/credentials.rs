@@ -104,7 +104,9 @@ impl<C: ?Sized> fmt::Debug for CachedCredentials<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::{FakeCredentials, TestClock, api_key, application, options, portal, session, tenant};
+    use crate::test_support::{
+        FakeCredentials, TestClock, api_key, application, options, portal, session, tenant,
+    };
     use postrider_domain::Timestamp;
 
     fn cached() -> (CachedCredentials<FakeCredentials>, Arc<FakeCredentials>) {

@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use postrider_application::ports::{ApplicationDirectory, Credentials, LoggedEvent};
+use postrider_domain::TenantId;
 
 use crate::{CachedApplicationDirectory, CachedCredentials};
 
@@ -48,16 +49,7 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
             // are does not change with it.
             ("tenant", "suspended" | "resumed" | "deletion_ordered") => self.credentials.invalidate_all(),
             // By an application's id alone it cannot be told which uid it had.
-            ("application", _) => match event.tenant {
-                Some(tenant) => {
-                    self.directory.invalidate_tenant(tenant);
-                    self.credentials.invalidate_portals_of(tenant);
-                }
-                None => {
-                    self.directory.invalidate_all();
-                    self.credentials.invalidate_portals();
-                }
-            },
+            ("application", _) => self.application_of(event.tenant),
             ("api_key", _) => match event.aggregate.parse() {
                 Ok(id) => self.credentials.invalidate_api_key(id),
                 Err(_) => self.credentials.invalidate_api_keys(),
@@ -74,6 +66,16 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
             }
         }
         Dropped::Concerned
+    }
+
+    fn application_of(&self, tenant: Option<TenantId>) {
+        if let Some(tenant) = tenant {
+            self.directory.invalidate_tenant(tenant);
+            self.credentials.invalidate_portals_of(tenant);
+        } else {
+            self.directory.invalidate_all();
+            self.credentials.invalidate_portals();
+        }
     }
 
     /// Drops everything: when events may have been missed.

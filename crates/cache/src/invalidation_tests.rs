@@ -1,6 +1,7 @@
 use super::*;
 use crate::test_support::{
-    FakeCredentials, FakeDirectory, TestClock, api_key, application, options, portal, scope, session, tenant, uid,
+    FakeCredentials, FakeDirectory, TestClock, api_key, application, options, portal, scope, session, tenant,
+    uid,
 };
 use postrider_application::access::TenantScope;
 use postrider_domain::{
@@ -244,11 +245,17 @@ async fn what_does_not_say_whom_it_concerns_concerns_all_of_its_kind() {
     for (event, kept) in [
         (
             logged("api_key.revoked", "?", Some(tenant(1))),
-            Kept { keys: [false; 2], ..ALL },
+            Kept {
+                keys: [false; 2],
+                ..ALL
+            },
         ),
         (
             logged("session.ended", "?", Some(tenant(1))),
-            Kept { sessions: [false; 2], ..ALL },
+            Kept {
+                sessions: [false; 2],
+                ..ALL
+            },
         ),
         (
             logged("application.renamed", &app, None),
@@ -259,7 +266,12 @@ async fn what_does_not_say_whom_it_concerns_concerns_all_of_its_kind() {
             },
         ),
     ] {
-        assert_eq!(House::after(&event).await, (Dropped::Concerned, kept), "{}", event.kind);
+        assert_eq!(
+            House::after(&event).await,
+            (Dropped::Concerned, kept),
+            "{}",
+            event.kind
+        );
     }
 }
 

@@ -116,7 +116,11 @@ impl Throttle for AttemptThrottle {
         let mut account = lock(&account);
         let mut address = address.as_ref().map(lock);
         let waits = self.accounts.rules.wait(&account, now).into_iter();
-        let waits = waits.chain(address.as_ref().and_then(|tally| self.addresses.rules.wait(tally, now)));
+        let waits = waits.chain(
+            address
+                .as_ref()
+                .and_then(|tally| self.addresses.rules.wait(tally, now)),
+        );
         if let Some(longest) = waits.max() {
             return Err(longest);
         }

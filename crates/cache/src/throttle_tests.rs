@@ -60,7 +60,11 @@ fn waits(world: &World, attempt: impl Fn(u32) -> Result<(), Duration>, steps: u3
         .map(|n| {
             let wait = attempt(n).unwrap_err();
             world.clock.advance(wait.saturating_sub(Duration::from_micros(1)));
-            assert_eq!(attempt(n), Err(Duration::from_micros(1)), "not a moment too early");
+            assert_eq!(
+                attempt(n),
+                Err(Duration::from_micros(1)),
+                "not a moment too early"
+            );
             world.clock.advance(Duration::from_micros(1));
             assert_eq!(attempt(n), Ok(()), "and not a moment too late");
             wait.as_secs()
@@ -75,7 +79,11 @@ fn at_an_account_five_are_free_and_then_waits_double_to_a_minute() {
     // Wherever they come from.
     let attempt = |n| world.attempt("ada", &format!("10.0.0.{n}"));
     assert_eq!(waits(&world, attempt, 9), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    assert_eq!(world.attempt("bob", ""), Ok(()), "another account is not concerned");
+    assert_eq!(
+        world.attempt("bob", ""),
+        Ok(()),
+        "another account is not concerned"
+    );
 }
 
 #[test]
@@ -90,7 +98,11 @@ fn from_an_address_twenty_are_free_and_then_waits_double_to_fifteen_minutes() {
         waits(&world, attempt, 12),
         [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]
     );
-    assert_eq!(world.attempt("user0", "192.0.2.2"), Ok(()), "another address is not concerned");
+    assert_eq!(
+        world.attempt("user0", "192.0.2.2"),
+        Ok(()),
+        "another address is not concerned"
+    );
 }
 
 #[test]
@@ -223,7 +235,11 @@ fn two_spellings_of_an_address_are_one() {
     for n in 0..20 {
         assert_eq!(world.attempt(&format!("more{n}"), "192.0.2.1"), Ok(()));
     }
-    assert_eq!(world.wait("ada", "::ffff:192.0.2.1"), SECOND, "IPv4 by way of IPv6");
+    assert_eq!(
+        world.wait("ada", "::ffff:192.0.2.1"),
+        SECOND,
+        "IPv4 by way of IPv6"
+    );
     assert_eq!(world.attempt("ada", "192.0.2.2"), Ok(()));
 }
 

@@ -59,13 +59,25 @@ struct WireClaims {
     ten: String,
     kind: Kind,
     /// A person's session.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     sid: Option<String>,
     /// A portal token's application.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     app: Option<String>,
     /// A portal token's permissions (RFC 8693, section 4.2): their names, with a space between two.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     scope: Option<String>,
 }
 
@@ -128,7 +140,10 @@ impl AccessTokens for JwtTokens {
             return Err(TokenError::Malformed);
         }
         // What cannot be a key of ours is not worth asking for.
-        let kid = header.kid.filter(|kid| is_kid(kid)).ok_or(TokenError::Malformed)?;
+        let kid = header
+            .kid
+            .filter(|kid| is_kid(kid))
+            .ok_or(TokenError::Malformed)?;
         let key = self.keys.find(&kid).ok_or(TokenError::UnknownKey)?;
         let claims = decode::<WireClaims>(token, &key.public, &self.validation)
             .map_err(|error| match error.kind() {
@@ -153,7 +168,13 @@ impl JwtTokens {
         let (kind, sub, jti, sid, portal) = match &claims.subject {
             Subject::User(user, session) => {
                 let session = Some(session.to_string());
-                (Kind::User, user.to_string(), self.ids.next().to_string(), session, None)
+                (
+                    Kind::User,
+                    user.to_string(),
+                    self.ids.next().to_string(),
+                    session,
+                    None,
+                )
             }
             Subject::Portal(id, access) => {
                 let id = id.to_string();

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::{
-    key_ring::tests::{Keys, load},
+    key_ring::tests::{StoredKeys, load, two_keys},
     test_support::CountingIds,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, jwk::JwkSet};
-use postrider_domain::{SessionId, TenantId, UserId};
+use postrider_application::ports::StoredSigningKey;
+use postrider_domain::{ApplicationId, PortalTokenId, SessionId, TenantId, UserId};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 const NOW: i64 = 1_800_000_000;
@@ -26,42 +26,61 @@ fn options() -> TokenOptions {
     }
 }
 
-/// Key generation is dear; all tests share one ring. (A `KeyRing` is immutable.)
-async fn stored() -> &'static Keys {
-    static STORE: OnceCell<Keys> = OnceCell::const_new();
-    STORE
-        .get_or_init(|| async {
-            let store = Keys::for_racers(1);
-            load(&store).await.unwrap();
-            store
-        })
-        .await
+/// Those who hold these keys.
+async fn holding(keys: impl IntoIterator<Item = StoredSigningKey>) -> JwtTokens {
+    let keys = load(&StoredKeys::holding(keys)).await.unwrap();
+    JwtTokens::new(Arc::new(keys), Arc::new(CountingIds::default()), options())
 }
 
 async fn tokens() -> JwtTokens {
-    JwtTokens::new(
-        load(stored().await).await.unwrap(),
-        Arc::new(CountingIds::default()),
-        options(),
-    )
+    holding([two_keys().await.0]).await
+}
+
+/// Somebody else's, who signs with another key.
+async fn stranger() -> JwtTokens {
+    holding([two_keys().await.1]).await
 }
 
 fn claims() -> AccessClaims {
+    let (user, session) = (Uuid::from_u128(1), Uuid::from_u128(3));
     AccessClaims {
-        user: UserId::from_uuid(Uuid::from_u128(1)),
+        subject: Subject::User(UserId::from_uuid(user), SessionId::from_uuid(session)),
         tenant: TenantId::from_uuid(Uuid::from_u128(2)),
-        session: SessionId::from_uuid(Uuid::from_u128(3)),
         issued_at: at(NOW),
         expires_at: at(EXPIRY),
     }
 }
 
+fn portal_claims() -> AccessClaims {
+    let access = PortalAccess {
+        application: ApplicationId::from_uuid(Uuid::from_u128(5)),
+        permissions: vec![Permission::EndpointsWrite, Permission::MessagesRead],
+    };
+    AccessClaims {
+        subject: Subject::Portal(PortalTokenId::from_uuid(Uuid::from_u128(4)), access),
+        ..claims()
+    }
+}
+
+fn id(prefix: &str, n: char) -> String {
+    format!("{prefix}_0000000000000000000000000{n}")
+}
+
 /// The claims of a good token, to be altered.
 fn wire() -> Value {
     json!({
-        "iss": "https://hooks.example", "aud": "postrider", "sub": claims().user.to_string(),
-        "iat": NOW, "exp": EXPIRY, "jti": "1", "ten": claims().tenant.to_string(),
-        "sid": claims().session.to_string(), "kind": "user",
+        "iss": "https://hooks.example", "aud": "postrider", "sub": id("usr", '1'),
+        "iat": NOW, "exp": EXPIRY, "jti": "1", "ten": id("ten", '2'),
+        "sid": id("ses", '3'), "kind": "user",
+    })
+}
+
+/// The claims of a good portal token.
+fn portal_wire() -> Value {
+    json!({
+        "iss": "https://hooks.example", "aud": "postrider", "sub": id("ptk", '4'),
+        "iat": NOW, "exp": EXPIRY, "jti": id("ptk", '4'), "ten": id("ten", '2'),
+        "app": id("app", '5'), "scope": "endpoints:write messages:read", "kind": "portal",
     })
 }
 
@@ -81,24 +100,47 @@ fn header(tokens: &JwtTokens) -> Value {
     json!({"alg": "RS256", "typ": "at+jwt", "kid": tokens.keys.signing().kid})
 }
 
+fn decoded(token: &str, part: usize) -> Value {
+    serde_json::from_slice(
+        &URL_SAFE_NO_PAD
+            .decode(token.split('.').nth(part).unwrap())
+            .unwrap(),
+    )
+    .unwrap()
+}
+
 #[tokio::test]
 async fn what_was_issued_is_verified_and_holds_what_was_asked() {
     let tokens = tokens().await;
     let (a, b) = (tokens.issue(&claims()).unwrap(), tokens.issue(&claims()).unwrap());
     assert_eq!(tokens.verify(&a, at(NOW)), Ok(claims()));
     assert_ne!(a, b, "each token has an id of its own");
-    let decoded = |n: usize| -> Value {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(a.split('.').nth(n).unwrap()).unwrap()).unwrap()
-    };
-    assert_eq!(decoded(0), header(&tokens));
+    assert_eq!(decoded(&a, 0), header(&tokens));
     let mut expected = wire();
     expected["jti"] = json!(Uuid::from_u128(1).to_string());
-    assert_eq!(decoded(1), expected);
+    assert_eq!(decoded(&a, 1), expected);
     // The test's own way of signing makes good tokens too, or the refusals below would prove nothing.
     assert_eq!(
         tokens.verify(&signed(&tokens, &header(&tokens), &wire()), at(NOW)),
         Ok(claims())
     );
+}
+
+#[tokio::test]
+async fn a_portal_token_holds_its_application_and_permissions_and_nobody() {
+    let tokens = tokens().await;
+    let token = tokens.issue(&portal_claims()).unwrap();
+    assert_eq!(tokens.verify(&token, at(NOW)), Ok(portal_claims()));
+    assert_eq!(decoded(&token, 0), header(&tokens));
+    assert_eq!(decoded(&token, 1), portal_wire());
+    let again = signed(&tokens, &header(&tokens), &portal_wire());
+    assert_eq!(tokens.verify(&again, at(NOW)), Ok(portal_claims()));
+    // All that one may hold.
+    let mut most = portal_claims();
+    if let Subject::Portal(_, access) = &mut most.subject {
+        access.permissions = Permission::ALL.into_iter().filter(|p| p.in_portal()).collect();
+    }
+    assert_eq!(tokens.verify(&tokens.issue(&most).unwrap(), at(NOW)), Ok(most));
 }
 
 #[tokio::test]
@@ -113,7 +155,7 @@ async fn others_can_verify_by_the_published_keys() {
     validation.set_issuer(&["https://hooks.example"]);
     validation.validate_exp = false;
     let theirs = decode::<Value>(&token, &key, &validation).unwrap();
-    assert_eq!(theirs.claims["sub"], claims().user.to_string());
+    assert_eq!(theirs.claims["sub"], id("usr", '1'));
 }
 
 #[tokio::test]
@@ -131,9 +173,29 @@ async fn expiry_is_judged_by_the_given_time_to_the_second() {
         tokens.verify(&token, Timestamp::from_micros(i64::MAX)),
         Err(TokenError::Expired)
     );
-    // Issued by a node whose clock is ahead.
-    assert_eq!(tokens.verify(&token, at(NOW - 60)), Ok(claims()));
-    assert_eq!(tokens.verify(&token, at(NOW - 61)), Err(TokenError::Malformed));
+}
+
+#[tokio::test]
+async fn a_token_may_be_dated_two_seconds_ahead_and_no_more() {
+    let tokens = tokens().await;
+    for claims in [claims(), portal_claims()] {
+        let token = tokens.issue(&claims).unwrap();
+        assert_eq!(tokens.verify(&token, at(NOW - 2)), Ok(claims));
+        let before = Timestamp::from_micros((NOW - 2) * 1_000_000 - 1);
+        assert_eq!(tokens.verify(&token, before), Err(TokenError::Malformed));
+        assert_eq!(
+            tokens.verify(&token, Timestamp::from_micros(i64::MIN)),
+            Err(TokenError::Malformed)
+        );
+    }
+    // As one is that is minted right after a revocation: good from the moment at which it was handed out.
+    let revoked_at = Timestamp::from_micros(NOW * 1_000_000 + 1);
+    let minted = AccessClaims {
+        issued_at: at(NOW + 1),
+        ..portal_claims()
+    };
+    let token = tokens.issue(&minted).unwrap();
+    assert_eq!(tokens.verify(&token, revoked_at), Ok(minted));
 }
 
 #[tokio::test]
@@ -168,13 +230,13 @@ async fn a_signature_by_anything_but_our_key_is_forged() {
     let tokens = tokens().await;
     let good = tokens.issue(&claims()).unwrap();
     let message = good.rsplit_once('.').unwrap().0;
-    let stranger = load(&Keys::for_racers(1)).await.unwrap();
+    let stranger = stranger().await;
     let sign = |key: &EncodingKey, algorithm| {
         jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm).unwrap()
     };
-    let ours = &tokens.keys.signing().private;
+    let ours = &tokens.keys.signing().private.clone();
     for signature in [
-        sign(&stranger.signing().private, Algorithm::RS256),
+        sign(&stranger.keys.signing().private, Algorithm::RS256),
         // Our own key, another scheme than the header says.
         sign(ours, Algorithm::RS512),
         sign(ours, Algorithm::PS256),
@@ -287,17 +349,47 @@ async fn a_header_that_is_not_ours_is_malformed_even_if_well_signed() {
         assert_eq!(verified, Err(TokenError::Malformed), "{absent}");
     }
     // A key that the token brings along is not used, and does no harm.
-    let stranger = load(&Keys::for_racers(1)).await.unwrap();
-    let foreign: Value = serde_json::from_str(stranger.jwks()).unwrap();
+    let stranger = stranger().await;
+    let foreign: Value = serde_json::from_str(&stranger.jwks()).unwrap();
     let mut with_key = header(&tokens);
     with_key["jwk"] = foreign["keys"][0].clone();
     let message = format!("{}.{}", part(&with_key), part(&wire()));
     let signature =
-        jsonwebtoken::crypto::sign(message.as_bytes(), &stranger.signing().private, ALGORITHM).unwrap();
+        jsonwebtoken::crypto::sign(message.as_bytes(), &stranger.keys.signing().private, ALGORITHM).unwrap();
     assert_eq!(
         tokens.verify(&format!("{message}.{signature}"), at(NOW)),
         Err(TokenError::Forged)
     );
+}
+
+#[tokio::test]
+async fn a_key_that_may_be_another_nodes_is_unknown_only_in_a_header_that_may_be_ours() {
+    let tokens = tokens().await;
+    let stranger = stranger().await;
+    let token = stranger.issue(&claims()).unwrap();
+    assert_eq!(tokens.verify(&token, at(NOW)), Err(TokenError::UnknownKey));
+    // By our key or by none: the key id decides which key is asked for, and the header whether at all.
+    let kid = stranger.keys.signing().kid.clone();
+    for (member, value) in [
+        ("alg", json!("none")),
+        ("alg", json!("HS256")),
+        ("alg", json!("RS512")),
+        ("typ", json!("JWT")),
+        ("typ", Value::Null),
+        ("crit", json!(["exp"])),
+        ("kid", json!(format!("{kid}A"))),
+        ("kid", json!(&kid[1..])),
+        ("kid", json!(format!("{}=", &kid[1..]))),
+    ] {
+        let mut header = header(&stranger);
+        header[member] = value;
+        let verified = tokens.verify(&signed(&stranger, &header, &wire()), at(NOW));
+        assert_eq!(verified, Err(TokenError::Malformed), "{header}");
+    }
+    let mut ours = header(&tokens);
+    ours["kid"] = json!(kid);
+    let verified = tokens.verify(&signed(&tokens, &ours, &wire()), at(NOW));
+    assert_eq!(verified, Err(TokenError::UnknownKey));
 }
 
 #[tokio::test]
@@ -311,7 +403,7 @@ async fn claims_that_are_absent_or_not_ours_are_malformed_even_if_well_signed() 
         claims[absent] = Value::Null;
         assert_eq!(verify(&claims), Err(TokenError::Malformed), "{absent} null");
     }
-    let user = claims().user.to_string();
+    let user = id("usr", 'a');
     for (member, value) in [
         ("iss", json!("https://hooks.example/")),
         ("iss", json!("HTTPS://HOOKS.EXAMPLE")),
@@ -320,17 +412,29 @@ async fn claims_that_are_absent_or_not_ours_are_malformed_even_if_well_signed() 
         ("aud", json!(["postrider"])),
         ("aud", json!(["postrider", "other"])),
         ("sub", json!("usr_")),
-        ("sub", json!(claims().tenant.to_string())),
+        ("sub", json!(id("ten", '1'))),
+        ("sub", json!(id("ptk", '1'))),
         ("sub", json!(user.to_uppercase())),
         ("sub", json!(1)),
         ("ten", json!(user)),
         ("ten", json!("")),
         ("sid", json!("ses_8zzzzzzzzzzzzzzzzzzzzzzzzz")),
         ("kind", json!("api_key")),
+        ("kind", json!("operator")),
         ("kind", json!("User")),
+        ("kind", json!("portal")),
+        ("kind", json!("")),
+        ("kind", json!(1)),
+        // What only portal tokens have.
+        ("app", json!(id("app", '5'))),
+        ("app", Value::Null),
+        ("app", json!("")),
+        ("scope", json!("endpoints:read")),
+        ("scope", json!("")),
+        ("scope", Value::Null),
         ("jti", json!("")),
         ("iat", json!("1800000000")),
-        ("iat", json!(NOW + 61)),
+        ("iat", json!(NOW + 3)),
         ("iat", json!(-1)),
         ("exp", json!(NOW)),
         ("exp", json!(NOW - 1)),
@@ -353,18 +457,85 @@ async fn claims_that_are_absent_or_not_ours_are_malformed_even_if_well_signed() 
 }
 
 #[tokio::test]
+async fn a_portal_token_without_known_permissions_or_with_a_persons_claims_is_malformed() {
+    let tokens = tokens().await;
+    let verify = |claims: &Value| tokens.verify(&signed(&tokens, &header(&tokens), claims), at(NOW));
+    for absent in [
+        "iss", "aud", "sub", "iat", "exp", "jti", "ten", "app", "scope", "kind",
+    ] {
+        let mut claims = portal_wire();
+        claims.as_object_mut().unwrap().remove(absent);
+        assert_eq!(verify(&claims), Err(TokenError::Malformed), "{absent} absent");
+        claims[absent] = Value::Null;
+        assert_eq!(verify(&claims), Err(TokenError::Malformed), "{absent} null");
+    }
+    for (member, value) in [
+        ("scope", json!("")),
+        ("scope", json!(" ")),
+        ("scope", json!("everything")),
+        ("scope", json!("endpoints:write everything")),
+        ("scope", json!("Endpoints:Write")),
+        ("scope", json!("endpoints:write  messages:read")),
+        ("scope", json!(" endpoints:write")),
+        ("scope", json!("endpoints:write ")),
+        ("scope", json!("endpoints:write\tmessages:read")),
+        ("scope", json!("endpoints:write,messages:read")),
+        ("scope", json!("endpoints:write endpoints:write")),
+        ("scope", json!(["endpoints:write"])),
+        // Known, but nothing that a portal token may hold.
+        ("scope", json!("tenant:read")),
+        ("scope", json!("endpoints:write members:manage")),
+        ("scope", json!("portal-tokens:issue")),
+        ("app", json!("")),
+        ("app", json!(id("ten", '5'))),
+        ("app", json!(id("APP", '5'))),
+        ("sub", json!(id("usr", '4'))),
+        ("sub", json!(id("ptk", '5'))),
+        ("jti", json!(id("ptk", '5'))),
+        ("jti", json!("1")),
+        ("kind", json!("user")),
+        ("kind", json!("Portal")),
+        ("sid", json!(id("ses", '3'))),
+        ("sid", json!("")),
+        ("sid", Value::Null),
+        ("iat", json!(NOW + 3)),
+    ] {
+        let mut claims = portal_wire();
+        claims[member] = value;
+        assert_eq!(verify(&claims), Err(TokenError::Malformed), "{claims}");
+    }
+    // A person's id as the id of a token.
+    let mut person = portal_wire();
+    (person["sub"], person["jti"]) = (json!(id("usr", '1')), json!(id("usr", '1')));
+    assert_eq!(verify(&person), Err(TokenError::Malformed));
+    // Neither kind, with the claims of both.
+    let mut both = portal_wire();
+    (both["sid"], both["sub"]) = (json!(id("ses", '3')), json!(id("usr", '1')));
+    for kind in ["user", "portal", "admin"] {
+        both["kind"] = json!(kind);
+        assert_eq!(verify(&both), Err(TokenError::Malformed), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_that_stands_twice_is_malformed() {
     let tokens = tokens().await;
-    let text = wire()
-        .to_string()
-        .replacen('{', r#"{"ten":"ten_00000000000000000000000009","#, 1);
-    let message = format!("{}.{}", part(&header(&tokens)), URL_SAFE_NO_PAD.encode(text));
-    let signature =
-        jsonwebtoken::crypto::sign(message.as_bytes(), &tokens.keys.signing().private, ALGORITHM).unwrap();
-    assert_eq!(
-        tokens.verify(&format!("{message}.{signature}"), at(NOW)),
-        Err(TokenError::Malformed)
-    );
+    for (claims, again) in [
+        (wire(), r#"{"ten":"ten_00000000000000000000000009","#),
+        (wire(), r#"{"kind":"user","#),
+        (portal_wire(), r#"{"app":"app_00000000000000000000000009","#),
+        (portal_wire(), r#"{"scope":"endpoints:read","#),
+    ] {
+        let text = claims.to_string().replacen('{', again, 1);
+        let message = format!("{}.{}", part(&header(&tokens)), URL_SAFE_NO_PAD.encode(text));
+        let key = &tokens.keys.signing().private;
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, ALGORITHM).unwrap();
+        assert_eq!(
+            tokens.verify(&format!("{message}.{signature}"), at(NOW)),
+            Err(TokenError::Malformed),
+            "{again}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -387,28 +558,34 @@ async fn what_is_no_token_at_all_is_malformed() {
     }
 }
 
-#[tokio::test]
-async fn tokens_of_an_older_key_stay_good() {
-    let old = tokens().await;
-    let token = old.issue(&claims()).unwrap();
-    let both = Keys::for_racers(1);
-    let newer = Keys::for_racers(1);
-    load(&newer).await.unwrap();
-    let mut newest = newer.stored.lock().unwrap().remove(0);
-    newest.created_at = at(5_000);
-    let oldest = stored().await.stored.lock().unwrap()[0].clone();
-    both.stored.lock().unwrap().extend([newest, oldest]);
-    let tokens = JwtTokens::new(
-        load(&both).await.unwrap(),
+#[tokio::test(start_paused = true)]
+async fn tokens_of_an_older_key_stay_good_and_those_of_a_newer_one_become_known() {
+    let (older, newer) = two_keys().await;
+    let store = StoredKeys::holding([older]);
+    let here = JwtTokens::new(
+        Arc::new(load(&store).await.unwrap()),
         Arc::new(CountingIds::default()),
         options(),
     );
-    assert_eq!(tokens.verify(&token, at(NOW)), Ok(claims()));
-    let new = tokens.issue(&claims()).unwrap();
-    assert_eq!(tokens.verify(&new, at(NOW)), Ok(claims()));
+    let token = here.issue(&claims()).unwrap();
+    // Another node has rotated the key, and signs with it at once.
+    store.stored.lock().unwrap().push(newer);
+    let there = JwtTokens::new(
+        Arc::new(load(&store).await.unwrap()),
+        Arc::new(CountingIds::default()),
+        options(),
+    );
+    assert_eq!(there.verify(&token, at(NOW)), Ok(claims()));
+    let new = there.issue(&claims()).unwrap();
+    assert_eq!(here.verify(&new, at(NOW)), Err(TokenError::UnknownKey));
+    here.refresh_keys().await.unwrap();
+    assert_eq!(here.verify(&new, at(NOW)), Ok(claims()));
+    assert_eq!(here.verify(&token, at(NOW)), Ok(claims()));
+    assert_eq!(here.jwks(), there.jwks());
+    let newest = here.issue(&claims()).unwrap();
     assert_eq!(
-        old.verify(&new, at(NOW)),
-        Err(TokenError::Malformed),
-        "a key that the old node does not know"
+        decoded(&newest, 0),
+        decoded(&new, 0),
+        "it signs with the new key too"
     );
 }

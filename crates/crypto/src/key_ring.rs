@@ -181,7 +181,10 @@ impl KeyRing {
             keys,
         );
         if before.signing().kid != signing {
-            tracing::info!(kid = signing, "access tokens are signed with another key from now on");
+            tracing::info!(
+                kid = signing,
+                "access tokens are signed with another key from now on"
+            );
         }
     }
 
@@ -206,7 +209,13 @@ impl KeyRing {
     /// Adds a key, and answers its id and which ones were removed.
     async fn add(&self, record: Record) -> Result<RotatedSigningKey, KeyRingError> {
         let now = self.clock.now();
-        let newest = self.store.signing_keys().await?.iter().map(|key| key.created_at).max();
+        let newest = self
+            .store
+            .signing_keys()
+            .await?
+            .iter()
+            .map(|key| key.created_at)
+            .max();
         // The newest signs: it must be that also if the clock of the node that made the last one is ahead of ours.
         let created_at = newest.map_or(now, |newest| now.max(newest.plus(Duration::from_micros(1))));
         let key = SigningKey::generate(&*self.sealer, created_at).await?;
@@ -227,7 +236,10 @@ impl SigningKeys for KeyRing {
         if let Err(error) = loaded {
             // The key is stored, and that is what was asked; this node hears of it like the others.
             let chain = error.answer().chain();
-            tracing::warn!(error = chain, "a new signing key is stored and could not be read back yet");
+            tracing::warn!(
+                error = chain,
+                "a new signing key is stored and could not be read back yet"
+            );
         }
         Ok(rotated)
     }

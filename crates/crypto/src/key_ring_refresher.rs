@@ -38,7 +38,10 @@ impl KeyRingRefresher {
                 match health.note(self.keys.refresh().await) {
                     None => {}
                     Some(Change::Failing(error)) => {
-                        tracing::warn!(error, "the signing keys cannot be refreshed; those known stay in use");
+                        tracing::warn!(
+                            error,
+                            "the signing keys cannot be refreshed; those known stay in use"
+                        );
                     }
                     Some(Change::Recovered) => tracing::info!("the signing keys are refreshed again"),
                 }
@@ -108,7 +111,9 @@ mod tests {
     async fn shutting_down_does_not_wait_for_the_next_look() {
         let store = StoredKeys::holding([two_keys().await.0]);
         let clock = Arc::new(TokioClock::new());
-        let keys = KeyRing::load_or_create(store, Arc::new(sealer(1)), clock).await.unwrap();
+        let keys = KeyRing::load_or_create(store, Arc::new(sealer(1)), clock)
+            .await
+            .unwrap();
         let shutdown = CancellationToken::new();
         shutdown.cancel();
         let started = tokio::time::Instant::now();
@@ -126,9 +131,15 @@ mod tests {
         let mut health = Health::default();
         assert_eq!(health.note(Ok(())), None);
         let said = health.note(failing("no route"));
-        assert!(matches!(&said, Some(Change::Failing(chain)) if chain.contains("no route")), "{said:?}");
+        assert!(
+            matches!(&said, Some(Change::Failing(chain)) if chain.contains("no route")),
+            "{said:?}"
+        );
         assert_eq!(health.note(failing("no route")), None);
-        assert!(matches!(health.note(failing("refused")), Some(Change::Failing(_))));
+        assert!(matches!(
+            health.note(failing("refused")),
+            Some(Change::Failing(_))
+        ));
         assert_eq!(health.note(failing("refused")), None);
         assert_eq!(health.note(Ok(())), Some(Change::Recovered));
         assert_eq!(health.note(Ok(())), None);

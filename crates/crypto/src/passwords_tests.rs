@@ -36,10 +36,22 @@ async fn the_right_password_fits_and_others_do_not() {
 async fn hashes_keep_working_when_the_costs_change_and_are_outdated_then() {
     let old = passwords(CHEAP).hash("secret".into()).await.unwrap();
     for changed in [
-        PasswordOptions { memory_kib: 128, ..CHEAP },
-        PasswordOptions { memory_kib: 32, ..CHEAP },
-        PasswordOptions { iterations: 2, ..CHEAP },
-        PasswordOptions { parallelism: 2, ..CHEAP },
+        PasswordOptions {
+            memory_kib: 128,
+            ..CHEAP
+        },
+        PasswordOptions {
+            memory_kib: 32,
+            ..CHEAP
+        },
+        PasswordOptions {
+            iterations: 2,
+            ..CHEAP
+        },
+        PasswordOptions {
+            parallelism: 2,
+            ..CHEAP
+        },
     ] {
         let today = passwords(changed);
         let right = today.verify("secret".into(), Some(old.clone())).await.unwrap();
@@ -51,7 +63,11 @@ async fn hashes_keep_working_when_the_costs_change_and_are_outdated_then() {
         assert_eq!(right, Verified::Right, "{changed:?}");
     }
     // How many are worked on at a time is no property of a hash.
-    let busier = passwords(PasswordOptions { concurrency: 1, max_waiting: 1, ..CHEAP });
+    let busier = passwords(PasswordOptions {
+        concurrency: 1,
+        max_waiting: 1,
+        ..CHEAP
+    });
     let right = busier.verify("secret".into(), Some(old)).await.unwrap();
     assert_eq!(right, Verified::Right);
 }
@@ -59,8 +75,7 @@ async fn hashes_keep_working_when_the_costs_change_and_are_outdated_then() {
 #[tokio::test]
 async fn a_hash_of_another_maker_is_understood_and_outdated() {
     // Of the tests of the reference implementation: password, somesalt, t=2, m=2^16, p=1.
-    let foreign =
-        "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let foreign = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let hash = || Some(PasswordHash::from_phc(foreign.to_owned()));
     let verify = |password: &str| {
         let passwords = passwords(CHEAP);
@@ -84,7 +99,11 @@ async fn another_variant_version_or_length_is_outdated_at_the_same_costs() {
         let maker = Argon2::new(algorithm, version, params(len));
         let made = hash(&maker, b"secret", &[3; SALT_BYTES]).unwrap();
         let verified = passwords(CHEAP).verify("secret".into(), Some(made)).await;
-        assert_eq!(verified.unwrap(), Verified::RightButOutdated, "{algorithm} {version:?} {len}");
+        assert_eq!(
+            verified.unwrap(),
+            Verified::RightButOutdated,
+            "{algorithm} {version:?} {len}"
+        );
     }
     let maker = Argon2::new(Algorithm::Argon2id, Version::V0x13, params(32));
     let made = hash(&maker, b"secret", &[3; SALT_BYTES]).unwrap();

@@ -4,7 +4,9 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey},
     digest::{self, SHA256},
 };
-use postrider_application::ports::{InstallationFacts, Randomness, SealError, Sealer, StoreError};
+use postrider_application::ports::{
+    InstallationFacts, MasterKeyCheck, Randomness, SealError, Sealer, StoreError,
+};
 use thiserror::Error;
 
 use crate::MasterKey;
@@ -15,10 +17,6 @@ const KEY_ID_LEN: usize = 4;
 const HEADER_LEN: usize = 1 + KEY_ID_LEN;
 /// Keeps the key id apart from any other hash of the key.
 const KEY_ID_LABEL: &[u8] = b"postrider master key id v1";
-
-const CHECK_NAME: &str = "master_key_check";
-const CHECK_CONTEXT: &[u8] = b"postrider:installation:master_key_check";
-const CHECK_VALUE: &[u8] = b"postrider";
 
 /// Names a master key without telling anything of it: the beginning of a hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,22 +198,20 @@ pub async fn verify_master_key(
     sealer: &AeadSealer,
 ) -> Result<(), MasterKeyCheckError> {
     let stored = facts
-        .get_or_insert(CHECK_NAME, sealer.seal(CHECK_CONTEXT, CHECK_VALUE))
+        .get_or_insert(MasterKeyCheck::NAME, MasterKeyCheck::sealed(sealer))
         .await?;
-    match sealer.open(CHECK_CONTEXT, &stored) {
-        Ok(value) if value == CHECK_VALUE => Ok(()),
-        _ => {
-            let id = stored
-                .get(1..)
-                .and_then(<[u8]>::first_chunk)
-                .copied()
-                .unwrap_or_default();
-            Err(MasterKeyCheckError::WrongMasterKey {
-                configured: sealer.key_id(),
-                stored: KeyId(id),
-            })
-        }
+    if MasterKeyCheck::opens(sealer, &stored) {
+        return Ok(());
     }
+    let id = stored
+        .get(1..)
+        .and_then(<[u8]>::first_chunk)
+        .copied()
+        .unwrap_or_default();
+    Err(MasterKeyCheckError::WrongMasterKey {
+        configured: sealer.key_id(),
+        stored: KeyId(id),
+    })
 }
 
 #[cfg(test)]

@@ -76,10 +76,7 @@ fn known_keys_open_and_only_the_current_one_seals() {
     assert!(both.is_current(&by_both) && new.is_current(&by_both));
     assert!(!both.is_current(&by_old) && old.is_current(&by_old));
     // A key that nobody knows, another context, and what was altered stay closed.
-    assert_eq!(
-        both.open(CONTEXT, &sealer(4).seal(CONTEXT, b"x")),
-        Err(SealError)
-    );
+    assert_eq!(both.open(CONTEXT, &sealer(4).seal(CONTEXT, b"x")), Err(SealError));
     assert_eq!(both.open(b"another", &by_old), Err(SealError));
     for position in 0..by_old.len() {
         let mut altered = by_old.clone();
@@ -115,12 +112,17 @@ fn a_key_that_is_known_twice_does_no_harm() {
 #[test]
 fn debug_shows_ids_only() {
     let shown = format!("{:?}", knowing(1, &[2]));
-    assert!(shown.contains(&sealer(1).key_id().to_string()) && shown.contains(&sealer(2).key_id().to_string()));
+    assert!(
+        shown.contains(&sealer(1).key_id().to_string()) && shown.contains(&sealer(2).key_id().to_string())
+    );
     assert!(!shown.contains("0101") && !shown.contains("1, 1"), "{shown}");
 }
 
 fn knowing(current: u8, others: &[u8]) -> AeadSealer {
-    let others: Vec<_> = others.iter().map(|byte| MasterKey::from_bytes([*byte; 32])).collect();
+    let others: Vec<_> = others
+        .iter()
+        .map(|byte| MasterKey::from_bytes([*byte; 32]))
+        .collect();
     AeadSealer::with_known(
         &MasterKey::from_bytes([current; 32]),
         &others,
@@ -171,8 +173,12 @@ async fn the_check_passes_throughout_a_rotation_and_refuses_whom_it_left_behind(
     // Who does not know the old one yet needs it.
     assert!(verify_master_key(&facts, &sealer(2)).await.is_err());
     // Everything is re-encrypted, the check value last.
-    let resealed = sealer(2).seal(CHECK_CONTEXT, CHECK_VALUE);
-    facts.0.lock().unwrap().insert(CHECK_NAME.to_owned(), resealed);
+    let resealed = MasterKeyCheck::sealed(&sealer(2));
+    facts
+        .0
+        .lock()
+        .unwrap()
+        .insert(MasterKeyCheck::NAME.to_owned(), resealed);
     for known in [knowing(2, &[1]), knowing(1, &[2]), sealer(2)] {
         verify_master_key(&facts, &known).await.unwrap();
     }
@@ -187,7 +193,10 @@ async fn the_check_passes_throughout_a_rotation_and_refuses_whom_it_left_behind(
 #[tokio::test]
 async fn an_altered_or_empty_check_value_is_no_panic() {
     for stored in [vec![], vec![1], vec![1, 2, 3], vec![0; 200]] {
-        let facts = Facts(Mutex::new(HashMap::from([(CHECK_NAME.to_owned(), stored)])));
+        let facts = Facts(Mutex::new(HashMap::from([(
+            MasterKeyCheck::NAME.to_owned(),
+            stored,
+        )])));
         let checked = verify_master_key(&facts, &sealer(1)).await;
         assert!(matches!(checked, Err(MasterKeyCheckError::WrongMasterKey { .. })));
     }

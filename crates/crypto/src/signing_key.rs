@@ -56,7 +56,10 @@ impl SigningKey {
     pub(crate) fn open(stored: &StoredSigningKey, sealer: &dyn Sealer) -> Result<Self, KeyRingError> {
         let kid = || stored.kid.clone();
         let pkcs8 = sealer
-            .open(&context(&stored.kid), &stored.sealed_private_key)
+            .open(
+                &StoredSigningKey::seal_context(&stored.kid),
+                &stored.sealed_private_key,
+            )
             .map(Zeroizing::new)
             .map_err(|cause| KeyRingError::Sealed { kid: kid(), cause })?;
         Self::from_pkcs8(&pkcs8)
@@ -73,7 +76,7 @@ impl SigningKey {
             .await
             .map_err(|error: JoinError| KeyRingError::Generation(error.into()))??;
         Ok(StoredSigningKey {
-            sealed_private_key: sealer.seal(&context(&kid), pkcs8.as_ref()),
+            sealed_private_key: sealer.seal(&StoredSigningKey::seal_context(&kid), pkcs8.as_ref()),
             kid,
             created_at,
         })
@@ -86,11 +89,6 @@ pub(crate) fn is_kid(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-}
-
-/// What a stored key is sealed with and for.
-pub(crate) fn context(kid: &str) -> Vec<u8> {
-    format!("postrider:access-token-signing-key:{kid}").into_bytes()
 }
 
 fn generate() -> Result<(String, Pkcs8V1Der<'static>), KeyRingError> {

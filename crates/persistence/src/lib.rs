@@ -18,7 +18,7 @@
 //! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
 //! | `export` | everything that a tenant owns, secrets excepted |
 //! | `installation`, `reencryption` | signing keys and small facts; sealing anew what another master key sealed |
-//! | `codec`, `batch`, `error` | stored forms of lists; batches as parameters; what database errors mean |
+//! | `codec`, `batch`, `windows`, `error` | stored forms of lists; batches as parameters; walking a table piecewise; what database errors mean |
 
 mod api_keys;
 mod applications;
@@ -43,6 +43,7 @@ mod stored;
 mod tenants;
 mod unit_of_work;
 mod users;
+mod windows;
 
 pub use connection::{
     ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, Schema, SqliteOptions, TooMuch,

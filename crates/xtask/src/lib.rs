@@ -30,5 +30,6 @@ pub mod process;
 pub mod product;
 pub mod receiver;
 pub mod server;
+pub mod tenancy;
 pub mod test;
 pub mod watchdog;

@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{check_arch, conformance, faults, generate, interrupt, postgres_ways, test};
+use xtask::{check_arch, conformance, faults, generate, interrupt, postgres_ways, tenancy, test};
 
 #[derive(Parser)]
 #[command(
@@ -33,6 +33,8 @@ enum Command {
     Conformance(conformance::Options),
     /// Kill the binary or its database in the middle of everything, and count what arrives
     Faults(faults::Options),
+    /// Rotate keys under load, revoke on one node of two, export and erase a large tenant
+    Tenancy(tenancy::Options),
     /// Bring up a throw-away PostgreSQL by every way this machine has
     PostgresWays,
     /// Bring up one throw-away PostgreSQL and ask it one question
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Faults(options) => faults::run(&options),
+        Command::Tenancy(options) => tenancy::run(&options),
         Command::PostgresWays => postgres_ways::run(),
         Command::PostgresProbe(options) => postgres_ways::probe(options),
     });

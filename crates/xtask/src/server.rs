@@ -70,6 +70,11 @@ impl Launch {
         self
     }
 
+    /// The file that it logs to, after what was there.
+    pub fn log(&self) -> PathBuf {
+        self.file("log")
+    }
+
     fn file(&self, kind: &str) -> PathBuf {
         self.folder.join(format!("{}.{kind}", self.name))
     }
@@ -112,7 +117,7 @@ impl Server {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.log_path())?;
+            .open(self.launch.log())?;
         let mut command = Command::new(&self.launch.program);
         product::without_own_settings(&mut command)
             .args(&self.launch.arguments)
@@ -195,13 +200,9 @@ impl Server {
 
     /// Everything the server has said so far.
     pub fn log(&self) -> String {
-        std::fs::read(self.log_path())
+        std::fs::read(self.launch.log())
             .map(|log| String::from_utf8_lossy(&log).into_owned())
             .unwrap_or_default()
-    }
-
-    fn log_path(&self) -> PathBuf {
-        self.launch.file("log")
     }
 
     /// The id may be given to another process from now on.

@@ -89,10 +89,10 @@ pub(crate) struct AuditQuery {
     pub(crate) to: Option<String>,
     /// The most items; 50 if absent.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 250, default = 50)]
-    limit: Option<String>,
+    pub(crate) limit: Option<String>,
     /// The `next` of the page before, asked with the same filters. Opaque: take it as it is.
     #[param(max_length = 256)]
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl AuditQuery {

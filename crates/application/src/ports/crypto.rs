@@ -145,9 +145,9 @@ impl MasterKeyCheck {
     }
 
     /// Whether a known master key sealed it.
-    pub fn opens(sealer: &dyn Sealer, sealed: &[u8]) -> bool {
+    pub fn opens(sealer: &dyn Sealer, stored: &[u8]) -> bool {
         sealer
-            .open(Self::CONTEXT, sealed)
+            .open(Self::CONTEXT, stored)
             .is_ok_and(|value| value == Self::VALUE)
     }
 }

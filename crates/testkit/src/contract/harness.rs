@@ -119,7 +119,7 @@ pub trait Harness: Sized + Send + Sync + 'static {
 
 /// A harness whose rows can be counted from outside of the store, past all of its filters.
 pub trait Census: Harness {
-    /// How many rows of which table are the tenant's: of `tenants` itself, and of all tables with a tenant. With
+    /// How many rows of which table are the tenant's: of `tenants` itself, and of all tables with a tenant but `erasures`. With
     /// none, how many are no tenant's: of `users`, `password_resets`, `erasures` and `signing_keys`, and the rows
     /// without a tenant of `outbox_events` and `audit_entries`. Tables without any are left out.
     fn rows(&self, of: Option<TenantId>) -> impl Future<Output = BTreeMap<String, u64>> + Send;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use postrider_application::ports::{ApiKeyRecord, SessionRecord, TenantMembership};
+use postrider_application::ports::{ApiKeyRecord, PortalRecord, SessionRecord, TenantMembership};
 use postrider_domain::{
-    Aggregate as _, ApiKeyId, MembershipId, Name, SessionId, Uid, UserId, Version,
+    Aggregate as _, ApiKeyId, InvitationId, MembershipId, Name, SessionId, Uid, UserId, Version,
     access::{Grant, Role},
     api_keys::ApiKey,
-    applications::ApplicationRef,
+    applications::{Application, ApplicationRef},
     tenants::TenantStatus,
     tokens::SecretHash,
     users::{Email, Membership},
@@ -135,4 +135,102 @@ pub async fn applications_are_resolved_by_id_and_by_uid<H: Harness>(harness: &H)
             .unwrap();
         assert_eq!(found, expected, "{reference:?}");
     }
+}
+
+/// The status of a tenant is seen with every credential, and with memberships and invitations.
+pub async fn credentials_carry_what_their_tenant_may_do<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (tenant, other) = (fixture.tenant("acme").await, fixture.tenant("other").await);
+    let customer = fixture.application(&tenant).await;
+    let key = fixture.api_key(&tenant).await;
+    let session = fixture.session(&tenant, tenant.owner).await.state().id;
+    let invitation = fixture.invitation(&tenant, "bob@example.com").await;
+    fixture.membership(&other, tenant.owner, Role::Viewer).await;
+    let (credentials, identities) = (&fixture.ports().credentials, &fixture.ports().identities);
+
+    for status in TenantStatus::ALL {
+        match status {
+            TenantStatus::Active => {}
+            TenantStatus::Suspended => fixture.suspend(&tenant, fixture.now()).await,
+            TenantStatus::Deleting => fixture.order_deletion(&tenant, fixture.now()).await,
+        }
+        let portal = credentials.portal(tenant.id, customer.id).await.unwrap().unwrap();
+        let seen = [
+            credentials.api_key(key).await.unwrap().unwrap().tenant_status,
+            credentials.session(session).await.unwrap().unwrap().tenant_status,
+            portal.tenant_status,
+            identities
+                .session_now(session)
+                .await
+                .unwrap()
+                .unwrap()
+                .tenant_status,
+            identities
+                .invitation(invitation)
+                .await
+                .unwrap()
+                .unwrap()
+                .tenant_status,
+        ];
+        assert_eq!(seen, [status; 5]);
+        let memberships = identities.memberships(tenant.owner).await.unwrap();
+        let seen: Vec<_> = memberships.iter().map(|m| (m.tenant, m.tenant_status)).collect();
+        assert_eq!(seen, [(tenant.id, status), (other.id, TenantStatus::Active)]);
+    }
+}
+
+/// Portal tokens are known by their tenant and application, and void up to a time once they are revoked.
+pub async fn portal_tokens_are_void_up_to_a_time<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (tenant, other) = (fixture.tenant("acme").await, fixture.tenant("other").await);
+    let customer = fixture.application(&tenant).await;
+    let sibling = fixture.application(&tenant).await;
+    let credentials = &fixture.ports().credentials;
+    let good = PortalRecord {
+        tenant_status: TenantStatus::Active,
+        tokens_valid_after: None,
+    };
+    assert_eq!(
+        credentials.portal(tenant.id, customer.id).await.unwrap(),
+        Some(good)
+    );
+
+    let mut application: Application = fixture.find(&tenant.scope, &customer.id).await.unwrap();
+    application.revoke_portal_tokens(fixture.now());
+    fixture.save(&tenant.scope, &mut application).await.unwrap();
+    let revoked = PortalRecord {
+        tokens_valid_after: application.state().tokens_valid_after,
+        ..good
+    };
+    assert!(revoked.tokens_valid_after.is_some());
+    assert_eq!(
+        credentials.portal(tenant.id, customer.id).await.unwrap(),
+        Some(revoked)
+    );
+    assert_eq!(
+        credentials.portal(tenant.id, sibling.id).await.unwrap(),
+        Some(good)
+    );
+    assert_eq!(credentials.portal(other.id, customer.id).await.unwrap(), None);
+    let found: Application = fixture.find(&tenant.scope, &customer.id).await.unwrap();
+    assert_eq!(found.state(), application.state());
+}
+
+/// An invitation is found by its id, whole, by whoever does not know the tenant yet.
+pub async fn an_invitation_is_found_by_its_id<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let mut invitation = fixture.new_invitation(tenant.id, "bob@example.com", fixture.now());
+    fixture.save(&tenant.scope, &mut invitation).await.unwrap();
+    let identities = &fixture.ports().identities;
+    let found = identities
+        .invitation(invitation.state().id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.invitation.state(), invitation.state());
+    assert_eq!(found.invitation.version(), Version(1));
+    assert_eq!(found.tenant_status, TenantStatus::Active);
+    let unknown = InvitationId::from_uuid(fixture.uuid());
+    assert!(identities.invitation(unknown).await.unwrap().is_none());
 }

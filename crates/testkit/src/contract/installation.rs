@@ -1,9 +1,72 @@
-//! What an installation writes once.
+//! What an installation is made of: signing keys, and facts that are written once.
 
-use postrider_application::ports::StoredSigningKey;
+use std::time::Duration;
+
+use postrider_application::{audit::Record, ports::StoredSigningKey};
+use postrider_domain::Timestamp;
 use tokio::task::JoinSet;
 
-use super::{Fixture, Harness};
+use super::{Census, Fixture, Harness};
+
+fn key(kid: &str, created_at: Timestamp) -> StoredSigningKey {
+    StoredSigningKey {
+        kid: kid.to_owned(),
+        sealed_private_key: kid.as_bytes().to_vec(),
+        created_at,
+    }
+}
+
+/// The ids of the stored keys, in their order.
+async fn kids<H: Harness>(fixture: &Fixture<'_, H>) -> Vec<String> {
+    let keys = fixture.ports().keys.signing_keys().await.unwrap();
+    keys.into_iter().map(|key| key.kid).collect()
+}
+
+/// A new key comes first; those go that a newer one replaced before the given time, and no others, in whatever
+/// order they were added.
+pub async fn a_new_signing_key_retires_those_long_replaced<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let keys = &fixture.ports().keys;
+    let day = |nth: u64| fixture.ago(Duration::from_hours(24 * (10 - nth)));
+    keys.add_first_signing_key(key("d1", day(1))).await.unwrap();
+    for (new, at, retired_before, removed, left) in [
+        ("d2", day(2), day(2), vec![], vec!["d2", "d1"]),
+        ("d3", day(3), day(2), vec![], vec!["d3", "d2", "d1"]),
+        ("d4", day(4), day(3), vec!["d1"], vec!["d4", "d3", "d2"]),
+        ("d5", day(5), day(5), vec!["d2", "d3"], vec!["d5", "d4"]),
+        ("d6", day(6), day(7), vec!["d4", "d5"], vec!["d6"]),
+    ] {
+        let mut gone = keys
+            .add_signing_key(key(new, at), retired_before, Record::InHistory)
+            .await
+            .unwrap();
+        gone.sort();
+        assert_eq!(gone, removed, "{new}");
+        assert_eq!(kids(&fixture).await, left, "{new}");
+    }
+    let stored = keys.signing_keys().await.unwrap();
+    assert_eq!(stored, [key("d6", day(6))]);
+}
+
+/// Keys that are added at the same moment are all kept, and each rotation is in the audit log.
+pub async fn racing_rotations_keep_all_keys<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let keys = &fixture.ports().keys;
+    let mut racers = JoinSet::new();
+    for nth in 0..4_u64 {
+        let (keys, at) = (keys.clone(), fixture.ago(Duration::from_secs(nth)));
+        let record = fixture.operator().await.did(nth);
+        let key = key(&format!("key-{nth}"), at);
+        racers.spawn(async move { keys.add_signing_key(key, at, record).await.unwrap() });
+    }
+    assert_eq!(racers.join_all().await.concat(), [""; 0]);
+    assert_eq!(kids(&fixture).await, ["key-0", "key-1", "key-2", "key-3"]);
+    let rows = harness.rows(None).await;
+    assert_eq!(
+        (rows.get("signing_keys"), rows.get("audit_entries")),
+        (Some(&4), Some(&4))
+    );
+}
 
 /// Of several nodes that start at once with a key each, one wins; all see its key.
 pub async fn the_first_signing_key_wins<H: Harness>(harness: &H) {

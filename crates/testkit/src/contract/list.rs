@@ -53,6 +53,14 @@ macro_rules! contract_cases {
                 a_message_for_another_application_is_refused
                 a_transaction_holds_one_tenant_only
                 ;
+            isolation_of_people:
+                lists_show_nothing_of_another_tenant
+                another_tenants_members_are_out_of_reach
+                an_aggregate_of_another_tenant_is_not_deleted
+                a_person_writes_nothing_in_another_tenant
+                a_person_finds_nothing_in_another_tenant
+                people_are_the_operators_only
+                ;
             round_trips:
                 a_tenant_survives
                 a_person_survives
@@ -71,6 +79,9 @@ macro_rules! contract_cases {
                 a_session_has_the_grants_that_its_membership_has_now
                 memberships_are_listed_oldest_first
                 applications_are_resolved_by_id_and_by_uid
+                credentials_carry_what_their_tenant_may_do
+                portal_tokens_are_void_up_to_a_time
+                an_invitation_is_found_by_its_id
                 ;
             members:
                 members_and_invitations_are_found_by_address
@@ -95,6 +106,39 @@ macro_rules! contract_cases {
                 a_newer_password_reset_replaces_the_earlier
                 racing_refreshes_of_one_token_have_one_winner
                 a_refreshed_session_survives
+                ;
+            audit:
+                an_entry_is_committed_with_its_change
+                every_scope_writes_into_its_own_log
+                a_commit_in_history_writes_no_entry
+                an_entry_for_another_log_is_refused
+                every_entry_survives
+                entries_are_listed_newest_first
+                entries_are_filtered
+                denials_are_appended_with_their_times
+                denials_of_tenants_that_are_gone_are_dropped
+                ;
+            lists:
+                applications_are_listed_as_far_as_they_are_visible
+                api_keys_are_listed_in_pages
+                tenants_are_listed_for_the_operator
+                ;
+            housekeeping:
+                only_what_is_over_is_forgotten
+                an_idle_session_is_forgotten
+                what_is_over_is_forgotten_in_batches
+                the_last_use_of_a_key_only_goes_forward
+                the_use_of_an_unknown_key_is_not_noted
+                ;
+            erasing:
+                a_tenant_is_erased_to_the_last_row
+                an_erasure_is_on_record
+                people_who_are_members_elsewhere_stay
+                until_the_grace_is_over_only_the_queue_goes
+                only_tenants_to_be_deleted_are_erased
+                an_eraser_that_forgets_where_it_stood_ends_as_well
+                racing_erasers_erase_once
+                what_comes_in_behind_the_eraser_goes_as_well
                 ;
             accepting:
                 an_accepted_message_is_durable_whole
@@ -166,6 +210,8 @@ macro_rules! contract_cases {
                 a_resend_of_another_applications_message_is_refused
                 ;
             installation:
+                a_new_signing_key_retires_those_long_replaced
+                racing_rotations_keep_all_keys
                 the_first_signing_key_wins
                 the_first_value_of_a_fact_wins
                 ;

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use postrider_application::{
-    access::OperatorScope,
     audit::Record,
     ports::{PasswordReset, Repository as _, Store as _, UnitOfWork as _, UserRepository as _},
 };
 use postrider_domain::{
-    Aggregate as _, ApiKeyId, InvitationId, MembershipId, Name, PasswordResetId, SessionId, TenantId,
+    Aggregate as _, ApiKeyId, Change, InvitationId, MembershipId, Name, PasswordResetId, SessionId, TenantId,
     Timestamp, UserId,
     access::{Grant, Role},
     api_keys::ApiKey,
@@ -126,14 +125,22 @@ impl<H: Harness> Fixture<'_, H> {
         reset
     }
 
-    /// An operator changes a tenant.
-    pub async fn operate<T>(&self, tenant: &Tenancy, change: impl FnOnce(&mut Tenant) -> T) -> OperatorScope {
+    async fn operate(&self, tenant: &Tenancy, change: impl FnOnce(&mut Tenant) -> Change) {
         let operator = self.operator().await;
         let mut stored: Tenant = self.find(&tenant.scope, &tenant.id).await.unwrap();
-        change(&mut stored);
+        assert_eq!(change(&mut stored), Change::Made);
         let mut tx = self.store().begin_as_operator(&operator).await.unwrap();
         tx.save(&tenant.scope, &mut stored).await.unwrap();
         tx.commit(Record::InHistory).await.unwrap();
-        operator
+    }
+
+    /// An operator suspended the tenant at that time.
+    pub async fn suspend(&self, tenant: &Tenancy, at: Timestamp) {
+        self.operate(tenant, |tenant| tenant.suspend(at).unwrap()).await;
+    }
+
+    /// An operator ordered at that time that the tenant be erased.
+    pub async fn order_deletion(&self, tenant: &Tenancy, at: Timestamp) {
+        self.operate(tenant, |tenant| tenant.order_deletion(at)).await;
     }
 }

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use postrider_application::ports::{ErasurePosition, ErasureStep, ErasureView};
+use postrider_application::ports::{ErasureStep, ErasureView};
 use postrider_domain::{MessageId, TenantId, Timestamp, UserId, tenants::TenantStatus};
 
 use super::{hot::Hot, housekeeping::takes, state::State, store::MemoryStore, tables::Configuration};
@@ -111,99 +111,82 @@ impl Configuration {
 
 impl State {
     /// One step: up to `limit` rows of one table.
-    pub(super) fn erase(
-        &mut self,
-        position: &mut ErasurePosition,
-        limit: u32,
-        grace: Duration,
-        now: Timestamp,
-    ) -> ErasureStep {
+    pub(super) fn erase(&mut self, limit: u32, grace: Duration, now: Timestamp) -> ErasureStep {
         let tenants = self.configuration.tenants.values().map(|row| &row.state);
         let ordered: Vec<(TenantId, Timestamp)> = tenants
             .filter(|tenant| tenant.status == TenantStatus::Deleting)
             .map(|tenant| (tenant.id, tenant.status_since))
             .collect();
-        let mut due = ordered.iter().filter(|(_, since)| since.plus(grace) <= now);
-        let chosen = due
-            .clone()
-            .find(|(tenant, _)| Some(*tenant) == position.tenant)
-            .or_else(|| due.next());
-        if let Some((tenant, since)) = chosen {
-            return self.erase_from(position, *tenant, *since, limit, now);
-        }
-        for (tenant, _) in ordered {
-            if let Some(rows) = self.take(QUEUE, tenant, limit) {
-                count(position, tenant, QUEUE.0, rows);
-                return ErasureStep::Removed { tenant, rows };
+        for (tenant, _) in &ordered {
+            if let Some(rows) = self.take(QUEUE, *tenant, limit) {
+                return ErasureStep::Removed {
+                    tenant: *tenant,
+                    rows,
+                };
             }
         }
-        ErasureStep::Nothing
-    }
-
-    fn erase_from(
-        &mut self,
-        position: &mut ErasurePosition,
-        tenant: TenantId,
-        ordered_at: Timestamp,
-        limit: u32,
-        now: Timestamp,
-    ) -> ErasureStep {
+        let mut due = ordered.into_iter().filter(|(_, since)| since.plus(grace) <= now);
+        let Some((tenant, since)) = due.next() else {
+            return ErasureStep::Nothing;
+        };
         for table in tables() {
             if let Some(rows) = self.take(table, tenant, limit) {
-                count(position, tenant, table.0, rows);
-                if table.0 == "messages" {
-                    // A payload stands with its message here, in a table of its own there.
-                    count(position, tenant, "payloads", rows);
-                }
                 return ErasureStep::Removed { tenant, rows };
             }
         }
         // Every table was looked through just now, and nobody else had a turn.
-        self.configuration.tenants.remove(&tenant);
-        count(position, tenant, "tenants", 1);
-        let rows = std::mem::take(position).rows;
-        let view = ErasureView {
-            tenant,
-            ordered_at,
-            erased_at: now,
-            rows: rows.clone(),
-        };
-        self.erasures.insert(tenant, view);
-        self.forget_what_belongs_to_nothing();
+        let rows = self.finish_erasure(tenant, since, now);
         ErasureStep::Erased { tenant, rows }
     }
 
     /// Takes rows of a table; none if there are none.
     fn take(&mut self, table: Table, tenant: TenantId, limit: u32) -> Option<u64> {
+        let (name, take) = table;
         let mut left = limit;
-        table.1(self, tenant, &mut left);
-        (left < limit).then_some(u64::from(limit - left))
+        take(self, tenant, &mut left);
+        let taken = u64::from(limit - left);
+        if taken == 0 {
+            return None;
+        }
+        self.count(tenant, name, taken);
+        if name == "messages" {
+            // A payload stands with its message here, in a table of its own there.
+            self.count(tenant, "payloads", taken);
+        }
+        Some(taken)
     }
 
-    /// What is a column there and a map of its own here.
-    fn forget_what_belongs_to_nothing(&mut self) {
-        let configuration = &mut self.configuration;
-        self.key_uses
-            .retain(|key, _| configuration.api_keys.contains_key(key));
-        let applications = &configuration.applications;
-        configuration
-            .endpoints_versions
-            .retain(|application, _| applications.contains_key(application));
+    fn count(&mut self, tenant: TenantId, table: &'static str, rows: u64) {
+        *self.erasing.entry(tenant).or_default().entry(table).or_default() += rows;
     }
-}
 
-/// Adds to the counts of this way through the tables, or begins a way.
-fn count(position: &mut ErasurePosition, tenant: TenantId, table: &str, rows: u64) {
-    if position.tenant != Some(tenant) {
-        *position = ErasurePosition {
-            tenant: Some(tenant),
-            ..ErasurePosition::default()
+    fn finish_erasure(
+        &mut self,
+        tenant: TenantId,
+        ordered_at: Timestamp,
+        erased_at: Timestamp,
+    ) -> Vec<(String, u64)> {
+        self.configuration.tenants.remove(&tenant);
+        self.count(tenant, "tenants", 1);
+        // What is a column there and a map of its own here.
+        let Configuration {
+            api_keys,
+            applications,
+            endpoints_versions,
+            ..
+        } = &mut self.configuration;
+        self.key_uses.retain(|key, _| api_keys.contains_key(key));
+        endpoints_versions.retain(|application, _| applications.contains_key(application));
+        let counts = self.erasing.remove(&tenant).unwrap_or_default().into_iter();
+        let rows: Vec<_> = counts.map(|(table, rows)| (table.to_owned(), rows)).collect();
+        let view = ErasureView {
+            tenant,
+            ordered_at,
+            erased_at,
+            rows: rows.clone(),
         };
-    }
-    let counts = &mut position.rows;
-    match counts.iter_mut().find(|(of, _)| of == table) {
-        Some((_, sum)) => *sum += rows,
-        None => counts.push((table.to_owned(), rows)),
+        self.erasures.insert(tenant, view);
+        rows
     }
 }
 

@@ -16,10 +16,10 @@ impl Housekeeping for MemoryStore {
         let (mut state, now) = (self.state(), self.now());
         let configuration = &mut state.configuration;
         let mut left = limit;
-        // A session that can be refreshed no more is over when its last access token is; it goes at its own end.
+        // A session that cannot be refreshed any more has no access token left that would be good.
         configuration
             .sessions
-            .retain(|_, row| !takes(&mut left, row.state.expires_at <= now));
+            .retain(|_, row| !takes(&mut left, row.state.refresh_expires_at <= now));
         configuration
             .invitations
             .retain(|_, row| !takes(&mut left, row.state.expires_at <= now));
@@ -37,7 +37,9 @@ impl Housekeeping for MemoryStore {
     ) -> Result<ErasureStep, StoreError> {
         let _turn = self.turn().await;
         let (mut state, now) = (self.state(), self.now());
-        Ok(state.erase(position, limit, grace, now))
+        // Where it stands is kept beside the tenant, for whoever goes on.
+        *position = ErasurePosition::default();
+        Ok(state.erase(limit.max(1), grace, now))
     }
 
     async fn record_key_uses(&self, uses: &[(TenantId, ApiKeyId, Timestamp)]) -> Result<(), StoreError> {

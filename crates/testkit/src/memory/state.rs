@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) audit: BTreeMap<AuditEntryId, AuditEntry>,
     /// When API keys were last used.
     pub(super) key_uses: BTreeMap<ApiKeyId, Timestamp>,
+    /// How many rows of which table of the tenants that are being erased went already.
+    pub(super) erasing: BTreeMap<TenantId, BTreeMap<&'static str, u64>>,
     /// Which tenants were erased.
     pub(super) erasures: BTreeMap<TenantId, ErasureView>,
     /// The signing keys of access tokens.

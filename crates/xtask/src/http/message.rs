@@ -190,7 +190,10 @@ mod tests {
         });
         assert!(message.unwrap().unwrap().body.is_empty());
         assert_eq!((seen.concat(), stream), (b"abcde".to_vec(), &b"more"[..]));
-        let refused = Message::pour(&mut &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab"[..], |_| bail!("no"));
+        let refused = Message::pour(
+            &mut &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab"[..],
+            |_| bail!("no"),
+        );
         assert!(refused.is_err());
     }
 

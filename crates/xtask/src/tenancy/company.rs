@@ -112,16 +112,6 @@ impl Company {
         format!("/v1/applications/{}{rest}", self.application)
     }
 
-    /// Mints a key of this role.
-    pub(super) fn key(&self, client: &mut Client, role: &str) -> anyhow::Result<Key> {
-        let body = json!({ "name": "a machine", "grants": [{ "role": role }] });
-        let key = client.create("/v1/api-keys", &body)?;
-        Ok(Key {
-            id: text(&key, "id")?,
-            token: text(&key, "token")?,
-        })
-    }
-
     /// Makes an endpoint that is signed for with this secret and hears of these event types, of all if there are
     /// none; its id.
     pub(super) fn endpoint(
@@ -134,26 +124,35 @@ impl Company {
         let body = json!({ "url": url, "secret": secret, "event_types": event_types });
         text(&client.create(&self.path("/endpoints"), &body)?, "id")
     }
+}
 
-    /// Invites somebody; the token.
-    pub(super) fn invite(&self, client: &mut Client, email: &str, role: &str) -> anyhow::Result<String> {
-        let body = json!({ "email": email, "grants": [{ "role": role }] });
-        text(&client.create("/v1/invitations", &body)?, "token")
-    }
+/// Mints a key of this role in the client's tenant.
+pub(super) fn mint_key(client: &mut Client, role: &str) -> anyhow::Result<Key> {
+    let body = json!({ "name": "a machine", "grants": [{ "role": role }] });
+    let key = client.create("/v1/api-keys", &body)?;
+    Ok(Key {
+        id: text(&key, "id")?,
+        token: text(&key, "token")?,
+    })
+}
 
-    /// Invites somebody new, who accepts and logs in: who, the membership's id and the tokens.
-    pub(super) fn hire(
-        &self,
-        client: &mut Client,
-        role: &str,
-        at: SocketAddr,
-    ) -> anyhow::Result<(Person, String, Tokens)> {
-        let person = Person::invent(role)?;
-        let token = self.invite(client, &person.email, role)?;
-        let mut guest = Client::new(at, "");
-        let body = json!({ "token": token, "password": person.password, "name": "Bob" });
-        let accepted = guest.create("/v1/invitations/accept", &body)?;
-        let tokens = person.log_in(&mut guest)?;
-        Ok((person, text(&accepted, "member")?, tokens))
-    }
+/// Invites somebody to the client's tenant; the token.
+pub(super) fn invite(client: &mut Client, email: &str, role: &str) -> anyhow::Result<String> {
+    let body = json!({ "email": email, "grants": [{ "role": role }] });
+    text(&client.create("/v1/invitations", &body)?, "token")
+}
+
+/// Invites somebody new, who accepts and logs in: who, the membership's id and the tokens.
+pub(super) fn hire(
+    client: &mut Client,
+    role: &str,
+    at: SocketAddr,
+) -> anyhow::Result<(Person, String, Tokens)> {
+    let person = Person::invent(role)?;
+    let token = invite(client, &person.email, role)?;
+    let mut guest = Client::new(at, "");
+    let body = json!({ "token": token, "password": person.password, "name": "Bob" });
+    let accepted = guest.create("/v1/invitations/accept", &body)?;
+    let tokens = person.log_in(&mut guest)?;
+    Ok((person, text(&accepted, "member")?, tokens))
 }

@@ -331,12 +331,10 @@ mod tests {
     fn sessions_wander_between_nodes_and_avoid_one_that_is_out_of_service() {
         let good = Arc::new(AtomicBool::new(true));
         let unwell = Arc::new(AtomicBool::new(true));
-        let load = Load::start(
-            [node(&good), node(&unwell)],
-            &Person::invent("load").unwrap(),
-            3,
-        );
-        wait_for(&load, |tally| tally.elsewhere > 2 && tally.looked > tally.elsewhere);
+        let load = Load::start([node(&good), node(&unwell)], &Person::invent("load").unwrap(), 3);
+        wait_for(&load, |tally| {
+            tally.elsewhere > 2 && tally.looked > tally.elsewhere
+        });
         let out = load.out_of_service(1);
         unwell.store(false, Ordering::SeqCst);
         let before = load.tally().refreshed;

@@ -184,7 +184,10 @@ impl Scene<'_> {
 
 /// The error names what is wrong, in words, and no key.
 fn judge_refusal(name: &str, said: &str, key: &str) -> anyhow::Result<()> {
-    println!("  {name:<16} refused: {}", said.lines().next_back().unwrap_or_default());
+    println!(
+        "  {name:<16} refused: {}",
+        said.lines().next_back().unwrap_or_default()
+    );
     ensure!(
         said.contains("master key"),
         "{name}: the error does not speak of the master key: {said}"

@@ -159,7 +159,10 @@ mod tests {
             of(&["--parts", "revocation", "--databases", "sqlite,postgres"]).unwrap(),
             [(Part::Revocation, Database::Postgres)]
         );
-        assert_eq!(of(&["--parts", "revocation", "--databases", "sqlite"]).unwrap(), []);
+        assert_eq!(
+            of(&["--parts", "revocation", "--databases", "sqlite"]).unwrap(),
+            []
+        );
         assert!(of(&["--messages", "5"]).is_err());
     }
 }

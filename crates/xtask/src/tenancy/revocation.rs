@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use super::client::{Client, text};
-use super::company::{Company, Tokens};
+use super::company::{Company, Tokens, hire, mint_key};
 use super::site::{Node, Site};
 use crate::http::Response;
 use crate::interrupt;
@@ -86,7 +86,7 @@ pub(super) fn run(
 impl Scene<'_> {
     fn keys_and_sessions(&mut self) -> anyhow::Result<()> {
         let mut owner = self.company.owner_at(self.here.address);
-        let key = self.company.key(&mut owner, "developer")?;
+        let key = mint_key(&mut owner, "developer")?;
         let probe = look(&key.token, self.company.path(""), UNKNOWN);
         self.measure("an API key is revoked", &probe, || {
             owner.expect(204, "DELETE", &format!("/v1/api-keys/{}", key.id), None)
@@ -113,7 +113,7 @@ impl Scene<'_> {
     fn members(&mut self) -> anyhow::Result<()> {
         let (here, company) = (self.here.address, self.company);
         let mut owner = company.owner_at(here);
-        let (_, member, tokens) = company.hire(&mut owner, "admin", here)?;
+        let (_, member, tokens) = hire(&mut owner, "admin", here)?;
         let probe = look(&tokens.access, "/v1/api-keys", Says(403, "forbidden"));
         let path = format!("/v1/members/{member}");
         self.measure("an admin becomes a viewer", &probe, || {
@@ -131,7 +131,7 @@ impl Scene<'_> {
             owner.expect(204, "DELETE", &path, None)
         })?;
 
-        let (_, _, tokens) = company.hire(&mut owner, "developer", here)?;
+        let (_, _, tokens) = hire(&mut owner, "developer", here)?;
         let mut developer = Client::new(here, &tokens.access);
         let probe = look(&tokens.access, "/v1/me", UNKNOWN);
         self.measure("somebody logs out everywhere", &probe, || {
@@ -159,7 +159,7 @@ impl Scene<'_> {
 
     fn tenant(&mut self, operator: &mut Client) -> anyhow::Result<()> {
         let mut owner = self.company.owner_at(self.here.address);
-        let key = self.company.key(&mut owner, "publisher")?;
+        let key = mint_key(&mut owner, "publisher")?;
         let path = format!("/v1/operator/tenants/{}", self.company.id);
         let suspended = Says(403, "tenant_suspended");
         let mut publish = Probe {

@@ -15,6 +15,8 @@ use crate::product::{Binary, Complaints, Database, Installation};
 use crate::server::{Launch, Server};
 
 const COMMAND_LIMIT: Duration = Duration::from_mins(2);
+/// How many different complaints are shown.
+const SHOWN: usize = 5;
 /// The settings of the master keys.
 const CURRENT: &str = "POSTRIDER_SECURITY__MASTER_KEY";
 const OTHERS: &str = "POSTRIDER_SECURITY__OTHER_MASTER_KEYS";
@@ -100,12 +102,14 @@ impl Site {
         address: SocketAddr,
         keys: &MasterKeys,
     ) -> anyhow::Result<Node> {
-        let server = Server::start(self.launch(name, address, keys))
-            .with_context(|| format!("node {name} does not start"))?;
+        let launch = self.launch(name, address, keys);
+        let earlier = std::fs::metadata(launch.log()).map_or(0, |log| log.len());
+        let server = Server::start(launch).with_context(|| format!("node {name} does not start"))?;
         Ok(Node {
             name,
             address,
             server,
+            earlier: usize::try_from(earlier)?,
         })
     }
 
@@ -156,7 +160,7 @@ impl Site {
     }
 }
 
-/// A running node. Dropping it stops it.
+/// A running node. Dropping it stops it, and prints what it complained of.
 #[derive(Debug)]
 pub(super) struct Node {
     /// Its name for people, and for its log.
@@ -164,6 +168,8 @@ pub(super) struct Node {
     /// Where it serves.
     pub(super) address: SocketAddr,
     server: Server,
+    /// What its earlier runs had logged to the same file.
+    earlier: usize,
 }
 
 impl Node {
@@ -172,7 +178,7 @@ impl Node {
         self.server.id()
     }
 
-    /// Stops it in order.
+    /// Stops it in order; an error if it does not end well, or has panicked.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         let status = self.server.stop();
         ensure!(
@@ -181,22 +187,30 @@ impl Node {
             self.name,
             process::tail(&self.server.log(), 5)
         );
-        self.judge()
-    }
-
-    /// Prints what it complained of; an error if it panicked or has ended.
-    pub(super) fn judge(&mut self) -> anyhow::Result<()> {
-        let complaints = Complaints::of(&self.server.log());
-        for (said, count) in complaints.others.iter().take(5) {
-            println!("  node {} logged {count} times: {said}", self.name);
-        }
+        let panics = self.complaints().panics;
         ensure!(
-            complaints.panics.is_empty(),
+            panics.is_empty(),
             "node {} panicked: {}",
             self.name,
-            complaints.panics.join(" | ")
+            panics.join(" | ")
         );
         Ok(())
+    }
+
+    fn complaints(&self) -> Complaints {
+        Complaints::of(self.server.log().get(self.earlier..).unwrap_or_default())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let complaints = self.complaints();
+        for panic in complaints.panics.iter().take(SHOWN) {
+            println!("  node {} panicked: {panic}", self.name);
+        }
+        for (said, count) in complaints.others.iter().take(SHOWN) {
+            println!("  node {} logged {count} times: {said}", self.name);
+        }
     }
 }
 

@@ -5,16 +5,13 @@
 
 use postrider_application::ports::StoreError;
 use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
-use uuid::Uuid;
 
 use super::{super::delete_some, Eraser, progress::Progress};
 use crate::{
     connection::{Dialect, Transaction},
     error::{OrStoreError as _, corrupt, fault},
+    windows::{KeyKind, end_of_window},
 };
-
-/// How many rows of all tenants a statement looks at, where no index begins with the tenant.
-const WINDOW_ROWS: u32 = 2_000;
 
 const TABLES_ON_POSTGRES: &str = "
 SELECT c.relname::text AS name,
@@ -143,53 +140,28 @@ impl TenantTable {
                 until: None,
             });
         }
-        let key = self.key()?;
+        let kind = self.key_kind()?;
         // Never none: `split` answers the whole text if there is no comma.
-        let first = key.split(',').next().unwrap_or(key);
-        let after = self.stored(progress.after_key.as_deref())?;
-        let sql = format!(
-            "SELECT {first} AS at FROM {} WHERE {first} > $1 ORDER BY {first} LIMIT 1 OFFSET {}",
-            self.name,
-            WINDOW_ROWS - 1
-        );
-        let end = eraser.dialect.exactly(sql, [after.clone()]);
-        let end = eraser.transaction.query_one_raw(end).await.or_store_error()?;
-        let Some(end) = end else {
-            return Ok(Conditions {
-                sql: format!("{first} > $1 AND tenant = $2"),
-                values: vec![after, tenant.into()],
-                until: None,
-            });
+        let first = self.key()?.split(',').next().unwrap_or_default();
+        let after = match &progress.after_key {
+            Some(key) => kind.parse(key)?,
+            None => kind.start(),
         };
-        let until = if self.is_number() {
-            end.try_get::<i64>("", "at").map(|at| at.to_string())
-        } else {
-            end.try_get::<Uuid>("", "at").map(|at| at.to_string())
-        };
-        let until = until.or_store_error()?;
+        let until = end_of_window(&eraser.transaction, eraser.dialect, (&self.name, first), after).await?;
         Ok(Conditions {
             sql: format!("{first} > $1 AND {first} <= $2 AND tenant = $3"),
-            values: vec![after, self.stored(Some(&until))?, tenant.into()],
-            until: Some(until),
+            values: vec![after.into(), until.unwrap_or(kind.end()).into(), tenant.into()],
+            until: until.map(|key| key.to_string()),
         })
     }
 
-    fn is_number(&self) -> bool {
-        matches!(self.first_type.as_deref(), Some("bigint" | "INTEGER"))
-    }
-
-    /// A key as a parameter; without one, what is before all keys.
-    fn stored(&self, key: Option<&str>) -> Result<Value, StoreError> {
+    fn key_kind(&self) -> Result<KeyKind, StoreError> {
         match self.first_type.as_deref() {
-            Some("bigint" | "INTEGER") => key
-                .map_or(Ok(i64::MIN), str::parse)
-                .map(Value::from)
-                .map_err(|why| corrupt("key of an erasure", why)),
-            Some("uuid" | "BLOB") => key
-                .map_or(Ok(Uuid::nil()), str::parse)
-                .map(Value::from)
-                .map_err(|why| corrupt("key of an erasure", why)),
-            _ => Err(fault("a table of tenants' rows can be walked through neither by tenant nor by key")),
+            Some("uuid" | "BLOB") => Ok(KeyKind::Id),
+            Some("bigint" | "INTEGER") => Ok(KeyKind::Number),
+            _ => Err(fault(
+                "a table of tenants' rows can be walked through neither by tenant nor by key",
+            )),
         }
     }
 }

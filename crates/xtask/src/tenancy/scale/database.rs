@@ -16,11 +16,7 @@ const TABLES: &str = "select c.table_name, c.column_name from information_schema
       and c.table_schema not in ('pg_catalog', 'information_schema') order by 1";
 
 /// Rows of the tenant by table; tables without any are in it too.
-pub(super) fn rows(
-    server: &Postgres,
-    database: &str,
-    tenant: &str,
-) -> anyhow::Result<BTreeMap<String, u64>> {
+pub(super) fn rows(server: &Postgres, database: &str, tenant: &str) -> anyhow::Result<BTreeMap<String, u64>> {
     let uuid = uuid(tenant).with_context(|| format!("not a public id: {tenant}"))?;
     let port = server.port().context("the server is not ours to ask")?;
     let mut connection = Connection::open(port, database)?;
@@ -48,7 +44,10 @@ pub(super) fn judge(rows: &BTreeMap<String, u64>) -> anyhow::Result<()> {
         .iter()
         .filter(|(table, count)| **count != u64::from(*table == ERASURES))
         .collect();
-    ensure!(left.is_empty(), "rows that should not be there (or should): {left:?}");
+    ensure!(
+        left.is_empty(),
+        "rows that should not be there (or should): {left:?}"
+    );
     Ok(())
 }
 
@@ -87,7 +86,12 @@ mod tests {
     #[test]
     fn only_the_erasure_itself_may_stay() {
         let rows = |pairs: &[(&str, u64)]| {
-            judge(&pairs.iter().map(|(table, count)| ((*table).to_owned(), *count)).collect())
+            judge(
+                &pairs
+                    .iter()
+                    .map(|(table, count)| ((*table).to_owned(), *count))
+                    .collect(),
+            )
         };
         assert!(rows(&[("messages", 0), (ERASURES, 1)]).is_ok());
         assert!(rows(&[("messages", 1), (ERASURES, 1)]).is_err());

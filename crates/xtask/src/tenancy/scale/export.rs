@@ -170,9 +170,15 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self, line: &[u8]) -> anyhow::Result<()> {
         self.export.bytes += u64::try_from(line.len())?;
-        let text = std::str::from_utf8(line).context("a line is not text")?.trim_end();
-        let parsed: Line = serde_json::from_str(text)
-            .with_context(|| format!("not a line of an export: {}", &text[..text.floor_char_boundary(200)]))?;
+        let text = std::str::from_utf8(line)
+            .context("a line is not text")?
+            .trim_end();
+        let parsed: Line = serde_json::from_str(text).with_context(|| {
+            format!(
+                "not a line of an export: {}",
+                &text[..text.floor_char_boundary(200)]
+            )
+        })?;
         for needle in self.order.needles {
             ensure!(
                 !text.contains(&needle.text),
@@ -261,7 +267,10 @@ mod tests {
         let text = format!("{HEAD}{ROWS}{END}");
         for pieces_of in [1, 7, 100, 10_000] {
             let export = read(&text, pieces_of).unwrap();
-            assert_eq!((export.of("message"), export.of("api_key"), export.of("x")), (2, 1, 0));
+            assert_eq!(
+                (export.of("message"), export.of("api_key"), export.of("x")),
+                (2, 1, 0)
+            );
             assert_eq!(export.bytes, text.len() as u64);
             assert_eq!(
                 export.kept["api_key"].first().unwrap(),
@@ -290,7 +299,10 @@ mod tests {
         for secret in ["hunter2", "s3cr3t"] {
             let text = format!("{HEAD}{}{END}", ROWS.replace("msg_2", secret));
             let error = read(&text, 64).unwrap_err().to_string();
-            assert!(error.contains("kind message") && !error.contains(secret), "{error}");
+            assert!(
+                error.contains("kind message") && !error.contains(secret),
+                "{error}"
+            );
         }
         assert!(read(&format!("{HEAD}{}{END}", ROWS.replace("key_1", "prk_1")), 64).is_ok());
     }

@@ -61,7 +61,10 @@ impl fmt::Display for Resident {
 }
 
 fn read(process: u32, field: &str) -> Option<u64> {
-    of(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, field)
+    of(
+        &fs::read_to_string(format!("/proc/{process}/status")).ok()?,
+        field,
+    )
 }
 
 fn of(status: &str, field: &str) -> Option<u64> {
@@ -76,7 +79,10 @@ mod tests {
     #[test]
     fn the_kernels_words_are_read() {
         let status = "Name:\tpostrider\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\n";
-        assert_eq!((of(status, "VmRSS:"), of(status, "VmHWM:")), (Some(10_240), Some(20_480)));
+        assert_eq!(
+            (of(status, "VmRSS:"), of(status, "VmHWM:")),
+            (Some(10_240), Some(20_480))
+        );
         assert_eq!(of(status, "VmSwap:"), None);
         let seen = Resident {
             before: 10_240,

@@ -5,30 +5,28 @@ mod export;
 mod memory;
 mod publish;
 mod rows;
+mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use super::client::{Client, text};
-use super::company::Company;
 use super::site::{MasterKeys, Node, Site};
 use crate::interrupt;
 use crate::postgres::Postgres;
-use crate::product::{Binary, Database, signing_secret};
-use crate::receiver::{Pace, Receiver};
-use export::{Export, Needle, Order};
+use crate::product::{Binary, Database};
+use export::{Export, Needle};
 use memory::Watch;
 use rows::{Account, More};
+use subject::Subject;
 
 /// Messages of the tenant that stays.
 const SMALL: usize = 2_000;
 /// Messages that it publishes after the other is gone.
 const AFTERWARDS: usize = 100;
-/// Connections, each with an API key of its own.
-const CLIENTS: usize = 12;
 /// How much a node may grow while it exports or erases, whatever the tenant's size: some pages of rows, and what
 /// the allocator keeps of them.
 const GROWTH_LIMIT_MIB: u64 = 96;
@@ -36,21 +34,8 @@ const GROWTH_LIMIT_MIB: u64 = 96;
 const ERASE_LIMIT: Duration = Duration::from_mins(3);
 const ERASE_LIMIT_PER_MESSAGE: Duration = Duration::from_millis(3);
 const POLL: Duration = Duration::from_millis(50);
-/// Exports until one shows an empty queue.
-const EXPORTS: usize = 6;
 /// The people of a tenant: an owner and a colleague.
 const PEOPLE: u64 = 2;
-
-/// A tenant with everything that a tenant can have.
-struct Subject {
-    company: Company,
-    keys: Vec<String>,
-    receivers: Vec<Receiver>,
-    /// The owner's token of now.
-    token: String,
-    /// What its export must not show.
-    needles: Vec<Needle>,
-}
 
 /// Runs everything on one database.
 pub(super) fn run(
@@ -70,8 +55,12 @@ pub(super) fn run(
     println!("  {messages} messages on {}, one node", database.name());
     let mut large = Subject::found("Large", &site, &node)?;
     let mut small = Subject::found("Small", &site, &node)?;
-    large.needles.push(Needle::of("another tenant's id", &small.company.id));
-    small.needles.push(Needle::of("another tenant's id", &large.company.id));
+    large
+        .needles
+        .push(Needle::of("another tenant's id", &small.company.id));
+    small
+        .needles
+        .push(Needle::of("another tenant's id", &large.company.id));
     fill(&node, &large, messages, &small)?;
 
     let exported = large.export_settled(&node, messages, false)?;
@@ -88,7 +77,10 @@ pub(super) fn run(
     account.judge()?;
     if let Some(rows) = ask(&large.company.id)? {
         database::judge(&rows)?;
-        println!("  by SQL           no row of the tenant in {} tables, but that it was erased", rows.len());
+        println!(
+            "  by SQL           no row of the tenant in {} tables, but that it was erased",
+            rows.len()
+        );
     }
     refused(&node, &large)?;
     let after = small.export(&node, true)?;
@@ -97,112 +89,16 @@ pub(super) fn run(
     node.stop()
 }
 
-impl Subject {
-    fn found(name: &str, site: &Site, node: &Node) -> anyhow::Result<Self> {
-        let company = Company::found(name, &mut site.operator(node), node.address)?;
-        let mut owner = company.owner_at(node.address);
-        for event_type in [publish::BOTH, publish::ONE] {
-            owner.create("/v1/event-types", &json!({ "name": event_type }))?;
-        }
-        let mut needles = vec![
-            Needle::of("a password", &company.owner.password),
-            Needle::of("a password's hash", "argon2"),
-            Needle::of("an access token", &company.session.access),
-            Needle::secret_of("a refresh token", &company.session.refresh),
-        ];
-        let mut receivers = Vec::new();
-        for event_types in [&[publish::BOTH, publish::ONE][..], &[publish::BOTH]] {
-            let secret = signing_secret()?;
-            let receiver = Receiver::start(&secret, Pace::AT_ONCE)?;
-            company.endpoint(&mut owner, &receiver.url(), &secret, event_types)?;
-            needles.push(Needle::secret_of("an endpoint's secret", &secret));
-            receivers.push(receiver);
-        }
-        let mut keys = Vec::new();
-        for _ in 0..CLIENTS {
-            let key = company.key(&mut owner, "publisher")?;
-            needles.push(Needle::secret_of("an API key", &key.token));
-            keys.push(key.token);
-        }
-        let (colleague, _, tokens) = company.hire(&mut owner, "viewer", node.address)?;
-        needles.push(Needle::of("a password", &colleague.password));
-        needles.push(Needle::secret_of("a refresh token", &tokens.refresh));
-        let invitation = company.invite(&mut owner, &format!("guest-of-{}", colleague.email), "viewer")?;
-        needles.push(Needle::secret_of("an invitation", &invitation));
-        Ok(Self {
-            token: company.session.access.clone(),
-            company,
-            keys,
-            receivers,
-            needles,
-        })
-    }
-
-    fn export(&self, node: &Node, keep: bool) -> anyhow::Result<Export> {
-        let order = Order {
-            tenant: &self.company.id,
-            token: &self.token,
-            needles: &self.needles,
-            keep,
-        };
-        order.take(node)
-    }
-
-    /// The first export that shows an empty queue, checked against what was published.
-    fn export_settled(&self, node: &Node, messages: usize, keep: bool) -> anyhow::Result<Export> {
-        let mut client = Client::new(node.address, &self.token);
-        publish::await_settled(&mut client, &self.company, &self.receivers)?;
-        for _ in 0..EXPORTS {
-            interrupt::check()?;
-            let export = self.export(node, keep)?;
-            if export.of("queued") == 0 {
-                show(&export);
-                judge_export(&export, messages)?;
-                return Ok(export);
-            }
-            println!("  exported         {} still queued: once more", export.of("queued"));
-            std::thread::sleep(Duration::from_secs(5));
-        }
-        bail!("the queue does not become empty")
-    }
-
-    /// It publishes and receives as before.
-    fn go_on(&self, node: &Node) -> anyhow::Result<()> {
-        let had: Vec<usize> = self.receivers.iter().map(Receiver::count).collect();
-        publish::publish(node.address, &self.company, &self.keys[..1], AFTERWARDS)?;
-        let deadline = Instant::now() + ERASE_LIMIT;
-        // Every fifth message repeats an event id of before, and is not delivered again.
-        let fresh = publish::heard_without_event_id(AFTERWARDS);
-        loop {
-            let news: Vec<_> = self.receivers.iter().zip(&had).map(|(receiver, had)| receiver.since(*had)).collect();
-            ensure!(
-                news.iter().flatten().all(|arrival| arrival.fault.is_none()),
-                "a webhook does not verify"
-            );
-            let ids: Vec<usize> = news
-                .iter()
-                .map(|news| news.iter().map(|one| &one.id).collect::<std::collections::BTreeSet<_>>().len())
-                .collect();
-            if ids == fresh {
-                break;
-            }
-            ensure!(Instant::now() < deadline, "the other tenant received {ids:?} of {fresh:?}");
-            interrupt::check()?;
-            std::thread::sleep(POLL);
-        }
-        println!("  the other tenant published {AFTERWARDS} more and received {fresh:?} of them");
-        Ok(())
-    }
-}
-
 /// Publishes to both at once and waits until everything has arrived.
 fn fill(node: &Node, large: &Subject, messages: usize, small: &Subject) -> anyhow::Result<()> {
     let watch = Watch::begin(node.id().context("the node does not run")?);
     let published = std::thread::scope(|scope| {
         let beside =
-            scope.spawn(|| publish::publish(node.address, &small.company, &small.keys[..2], SMALL));
-        let published = publish::publish(node.address, &large.company, &large.keys, messages);
-        beside.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))??;
+            scope.spawn(|| publish::publish(node.address, &small.company, &small.keys[..2], 0..SMALL));
+        let published = publish::publish(node.address, &large.company, &large.keys, 0..messages);
+        beside
+            .join()
+            .map_err(|_| anyhow::anyhow!("a publisher panicked"))??;
         published
     })?;
     let seconds = published.took.as_secs_f64();
@@ -222,51 +118,14 @@ fn fill(node: &Node, large: &Subject, messages: usize, small: &Subject) -> anyho
             arrived - expected.iter().sum::<usize>()
         );
     }
-    println!("  the last arrived {:.1} s after the last was published", began.elapsed().as_secs_f64());
+    println!(
+        "  the last arrived {:.1} s after the last was published",
+        began.elapsed().as_secs_f64()
+    );
     if let Some(memory) = watch.end() {
         println!("  node's memory    {memory}");
     }
     Ok(())
-}
-
-fn show(export: &Export) {
-    let mib = f64::from(u32::try_from(export.bytes >> 10).unwrap_or(u32::MAX)) / 1024.0;
-    println!(
-        "  exported         {} rows, {mib:.1} MiB in {:.1} s (first byte after {:.0} ms); none of the secrets in it",
-        export.rows.values().sum::<u64>(),
-        export.took.as_secs_f64(),
-        export.first.as_secs_f64() * 1e3
-    );
-    let kinds: Vec<_> = export.rows.iter().map(|(kind, rows)| format!("{kind} {rows}")).collect();
-    println!("                   {}", kinds.join(", "));
-    if let Some(memory) = export.memory {
-        println!("  node's memory    {memory}");
-    }
-}
-
-/// What was published and delivered is in it, and the node stayed small.
-fn judge_export(export: &Export, messages: usize) -> anyhow::Result<()> {
-    let delivered: usize = publish::heard(messages).iter().sum();
-    for (kind, wanted) in [
-        ("message", messages),
-        ("delivery", delivered),
-        ("endpoint", 2),
-        ("application", 1),
-        ("api_key", CLIENTS),
-        ("invitation", 1),
-    ] {
-        ensure!(
-            export.of(kind) == u64::try_from(wanted)?,
-            "the export has {} of kind {kind} instead of {wanted}",
-            export.of(kind)
-        );
-    }
-    ensure!(
-        export.of("attempt") >= export.of("delivery") && export.of("member") == PEOPLE,
-        "the export has {:?}",
-        export.rows
-    );
-    judge_growth("exporting", export.memory)
 }
 
 fn judge_growth(what: &str, memory: Option<memory::Resident>) -> anyhow::Result<()> {
@@ -282,7 +141,11 @@ fn judge_growth(what: &str, memory: Option<memory::Resident>) -> anyhow::Result<
 
 /// Before the erasure the same SQL sees the rows: it would see what is left.
 fn judge_sight(rows: &BTreeMap<String, u64>, exported: &Export) -> anyhow::Result<()> {
-    for (table, kind) in [("messages", "message"), ("deliveries", "delivery"), ("sessions", "session")] {
+    for (table, kind) in [
+        ("messages", "message"),
+        ("deliveries", "delivery"),
+        ("sessions", "session"),
+    ] {
         let seen = rows.get(table).copied().unwrap_or_default();
         ensure!(
             seen == exported.of(kind),
@@ -294,7 +157,13 @@ fn judge_sight(rows: &BTreeMap<String, u64>, exported: &Export) -> anyhow::Resul
 }
 
 /// Has the tenant deleted, waits until it is erased, and compares.
-fn erase(site: &Site, node: &Node, large: &Subject, messages: usize, exported: &Export) -> anyhow::Result<Account> {
+fn erase(
+    site: &Site,
+    node: &Node,
+    large: &Subject,
+    messages: usize,
+    exported: &Export,
+) -> anyhow::Result<Account> {
     let mut operator = site.operator(node);
     let path = format!("/v1/operator/tenants/{}", large.company.id);
     let watch = Watch::begin(node.id().context("the node does not run")?);
@@ -372,19 +241,16 @@ fn refused(node: &Node, gone: &Subject) -> anyhow::Result<()> {
 
 /// Everything is as it was, but for one entry of the audit log: that it was exported again.
 fn same_but_for_the_export(before: &Export, after: &Export) -> anyhow::Result<()> {
-    let mut new = Vec::new();
-    for kind in before.kept.keys().chain(after.kept.keys()) {
-        let empty = std::collections::BTreeSet::new();
-        let (had, has) = (
-            before.kept.get(kind).unwrap_or(&empty),
-            after.kept.get(kind).unwrap_or(&empty),
-        );
+    let (empty, mut new) = (BTreeSet::new(), Vec::new());
+    let kinds: BTreeSet<_> = before.kept.keys().chain(after.kept.keys()).collect();
+    for kind in kinds {
+        let had = before.kept.get(kind).unwrap_or(&empty);
+        let has = after.kept.get(kind).unwrap_or(&empty);
         if let Some(gone) = had.difference(has).next() {
             bail!("the other tenant's export has lost a row of kind {kind}: {gone}");
         }
-        new.extend(has.difference(had).cloned());
+        new.extend(has.difference(had));
     }
-    new.dedup();
     let [entry] = new.as_slice() else {
         bail!("the other tenant's export has {} new rows: {new:?}", new.len());
     };

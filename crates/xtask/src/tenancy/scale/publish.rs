@@ -1,6 +1,8 @@
 //! Many messages, published over HTTP by API keys from a few connections, and what must come of them.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -71,22 +73,23 @@ fn body(number: usize) -> Value {
     body
 }
 
-/// Publishes so many messages, from one connection a key.
+/// Publishes the messages of these numbers, from one connection a key.
 pub(super) fn publish(
-    node: std::net::SocketAddr,
+    node: SocketAddr,
     company: &Company,
     keys: &[String],
-    messages: usize,
+    numbers: Range<usize>,
 ) -> anyhow::Result<Published> {
     let began = Instant::now();
-    let (next, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let wanted = numbers.len();
+    let (next, refused) = (AtomicUsize::new(numbers.start), AtomicUsize::new(0));
     let path = company.path("/messages");
     let work = |key: &str| -> anyhow::Result<usize> {
         let mut client = Client::new(node, key);
         let mut accepted = 0;
         loop {
             let number = next.fetch_add(1, Ordering::SeqCst);
-            if number >= messages {
+            if number >= numbers.end {
                 return Ok(accepted);
             }
             let body = body(number).to_string();
@@ -100,11 +103,13 @@ pub(super) fn publish(
     let accepted = std::thread::scope(|scope| {
         let clients: Vec<_> = keys.iter().map(|key| scope.spawn(|| work(key))).collect();
         clients.into_iter().try_fold(0, |sum, client| {
-            let accepted = client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+            let accepted = client
+                .join()
+                .map_err(|_| anyhow::anyhow!("a client panicked"))??;
             anyhow::Ok(sum + accepted)
         })
     })?;
-    ensure!(accepted == messages, "{accepted} of {messages} were accepted");
+    ensure!(accepted == wanted, "{accepted} of {wanted} were accepted");
     Ok(Published {
         accepted,
         refused: refused.into_inner(),

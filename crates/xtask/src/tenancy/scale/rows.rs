@@ -109,7 +109,11 @@ impl Account {
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "  {:<16} {:>10} {:>8} {:>10}", "table", "exported", "more", "erased")?;
+        write!(
+            f,
+            "  {:<16} {:>10} {:>8} {:>10}",
+            "table", "exported", "more", "erased"
+        )?;
         for (table, entry) in &self.entries {
             write!(
                 f,
@@ -129,7 +133,10 @@ mod tests {
     use super::*;
 
     fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
-        pairs.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect()
+        pairs
+            .iter()
+            .map(|(name, rows)| ((*name).to_owned(), *rows))
+            .collect()
     }
 
     fn more(table: &'static str, rows: u64) -> More {
@@ -158,15 +165,30 @@ mod tests {
         assert_eq!(account.erased(), 11);
         assert!(account.to_string().contains("told apart"));
         let short = Account::of(&exported, &extra, &erased(2)).judge().unwrap_err();
-        assert_eq!(short.to_string(), "outbox_events: 2 exported and 1 more, 2 erased");
+        assert_eq!(
+            short.to_string(),
+            "outbox_events: 2 exported and 1 more, 2 erased"
+        );
         assert!(Account::of(&exported, &[], &erased(3)).judge().is_err());
     }
 
     #[test]
     fn what_nobody_accounts_for_is_odd() {
         let none = BTreeMap::new();
-        assert!(Account::of(&none, &[], &counts(&[("secrets", 1)])).judge().is_err());
-        assert!(Account::of(&counts(&[("secret", 1)]), &[], &none).judge().is_err());
-        assert!(Account::of(&none, &[], &counts(&[("messages", 0)])).judge().is_ok());
+        assert!(
+            Account::of(&none, &[], &counts(&[("secrets", 1)]))
+                .judge()
+                .is_err()
+        );
+        assert!(
+            Account::of(&counts(&[("secret", 1)]), &[], &none)
+                .judge()
+                .is_err()
+        );
+        assert!(
+            Account::of(&none, &[], &counts(&[("messages", 0)]))
+                .judge()
+                .is_ok()
+        );
     }
 }
