@@ -101,8 +101,14 @@ mod tests {
             let name = format!("| `{}` |", permission.as_str());
             assert!(page.contains(&name), "{name}");
         }
-        assert!(page.contains("| `members:read` | ✓ | ✓ |  | ✓ |  |  |  | ✓ |"), "{page}");
-        assert!(page.contains("| `POST /v1/auth/login` | `public` | Log in |"), "{page}");
+        assert!(
+            page.contains("| `members:read` | ✓ | ✓ |  | ✓ |  |  |  | ✓ |"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| `POST /v1/auth/login` | `public` | Log in |"),
+            "{page}"
+        );
         let paths = openapi::document().paths.paths;
         let count: usize = paths
             .into_values()

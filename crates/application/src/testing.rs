@@ -232,7 +232,7 @@ impl World {
     }
 
     /// Somebody of the same tenant who holds `grant` and nothing else.
-    pub(crate) fn same_tenant(&self, caller: &Caller, grant: Grant) -> Caller {
+    pub(crate) fn same_tenant(caller: &Caller, grant: Grant) -> Caller {
         let Identity::Principal(principal) = &caller.identity else {
             panic!("a principal")
         };

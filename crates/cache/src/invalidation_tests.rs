@@ -199,31 +199,38 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
         portals: SECOND,
         ..ALL
     });
-    let nothing = (Dropped::Nothing, ALL);
     match event {
-        DomainEvent::Tenant(_, TenantEvent::Created { .. }) => nothing,
-        DomainEvent::Tenant(_, TenantEvent::Suspended { .. }) => credentials,
-        DomainEvent::Tenant(_, TenantEvent::Resumed { .. }) => credentials,
-        DomainEvent::Tenant(_, TenantEvent::DeletionOrdered { .. }) => credentials,
-        DomainEvent::User(_, UserEvent::Registered) => nothing,
-        DomainEvent::User(_, UserEvent::PasswordChanged) => nothing,
-        DomainEvent::Membership(_, MembershipEvent::Joined { .. }) => sessions,
-        DomainEvent::Membership(_, MembershipEvent::GrantsChanged { .. }) => sessions,
-        DomainEvent::Membership(_, MembershipEvent::Removed { .. }) => sessions,
-        DomainEvent::Invitation(_, InvitationEvent::Issued { .. }) => nothing,
-        DomainEvent::Invitation(_, InvitationEvent::Accepted) => nothing,
-        DomainEvent::Invitation(_, InvitationEvent::Withdrawn) => nothing,
-        DomainEvent::Invitation(_, InvitationEvent::Replaced) => nothing,
-        DomainEvent::Session(_, SessionEvent::Opened { .. }) => session,
-        DomainEvent::Session(_, SessionEvent::Ended { .. }) => session,
-        DomainEvent::ApiKey(_, ApiKeyEvent::Minted { .. }) => key,
-        DomainEvent::ApiKey(_, ApiKeyEvent::Revoked) => key,
-        DomainEvent::Application(_, ApplicationEvent::Created { .. }) => application,
-        DomainEvent::Application(_, ApplicationEvent::PortalTokensRevoked { .. }) => application,
-        DomainEvent::EventType(_, EventTypeEvent::Registered { .. }) => nothing,
-        DomainEvent::Endpoint(_, _, EndpointEvent::Created { .. }) => nothing,
-        DomainEvent::Endpoint(_, _, EndpointEvent::Disabled { .. }) => nothing,
-        DomainEvent::Endpoint(_, _, EndpointEvent::Enabled) => nothing,
+        DomainEvent::Tenant(
+            _,
+            TenantEvent::Suspended { .. } | TenantEvent::Resumed { .. } | TenantEvent::DeletionOrdered { .. },
+        ) => credentials,
+        DomainEvent::Membership(
+            _,
+            MembershipEvent::Joined { .. }
+            | MembershipEvent::GrantsChanged { .. }
+            | MembershipEvent::Removed { .. },
+        ) => sessions,
+        DomainEvent::Session(_, SessionEvent::Opened { .. } | SessionEvent::Ended { .. }) => session,
+        DomainEvent::ApiKey(_, ApiKeyEvent::Minted { .. } | ApiKeyEvent::Revoked) => key,
+        DomainEvent::Application(
+            _,
+            ApplicationEvent::Created { .. } | ApplicationEvent::PortalTokensRevoked { .. },
+        ) => application,
+        DomainEvent::Tenant(_, TenantEvent::Created { .. })
+        | DomainEvent::User(_, UserEvent::Registered | UserEvent::PasswordChanged)
+        | DomainEvent::Invitation(
+            _,
+            InvitationEvent::Issued { .. }
+            | InvitationEvent::Accepted
+            | InvitationEvent::Withdrawn
+            | InvitationEvent::Replaced,
+        )
+        | DomainEvent::EventType(_, EventTypeEvent::Registered { .. })
+        | DomainEvent::Endpoint(
+            _,
+            _,
+            EndpointEvent::Created { .. } | EndpointEvent::Disabled { .. } | EndpointEvent::Enabled,
+        ) => (Dropped::Nothing, ALL),
     }
 }
 

@@ -76,7 +76,10 @@ impl Chores {
     async fn forget(&self) {
         loop {
             time::sleep(self.options.interval).await;
-            while_full("expired deduplication keys", || self.intake.forget_expired_keys(BATCH)).await;
+            while_full("expired deduplication keys", || {
+                self.intake.forget_expired_keys(BATCH)
+            })
+            .await;
             while_full("expired sessions, invitations and password resets", || {
                 self.housekeeping.forget_expired(BATCH)
             })

@@ -1,11 +1,45 @@
+use std::{sync::Arc, time::Duration};
+
 use async_trait::async_trait;
-use postrider_application::ports::LoggedEvent;
-use postrider_cache::CacheInvalidation;
+use postrider_application::ports::{Clock, LoggedEvent};
+use postrider_cache::{CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials};
 use postrider_outbox::{Subscriber, SubscriberError};
 use postrider_persistence::SqlStore;
 
+/// What this node remembers of the database.
+pub(super) struct Caches {
+    pub(super) credentials: Arc<CachedCredentials<SqlStore>>,
+    pub(super) directory: Arc<CachedApplicationDirectory<SqlStore>>,
+}
+
+impl Caches {
+    /// Caches over `store` that keep nothing for longer than `ttl`.
+    pub(super) fn over(store: &Arc<SqlStore>, ttl: Duration, clock: &Arc<dyn Clock>) -> Self {
+        let options = CacheOptions {
+            ttl,
+            ..CacheOptions::default()
+        };
+        Self {
+            credentials: Arc::new(CachedCredentials::new(store.clone(), options, clock.clone())),
+            directory: Arc::new(CachedApplicationDirectory::new(
+                store.clone(),
+                options,
+                clock.clone(),
+            )),
+        }
+    }
+
+    /// Makes them forget what changed.
+    pub(super) fn subscriber(&self) -> CacheSubscriber {
+        CacheSubscriber(CacheInvalidation::new(
+            self.credentials.clone(),
+            self.directory.clone(),
+        ))
+    }
+}
+
 /// This node's caches, as a subscriber of the event log: what changed on any node is forgotten here.
-pub(super) struct CacheSubscriber(pub(super) CacheInvalidation<SqlStore, SqlStore>);
+pub(super) struct CacheSubscriber(CacheInvalidation<SqlStore, SqlStore>);
 
 #[async_trait]
 impl Subscriber for CacheSubscriber {

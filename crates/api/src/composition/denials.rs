@@ -12,7 +12,7 @@ use std::{
 
 use postrider_application::{
     audit::{Actor, AuditEntry},
-    ports::{Clock, DenialLog, Housekeeping},
+    ports::{Clock, DenialLog, Housekeeping, StoreError},
 };
 use postrider_domain::TenantId;
 use tokio::{sync::Notify, time};
@@ -46,6 +46,10 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn drop_all(&mut self, entries: &[AuditEntry]) {
+        self.dropped += entries.iter().map(|entry| u64::from(entry.times)).sum::<u64>();
+    }
+
     fn add(&mut self, entry: AuditEntry) {
         let full = self.entries.len() >= MAX_WAITING;
         match self.entries.entry(alike(&entry)) {
@@ -53,7 +57,7 @@ impl Waiting {
                 let known = known.get_mut();
                 known.times = known.times.saturating_add(entry.times);
             }
-            Entry::Vacant(_) if full => self.dropped += u64::from(entry.times),
+            Entry::Vacant(_) if full => self.drop_all(&[entry]),
             Entry::Vacant(place) => {
                 place.insert(entry);
             }
@@ -125,21 +129,20 @@ impl DenialWriter {
         if !entries.is_empty() {
             // By id, which is by time: rows that follow each other are cheaper to insert.
             entries.sort_unstable_by_key(|entry| entry.id);
-            let written = time::timeout(WRITE_TIMEOUT, self.log.append_audit(&entries)).await;
-            let failure = match written {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some("no answer in time".to_owned()),
-            };
-            if let Some(error) = failure {
-                tracing::warn!(error, "denials could not be written to the audit log yet");
-                self.put_back(entries);
+            match time::timeout(WRITE_TIMEOUT, self.log.append_audit(&entries)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(StoreError::Unavailable(_))) | Err(_) => self.put_back(entries),
+                // The same entries would be refused again.
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "denials cannot be written to the audit log");
+                    self.shared.waiting().drop_all(&entries);
+                }
             }
         }
         self.complain();
     }
 
-    /// They are tried again with the next.
+    /// The database is away: they are tried again with the next.
     fn put_back(&self, entries: Vec<AuditEntry>) {
         let mut waiting = self.shared.waiting();
         for entry in entries {
@@ -160,7 +163,10 @@ impl DenialWriter {
         let dropped = std::mem::take(&mut self.shared.waiting().dropped);
         if dropped > 0 {
             self.complained_at = Some(now);
-            tracing::warn!(dropped, "denials were not written to the audit log: there were too many");
+            tracing::warn!(
+                dropped,
+                "denials were not written to the audit log: there were too many"
+            );
         }
     }
 }

@@ -93,10 +93,22 @@ async fn others_are_not_alike() {
     };
     for other in [
         plain.clone(),
-        AuditEntry { tenant: None, ..plain.clone() },
-        AuditEntry { actor, ..plain.clone() },
-        AuditEntry { action: "endpoint.get".into(), ..plain.clone() },
-        AuditEntry { target: None, ..plain },
+        AuditEntry {
+            tenant: None,
+            ..plain.clone()
+        },
+        AuditEntry {
+            actor,
+            ..plain.clone()
+        },
+        AuditEntry {
+            action: "endpoint.get".into(),
+            ..plain.clone()
+        },
+        AuditEntry {
+            target: None,
+            ..plain
+        },
     ] {
         running.denials.denied(other);
     }

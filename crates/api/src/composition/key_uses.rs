@@ -61,7 +61,11 @@ impl KeyUseWriter {
 
     /// Writes until `shutdown`, and then what is left.
     pub(super) async fn run(self, shutdown: CancellationToken) {
-        while shutdown.run_until_cancelled(time::sleep(INTERVAL)).await.is_some() {
+        while shutdown
+            .run_until_cancelled(time::sleep(INTERVAL))
+            .await
+            .is_some()
+        {
             self.write().await;
         }
         self.write().await;

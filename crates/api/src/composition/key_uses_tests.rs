@@ -54,7 +54,10 @@ async fn the_keys_between_two_writes_are_bounded_and_written_in_batches() {
     assert!(written.iter().all(|batch| batch.len() <= BATCH));
     let all = written.concat();
     assert_eq!(all.len(), MAX_KEYS);
-    assert!(all.contains(&(TENANT, key(0), at(2))), "what is known is still noted");
+    assert!(
+        all.contains(&(TENANT, key(0), at(2))),
+        "what is known is still noted"
+    );
 }
 
 #[tokio::test(start_paused = true)]

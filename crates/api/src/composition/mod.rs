@@ -3,12 +3,19 @@
 //! This is the only place that knows all crates. [`Platform`] is everything but the listener; [`Server`] is the
 //! listener.
 
+mod background;
 mod caches;
+mod denials;
+mod key_uses;
+mod options;
 mod platform;
 mod readiness;
 mod server;
 mod system;
+#[cfg(test)]
+mod test_support;
 
-pub use platform::{OpenError, Platform, PlatformOptions, RunError};
+pub use options::{OpenError, PlatformOptions, RunError};
+pub use platform::Platform;
 pub use server::{Server, ServerOptions};
 pub use system::{SystemClock, UuidV7Ids};

@@ -1,112 +1,37 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use postrider_application::{
-    Ports, Settings, UseCases,
+    Ports, UseCases,
     authentication::Authenticator,
-    mediator::Mediator,
-    ports::{Clock, Ids, Randomness, Sealer, StoreError, UseCaseMetrics},
+    mediator::{Mediator, MediatorPorts},
+    ports::{AccessTokens, Clock, Ids, Randomness, Sealer, StoreError},
 };
-use postrider_cache::{CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials};
+use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, HmacSigner, JwtTokens, KeyRing, KeyRingError, MasterKey,
-    MasterKeyCheckError, MasterKeyError, OperatorTokens, OsRandomness, PasswordOptions, TokenOptions,
-    verify_master_key,
+    AeadSealer, Argon2Passwords, HmacSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
+    OsRandomness, TokenOptions, verify_master_key,
 };
-use postrider_engine::{Chores, Engine, EngineError, EngineOptions, EnginePorts, HttpOptions, HttpSender};
-use postrider_outbox::{Relay, RelayError, RelayOptions};
-use postrider_persistence::{ConnectError, Database, DatabaseOptions, Schema, SqlStore};
-use thiserror::Error;
+use postrider_engine::{Chores, ChoresOptions, Engine, EngineHandle, EngineOptions, EnginePorts, HttpSender};
+use postrider_outbox::{Relay, RelayOptions};
+use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    caches::CacheSubscriber,
+    OpenError, PlatformOptions, RunError,
+    background::Background,
+    caches::Caches,
+    denials::{DenialWriter, Denials},
+    key_uses::{KeyUseWriter, NotedKeyUses},
     readiness::PlatformReadiness,
     system::{SystemClock, UuidV7Ids},
 };
-use crate::{ApiContext, App, Limits, telemetry::OtelTracePropagation};
-
-/// Everything that is decided outside: the configuration, in the words of the crates that it configures.
-pub struct PlatformOptions {
-    /// Where everything is kept.
-    pub database: DatabaseOptions,
-    /// Whether an old schema is brought up to date; otherwise it is refused.
-    pub migrate: bool,
-    /// What stored secrets are sealed with. Required with PostgreSQL; with SQLite it is made at first start and
-    /// kept in the data directory.
-    pub master_key: Option<MasterKey>,
-    /// `iss` of access tokens.
-    pub issuer: String,
-    /// `aud` of access tokens.
-    pub audience: String,
-    /// SHA-256 hashes of the operator's tokens.
-    pub operator_token_hashes: Vec<[u8; 32]>,
-    /// How many passwords are hashed at once.
-    pub password_hash_concurrency: usize,
-    /// How long caches may keep what changed elsewhere.
-    pub cache_ttl: Duration,
-    /// What the operator set about the use cases.
-    pub settings: Settings,
-    /// Bounds of the API.
-    pub limits: Limits,
-    /// How deliveries are worked.
-    pub engine: EngineOptions,
-    /// How webhooks are sent; where to, say the settings' address policy.
-    pub sender: HttpOptions,
-    /// Where use cases are counted.
-    pub metrics: Arc<dyn UseCaseMetrics>,
-}
-
-/// Why the platform did not open.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The database did not open.
-    #[error("the database cannot be opened")]
-    Connect(#[from] ConnectError),
-    /// The schema is old, and we were told not to touch it.
-    #[error("the schema lacks {0} migrations: run `postrider migrate`")]
-    OldSchema(usize),
-    /// PostgreSQL is shared by several nodes; none of them can make up the key.
-    #[error("a master key is required with PostgreSQL (security.master_key)")]
-    MasterKeyRequired,
-    /// The key file cannot be used.
-    #[error("the master key cannot be used")]
-    MasterKey(#[from] MasterKeyError),
-    /// The key is not the one that the database's secrets are sealed with.
-    #[error("the master key does not fit the database")]
-    MasterKeyCheck(#[from] MasterKeyCheckError),
-    /// The signing keys cannot be used.
-    #[error("the signing keys cannot be used")]
-    KeyRing(#[from] KeyRingError),
-    /// A migration failed, or the event log cannot be read.
-    #[error("the database cannot be prepared")]
-    Store(#[from] StoreError),
-    /// The event log cannot be read.
-    #[error("the relay cannot start")]
-    Relay(#[from] RelayError),
-    /// An option cannot be worked with.
-    #[error("an option is not usable")]
-    Options(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Why the background work ended early.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The engine gave up.
-    #[error("the engine stopped")]
-    Engine(#[from] EngineError),
-    /// The relay gave up.
-    #[error("the relay stopped")]
-    Relay(#[from] RelayError),
-}
+use crate::{ApiContext, App, telemetry::OtelTracePropagation};
 
 /// The composed system, without a listener.
 pub struct Platform {
     database: Database,
     context: Arc<ApiContext>,
-    engine: Engine,
-    sender: Arc<HttpSender>,
-    chores: Chores,
-    relay: Relay,
+    background: Background,
 }
 
 impl Platform {
@@ -115,100 +40,19 @@ impl Platform {
         // Both TLS users (the database driver, the sender) agree on one provider; a second call is refused and
         // means that it is done already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let unusable = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Options(error);
         let system = System::new();
-
-        let sole_node = matches!(options.database, DatabaseOptions::Sqlite(_));
         let database = open_database(options.database.clone(), options.migrate).await?;
-        let master_key = master_key(&options.database, options.master_key, &*system.randomness)?;
-        let sealer = AeadSealer::new(&master_key, system.randomness.clone());
-        verify_master_key(&database, &sealer).await?;
-        let sealer: Arc<dyn Sealer> = Arc::new(sealer);
-        let keys = KeyRing::load_or_create(&database, &*sealer, &*system.clock).await?;
-        let store = SqlStore::new(database.clone(), sealer);
-        let shared = Arc::new(store.clone());
-
-        let tokens = TokenOptions {
-            issuer: options.issuer,
-            audience: options.audience,
+        let sealer = open_sealer(&options, &database, &system).await?;
+        let facts = Arc::new(database.clone());
+        let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
+        let store = Arc::new(SqlStore::new(database.clone(), sealer));
+        let opened = Opened {
+            keys: Arc::new(keys),
+            caches: Caches::over(&store, options.cache_ttl, &system.clock),
+            store,
+            system,
         };
-        let tokens = Arc::new(JwtTokens::new(keys, system.ids.clone(), tokens));
-        let passwords = PasswordOptions {
-            concurrency: options.password_hash_concurrency,
-            ..PasswordOptions::default()
-        };
-        let passwords =
-            Argon2Passwords::new(passwords, system.randomness.clone()).map_err(|e| unusable(e.into()))?;
-        let cache = CacheOptions {
-            ttl: options.cache_ttl,
-            ..CacheOptions::default()
-        };
-        let credentials = Arc::new(CachedCredentials::new(
-            shared.clone(),
-            cache,
-            system.clock.clone(),
-        ));
-        let directory = Arc::new(CachedApplicationDirectory::new(
-            shared.clone(),
-            cache,
-            system.clock.clone(),
-        ));
-
-        let sender = HttpSender::new(&options.sender, options.settings.address_policy.clone())
-            .map_err(|e| unusable(e.into()))?;
-        let sender = Arc::new(sender);
-        let (engine, engine_handle) = Engine::new(
-            EnginePorts {
-                queue: shared.clone(),
-                nodes: shared.clone(),
-                material: shared.clone(),
-                sender: sender.clone(),
-                signer: Arc::new(HmacSigner),
-                clock: system.clock.clone(),
-                ids: system.ids.clone(),
-                randomness: system.randomness.clone(),
-            },
-            EngineOptions {
-                sole_node,
-                ..options.engine
-            },
-        );
-        let caches = CacheSubscriber(CacheInvalidation::new(credentials.clone(), directory.clone()));
-        let relay = Relay::at_head(shared.clone(), vec![Arc::new(caches)], RelayOptions::default()).await?;
-        let store = store.telling(Arc::new(relay.signal()));
-
-        let ports = Ports {
-            store: store.clone(),
-            intake: shared.clone(),
-            directory: directory.clone(),
-            identities: shared.clone(),
-            passwords: Arc::new(passwords),
-            tokens: tokens.clone(),
-            work_signal: Arc::new(engine_handle.clone()),
-            trace: Arc::new(OtelTracePropagation),
-            clock: system.clock.clone(),
-            ids: system.ids.clone(),
-            randomness: system.randomness.clone(),
-        };
-        let use_cases = UseCases::new(&ports, &options.settings);
-        let mediator = Mediator::new(use_cases, directory, options.metrics, system.clock.clone());
-        let context = Arc::new(ApiContext {
-            mediator: Arc::new(mediator),
-            authenticator: Arc::new(Authenticator::new(credentials, tokens.clone(), system.clock)),
-            operator_tokens: Arc::new(OperatorTokens::new(options.operator_token_hashes)),
-            tokens,
-            limits: options.limits,
-            readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
-            ids: system.ids,
-        });
-        Ok(Self {
-            database,
-            context,
-            engine,
-            sender,
-            chores: Chores::new(shared),
-            relay,
-        })
+        opened.compose(database, options).await
     }
 
     /// The use cases, for whoever calls them without HTTP.
@@ -221,24 +65,11 @@ impl Platform {
         self.context.clone()
     }
 
-    /// Delivers and relays until `shutdown`, then drains, hands back what is left, and closes what is
-    /// its own. Requests may still be served meanwhile.
+    /// Delivers, relays and does the chores until `shutdown`, then drains, hands back what is left, and closes what
+    /// is its own. Requests may still be served meanwhile, and after it has ended; those leave no denials in the
+    /// audit log.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        // Whatever ends one of them ends the other: half a node would look like a whole one.
-        let engine = async {
-            let ended = self.engine.run(shutdown.clone()).await;
-            shutdown.cancel();
-            ended
-        };
-        let relay = async {
-            let ended = self.relay.run(shutdown.clone()).await;
-            shutdown.cancel();
-            ended
-        };
-        let (engine, relay, ()) = tokio::join!(engine, relay, self.chores.run(shutdown.clone()));
-        self.sender.close().await;
-        engine?;
-        Ok(relay?)
+        self.background.run(shutdown).await
     }
 
     /// Closes the database without having run.
@@ -264,6 +95,141 @@ impl System {
     }
 }
 
+/// What there is once the database is open and the keys fit.
+struct Opened {
+    system: System,
+    store: Arc<SqlStore>,
+    keys: Arc<KeyRing>,
+    caches: Caches,
+}
+
+impl Opened {
+    async fn compose(self, database: Database, options: PlatformOptions) -> Result<Platform, OpenError> {
+        let (engine, engine_handle, sender) = self.engine(&options)?;
+        let subscribers = vec![Arc::new(self.caches.subscriber()) as _];
+        let relay = Relay::at_head(self.store.clone(), subscribers, RelayOptions::default()).await?;
+        let (denials, key_uses) = (Denials::default(), NotedKeyUses::default());
+        let background = Background {
+            engine,
+            sender,
+            chores: self.chores(&options),
+            keys: KeyRingRefresher::new(self.keys.clone()),
+            denials: DenialWriter::new(&denials, self.store.clone(), self.system.clock.clone()),
+            key_uses: KeyUseWriter::new(&key_uses, self.store.clone()),
+            relay,
+        };
+        let tokens = self.tokens(&options);
+        let store = SqlStore::clone(&self.store).telling(Arc::new(background.relay.signal()));
+        let ports = self.ports(store, tokens.clone(), &engine_handle, &options)?;
+        let mediator_ports = MediatorPorts {
+            directory: self.caches.directory.clone(),
+            metrics: options.metrics,
+            denials: Arc::new(denials),
+            clock: self.system.clock.clone(),
+            ids: self.system.ids.clone(),
+        };
+        let authenticator = Authenticator::new(
+            self.caches.credentials,
+            tokens.clone(),
+            Arc::new(key_uses),
+            self.system.clock.clone(),
+        );
+        let context = Arc::new(ApiContext {
+            mediator: Arc::new(Mediator::new(
+                UseCases::new(&ports, &options.settings),
+                mediator_ports,
+            )),
+            authenticator: Arc::new(authenticator),
+            operator_tokens: Arc::new(OperatorTokens::new(options.operator_token_hashes)),
+            tokens,
+            limits: options.limits,
+            readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
+            clock: self.system.clock,
+            ids: self.system.ids,
+            trusted_proxies: options.trusted_proxies,
+        });
+        Ok(Platform {
+            database,
+            context,
+            background,
+        })
+    }
+
+    fn engine(
+        &self,
+        options: &PlatformOptions,
+    ) -> Result<(Engine, EngineHandle, Arc<HttpSender>), OpenError> {
+        let policy = options.settings.address_policy.clone();
+        let sender = Arc::new(HttpSender::new(&options.sender, policy).map_err(OpenError::options)?);
+        let ports = EnginePorts {
+            queue: self.store.clone(),
+            nodes: self.store.clone(),
+            material: self.store.clone(),
+            sender: sender.clone(),
+            signer: Arc::new(HmacSigner),
+            clock: self.system.clock.clone(),
+            ids: self.system.ids.clone(),
+            randomness: self.system.randomness.clone(),
+        };
+        let engine_options = EngineOptions {
+            sole_node: matches!(options.database, DatabaseOptions::Sqlite(_)),
+            ..options.engine.clone()
+        };
+        let (engine, handle) = Engine::new(ports, engine_options);
+        Ok((engine, handle, sender))
+    }
+
+    fn chores(&self, options: &PlatformOptions) -> Chores {
+        let chores = ChoresOptions {
+            erase_grace: options.erase_grace,
+            ..ChoresOptions::default()
+        };
+        Chores::new(self.store.clone(), self.store.clone(), chores)
+    }
+
+    fn tokens(&self, options: &PlatformOptions) -> Arc<dyn AccessTokens> {
+        let names = TokenOptions {
+            issuer: options.issuer.clone(),
+            audience: options.audience.clone(),
+        };
+        let tokens = JwtTokens::new(self.keys.clone(), self.system.ids.clone(), names);
+        Arc::new(CachedAccessTokens::new(Arc::new(tokens)))
+    }
+
+    fn ports(
+        &self,
+        store: SqlStore,
+        tokens: Arc<dyn AccessTokens>,
+        engine: &EngineHandle,
+        options: &PlatformOptions,
+    ) -> Result<Ports<SqlStore>, OpenError> {
+        let System {
+            clock,
+            ids,
+            randomness,
+        } = &self.system;
+        let passwords =
+            Argon2Passwords::new(options.passwords, randomness.clone()).map_err(OpenError::options)?;
+        Ok(Ports {
+            store,
+            intake: self.store.clone(),
+            directory: self.caches.directory.clone(),
+            identities: self.store.clone(),
+            passwords: Arc::new(passwords),
+            throttle: Arc::new(AttemptThrottle::new(ThrottleOptions::default(), clock.clone())),
+            tokens,
+            signing_keys: self.keys.clone(),
+            reencryption: self.store.clone(),
+            export: self.store.clone(),
+            work_signal: Arc::new(engine.clone()),
+            trace: Arc::new(OtelTracePropagation),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            randomness: randomness.clone(),
+        })
+    }
+}
+
 /// The tables come first, by the account that may change them; then the login that serves is checked.
 async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Database, OpenError> {
     let schema = Schema::open(options).await?;
@@ -278,16 +244,22 @@ async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Databa
     Ok(schema.into_database().await?)
 }
 
-fn master_key(
-    database: &DatabaseOptions,
-    configured: Option<MasterKey>,
-    randomness: &dyn Randomness,
-) -> Result<MasterKey, OpenError> {
-    match (configured, database) {
-        (Some(key), _) => Ok(key),
+/// What seals and opens stored secrets; a key that does not fit the database is refused.
+async fn open_sealer(
+    options: &PlatformOptions,
+    database: &Database,
+    system: &System,
+) -> Result<Arc<dyn Sealer>, OpenError> {
+    let made;
+    let current = match (&options.master_key, &options.database) {
+        (Some(key), _) => key,
         (None, DatabaseOptions::Sqlite(sqlite)) => {
-            Ok(MasterKey::load_or_create(&sqlite.directory, randomness)?)
+            made = MasterKey::load_or_create(&sqlite.directory, &*system.randomness)?;
+            &made
         }
-        (None, DatabaseOptions::Postgres(_)) => Err(OpenError::MasterKeyRequired),
-    }
+        (None, DatabaseOptions::Postgres(_)) => return Err(OpenError::MasterKeyRequired),
+    };
+    let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
+    verify_master_key(database, &sealer).await?;
+    Ok(Arc::new(sealer))
 }

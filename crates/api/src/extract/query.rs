@@ -150,7 +150,10 @@ mod tests {
 
     #[test]
     fn each_parameter_finds_its_own_place() {
-        let text: Vec<_> = AuditQuery::NAMES.iter().map(|name| format!("{name}={name}!")).collect();
+        let text: Vec<_> = AuditQuery::NAMES
+            .iter()
+            .map(|name| format!("{name}={name}!"))
+            .collect();
         let query = AuditQuery::parse(&text.join("&")).unwrap();
         let page = query.page();
         let read = [

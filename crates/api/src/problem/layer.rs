@@ -10,9 +10,7 @@ use actix_web::{
 use futures_util::FutureExt as _;
 use postrider_application::{Error, ErrorCode};
 
-use super::{
-    MEDIA_TYPE, PAGES, Problem, ProblemBody, code_of, public_detail, retry_after, status_of,
-};
+use super::{MEDIA_TYPE, PAGES, Problem, ProblemBody, code_of, public_detail, retry_after, status_of};
 use crate::request_id::{self, RequestId};
 
 /// The most characters of a path that a problem repeats.

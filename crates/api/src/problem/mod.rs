@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn whoever_must_wait_is_told_how_long_and_never_too_short() {
         use std::time::Duration;
-        let wait = |code, millis| retry_after(&Error::new(code, "x").retry_after(Duration::from_millis(millis)));
+        let wait =
+            |code, millis| retry_after(&Error::new(code, "x").retry_after(Duration::from_millis(millis)));
         assert_eq!(wait(ErrorCode::TooManyAttempts, 1_001), Some(2));
         assert_eq!(wait(ErrorCode::TooManyAttempts, 3_000), Some(3));
         assert_eq!(wait(ErrorCode::TooManyAttempts, 0), Some(1));

@@ -36,7 +36,10 @@ pub(super) async fn list_applications(
     let mut checks = Checks::default();
     let page = page::request(&page, &mut checks);
     let (page,) = checks.all((page,))?;
-    let applications = context.mediator.send(&caller.0, ListApplications { page }).await?;
+    let applications = context
+        .mediator
+        .send(&caller.0, ListApplications { page })
+        .await?;
     Ok(HttpResponse::Ok().json(List::of(applications, Application::from)))
 }
 

@@ -54,8 +54,7 @@ fn name(text: String) -> Result<String, InvalidValue> {
 }
 
 fn outcome(text: &str) -> Result<AuditOutcome, InvalidValue> {
-    AuditOutcome::parse(text)
-        .ok_or_else(|| InvalidValue::new(Rule::Unknown, "must be one of done, denied"))
+    AuditOutcome::parse(text).ok_or_else(|| InvalidValue::new(Rule::Unknown, "must be one of done, denied"))
 }
 
 /// Who did what to what, from where, when, and whether they were let.

@@ -75,16 +75,12 @@ impl PresentedRefreshToken {
 
     /// The command that exchanges it.
     pub(crate) fn refresh(&self) -> Result<RefreshSession, Error> {
-        Ok(RefreshSession {
-            token: self.token()?,
-        })
+        Ok(RefreshSession { token: self.token()? })
     }
 
     /// The command that ends its session.
     pub(crate) fn log_out(&self) -> Result<LogOut, Error> {
-        Ok(LogOut {
-            token: self.token()?,
-        })
+        Ok(LogOut { token: self.token()? })
     }
 }
 

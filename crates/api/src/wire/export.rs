@@ -67,7 +67,10 @@ impl ExportLines {
         let mut lines = Vec::with_capacity(rows.iter().map(|row| row.json.len() + 64).sum());
         for row in rows {
             if row.json.contains(['\n', '\r']) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a row of several lines"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a row of several lines",
+                ));
             }
             let data: &RawValue = serde_json::from_str(&row.json)?;
             line(&mut lines, &Row { kind: row.kind, data })?;
@@ -130,7 +133,10 @@ mod tests {
     #[test]
     fn what_is_no_json_of_one_line_is_no_row() {
         for json in ["{\"a\":", "{\n}", "{\r}", "{} {}"] {
-            assert!(ExportLines::default().rows(&[row("message", json)]).is_err(), "{json}");
+            assert!(
+                ExportLines::default().rows(&[row("message", json)]).is_err(),
+                "{json}"
+            );
         }
     }
 }

@@ -65,7 +65,7 @@ mod tests {
             world.application(&owner, None).await.id,
         );
         world.application(&stranger, None).await;
-        let viewer = world.same_tenant(&owner, Grant::application(Role::Viewer, second));
+        let viewer = World::same_tenant(&owner, Grant::application(Role::Viewer, second));
         for (caller, seen) in [(&owner, vec![first, second]), (&viewer, vec![second])] {
             let page = PageRequest {
                 limit: 10,

@@ -228,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_gives_more_than_they_hold_or_what_no_token_may() {
         let (world, owner, application) = world().await;
-        let developer = world.same_tenant(&owner, Grant::application(Role::Developer, application));
+        let developer = World::same_tenant(&owner, Grant::application(Role::Developer, application));
         let error = world
             .send(
                 &developer,

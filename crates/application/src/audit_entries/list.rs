@@ -120,7 +120,7 @@ mod tests {
         let world = World::new();
         let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
         let application = world.application(&owner, None).await.id;
-        let viewer = world.same_tenant(&owner, Grant::tenant(Role::Viewer));
+        let viewer = World::same_tenant(&owner, Grant::tenant(Role::Viewer));
         assert_eq!(
             world.refusal(&viewer, publish(application, "{}", None)).await,
             ErrorCode::Forbidden

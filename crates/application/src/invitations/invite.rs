@@ -143,13 +143,13 @@ mod tests {
                 .await,
             ErrorCode::MemberExists
         );
-        let admin = world.same_tenant(&owner, Grant::tenant(Role::Admin));
+        let admin = World::same_tenant(&owner, Grant::tenant(Role::Admin));
         let error = world
             .send(&admin, invite("bob@acme.example", Role::Owner))
             .await
             .unwrap_err();
         assert_eq!(error.violations()[0].rule, "not_held");
-        let developer = world.same_tenant(&owner, Grant::tenant(Role::Developer));
+        let developer = World::same_tenant(&owner, Grant::tenant(Role::Developer));
         assert_eq!(
             world
                 .refusal(&developer, invite("bob@acme.example", Role::Viewer))

@@ -140,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_confers_what_they_do_not_hold_or_manages_those_above_them() {
         let (world, owner, ada, bob) = world().await;
-        let admin = world.same_tenant(&owner, Grant::tenant(Role::Admin));
+        let admin = World::same_tenant(&owner, Grant::tenant(Role::Admin));
         let error = world.send(&admin, change(bob, Role::Owner)).await.unwrap_err();
         assert_eq!(error.violations()[0].rule, "not_held");
         assert_eq!(

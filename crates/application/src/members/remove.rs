@@ -104,7 +104,7 @@ mod tests {
             world.refusal(&owner, RemoveMember { member: ada }).await,
             ErrorCode::LastOwner
         );
-        let admin = world.same_tenant(&owner, Grant::tenant(Role::Admin));
+        let admin = World::same_tenant(&owner, Grant::tenant(Role::Admin));
         assert_eq!(
             world.refusal(&admin, RemoveMember { member: ada }).await,
             ErrorCode::Forbidden

@@ -267,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn viewers_do_not_publish_and_publishers_see_no_payloads() {
         let (world, owner, application) = world().await;
-        let with = |role| world.same_tenant(&owner, Grant::application(role, application));
+        let with = |role| World::same_tenant(&owner, Grant::application(role, application));
         assert_eq!(
             world
                 .refusal(&with(Role::Viewer), publish(application, "{}", None))

@@ -106,7 +106,9 @@ pub async fn racing_deleters_of_one_version_have_one_winner<H: Harness>(harness:
     }
     let (won, lost): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 7));
-    lost.iter().for_each(assert_stale);
+    for result in &lost {
+        assert_stale(result);
+    }
     let revoked = ("api_key.revoked".to_owned(), key.to_string(), 2);
     assert_eq!(logged(&fixture, head).await, [revoked]);
 }

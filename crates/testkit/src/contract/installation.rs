@@ -27,7 +27,11 @@ async fn kids<H: Harness>(fixture: &Fixture<'_, H>) -> Vec<String> {
 pub async fn a_new_signing_key_retires_those_long_replaced<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let keys = &fixture.ports().keys;
-    let day = |nth: u64| fixture.ago(Duration::from_hours(24 * (10 - nth)));
+    // Each day is one point in time, however often it is named.
+    let days: Vec<_> = (0..10)
+        .map(|nth| fixture.ago(Duration::from_hours(24 * (10 - nth))))
+        .collect();
+    let day = |nth: usize| days[nth];
     keys.add_first_signing_key(key("d1", day(1))).await.unwrap();
     for (new, at, retired_before, removed, left) in [
         ("d2", day(2), day(2), vec![], vec!["d2", "d1"]),

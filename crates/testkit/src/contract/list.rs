@@ -113,10 +113,12 @@ macro_rules! contract_cases {
                 a_commit_in_history_writes_no_entry
                 an_entry_for_another_log_is_refused
                 every_entry_survives
-                entries_are_listed_newest_first
-                entries_are_filtered
                 denials_are_appended_with_their_times
                 denials_of_tenants_that_are_gone_are_dropped
+                ;
+            audit_log:
+                entries_are_listed_newest_first
+                entries_are_filtered
                 ;
             lists:
                 applications_are_listed_as_far_as_they_are_visible

@@ -28,6 +28,7 @@ mod queue_steps;
 
 pub mod accepting;
 pub mod audit;
+pub mod audit_log;
 pub mod claiming;
 pub mod deleting;
 pub mod deliveries;

@@ -185,7 +185,9 @@ pub async fn racing_refreshes_of_one_token_have_one_winner<H: Harness>(harness: 
         .into_iter()
         .partition(|(_, result)| result.is_ok());
     assert_eq!((won.len(), lost.len()), (1, 7));
-    lost.iter().for_each(|(_, result)| assert_stale(result));
+    for (_, result) in &lost {
+        assert_stale(result);
+    }
     let stored: Session = fixture.find(&tenant.scope, &id).await.unwrap();
     assert_eq!(stored.state().refresh, hashes(1, won[0].0));
     assert_eq!(stored.version(), read.version().next());

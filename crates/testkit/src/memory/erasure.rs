@@ -1,9 +1,9 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use postrider_application::ports::{ErasureStep, ErasureView};
 use postrider_domain::{MessageId, TenantId, Timestamp, UserId, tenants::TenantStatus};
 
-use super::{hot::Hot, housekeeping::takes, state::State, store::MemoryStore, tables::Configuration};
+use super::{hot::Hot, housekeeping::takes, state::State, tables::Configuration};
 
 /// A table as the databases name it: takes up to `left` of its rows that are the tenant's, or of people who are in
 /// no other tenant.
@@ -187,95 +187,5 @@ impl State {
         };
         self.erasures.insert(tenant, view);
         rows
-    }
-}
-
-impl MemoryStore {
-    /// How many rows of which table are the tenant's, as the databases would count them; with none, how many are no
-    /// tenant's. Tables without any are left out.
-    pub fn rows(&self, of: Option<TenantId>) -> BTreeMap<String, u64> {
-        let state = self.state();
-        let configuration = &state.configuration;
-        let messages = || {
-            state
-                .hot
-                .messages
-                .values()
-                .filter(|m| Some(m.tenant) == of)
-                .count()
-        };
-        let counted = [
-            (
-                "outbox_events",
-                state.events.iter().filter(|event| event.tenant == of).count(),
-            ),
-            (
-                "audit_entries",
-                state.audit.values().filter(|entry| entry.tenant == of).count(),
-            ),
-        ];
-        let counted = counted.into_iter();
-        let counted: Vec<(&str, usize)> = match of {
-            None => counted
-                .chain([
-                    ("users", configuration.users.len()),
-                    ("password_resets", configuration.password_resets.len()),
-                    ("erasures", state.erasures.len()),
-                    ("signing_keys", state.signing_keys.len()),
-                ])
-                .collect(),
-            Some(tenant) => {
-                macro_rules! theirs {
-                    ($($table:ident)+) => {
-                        [$((
-                            stringify!($table),
-                            configuration.$table.values().filter(|row| row.state.tenant == tenant).count(),
-                        )),+]
-                    };
-                }
-                let attempts = state.hot.attempts.keys().filter(|(message, ..)| {
-                    state
-                        .hot
-                        .messages
-                        .get(message)
-                        .is_some_and(|message| message.tenant == tenant)
-                });
-                counted
-                    .chain([(
-                        "tenants",
-                        usize::from(configuration.tenants.contains_key(&tenant)),
-                    )])
-                    .chain(theirs!(
-                        memberships invitations sessions api_keys applications event_types endpoints
-                    ))
-                    .chain([
-                        ("messages", messages()),
-                        ("payloads", messages()),
-                        (
-                            "deliveries",
-                            state
-                                .hot
-                                .deliveries
-                                .values()
-                                .filter(|r| r.tenant == tenant)
-                                .count(),
-                        ),
-                        ("attempts", attempts.count()),
-                        (
-                            "outbox_work",
-                            state.hot.work.values().filter(|row| row.tenant == tenant).count(),
-                        ),
-                        (
-                            "dedup",
-                            state.hot.dedup.keys().filter(|(of, ..)| *of == tenant).count(),
-                        ),
-                    ])
-                    .collect()
-            }
-        };
-        let present = counted.into_iter().filter(|(_, rows)| *rows > 0);
-        present
-            .map(|(table, rows)| (table.to_owned(), rows as u64))
-            .collect()
     }
 }

@@ -47,8 +47,8 @@ impl Housekeeping for MemoryStore {
         for (tenant, key, at) in uses {
             let known = state.configuration.api_keys.get(key);
             if known.is_some_and(|row| row.state.tenant == *tenant) {
-                let used = state.key_uses.entry(*key).or_insert(*at);
-                *used = (*used).max(*at);
+                let last = state.key_uses.entry(*key).or_insert(*at);
+                *last = (*last).max(*at);
             }
         }
         Ok(())

@@ -15,6 +15,7 @@
 )]
 
 mod audit;
+mod census;
 mod clock;
 mod erasure;
 mod fakes;

@@ -1,0 +1,101 @@
+use std::{sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+use postrider_application::{
+    Settings,
+    ports::{StoreError, UseCaseMetrics},
+};
+use postrider_crypto::{KeyRingError, MasterKey, MasterKeyCheckError, MasterKeyError, PasswordOptions};
+use postrider_engine::{EngineError, EngineOptions, HttpOptions};
+use postrider_outbox::RelayError;
+use postrider_persistence::{ConnectError, DatabaseOptions};
+use thiserror::Error;
+
+use crate::Limits;
+
+/// Everything that is decided outside: the configuration, in the words of the crates that it configures.
+pub struct PlatformOptions {
+    /// Where everything is kept.
+    pub database: DatabaseOptions,
+    /// Whether an old schema is brought up to date; otherwise it is refused.
+    pub migrate: bool,
+    /// What stored secrets are sealed with. Required with PostgreSQL; with SQLite it is made at first start and
+    /// kept in the data directory.
+    pub master_key: Option<MasterKey>,
+    /// Further keys that what is stored may still, or already, be sealed with: while the master key is being
+    /// replaced.
+    pub other_master_keys: Vec<MasterKey>,
+    /// `iss` of access tokens.
+    pub issuer: String,
+    /// `aud` of access tokens.
+    pub audience: String,
+    /// SHA-256 hashes of the operator's tokens.
+    pub operator_token_hashes: Vec<[u8; 32]>,
+    /// How passwords are hashed.
+    pub passwords: PasswordOptions,
+    /// Our own proxies: only what they say of whom they forward for is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long after a tenant's deletion was ordered its rows begin to go: longer than caches and requests live.
+    pub erase_grace: Duration,
+    /// How long caches may keep what changed elsewhere.
+    pub cache_ttl: Duration,
+    /// What the operator set about the use cases.
+    pub settings: Settings,
+    /// Bounds of the API.
+    pub limits: Limits,
+    /// How deliveries are worked.
+    pub engine: EngineOptions,
+    /// How webhooks are sent; where to, say the settings' address policy.
+    pub sender: HttpOptions,
+    /// Where use cases are counted.
+    pub metrics: Arc<dyn UseCaseMetrics>,
+}
+
+/// Why the platform did not open.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The database did not open.
+    #[error("the database cannot be opened")]
+    Connect(#[from] ConnectError),
+    /// The schema is old, and we were told not to touch it.
+    #[error("the schema lacks {0} migrations: run `postrider migrate`")]
+    OldSchema(usize),
+    /// PostgreSQL is shared by several nodes; none of them can make up the key.
+    #[error("a master key is required with PostgreSQL (security.master_key)")]
+    MasterKeyRequired,
+    /// The key file cannot be used.
+    #[error("the master key cannot be used")]
+    MasterKey(#[from] MasterKeyError),
+    /// The key is not the one that the database's secrets are sealed with.
+    #[error("the master key does not fit the database")]
+    MasterKeyCheck(#[from] MasterKeyCheckError),
+    /// The signing keys cannot be used.
+    #[error("the signing keys cannot be used")]
+    KeyRing(#[from] KeyRingError),
+    /// The event log cannot be read.
+    #[error("the database cannot be prepared")]
+    Store(#[from] StoreError),
+    /// The event log cannot be read.
+    #[error("the relay cannot start")]
+    Relay(#[from] RelayError),
+    /// An option cannot be worked with.
+    #[error("an option is not usable")]
+    Options(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl OpenError {
+    pub(super) fn options(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Options(error.into())
+    }
+}
+
+/// Why the background work ended early.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The engine gave up.
+    #[error("the engine stopped")]
+    Engine(#[from] EngineError),
+    /// The relay gave up.
+    #[error("the relay stopped")]
+    Relay(#[from] RelayError),
+}
