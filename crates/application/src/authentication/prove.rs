@@ -47,7 +47,8 @@ impl PasswordProof {
         };
         self.throttle.succeeded(email, address);
         let rehashed = match verified {
-            Verified::RightButOutdated => Some(self.passwords.hash(password).await?),
+            // Nobody is turned away because the hashers are busy: the next login tries again.
+            Verified::RightButOutdated => self.passwords.hash(password).await.ok(),
             Verified::Right | Verified::Wrong => None,
         };
         Ok((user, rehashed))

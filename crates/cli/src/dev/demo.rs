@@ -137,7 +137,7 @@ async fn create_tenant(
         owner_name: Name::parse("Demo Owner").map_err(valid)?,
         owner_password: state.owner_password.clone().into(),
     };
-    let created = app.send(&Caller::Operator, request).await;
+    let created = app.send(&Caller::operator("dev"), request).await;
     if let Err(error) = created {
         let _ = fs::remove_file(directory.join(STATE_FILE));
         return Err(error.into());

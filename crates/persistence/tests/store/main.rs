@@ -1,5 +1,6 @@
 //! What the contract does not say, because it is of these two databases only: the data directory, secrets at rest,
-//! migrations, lost connections, what errors show.
+//! and in exports, another master key, the proof that a tenant is erased, migrations, lost connections, what errors
+//! show.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,8 +13,12 @@ mod support;
 
 mod connections;
 mod data_directory;
+mod erasing;
+mod exporting;
 mod lost_commits;
 mod migrations;
+mod outside;
+mod reencryption;
 mod roles;
 mod schema;
 mod secrets;

@@ -1,6 +1,6 @@
 //! The two databases as the tests use them: an empty, migrated one for each case.
 
-mod outside;
+mod census;
 pub(crate) mod postgres;
 mod sqlite;
 
@@ -8,8 +8,6 @@ use std::sync::Arc;
 
 use postrider_application::ports::Sealer;
 use postrider_crypto::{AeadSealer, MasterKey, OsRandomness};
-#[allow(unused_imports, reason = "not every test program meddles")]
-pub(crate) use outside::Outside;
 pub(crate) use {postgres::PostgresHarness, sqlite::SqliteHarness};
 
 /// The installation's sealer; another number is another master key.

@@ -1,9 +1,13 @@
 mod answer;
 mod deliver;
+mod operations;
+mod people;
 mod platform;
 
 pub(crate) use answer::Answer;
-pub(crate) use platform::{Api, Tenancy};
+pub(crate) use operations::{Operation, Segments, operations};
+pub(crate) use people::Person;
+pub(crate) use platform::{Api, PASSWORD, Setup, Tenancy, owner_of};
 
 use serde_json::{Value, json};
 

@@ -7,20 +7,24 @@ use actix_web::{
 };
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
+use ipnet::IpNet;
 use postrider_api::{ApiContext, Check, Limits, OtelTracePropagation, Readiness, app};
 use postrider_application::{
     Settings, UseCases,
     authentication::Authenticator,
-    mediator::Mediator,
-    ports::{AccessTokens, Clock, Ids, Randomness, Sealer},
+    mediator::{Mediator, MediatorPorts},
+    ports::{AccessTokens, Ids, Randomness, Sealer, SigningKeyStore, TenantExport},
 };
+use postrider_cache::{AttemptThrottle, ThrottleOptions};
 use postrider_crypto::{
     AeadSealer, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_testkit::{
     contract::Ports,
-    memory::{CountingSignal, PlainPasswords, RecordedMetrics, SequentialIds, TestClock},
+    memory::{
+        CountingSignal, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics, SequentialIds, TestClock,
+    },
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -38,9 +42,33 @@ pub(crate) struct Api {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) ports: Ports,
     pub(crate) database: Database,
+    /// Who was denied what.
+    pub(crate) denials: Arc<RecordedDenials>,
+    /// Which use cases were asked.
+    pub(crate) metrics: Arc<RecordedMetrics>,
     /// The operator's token.
     pub(crate) operator: String,
     _directory: TempDir,
+}
+
+/// What differs between the installations of some tests.
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Instead of the store's.
+    pub(crate) export: Option<Arc<dyn TenantExport>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            readiness: Arc::new(AlwaysReady),
+            trusted_proxies: Vec::new(),
+            export: None,
+        }
+    }
 }
 
 /// One tenant of it, with things in it.
@@ -56,7 +84,8 @@ pub(crate) struct Tenancy {
     pub(crate) message: String,
 }
 
-struct AlwaysReady;
+/// Says that all is well.
+pub(crate) struct AlwaysReady;
 
 #[async_trait]
 impl Readiness for AlwaysReady {
@@ -71,10 +100,10 @@ impl Readiness for AlwaysReady {
 
 impl Api {
     pub(crate) async fn start() -> Self {
-        Self::start_with(Limits::default(), Arc::new(AlwaysReady)).await
+        Self::start_with(Setup::default()).await
     }
 
-    pub(crate) async fn start_with(limits: Limits, readiness: Arc<dyn Readiness>) -> Self {
+    pub(crate) async fn start_with(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
         let database = Database::open(options).await.unwrap();
@@ -88,47 +117,62 @@ impl Api {
         ));
         let store = SqlStore::new(database.clone(), sealer.clone());
         let ports = Ports::of(&store);
-        let keys = KeyRing::load_or_create(&*ports.keys, &*sealer, &*clock)
+        let key_store: Arc<dyn SigningKeyStore> = Arc::new(store.clone());
+        let keys = KeyRing::load_or_create(key_store, sealer, clock.clone())
             .await
             .unwrap();
-        let token_options = TokenOptions {
+        let keys = Arc::new(keys);
+        let names = TokenOptions {
             issuer: "https://postrider.example".to_owned(),
             audience: "postrider".to_owned(),
         };
-        let tokens: Arc<dyn AccessTokens> = Arc::new(JwtTokens::new(keys, ids.clone(), token_options));
-        let (operator, hash) = OperatorTokens::generate(&*randomness);
-        let operator_tokens = OperatorTokens::new(vec![OperatorTokens::parse_hash(&hash).unwrap()]);
+        let tokens: Arc<dyn AccessTokens> = Arc::new(JwtTokens::new(keys.clone(), ids.clone(), names));
         let use_cases = UseCases::new(
             &postrider_application::Ports {
-                store,
+                store: store.clone(),
                 intake: ports.intake.clone(),
                 directory: ports.directory.clone(),
                 identities: ports.identities.clone(),
                 passwords: Arc::new(PlainPasswords),
+                throttle: Arc::new(AttemptThrottle::new(ThrottleOptions::default(), clock.clone())),
                 tokens: tokens.clone(),
+                signing_keys: keys,
+                reencryption: Arc::new(store.clone()),
+                export: setup.export.unwrap_or_else(|| Arc::new(store.clone())),
                 work_signal: Arc::new(CountingSignal::default()),
                 trace: Arc::new(OtelTracePropagation),
                 clock: clock.clone(),
                 ids: ids.clone(),
-                randomness,
+                randomness: randomness.clone(),
             },
             &Settings::default(),
         );
-        let metrics = Arc::new(RecordedMetrics::default());
-        let mediator = Mediator::new(use_cases, ports.directory.clone(), metrics, clock.clone());
+        let (denials, metrics) = <(Arc<RecordedDenials>, Arc<RecordedMetrics>)>::default();
+        let mediator_ports = MediatorPorts {
+            directory: ports.directory.clone(),
+            metrics: metrics.clone(),
+            denials: denials.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
         let authenticator = Authenticator::new(
             ports.credentials.clone(),
             tokens.clone(),
-            clock.clone() as Arc<dyn Clock>,
+            Arc::new(NoKeyUses),
+            clock.clone(),
         );
+        let (operator, hash) = OperatorTokens::generate(&*randomness);
+        let operator_tokens = OperatorTokens::new(vec![OperatorTokens::parse_hash(&hash).unwrap()]);
         let context = Arc::new(ApiContext {
-            mediator: Arc::new(mediator),
+            mediator: Arc::new(Mediator::new(use_cases, mediator_ports)),
             authenticator: Arc::new(authenticator),
             operator_tokens: Arc::new(operator_tokens),
             tokens,
-            readiness,
+            readiness: setup.readiness,
+            clock: clock.clone(),
             ids: ids.clone(),
-            limits,
+            limits: setup.limits,
+            trusted_proxies: setup.trusted_proxies,
         });
         Self {
             call: service(context.clone()).await,
@@ -137,6 +181,8 @@ impl Api {
             ids,
             ports,
             database,
+            denials,
+            metrics,
             operator: operator.expose_secret().to_owned(),
             _directory: directory,
         }
@@ -174,16 +220,33 @@ impl Api {
             .await
     }
 
-    /// Creates a tenant and logs its owner in.
+    /// Any method, with a body or without one.
+    pub(crate) async fn call(&self, token: &str, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let request = bearer(TestRequest::default().method(method).uri(path), token);
+        self.send(match body {
+            Some(body) => request.set_json(body),
+            None => request,
+        })
+        .await
+    }
+
+    pub(crate) async fn put(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(token, Method::PUT, path, Some(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
+        self.call(token, Method::DELETE, path, None).await
+    }
+
+    /// Creates a tenant and logs its owner in: the tenant's id and the owner's access token.
     pub(crate) async fn owner(&self, name: &str) -> (String, String) {
-        let (email, password) = (format!("owner@{name}.example"), "correct horse battery staple");
-        let body = json!({"name": name, "owner": {"email": email, "name": "Ada", "password": password}});
+        let email = owner_of(name);
+        let body = json!({"name": name, "owner": {"email": email, "name": "Ada", "password": PASSWORD}});
         let tenant = self
             .post(&self.operator, "/v1/operator/tenants", body)
             .await
             .expect(201);
-        let login = json!({"email": email, "password": password});
-        let login = self.post("", "/v1/auth/login", login).await.expect(200);
+        let login = self.log_in(&email).await.expect(200);
         (tenant.text("id"), login.text("access_token"))
     }
 
@@ -216,6 +279,14 @@ impl Api {
             .text("token")
     }
 }
+
+/// The address of the first owner of the tenant of that name.
+pub(crate) fn owner_of(tenant: &str) -> String {
+    format!("owner@{tenant}.example")
+}
+
+/// Everybody's.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 fn bearer(request: TestRequest, token: &str) -> TestRequest {
     if token.is_empty() {
