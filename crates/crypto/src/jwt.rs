@@ -22,8 +22,8 @@ const TYPE: &str = "at+jwt";
 /// The longest token that is looked at, in bytes; ours have some 800.
 const MAX_TOKEN_BYTES: usize = 4_096;
 /// How far ahead a token may be dated, in seconds. Portal tokens that are minted just after a revocation are dated to
-/// the next second, by a node whose clock may be a little ahead of ours; a token of a later date is not ours.
-const ISSUED_AT_LEEWAY_SECONDS: i64 = 2;
+/// the next second, and other nodes' clocks may be ahead of ours; a token of a later date is not ours.
+const ISSUED_AT_LEEWAY_SECONDS: i64 = 60;
 /// 9999-12-31T23:59:59Z: what a point in time may be at most, in seconds.
 const MAX_SECONDS: i64 = 253_402_300_799;
 

@@ -176,12 +176,12 @@ async fn expiry_is_judged_by_the_given_time_to_the_second() {
 }
 
 #[tokio::test]
-async fn a_token_may_be_dated_two_seconds_ahead_and_no_more() {
+async fn a_token_may_be_dated_a_minute_ahead_and_no_more() {
     let tokens = tokens().await;
     for claims in [claims(), portal_claims()] {
         let token = tokens.issue(&claims).unwrap();
-        assert_eq!(tokens.verify(&token, at(NOW - 2)), Ok(claims));
-        let before = Timestamp::from_micros((NOW - 2) * 1_000_000 - 1);
+        assert_eq!(tokens.verify(&token, at(NOW - 60)), Ok(claims));
+        let before = Timestamp::from_micros((NOW - 60) * 1_000_000 - 1);
         assert_eq!(tokens.verify(&token, before), Err(TokenError::Malformed));
         assert_eq!(
             tokens.verify(&token, Timestamp::from_micros(i64::MIN)),

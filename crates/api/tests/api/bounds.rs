@@ -4,7 +4,7 @@ use actix_web::test::TestRequest;
 use postrider_api::Limits;
 use serde_json::json;
 
-use crate::support::{Api, message, with};
+use crate::support::{Api, Setup, message, with};
 
 #[actix_web::test]
 async fn bodies_are_bounded() {
@@ -12,8 +12,11 @@ async fn bodies_are_bounded() {
         max_resource_body_bytes: 10_000,
         ..Limits::for_payloads(1_000)
     };
-    let ready = Api::start().await.context.readiness.clone();
-    let api = Api::start_with(limits, ready).await;
+    let api = Api::start_with(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await;
     let tenancy = api.tenancy("acme").await;
     let path = "/v1/applications/app-1/messages";
     // `"x…"`: the quotes count, they are part of the JSON value.

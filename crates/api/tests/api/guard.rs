@@ -1,78 +1,35 @@
-//! Generated from the document: nobody unknown gets anywhere, and everybody known needs the permission that is
-//! declared.
+//! Generated from the document: nobody unknown gets anywhere, and everybody known needs what is declared.
+
+use std::collections::BTreeSet;
 
 use actix_web::{http::Method, test::TestRequest};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Answer, Api, Tenancy, application};
+use crate::support::{Api, Segments, Tenancy, application, operations};
 
-/// An operation of the document.
-pub(crate) struct Operation {
-    pub(crate) method: Method,
-    pub(crate) path: String,
-    pub(crate) permission: Option<String>,
-    /// The example of the body.
-    pub(crate) example: Option<Value>,
-}
-
-/// All of them.
-pub(crate) fn operations() -> Vec<Operation> {
-    let document: Value = serde_json::from_str(&postrider_api::openapi_json()).unwrap();
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            operations.push(Operation {
-                method: method.to_uppercase().parse().unwrap(),
-                path: path.clone(),
-                permission: operation["x-permission"].as_str().map(ToOwned::to_owned),
-                example: example(&document, operation),
-            });
-        }
-    }
-    assert!(operations.len() >= 22, "the document has its routes");
-    operations
-}
-
-fn example(document: &Value, operation: &Value) -> Option<Value> {
-    let reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()?;
-    let schema = &document["components"]["schemas"][reference.rsplit('/').next().unwrap()];
-    let example = schema["examples"][0].clone();
-    assert!(example.is_object(), "{reference} has an example");
-    Some(example)
-}
-
-impl Operation {
-    /// Whether anybody may call it.
-    fn is_public(&self) -> bool {
-        !self.path.starts_with("/v1/") || self.path.starts_with("/v1/auth/")
-    }
-
-    /// The path with these segments.
-    fn filled(&self, application: &str, endpoint: &str, message: &str) -> String {
-        self.path
-            .replace("{application}", application)
-            .replace("{endpoint}", endpoint)
-            .replace("{message}", message)
-            .replace("{name}", "invoice.paid")
-    }
-
-    async fn call(&self, api: &Api, token: &str, path: &str) -> Answer {
-        match &self.example {
-            Some(body) => api.post(token, path, body.clone()).await,
-            None => api.method(token, self.method.clone(), path).await,
-        }
+fn some() -> Segments {
+    Segments {
+        application: "app-1".to_owned(),
+        endpoint: "hook".to_owned(),
+        message: "msg_01h455vb4pex5vsknk084sn02q".to_owned(),
+        member: "mem_01h455vb4pex5vsknk084sn02q".to_owned(),
+        invitation: "inv_01h455vb4pex5vsknk084sn02q".to_owned(),
+        api_key: "key_01h455vb4pex5vsknk084sn02q".to_owned(),
+        tenant: "ten_01h455vb4pex5vsknk084sn02q".to_owned(),
+        event_type: "invoice.paid".to_owned(),
     }
 }
 
-#[test]
-fn what_is_not_public_declares_its_permission() {
-    for operation in operations() {
-        assert_eq!(
-            operation.is_public(),
-            operation.permission.is_none(),
-            "{}",
-            operation.path
-        );
+fn nonsense() -> Segments {
+    Segments {
+        application: "app_x".to_owned(),
+        endpoint: "%00".to_owned(),
+        message: "..%2f".to_owned(),
+        member: "%ff".to_owned(),
+        invitation: "'".to_owned(),
+        api_key: "%20".to_owned(),
+        tenant: "x".to_owned(),
+        event_type: "a..b".to_owned(),
     }
 }
 
@@ -89,8 +46,7 @@ async fn strangers_are_answered_before_anything_is_looked_at() {
     };
     let mut refused = 0;
     for operation in operations().iter().filter(|operation| !operation.is_public()) {
-        let good = operation.filled("app-1", "hook", "msg_01h455vb4pex5vsknk084sn02q");
-        let bad = operation.filled("app_x", "%00", "..%2f");
+        let (good, bad) = (operation.filled(&some()), operation.filled(&nonsense()));
         for path in [
             good.clone(),
             bad,
@@ -99,6 +55,7 @@ async fn strangers_are_answered_before_anything_is_looked_at() {
         ] {
             for method in [
                 &operation.method,
+                &Method::GET,
                 &Method::DELETE,
                 &Method::PATCH,
                 &Method::OPTIONS,
@@ -109,22 +66,39 @@ async fn strangers_are_answered_before_anything_is_looked_at() {
                 refused += 1;
             }
         }
-        operation
-            .call(&api, "", &good)
+        api.call("", operation.method.clone(), &good, operation.example.as_ref())
             .await
             .problem(401, "unauthenticated");
     }
-    assert!(refused > 200);
-    for path in [
-        "/v1",
-        "/v1/",
-        "/v1/un/known",
-        "/v1/applications/",
-        "/%76%31/applications",
+    assert!(refused > 700);
+    for (method, path) in [
+        (Method::GET, "/v1"),
+        (Method::GET, "/v1/"),
+        (Method::GET, "/v1/un/known"),
+        (Method::GET, "/v1/applications/"),
+        (Method::GET, "/%76%31/applications"),
+        // Beside the one public path among guarded ones.
+        (Method::GET, "/v1/invitations/accept"),
+        (Method::DELETE, "/v1/invitations/accept"),
+        (Method::POST, "/v1/invitations/accept/x"),
+        (Method::POST, "/v1/invitations"),
     ] {
-        api.send(junk(&Method::GET, path))
-            .await
-            .problem(401, "unauthenticated");
+        api.send(junk(&method, path)).await.problem(401, "unauthenticated");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_public_asks_for_no_credential_and_looks_at_none() {
+    let api = Api::start().await;
+    for operation in operations().iter().filter(|operation| operation.is_public()) {
+        let path = operation.filled(&some());
+        for token in ["", "no credential at all", "prk_x"] {
+            let answer = api
+                .call(token, operation.method.clone(), &path, operation.example.as_ref())
+                .await;
+            let body = String::from_utf8_lossy(&answer.body);
+            assert!(!body.contains("unauthenticated\""), "{path}: {body}");
+        }
     }
 }
 
@@ -132,6 +106,9 @@ async fn strangers_are_answered_before_anything_is_looked_at() {
 async fn nobody_is_let_in_by_a_credential_of_another_kind() {
     let api = Api::start().await;
     let Tenancy { owner, .. } = api.tenancy("acme").await;
+    let grace = api.member(&owner, "grace@acme.example", json!([{"role": "viewer"}])).await;
+    let invitation = api.invite(&owner, "joan@acme.example", json!([{"role": "viewer"}])).await;
+    let invitation = invitation.expect(201).text("token");
     for (header, value) in [
         ("authorization", owner.clone()),
         ("authorization", format!("Basic {owner}")),
@@ -139,6 +116,8 @@ async fn nobody_is_let_in_by_a_credential_of_another_kind() {
         ("authorization", "Bearer pro_".to_owned()),
         ("authorization", format!("Bearer pro_{}", "0".repeat(64))),
         ("authorization", "Bearer prk_x_y".to_owned()),
+        ("authorization", format!("Bearer {}", grace.refresh_token)),
+        ("authorization", format!("Bearer {invitation}")),
         ("authorization", format!("Bearer {}", "x".repeat(100_000))),
         ("cookie", format!("authorization=Bearer {owner}")),
         ("x-api-key", owner.clone()),
@@ -153,59 +132,42 @@ async fn nobody_is_let_in_by_a_credential_of_another_kind() {
     api.get("", &path).await.problem(401, "unauthenticated");
 }
 
+/// What each declares is what its use case demands: whoever has it not is told its name.
 #[actix_web::test]
-async fn each_operation_needs_the_permission_that_it_declares() {
+async fn each_operation_needs_what_it_declares() {
     let api = Api::start().await;
     let tenancy = api.tenancy("acme").await;
     api.post(&tenancy.owner, "/v1/applications", application("elsewhere"))
         .await
         .expect(201);
-    // Knows the tenant, but may do something in another application only.
-    let outsider = api
-        .key(
-            &tenancy.owner,
-            json!([{"role": "admin", "application": "elsewhere"}]),
-        )
-        .await;
+    // Knows the tenant, but may do one thing in another application only.
+    let path = "/v1/applications/elsewhere/portal-tokens";
+    let body = json!({"permissions": ["deliveries:replay"], "expires_in": 600});
+    let outsider = api.post(&tenancy.owner, path, body).await.expect(201).text("token");
+    let segments = Segments {
+        endpoint: tenancy.endpoint.clone(),
+        message: tenancy.message.clone(),
+        ..some()
+    };
     for operation in operations().iter().filter(|operation| !operation.is_public()) {
-        let path = operation.filled("app-1", &tenancy.endpoint, &tenancy.message);
-        let answer = operation
-            .call(&api, &outsider, &path)
-            .await
-            .problem(403, "forbidden");
-        let permission = operation.permission.as_deref().unwrap();
-        let needed = match permission {
+        let path = operation.filled(&segments);
+        let call = |token| api.call(token, operation.method.clone(), &path, operation.example.as_ref());
+        let needed = match operation.demands.as_str() {
             "operator" => "this is for the installation's operator".to_owned(),
+            "person" => "this is for people: log in with a password".to_owned(),
+            "principal" => {
+                call(&outsider).await.expect(200);
+                call(&api.operator).await.problem(403, "forbidden");
+                continue;
+            }
             permission => format!("the permission {permission} is needed"),
         };
+        let answer = call(&outsider).await.problem(403, "forbidden");
         assert_eq!(answer.text("detail"), needed, "{path}");
-        if permission != "operator" {
+        if operation.demands != "operator" {
             // Nor does the operator act on a tenant's behalf.
-            let answer = operation.call(&api, &api.operator, &path).await;
-            answer.problem(403, "forbidden");
+            call(&api.operator).await.problem(403, "forbidden");
         }
-    }
-}
-
-#[actix_web::test]
-async fn the_examples_of_the_document_are_taken() {
-    let api = Api::start().await;
-    let (_, owner) = api.owner("acme").await;
-    api.post(&owner, "/v1/applications", application("app-1"))
-        .await
-        .expect(201);
-    let mut with_body: Vec<_> = operations().into_iter().filter(|o| o.example.is_some()).collect();
-    // The login's example is the owner of the tenant's.
-    with_body.sort_by_key(|operation| operation.path != "/v1/operator/tenants");
-    for operation in with_body {
-        let token = match operation.permission.as_deref() {
-            None => "",
-            Some("operator") => &api.operator,
-            Some(_) => &owner,
-        };
-        let path = operation.filled("app-1", "", "");
-        let answer = operation.call(&api, token, &path).await;
-        assert!(answer.status.is_success(), "{path}: {:?}", answer.body);
     }
 }
 
@@ -213,13 +175,19 @@ async fn the_examples_of_the_document_are_taken() {
 async fn a_known_path_with_another_method_says_which_it_has() {
     let api = Api::start().await;
     let tenancy = api.tenancy("acme").await;
-    for operation in operations() {
-        let path = operation
-            .filled("app-1", &tenancy.endpoint, &tenancy.message)
-            .replace("{code}", "internal");
-        let answer = api.method(&tenancy.owner, Method::DELETE, &path).await;
+    let paths: BTreeSet<_> = operations().into_iter().map(|operation| operation.path).collect();
+    for path in paths {
+        let of_path: Vec<_> = operations().into_iter().filter(|o| o.path == path).collect();
+        let has: BTreeSet<_> = of_path.iter().map(|operation| operation.method.to_string()).collect();
+        let filled = of_path[0].filled(&some());
+        let answer = api.method(&tenancy.owner, Method::PATCH, &filled).await;
         let answer = answer.problem(405, "method_not_allowed");
-        assert_eq!(answer.header("allow"), operation.method.as_str(), "{path}");
+        let allowed: BTreeSet<_> = answer.header("allow").split(", ").map(ToOwned::to_owned).collect();
+        // `accept` could be an invitation's id as well, as far as its path goes.
+        if path != "/v1/invitations/accept" {
+            assert_eq!(allowed, has, "{path}");
+        }
+        assert!(allowed.is_superset(&has), "{path}");
     }
     for path in [
         "/",

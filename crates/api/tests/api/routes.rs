@@ -5,11 +5,11 @@ use std::sync::Arc;
 use actix_web::test::TestRequest;
 use async_trait::async_trait;
 use insta::assert_snapshot;
-use postrider_api::{Check, Limits, Readiness};
+use postrider_api::{Check, Readiness};
 use postrider_domain::deliveries::{FailureClass, Outcome};
 use serde_json::json;
 
-use crate::support::{Api, endpoint, message};
+use crate::support::{Api, Setup, endpoint, message};
 
 #[actix_web::test]
 async fn health_and_documents() {
@@ -47,7 +47,11 @@ impl Readiness for NotReady {
 
 #[actix_web::test]
 async fn a_node_that_cannot_serve_says_why() {
-    let api = Api::start_with(Limits::default(), Arc::new(NotReady)).await;
+    let api = Api::start_with(Setup {
+        readiness: Arc::new(NotReady),
+        ..Setup::default()
+    })
+    .await;
     assert_snapshot!("health_not_ready", api.get("", "/health/ready").await.snapshot());
     api.get("", "/health/live").await.expect(200);
 }

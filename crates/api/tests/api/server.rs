@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::Api;
+use crate::support::{Api, Setup};
 
 #[actix_web::test]
 async fn hostile_requests_do_not_bring_the_server_down() {
@@ -18,8 +18,11 @@ async fn hostile_requests_do_not_bring_the_server_down() {
         body_timeout: Duration::from_secs(3),
         ..Limits::default()
     };
-    let ready = Api::start().await.context.readiness.clone();
-    let api = Api::start_with(limits, ready).await;
+    let api = Api::start_with(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await;
     let tenancy = api.tenancy("acme").await;
     let context = Arc::clone(&api.context);
     let server = HttpServer::new(move || app(Arc::clone(&context)))

@@ -161,10 +161,10 @@ const MESSAGES: &str = "
 SELECT m.id, m.app AS application, m.event_type, m.channels, m.event_id, m.content_type, m.payload_bytes,
     m.created_at, m.trace AS traceparent, p.body AS payload
 FROM (
-    SELECT some.*, sum(some.payload_bytes) OVER (ORDER BY some.id) - some.payload_bytes AS bytes_before
+    SELECT found.*, sum(found.payload_bytes) OVER (ORDER BY found.id) - found.payload_bytes AS bytes_before
     FROM (
         SELECT * FROM messages WHERE tenant = {tenant} AND id > $1 AND id <= $2 ORDER BY id LIMIT $3
-    ) AS some
+    ) AS found
 ) AS m LEFT JOIN payloads p ON p.message = m.id AND p.tenant = {tenant}
 WHERE m.bytes_before < $4 ORDER BY m.id";
 
@@ -176,12 +176,12 @@ const ATTEMPTS: &str = "
 SELECT a.message, a.endpoint, a.n AS number, a.started_at, a.latency_us, a.failure, a.http_status,
     a.body AS response_body, a.body_truncated AS response_body_truncated
 FROM (
-    SELECT some.*, sum(some.bytes) OVER (ORDER BY some.message, some.endpoint, some.n) - some.bytes AS bytes_before
+    SELECT found.*, sum(found.bytes) OVER (ORDER BY found.message, found.endpoint, found.n) - found.bytes AS bytes_before
     FROM (
         SELECT message, endpoint, n, length(body) AS bytes FROM attempts
         WHERE tenant = {tenant} AND (message, endpoint, n) > ($1, $2, $3) AND message <= $4
         ORDER BY message, endpoint, n LIMIT $5
-    ) AS some
+    ) AS found
 ) AS page JOIN attempts a ON a.message = page.message AND a.endpoint = page.endpoint AND a.n = page.n
     AND a.tenant = {tenant}
 WHERE page.bytes_before < $6 ORDER BY a.message, a.endpoint, a.n";

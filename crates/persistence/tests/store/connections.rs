@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use postrider_application::ports::{
-    ApplicationViews as _, EventLog as _, Repository as _, Store as _, StoreError, UnitOfWork as _,
+use postrider_application::{
+    audit::Record,
+    ports::{ApplicationViews as _, EventLog as _, Repository as _, Store as _, StoreError, UnitOfWork as _},
 };
 use postrider_domain::{
     Aggregate as _, MembershipId, UserId,
@@ -124,7 +125,7 @@ async fn an_error_shows_no_values<H: Harness<Store = SqlStore>>(harness: &H) {
 
     // The transaction took nothing with it.
     let tx = harness.store().begin(&tenant.scope).await.unwrap();
-    tx.commit().await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
     assert!(orphan.version().is_new());
 }
 

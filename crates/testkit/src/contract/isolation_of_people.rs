@@ -27,8 +27,7 @@ async fn two<H: Harness>(fixture: &Fixture<'_, H>) -> (Tenancy, Tenancy) {
     (fixture.tenant("ours").await, fixture.tenant("theirs").await)
 }
 
-/// Every list and view of people, machines, applications and the audit log shows nothing of another tenant, not
-/// even after a key that is another's.
+/// Every list and view of people, machines, applications and the audit log shows nothing of another tenant.
 pub async fn lists_show_nothing_of_another_tenant<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let ((ours, theirs), store) = (two(&fixture).await, fixture.store());

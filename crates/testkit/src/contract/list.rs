@@ -34,11 +34,18 @@ macro_rules! contract_cases {
                 the_log_is_read_from_a_position_up_to_a_limit
                 the_log_holds_no_secrets
                 ;
+            event_bodies:
+                the_log_tells_of_a_tenants_life
+                the_log_tells_of_a_member
+                the_log_tells_of_a_session
+                the_log_tells_of_what_was_revoked
+                ;
             uniqueness:
                 an_application_uid_is_unique_within_its_tenant
                 an_endpoint_uid_is_unique_within_its_application
                 an_event_type_name_is_unique_within_its_tenant
                 a_person_is_a_member_once
+                an_address_is_invited_once_within_a_tenant
                 an_email_is_one_persons
                 racing_creators_of_one_uid_have_one_winner
                 ;

@@ -33,6 +33,7 @@ pub mod claiming;
 pub mod deleting;
 pub mod deliveries;
 pub mod erasing;
+pub mod event_bodies;
 pub mod events;
 pub mod fencing;
 pub mod housekeeping;

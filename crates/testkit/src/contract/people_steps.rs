@@ -139,6 +139,11 @@ impl<H: Harness> Fixture<'_, H> {
         self.operate(tenant, |tenant| tenant.suspend(at).unwrap()).await;
     }
 
+    /// An operator resumed the tenant at that time.
+    pub async fn resume(&self, tenant: &Tenancy, at: Timestamp) {
+        self.operate(tenant, |tenant| tenant.resume(at).unwrap()).await;
+    }
+
     /// An operator ordered at that time that the tenant be erased.
     pub async fn order_deletion(&self, tenant: &Tenancy, at: Timestamp) {
         self.operate(tenant, |tenant| tenant.order_deletion(at)).await;

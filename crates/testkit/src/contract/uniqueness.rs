@@ -93,6 +93,20 @@ pub async fn a_person_is_a_member_once<H: Harness>(harness: &H) {
     );
 }
 
+/// An address is invited to a tenant once, and to several tenants.
+pub async fn an_address_is_invited_once_within_a_tenant<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+    fixture.invitation(&ours, "bob@example.com").await;
+    fixture.invitation(&theirs, "bob@example.com").await;
+    fixture.invitation(&ours, "cyd@example.com").await;
+    let mut again = fixture.new_invitation(ours.id, "BOB@example.com", fixture.now());
+    assert_refused(
+        fixture.save(&ours.scope, &mut again).await,
+        UniqueRule::Invitation,
+    );
+}
+
 /// One person an address, in the whole installation.
 pub async fn an_email_is_one_persons<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);

@@ -160,8 +160,8 @@ impl PersonRepository for MemoryTx {
     }
 
     async fn am_member(&mut self, scope: &PersonScope, user: UserId) -> Result<bool, StoreError> {
-        self.myself(scope)?;
-        let tenant = scope.tenant();
+        let me = self.myself(scope)?;
+        let tenant = scope.tenant().filter(|_| me == user);
         Ok(tenant.is_some_and(|tenant| self.configuration.membership(tenant, user).is_some()))
     }
 }

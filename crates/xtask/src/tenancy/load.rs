@@ -92,6 +92,8 @@ struct Shared {
     stopping: AtomicBool,
     turn: AtomicUsize,
     tally: Mutex<Tally>,
+    /// The first access token of each session. Held while logging in: many who log in to one account at the same
+    /// moment look like somebody who guesses.
     firsts: Mutex<Vec<String>>,
 }
 
@@ -192,13 +194,11 @@ impl Shared {
 
     /// Logs in; the session's tokens and the first access token.
     fn open(&self, clients: &mut [Client]) -> Option<(Tokens, String)> {
+        let mut firsts = self.firsts.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, outcome) = self.at_some_node(clients, |client| self.person.log_in(client))?;
         let tokens = self.note(outcome, |_, _| ())?;
         let first = tokens.access.clone();
-        self.firsts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(first.clone());
+        firsts.push(first.clone());
         Some((tokens, first))
     }
 
