@@ -6,12 +6,15 @@
 //! `expires_at` ends the login whatever happens, `refresh_expires_at` if it is idle. Of tokens only hashes are stored.
 //!
 //! `audit_entries` is only ever appended to, and refers to nothing: it outlives what it tells of. Its tenant is null
-//! for what the operator does to the installation.
+//! for what the operator does to the installation. That it is not changed is a matter of rights on PostgreSQL; SQLite
+//! has none, so triggers see to it: only a tenant that is being erased takes its entries along.
 //!
 //! `erasures` is what stays of a tenant: how far the eraser has come (`phase`, and in it the table and its last key),
 //! how many rows of which table went, and in the end, when the last one did. It refers to nothing.
 
-crate::ddl::migration!(
+use crate::ddl::is_postgres;
+
+const TABLES: &[&str] = &[
     "ALTER TABLE tenants ADD COLUMN status @text NOT NULL DEFAULT 'active'
         CONSTRAINT tenants_status_check CHECK (status IN ('active', 'suspended', 'deleting'))",
     "ALTER TABLE tenants ADD COLUMN status_since @time NOT NULL DEFAULT 0",
@@ -78,4 +81,18 @@ crate::ddl::migration!(
         removed @json NOT NULL,
         erased_at @time
     ) @keyed",
-);
+];
+
+const APPEND_ONLY_ON_SQLITE: &[&str] = &[
+    "CREATE TRIGGER audit_entries_are_not_changed BEFORE UPDATE ON audit_entries
+     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END",
+    "CREATE TRIGGER audit_entries_are_not_removed BEFORE DELETE ON audit_entries
+     WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = OLD.tenant AND status = 'deleting')
+     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END",
+];
+
+crate::ddl::migration!(manager => if is_postgres(manager) {
+    TABLES.to_vec()
+} else {
+    [TABLES, APPEND_ONLY_ON_SQLITE].concat()
+});

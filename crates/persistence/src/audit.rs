@@ -165,9 +165,10 @@ impl Row {
     }
 }
 
-/// A statement whose conditions are added one by one.
+/// Conditions that are added one by one, with their parameters.
+#[derive(Default)]
 struct Conditions {
-    sql: String,
+    sql: Vec<String>,
     values: Vec<Value>,
 }
 
@@ -175,7 +176,7 @@ impl Conditions {
     fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.values.push(value.into());
-            self.sql += &format!(" AND {condition} ${}", self.values.len());
+            self.sql.push(format!(" AND {condition} ${}", self.values.len()));
         }
     }
 }
@@ -187,10 +188,7 @@ impl AuditViews for SqlStore {
         filter: &AuditFilter,
         page: PageRequest<AuditEntryId>,
     ) -> Result<Page<AuditEntry, AuditEntryId>, StoreError> {
-        let mut wanted = Conditions {
-            sql: concat!("SELECT ", columns!(), " FROM audit_entries WHERE tenant = {tenant}").to_owned(),
-            values: Vec::new(),
-        };
+        let mut wanted = Conditions::default();
         wanted.and("id <", page.after.map(|after| after.as_uuid()));
         wanted.and("actor =", filter.actor.as_deref());
         wanted.and("action =", filter.action.as_deref());
@@ -198,12 +196,19 @@ impl AuditViews for SqlStore {
         wanted.and("outcome =", filter.outcome.map(AuditOutcome::as_str));
         wanted.and("at >=", filter.from.map(Timestamp::as_micros));
         wanted.and("at <", filter.to.map(Timestamp::as_micros));
-        wanted.sql += &format!(" ORDER BY id DESC LIMIT {}", u64::from(page.limit) + 1);
+        let Conditions { sql, mut values } = wanted;
+        values.push((i64::from(page.limit) + 1).into());
+        let sql = format!(
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM audit_entries WHERE tenant = {{tenant}}{} ORDER BY id DESC LIMIT ${}"
+            ),
+            sql.concat(),
+            values.len()
+        );
         let tenant = scope.tenant();
-        let statement = self
-            .database
-            .dialect()
-            .of_tenant(tenant, &wanted.sql, wanted.values)?;
+        let statement = self.database.dialect().of_tenant(tenant, &sql, values)?;
         let rows = self
             .database
             .read(Scope::Tenant(tenant))

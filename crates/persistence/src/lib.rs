@@ -18,7 +18,8 @@
 //! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
 //! | `export` | everything that a tenant owns, secrets excepted |
 //! | `installation`, `reencryption` | signing keys and small facts; sealing anew what another master key sealed |
-//! | `codec`, `batch`, `windows`, `error` | stored forms of lists; batches as parameters; walking a table piecewise; what database errors mean |
+//! | `codec`, `batch`, `windows` | stored forms of lists; batches as parameters; walking through a table in pieces |
+//! | `error` | what database errors mean |
 
 mod api_keys;
 mod applications;

@@ -74,7 +74,7 @@ impl Position {
         match self {
             Self::Endpoint(ids) => {
                 bytes.push(ENDPOINT);
-                ids.iter().for_each(|id| bytes.extend_from_slice(id.as_bytes()));
+                bytes.extend(ids.iter().flat_map(Uuid::as_bytes));
             }
             Self::Key(kid) => {
                 bytes.push(KEY);
@@ -120,11 +120,11 @@ enum Looked {
     Unreadable,
 }
 
-fn look(sealer: &dyn Sealer, context: &[u8], sealed: &[u8]) -> Looked {
-    if sealer.is_current(sealed) {
+fn look(sealer: &dyn Sealer, context: &[u8], stored: &[u8]) -> Looked {
+    if sealer.is_current(stored) {
         return Looked::Current;
     }
-    match sealer.open(context, sealed).map(Zeroizing::new) {
+    match sealer.open(context, stored).map(Zeroizing::new) {
         Ok(plain) => Looked::Resealed(sealer.seal(context, &plain)),
         Err(_) => Looked::Unreadable,
     }
@@ -202,7 +202,8 @@ impl SqlStore {
             let row = KeyRow::from_query_result(row, "").or_store_error()?;
             let looked = look(sealer, &StoredSigningKey::seal_context(&row.kid), &row.sealed);
             let kid = row.kid.clone();
-            let put = |sealed: Vec<u8>| dialect.exactly(PUT_KEY, [kid.into(), sealed.into(), row.sealed.into()]);
+            let put =
+                |sealed: Vec<u8>| dialect.exactly(PUT_KEY, [kid.into(), sealed.into(), row.sealed.into()]);
             tally.settle(transaction, looked, put).await?;
             last = Some(row.kid);
         }

@@ -98,7 +98,6 @@ pub(super) async fn withdraw_invitation(
     responses(
         (status = 201, description = "Accepted.", body = Joined),
         (status = 401, description = "The invitation is not good, or not any more: `invalid_token`; or the password is not that of the known person: `invalid_credentials`."),
-        (status = 403, description = "`tenant_suspended`."),
         (status = 409, description = "`member_exists`: the person is a member already."),
         (status = 429, description = "`too_many_attempts`, from there or at that account. See `Retry-After`."),
     )

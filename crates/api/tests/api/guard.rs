@@ -83,7 +83,9 @@ async fn strangers_are_answered_before_anything_is_looked_at() {
         (Method::POST, "/v1/invitations/accept/x"),
         (Method::POST, "/v1/invitations"),
     ] {
-        api.send(junk(&method, path)).await.problem(401, "unauthenticated");
+        api.send(junk(&method, path))
+            .await
+            .problem(401, "unauthenticated");
     }
 }
 
@@ -106,8 +108,12 @@ async fn what_is_public_asks_for_no_credential_and_looks_at_none() {
 async fn nobody_is_let_in_by_a_credential_of_another_kind() {
     let api = Api::start().await;
     let Tenancy { owner, .. } = api.tenancy("acme").await;
-    let grace = api.member(&owner, "grace@acme.example", json!([{"role": "viewer"}])).await;
-    let invitation = api.invite(&owner, "joan@acme.example", json!([{"role": "viewer"}])).await;
+    let grace = api
+        .member(&owner, "grace@acme.example", json!([{"role": "viewer"}]))
+        .await;
+    let invitation = api
+        .invite(&owner, "joan@acme.example", json!([{"role": "viewer"}]))
+        .await;
     let invitation = invitation.expect(201).text("token");
     for (header, value) in [
         ("authorization", owner.clone()),
@@ -143,7 +149,11 @@ async fn each_operation_needs_what_it_declares() {
     // Knows the tenant, but may do one thing in another application only.
     let path = "/v1/applications/elsewhere/portal-tokens";
     let body = json!({"permissions": ["deliveries:replay"], "expires_in": 600});
-    let outsider = api.post(&tenancy.owner, path, body).await.expect(201).text("token");
+    let outsider = api
+        .post(&tenancy.owner, path, body)
+        .await
+        .expect(201)
+        .text("token");
     let segments = Segments {
         endpoint: tenancy.endpoint.clone(),
         message: tenancy.message.clone(),
@@ -178,11 +188,18 @@ async fn a_known_path_with_another_method_says_which_it_has() {
     let paths: BTreeSet<_> = operations().into_iter().map(|operation| operation.path).collect();
     for path in paths {
         let of_path: Vec<_> = operations().into_iter().filter(|o| o.path == path).collect();
-        let has: BTreeSet<_> = of_path.iter().map(|operation| operation.method.to_string()).collect();
+        let has: BTreeSet<_> = of_path
+            .iter()
+            .map(|operation| operation.method.to_string())
+            .collect();
         let filled = of_path[0].filled(&some());
         let answer = api.method(&tenancy.owner, Method::PATCH, &filled).await;
         let answer = answer.problem(405, "method_not_allowed");
-        let allowed: BTreeSet<_> = answer.header("allow").split(", ").map(ToOwned::to_owned).collect();
+        let allowed: BTreeSet<_> = answer
+            .header("allow")
+            .split(", ")
+            .map(ToOwned::to_owned)
+            .collect();
         // `accept` could be an invitation's id as well, as far as its path goes.
         if path != "/v1/invitations/accept" {
             assert_eq!(allowed, has, "{path}");

@@ -6,14 +6,21 @@
     reason = "this is all tests; the lint excuses only functions marked so"
 )]
 
+mod audit;
 mod bad_input;
 mod bounds;
 mod credentials;
 mod document;
 mod guard;
 mod isolation;
+mod markers;
+mod matrix;
 mod pages;
+mod people;
+mod portal;
 mod routes;
 mod server;
+mod sessions;
 mod stations;
 mod support;
+mod tenants;

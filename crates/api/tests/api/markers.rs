@@ -187,11 +187,7 @@ impl World {
             Way::Member => {
                 let (email, password) = (format!("p{n}@{mark}people.example"), "a good long password");
                 let body = json!({"email": email, "grants": grants});
-                let invited = self
-                    .api
-                    .post(owner, "/v1/invitations", body)
-                    .await
-                    .expect(201);
+                let invited = self.api.post(owner, "/v1/invitations", body).await.expect(201);
                 let body = json!({"token": invited.text("token"), "password": password, "name": format!("{mark}person")});
                 let joined = self
                     .api
@@ -200,11 +196,7 @@ impl World {
                     .expect(201);
                 self.ids.members.push(joined.text("member"));
                 let body = json!({"email": format!("left{n}@{mark}people.example"), "grants": grants});
-                let pending = self
-                    .api
-                    .post(owner, "/v1/invitations", body)
-                    .await
-                    .expect(201);
+                let pending = self.api.post(owner, "/v1/invitations", body).await.expect(201);
                 self.ids.invitations.push(pending.text("id"));
                 let login = json!({"email": email, "password": password});
                 self.api
@@ -222,8 +214,7 @@ impl World {
             Way::Portal => {
                 let application = who.grants[0].1.unwrap_or(0);
                 sees = Some(vec![application]);
-                let mut permissions: Vec<&str> =
-                    who.grants.iter().map(|(role, _)| PORTAL[*role]).collect();
+                let mut permissions: Vec<&str> = who.grants.iter().map(|(role, _)| PORTAL[*role]).collect();
                 permissions.dedup();
                 let body = json!({"permissions": permissions, "expires_in": 3600});
                 let path = format!("/v1/applications/app-{application}/portal-tokens");
@@ -258,10 +249,7 @@ impl World {
         let asker = &self.askers[asked.who % self.askers.len()];
         let (method, path, body) = self.request(asked, asker);
         let token = &asker.token;
-        let answer = match body {
-            Some(body) => self.api.with_body(token, method.clone(), &path, body).await,
-            None => self.api.method(token, method.clone(), &path).await,
-        };
+        let answer = self.api.call(token, method.clone(), &path, body.as_ref()).await;
         let shown = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
         match self.forbidden(asker).iter().find(|mark| shown.contains(*mark)) {
             Some(mark) => Err(format!(
@@ -277,7 +265,9 @@ impl World {
         let [a, b, c] = asked.picks;
         let ids = &self.ids;
         let pick = |list: &[String], n: usize| {
-            list.get(n % list.len().max(1)).cloned().unwrap_or_else(|| "nothing".to_owned())
+            list.get(n % list.len().max(1))
+                .cloned()
+                .unwrap_or_else(|| "nothing".to_owned())
         };
         let application = match a % 4 {
             0 => format!("app-{}", b % APPLICATIONS),
@@ -307,7 +297,10 @@ impl World {
             12 => get(message),
             13 => get(format!("{message}/payload")),
             14 => get(format!("{message}/deliveries")),
-            15 => get(format!("{message}/deliveries/{}/attempts", pick(&ids.endpoints, c))),
+            15 => get(format!(
+                "{message}/deliveries/{}/attempts",
+                pick(&ids.endpoints, c)
+            )),
             16 => get(format!("/v1/event-types/{}", pick(&ids.event_types, a))),
             17 => get("/v1/operator/tenants".into()),
             18 => get(format!("/v1/operator/tenants/{}", pick(&ids.tenants, a))),
@@ -323,7 +316,11 @@ impl World {
                 format!("{app}/endpoints"),
                 Some(json!({"url": "https://hooks.example/new"})),
             ),
-            23 => (Method::POST, "/v1/applications".into(), Some(json!({"name": name}))),
+            23 => (
+                Method::POST,
+                "/v1/applications".into(),
+                Some(json!({"name": name})),
+            ),
             24 => (
                 Method::POST,
                 "/v1/api-keys".into(),
@@ -339,7 +336,11 @@ impl World {
                 format!("/v1/members/{}/grants", pick(&ids.members, a)),
                 Some(json!({"grants": [{"role": "viewer"}]})),
             ),
-            27 => (Method::DELETE, format!("/v1/invitations/{}", pick(&ids.invitations, a)), None),
+            27 => (
+                Method::DELETE,
+                format!("/v1/invitations/{}", pick(&ids.invitations, a)),
+                None,
+            ),
             28 => (Method::DELETE, format!("{app}/portal-tokens"), None),
             29 => (
                 Method::POST,
@@ -351,7 +352,11 @@ impl World {
                 format!("{message}/deliveries/{}/resend", pick(&ids.endpoints, c)),
                 None,
             ),
-            31 => (Method::DELETE, format!("/v1/api-keys/{}", pick(&ids.keys, a)), None),
+            31 => (
+                Method::DELETE,
+                format!("/v1/api-keys/{}", pick(&ids.keys, a)),
+                None,
+            ),
             32 => get(format!("/v1/applications?limit={}", 1 + c % 3)),
             _ => get(format!("/v1/audit-entries?target={application}")),
         }

@@ -169,7 +169,12 @@ mod tests {
             let cursor = position.clone().cursor().unwrap();
             assert_eq!(Position::read(Some(&cursor)).unwrap(), position);
             if kind.walked.is_some() {
-                let end = position.first().unwrap().0.parse("7").unwrap_or(Key::Id(Uuid::from_u128(7)));
+                let end = position
+                    .first()
+                    .unwrap()
+                    .0
+                    .parse("7")
+                    .unwrap_or(Key::Id(Uuid::from_u128(7)));
                 assert!(position.leave_window(Some(end)));
                 assert_eq!(position.first_key().unwrap(), end);
                 assert_eq!(position.values().unwrap().len(), kind.key.len());
@@ -180,7 +185,12 @@ mod tests {
 
     #[test]
     fn a_foreign_cursor_is_refused() {
-        for foreign in ["", "{}", r#"{"kind":"secret","after":[]}"#, r#"{"kind":"tenant","after":[]}"#] {
+        for foreign in [
+            "",
+            "{}",
+            r#"{"kind":"secret","after":[]}"#,
+            r#"{"kind":"tenant","after":[]}"#,
+        ] {
             assert!(Position::read(Some(&ExportCursor(foreign.into()))).is_err());
         }
     }

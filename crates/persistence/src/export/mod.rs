@@ -66,7 +66,13 @@ impl SqlStore {
             return Ok(None);
         };
         let connection = self.database.read(Scope::Engine).await?;
-        end_of_window(&connection, self.database.dialect(), walked, position.first_key()?).await
+        end_of_window(
+            &connection,
+            self.database.dialect(),
+            walked,
+            position.first_key()?,
+        )
+        .await
     }
 
     /// The tenant's rows after the position, up to the end of the window.
@@ -120,9 +126,7 @@ impl TenantExport for SqlStore {
             }
             let (kind, room) = (position.kind(), page.room());
             let end = self.end_of_export_window(&position).await?;
-            let rows = self
-                .export_rows(&reading, tenant, &position, end, &page)
-                .await?;
+            let rows = self.export_rows(&reading, tenant, &position, end, &page).await?;
             for row in &rows {
                 page.add(kind, row)?;
             }

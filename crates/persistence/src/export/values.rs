@@ -114,7 +114,10 @@ mod tests {
         fn json(value: &impl Serialize) -> String {
             serde_json::to_string(value).unwrap()
         }
-        assert_eq!(json(&Time(1_700_000_000_000_001)), r#""2023-11-14T22:13:20.000001Z""#);
+        assert_eq!(
+            json(&Time(1_700_000_000_000_001)),
+            r#""2023-11-14T22:13:20.000001Z""#
+        );
         assert_eq!(json(&Time(i64::MAX)), r#""9999-12-31T23:59:59.000000Z""#);
         assert_eq!(json(&Base64(vec![0xff, 0, 1])), r#""/wAB""#);
         assert_eq!(json(&Json(r#"{"v": 1}"#.to_owned())), r#"{"v": 1}"#);

@@ -126,7 +126,11 @@ impl Housekeeping for SqlStore {
             return Ok(());
         }
         let append = audit::append_batch(self.database.dialect(), entries)?;
-        self.database.engine().execute_raw(append).await.or_store_error()?;
+        self.database
+            .engine()
+            .execute_raw(append)
+            .await
+            .or_store_error()?;
         Ok(())
     }
 }

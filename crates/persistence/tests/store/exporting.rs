@@ -61,11 +61,7 @@ const SECRETS: [(&str, &str); 12] = [
     ("CAST(kid AS {bytes})", "signing_keys"),
 ];
 
-async fn endpoint<H: Outside>(
-    fixture: &Fixture<'_, H>,
-    tenant: &Tenancy,
-    customer: &Customer,
-) -> EndpointId {
+async fn endpoint<H: Outside>(fixture: &Fixture<'_, H>, tenant: &Tenancy, customer: &Customer) -> EndpointId {
     let new = NewEndpoint {
         uid: None,
         url: EndpointUrl::parse("https://example.com/hooks").unwrap(),
@@ -89,7 +85,10 @@ async fn publish<H: Outside>(
     dedup: Option<Dedup>,
 ) -> MessageId {
     let mut message = fixture.message(customer);
-    message.payload = Payload::restore(payload.to_vec(), ContentType::parse("application/x-noise").unwrap());
+    message.payload = Payload::restore(
+        payload.to_vec(),
+        ContentType::parse("application/x-noise").unwrap(),
+    );
     let id = message.id;
     let accept = AcceptMessage { message, dedup };
     let accepted = fixture.store().accept(&customer.scope, accept).await.unwrap();
@@ -221,7 +220,10 @@ async fn rows_are_in_public_forms<H: Outside>(harness: &H) {
         (&full.tenant.id.to_string().into(), &"active".into())
     );
     let at = tenant["created_at"].as_str().unwrap();
-    assert!(at.len() == "2026-11-22T18:00:00.000000Z".len() && at.ends_with('Z'), "{at}");
+    assert!(
+        at.len() == "2026-11-22T18:00:00.000000Z".len() && at.ends_with('Z'),
+        "{at}"
+    );
 
     let messages = of_kind(&rows, "message");
     let queued = messages
@@ -229,7 +231,10 @@ async fn rows_are_in_public_forms<H: Outside>(harness: &H) {
         .find(|row| row["id"] == full.queued.to_string())
         .unwrap();
     let payload = STANDARD.decode(queued["payload"].as_str().unwrap()).unwrap();
-    assert_eq!((&payload[..], &queued["payload_bytes"]), (&PAYLOAD[..], &5.into()));
+    assert_eq!(
+        (&payload[..], &queued["payload_bytes"]),
+        (&PAYLOAD[..], &5.into())
+    );
     assert_eq!(queued["content_type"], "application/x-noise");
 
     let members = of_kind(&rows, "member");
@@ -248,7 +253,10 @@ async fn rows_are_in_public_forms<H: Outside>(harness: &H) {
     assert_eq!(endpoint["application"], full.customer.id.to_string());
     assert_eq!(endpoint["event_types"], serde_json::json!([]));
     let attempt = &of_kind(&rows, "attempt")[0];
-    assert_eq!((&attempt["number"], &attempt["http_status"]), (&1.into(), &204.into()));
+    assert_eq!(
+        (&attempt["number"], &attempt["http_status"]),
+        (&1.into(), &204.into())
+    );
     let queue = &of_kind(&rows, "queued")[0];
     assert_eq!(
         (&queue["message"], &queue["endpoint"]),
@@ -281,7 +289,10 @@ async fn no_secret_is_exported<H: Outside>(harness: &H) {
         secrets.extend(stored);
     }
     let rows = export(harness, &full.tenant, 1_000).await;
-    assert!(rows.iter().any(|row| row.json.contains("https://example.com/hooks")));
+    assert!(
+        rows.iter()
+            .any(|row| row.json.contains("https://example.com/hooks"))
+    );
     for secret in secrets {
         let mut forms = vec![
             hex::encode(&secret),
@@ -292,7 +303,10 @@ async fn no_secret_is_exported<H: Outside>(harness: &H) {
         if let Ok(text) = String::from_utf8(secret) {
             forms.push(text);
         }
-        for (row, form) in rows.iter().flat_map(|row| forms.iter().map(move |form| (row, form))) {
+        for (row, form) in rows
+            .iter()
+            .flat_map(|row| forms.iter().map(move |form| (row, form)))
+        {
             assert!(!row.json.contains(form.as_str()), "{}: {form}", row.kind);
         }
     }

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod appending;
 mod connections;
 mod data_directory;
 mod erasing;

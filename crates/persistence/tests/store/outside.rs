@@ -61,7 +61,13 @@ macro_rules! outside {
 
             fn messages(tenant: Uuid, first: u32, step: u32, rows: u32) -> String {
                 let tenant = Self::literal(tenant);
-                format!($messages, tenant = tenant, first = first, step = step, rows = rows)
+                format!(
+                    $messages,
+                    tenant = tenant,
+                    first = first,
+                    step = step,
+                    rows = rows
+                )
             }
         }
     };

@@ -140,7 +140,10 @@ async fn everything_is_sealed_anew<H: Outside>(harness: &H) {
     assert!(!sealed.opens(old, sealer(1)).await);
     assert_eq!(counts(&pass(&new).await), (0, 0), "nothing is left to do");
 
-    assert!(MasterKeyCheck::opens(&*sealer(1), &check_value(old).await), "until the end");
+    assert!(
+        MasterKeyCheck::opens(&*sealer(1), &check_value(old).await),
+        "until the end"
+    );
     let record = fixture.operator().await.did("master_key");
     new.finish_reencryption(record).await.unwrap();
     let check = check_value(old).await;

@@ -1,6 +1,7 @@
 //! The contract of the storage ports, as cases that run on every adapter.
 //!
-//! An adapter offers a [`Harness`] and writes one line in its tests:
+//! An adapter offers a [`Harness`] whose rows can be counted from outside ([`Census`]), and writes one line in its
+//! tests:
 //!
 //! ```text
 //! postrider_testkit::contract_cases!(contract_sqlite, SqliteHarness);

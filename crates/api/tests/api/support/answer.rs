@@ -109,7 +109,9 @@ fn redacted(value: Value) -> Value {
             .into_iter()
             .map(|(key, value)| match (&*key, value) {
                 ("request_id", _) => (key, "<request id>".into()),
-                ("secret" | "token" | "access_token" | "refresh_token" | "n" | "kid", _) => (key, "<secret>".into()),
+                ("secret" | "token" | "access_token" | "refresh_token" | "n" | "kid", _) => {
+                    (key, "<secret>".into())
+                }
                 (_, value) => (key, redacted(value)),
             })
             .collect(),

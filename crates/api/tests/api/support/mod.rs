@@ -3,11 +3,13 @@ mod deliver;
 mod operations;
 mod people;
 mod platform;
+mod scene;
 
 pub(crate) use answer::Answer;
 pub(crate) use operations::{Operation, Segments, operations};
 pub(crate) use people::Person;
 pub(crate) use platform::{Api, PASSWORD, Setup, Tenancy, owner_of};
+pub(crate) use scene::{PORTAL, Scene, Who};
 
 use serde_json::{Value, json};
 

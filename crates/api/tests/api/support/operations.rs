@@ -39,7 +39,11 @@ pub(crate) fn operations() -> Vec<Operation> {
                 .as_str()
                 .unwrap_or_else(|| panic!("{name} does not say what it needs (x-permission)"));
             let is_open = operation["security"].as_array().is_some_and(Vec::is_empty);
-            assert_eq!(demands == "public", is_open, "{name}: x-permission and security disagree");
+            assert_eq!(
+                demands == "public",
+                is_open,
+                "{name}: x-permission and security disagree"
+            );
             operations.push(Operation {
                 id: operation["operationId"].as_str().unwrap().to_owned(),
                 method: method.to_uppercase().parse().unwrap(),

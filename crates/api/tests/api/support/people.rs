@@ -34,7 +34,11 @@ impl Api {
 
     /// Invites, accepts and logs in.
     pub(crate) async fn member(&self, inviter: &str, email: &str, grants: Value) -> Person {
-        let token = self.invite(inviter, email, grants).await.expect(201).text("token");
+        let token = self
+            .invite(inviter, email, grants)
+            .await
+            .expect(201)
+            .text("token");
         let joined = self.accept(&token, PASSWORD).await.expect(201);
         let login = self.log_in(email).await.expect(200);
         Person {

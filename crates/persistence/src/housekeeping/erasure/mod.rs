@@ -58,7 +58,7 @@ const MEMBERSHIPS: &str = "memberships";
 const KEPT: &str = "erasures";
 
 /// The most windows of one step in which there was nothing to remove.
-const WINDOWS: u32 = 16;
+const WINDOWS: u32 = 8;
 
 /// What became of one window.
 enum Window {
@@ -175,7 +175,9 @@ impl Eraser {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         let names: Vec<&str> = names.into_iter().filter(|name| *name != KEPT).collect();
         if names.iter().any(|name| !ORDER.contains(name)) {
-            return Err(fault("a table of tenants' rows has no place in the order of erasure"));
+            return Err(fault(
+                "a table of tenants' rows has no place in the order of erasure",
+            ));
         }
         let at = progress.place_in(&names);
         let table = tables.iter().find(|table| table.name == names[at]);

@@ -95,7 +95,11 @@ impl Eraser {
         if dialect == Dialect::Postgres {
             // Whoever joins another tenant at this moment refers to the person: the next statement sees them, or
             // they find nobody.
-            let hold = people!(dialect, "SELECT id AS person FROM users WHERE id", " ORDER BY id FOR UPDATE");
+            let hold = people!(
+                dialect,
+                "SELECT id AS person FROM users WHERE id",
+                " ORDER BY id FOR UPDATE"
+            );
             self.people(named(dialect, hold, people)).await?;
         }
         let strangers = people!(
@@ -107,8 +111,14 @@ impl Eraser {
         let mut rows = 0;
         // What has come to refer to them since a moment ago goes as well.
         for (table, remove) in [
-            ("password_resets", people!(dialect, "DELETE FROM password_resets WHERE user_id", "")),
-            ("sessions", people!(dialect, "DELETE FROM sessions WHERE user_id", "")),
+            (
+                "password_resets",
+                people!(dialect, "DELETE FROM password_resets WHERE user_id", ""),
+            ),
+            (
+                "sessions",
+                people!(dialect, "DELETE FROM sessions WHERE user_id", ""),
+            ),
             ("users", people!(dialect, "DELETE FROM users WHERE id", "")),
         ] {
             let removed = self.execute(named(dialect, remove, &strangers)).await?;

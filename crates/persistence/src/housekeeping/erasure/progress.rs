@@ -201,7 +201,10 @@ struct ErasedRow {
 }
 
 /// What is left of a tenant that was erased.
-pub(crate) async fn erasure(database: &Database, tenant: TenantId) -> Result<Option<ErasureView>, StoreError> {
+pub(crate) async fn erasure(
+    database: &Database,
+    tenant: TenantId,
+) -> Result<Option<ErasureView>, StoreError> {
     let find = database.dialect().exactly(ERASED, [tenant.as_uuid().into()]);
     let row = database
         .read(Scope::Operator)
