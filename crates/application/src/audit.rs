@@ -177,6 +177,14 @@ impl Occasion {
         }
     }
 
+    /// The same, but what was done is something else than was asked for.
+    pub(crate) fn instead(&self, action: &'static str) -> Self {
+        Self {
+            action,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn done(&self, tenant: Option<TenantId>, target: impl Display) -> Record {
         Record::Entry(Box::new(self.entry(
             tenant,

@@ -102,6 +102,8 @@ error_codes! {
     EndpointLimitReached = "endpoint_limit_reached", Conflict, "The application has too many endpoints";
     /// The event type is registered already.
     EventTypeExists = "event_type_exists", Conflict, "The event type exists already";
+    /// The address of a new tenant's owner belongs to a person who is known already.
+    OwnerExists = "owner_exists", Conflict, "The owner is a known person";
     /// The person is a member of the tenant already.
     MemberExists = "member_exists", Conflict, "The person is a member already";
     /// An invitation to that address is pending.

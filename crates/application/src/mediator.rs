@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use postrider_domain::AuditEntryId;
+use postrider_domain::{AuditEntryId, Rule};
 
 use crate::{
     Error, ErrorKind, Result,
@@ -114,18 +114,17 @@ impl<U: Send + Sync> Mediator<U> {
         let rule = request.access();
         match rule.grant(caller, &occasion, &*self.ports.directory).await {
             Ok(granted) => self.use_cases.handler().handle(granted, request).await,
-            Err(error) => {
-                self.take_down_denial(caller, &occasion, &rule, &error);
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
+        .inspect_err(|error| self.take_down_denial(caller, &occasion, &rule, error))
     }
 
-    /// Denials of somebody known enter the audit log of their tenant; strangers have none.
+    /// Denials of somebody known enter the audit log of their tenant; strangers have none. A handler denies too:
+    /// what is more than the caller holds.
     fn take_down_denial(&self, caller: &Caller, occasion: &Occasion, rule: &impl AccessRule, error: &Error) {
-        if let (Identity::Principal(principal), ErrorKind::Forbidden) =
-            (&caller.identity, error.code().kind())
-        {
+        let not_held = || error.violations().iter().any(|v| v.rule == Rule::NotHeld.code());
+        let denied = error.code().kind() == ErrorKind::Forbidden || not_held();
+        if let (Identity::Principal(principal), true) = (&caller.identity, denied) {
             self.ports
                 .denials
                 .denied(occasion.denied(principal.tenant, rule.target()));

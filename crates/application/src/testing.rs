@@ -58,9 +58,10 @@ impl AccessTokens for PlainTokens {
     fn issue(&self, claims: &AccessClaims) -> Result<String> {
         let subject = match &claims.subject {
             Subject::User(user, session) => format!("{user} {session}"),
-            Subject::Portal(id, access) => {
+            Subject::Portal(id, access, generation) => {
                 let names: Vec<_> = access.permissions.iter().map(|p| p.as_str()).collect();
-                format!("{id} {} {}", access.application, names.join(" "))
+                let generation = generation.map_or(0, Timestamp::as_micros);
+                format!("{id} {} {generation} {}", access.application, names.join(" "))
             }
         };
         let (issued, expires) = (claims.issued_at.as_micros(), claims.expires_at.as_micros());
@@ -94,6 +95,7 @@ fn read(token: &str) -> Option<AccessClaims> {
     let subject = if let (Ok(user), Ok(session)) = (first.parse(), second.parse()) {
         Subject::User(user, session)
     } else {
+        let generation = parts.next()?.parse().ok()?;
         let permissions = parts.map(Permission::parse).collect::<Result<_, _>>().ok()?;
         let application = second.parse().ok()?;
         Subject::Portal(
@@ -102,6 +104,7 @@ fn read(token: &str) -> Option<AccessClaims> {
                 application,
                 permissions,
             },
+            (generation > 0).then(|| Timestamp::from_micros(generation)),
         )
     };
     Some(AccessClaims {
@@ -248,7 +251,7 @@ impl World {
         let request = AcceptInvitation {
             token,
             password: "bobs own password".into(),
-            name: Some(Name::parse("Bob").unwrap()),
+            name: Name::parse("Bob").unwrap(),
         };
         self.send(&Caller::anonymous(), request).await.unwrap().member
     }
@@ -321,6 +324,7 @@ pub(crate) fn create_tenant(owner: &str) -> CreateTenant {
         owner_email: Email::parse(owner).unwrap(),
         owner_name: Name::parse("Ada").unwrap(),
         owner_password: "correct horse battery".into(),
+        owner_may_be_known: true,
     }
 }
 

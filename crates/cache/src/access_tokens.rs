@@ -146,7 +146,7 @@ mod tests {
             permissions: vec![Permission::EndpointsRead],
         };
         AccessClaims {
-            subject: Subject::Portal(PortalTokenId::from_uuid(Uuid::from_u128(1)), access),
+            subject: Subject::Portal(PortalTokenId::from_uuid(Uuid::from_u128(1)), access, None),
             ..person()
         }
     }

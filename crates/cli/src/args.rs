@@ -132,6 +132,9 @@ pub(crate) struct CreateTenantArgs {
     /// The owner's display name; the address, if absent.
     #[arg(long)]
     pub(crate) owner_name: Option<String>,
+    /// Make the owner of somebody who is known already; make sure that the address is theirs.
+    #[arg(long)]
+    pub(crate) known_owner: bool,
     /// Read the owner's password from standard input; otherwise one is made and printed once.
     #[arg(long)]
     pub(crate) password_stdin: bool,

@@ -21,8 +21,8 @@ use crate::{
 const TYPE: &str = "at+jwt";
 /// The longest token that is looked at, in bytes; ours have some 800.
 const MAX_TOKEN_BYTES: usize = 4_096;
-/// How far ahead a token may be dated, in seconds. Portal tokens that are minted just after a revocation are dated to
-/// the next second, and other nodes' clocks may be ahead of ours; a token of a later date is not ours.
+/// How far ahead a token may be dated, in seconds: other nodes' clocks may be ahead of ours. A token of a later date
+/// is not ours.
 const ISSUED_AT_LEEWAY_SECONDS: i64 = 60;
 /// 9999-12-31T23:59:59Z: what a point in time may be at most, in seconds.
 const MAX_SECONDS: i64 = 253_402_300_799;
@@ -79,11 +79,20 @@ struct WireClaims {
         skip_serializing_if = "Option::is_none"
     )]
     scope: Option<String>,
+    /// After which revocation of its application's tokens a portal token was issued, in microseconds since the Unix
+    /// epoch; absent: there was none.
+    #[serde(
+        rename = "gen",
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    generation: Option<i64>,
 }
 
 /// A claim that may be absent, but not null.
-fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(claim).map(Some)
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(claim: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(claim).map(Some)
 }
 
 /// Access tokens: JWTs signed with RS256, `typ: at+jwt` (RFC 9068).
@@ -165,7 +174,7 @@ impl AccessTokens for JwtTokens {
 
 impl JwtTokens {
     fn wire(&self, claims: &AccessClaims) -> WireClaims {
-        let (kind, sub, jti, sid, portal) = match &claims.subject {
+        let (kind, sub, jti, sid, portal, generation) = match &claims.subject {
             Subject::User(user, session) => {
                 let session = Some(session.to_string());
                 (
@@ -174,11 +183,13 @@ impl JwtTokens {
                     self.ids.next().to_string(),
                     session,
                     None,
+                    None,
                 )
             }
-            Subject::Portal(id, access) => {
+            Subject::Portal(id, access, generation) => {
                 let id = id.to_string();
-                (Kind::Portal, id.clone(), id, None, Some(access))
+                let generation = generation.map(Timestamp::as_micros);
+                (Kind::Portal, id.clone(), id, None, Some(access), generation)
             }
         };
         WireClaims {
@@ -193,6 +204,7 @@ impl JwtTokens {
             sid,
             app: portal.map(|access| access.application.to_string()),
             scope: portal.map(|access| scope(&access.permissions)),
+            generation,
         }
     }
 }
@@ -233,14 +245,16 @@ fn check(claims: &WireClaims, now: Timestamp) -> Result<AccessClaims, TokenError
 fn subject(claims: &WireClaims) -> Option<Subject> {
     match (claims.kind, &claims.sid, &claims.app, &claims.scope) {
         (Kind::User, Some(session), None, None) => {
-            Some(Subject::User(claims.sub.parse().ok()?, session.parse().ok()?))
+            let user = Subject::User(claims.sub.parse().ok()?, session.parse().ok()?);
+            claims.generation.is_none().then_some(user)
         }
         (Kind::Portal, None, Some(application), Some(scope)) if claims.sub == claims.jti => {
             let access = PortalAccess {
                 application: application.parse().ok()?,
                 permissions: permissions(scope)?,
             };
-            Some(Subject::Portal(claims.jti.parse().ok()?, access))
+            let generation = claims.generation.map(Timestamp::from_micros);
+            Some(Subject::Portal(claims.jti.parse().ok()?, access, generation))
         }
         _ => None,
     }

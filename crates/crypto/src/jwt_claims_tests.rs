@@ -42,6 +42,8 @@ async fn claims_that_are_absent_or_not_ours_are_malformed_even_if_well_signed() 
         ("scope", json!("endpoints:read")),
         ("scope", json!("")),
         ("scope", Value::Null),
+        ("gen", json!(1)),
+        ("gen", Value::Null),
         ("jti", json!("")),
         ("iat", json!("1800000000")),
         ("iat", json!(NOW + 61)),
@@ -108,6 +110,9 @@ async fn a_portal_token_without_known_permissions_or_with_a_persons_claims_is_ma
         ("sid", json!(id("ses", '3'))),
         ("sid", json!("")),
         ("sid", Value::Null),
+        ("gen", Value::Null),
+        ("gen", json!("1")),
+        ("gen", json!(1.5)),
         ("iat", json!(NOW + 61)),
     ] {
         let mut claims = portal_wire();

@@ -57,7 +57,7 @@ fn portal_claims() -> AccessClaims {
         permissions: vec![Permission::EndpointsWrite, Permission::MessagesRead],
     };
     AccessClaims {
-        subject: Subject::Portal(PortalTokenId::from_uuid(Uuid::from_u128(4)), access),
+        subject: Subject::Portal(PortalTokenId::from_uuid(Uuid::from_u128(4)), access, None),
         ..claims()
     }
 }
@@ -137,7 +137,7 @@ async fn a_portal_token_holds_its_application_and_permissions_and_nobody() {
     assert_eq!(tokens.verify(&again, at(NOW)), Ok(portal_claims()));
     // All that one may hold.
     let mut most = portal_claims();
-    if let Subject::Portal(_, access) = &mut most.subject {
+    if let Subject::Portal(_, access, _) = &mut most.subject {
         access.permissions = Permission::ALL.into_iter().filter(|p| p.in_portal()).collect();
     }
     assert_eq!(tokens.verify(&tokens.issue(&most).unwrap(), at(NOW)), Ok(most));
@@ -188,14 +188,13 @@ async fn a_token_may_be_dated_a_minute_ahead_and_no_more() {
             Err(TokenError::Malformed)
         );
     }
-    // As one is that is minted right after a revocation: good from the moment at which it was handed out.
-    let revoked_at = Timestamp::from_micros(NOW * 1_000_000 + 1);
-    let minted = AccessClaims {
-        issued_at: at(NOW + 1),
-        ..portal_claims()
-    };
-    let token = tokens.issue(&minted).unwrap();
-    assert_eq!(tokens.verify(&token, revoked_at), Ok(minted));
+    // Issued after a revocation: the token says which.
+    let mut after = portal_claims();
+    if let Subject::Portal(_, _, generation) = &mut after.subject {
+        *generation = Some(Timestamp::from_micros(1_234_567));
+    }
+    let token = tokens.issue(&after).unwrap();
+    assert_eq!(tokens.verify(&token, at(NOW)), Ok(after));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,10 @@ use postrider_domain::{
     tenants::Tenant,
     users::{Invitation, Membership, Session},
 };
-use sea_orm::{ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, sea_query::Expr};
+use sea_orm::{
+    ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, QuerySelect as _,
+    sea_query::Expr,
+};
 
 use crate::{
     endpoints::EndpointSecrets,
@@ -86,6 +89,28 @@ impl SqlUnitOfWork {
             .await
             .or_store_error()?;
         found.map(|row| A::read(row, &self.secrets)).transpose()
+    }
+
+    /// The aggregate whose row matches, which nobody else changes before this transaction ends. SQLite has one
+    /// writer, and omits the lock.
+    pub(crate) async fn hold_row<A: Stored>(&self, row: Condition) -> Result<Option<A>, StoreError> {
+        let found = A::Table::find()
+            .filter(row)
+            .lock_exclusive()
+            .one(&self.transaction)
+            .await
+            .or_store_error()?;
+        found.map(|row| A::read(row, &self.secrets)).transpose()
+    }
+
+    /// The aggregates whose rows match.
+    pub(crate) async fn find_rows<A: Stored>(&self, rows: Condition) -> Result<Vec<A>, StoreError> {
+        let found = A::Table::find()
+            .filter(rows)
+            .all(&self.transaction)
+            .await
+            .or_store_error()?;
+        found.into_iter().map(|row| A::read(row, &self.secrets)).collect()
     }
 
     /// Writes the row, if the stored version is the one that was read, and keeps the events for the commit.

@@ -32,7 +32,9 @@ pages! {
     UidTaken = "uid_taken";
     EndpointLimitReached = "endpoint_limit_reached";
     EventTypeExists = "event_type_exists";
+    OwnerExists = "owner_exists";
     MemberExists = "member_exists";
+    OwnerExists = "owner_exists";
     InvitationPending = "invitation_pending";
     LastOwner = "last_owner";
     TenantDeleting = "tenant_deleting";

@@ -124,9 +124,9 @@ pub(crate) struct Acceptance {
     ))]
     #[schema(format = "password", min_length = 1, max_length = 1024)]
     password: String,
-    /// Display name; needed by whoever is new here, and not used otherwise.
+    /// Display name; used only for whoever is new here, and asked for all the same.
     #[schema(min_length = 1, max_length = 120)]
-    name: Option<String>,
+    name: String,
 }
 
 impl Body for Acceptance {}
@@ -136,7 +136,7 @@ impl Acceptance {
     pub(crate) fn into_command(self) -> Result<AcceptInvitation, Error> {
         let mut checks = Checks::of(&self);
         let token = checks.check("token", InvitationToken::parse(&self.token));
-        let name = checks.optional("name", self.name.as_deref(), Name::parse);
+        let name = checks.check("name", Name::parse(&self.name));
         let (token, name) = checks.all((token, name))?;
         Ok(AcceptInvitation {
             token,

@@ -28,6 +28,10 @@ pub(crate) struct NewTenant {
     #[validate(nested)]
     #[schema(value_type = NewOwner)]
     owner: Object<NewOwner>,
+    /// Whether a person who is known already may become the owner. Nobody has proved to you that the address is
+    /// theirs: whoever came by it first would own the tenant. `false`, if absent.
+    #[serde(default)]
+    owner_may_be_known: bool,
 }
 
 /// The first owner of a tenant.
@@ -35,7 +39,7 @@ pub(crate) struct NewTenant {
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOwner {
-    /// The person's address. Somebody known already becomes the owner and keeps their name and password.
+    /// The person's address. Somebody known already keeps their name and password.
     #[schema(format = "email", max_length = 254)]
     email: String,
     /// Display name.
@@ -50,6 +54,10 @@ pub(crate) struct NewOwner {
     ))]
     #[schema(format = "password", min_length = 12, max_length = 1024)]
     password: String,
+    /// Whether somebody who is known already may become the owner: nobody has proved here that an address is theirs.
+    /// Without it, a known address is a conflict.
+    #[serde(default)]
+    may_be_known: bool,
 }
 
 impl Body for NewTenant {}
@@ -68,6 +76,7 @@ impl NewTenant {
             owner_email,
             owner_name,
             owner_password: SecretString::from(owner.password),
+            owner_may_be_known: owner.may_be_known,
         })
     }
 }

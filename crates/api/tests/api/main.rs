@@ -17,6 +17,7 @@ mod markers;
 mod matrix;
 mod pages;
 mod people;
+mod platform;
 mod portal;
 mod routes;
 mod server;

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use postrider_domain::{
-    access::{Basis, Decision, Denial, GrantScope, Permission, Target, decide, visible},
+    ApplicationId,
+    access::{Authority, Basis, Decision, Denial, GrantScope, Permission, Target, decide, visible},
     applications::ApplicationRef,
 };
 
@@ -219,6 +220,7 @@ impl AccessRule for OnApplication {
         let application = directory
             .resolve(&tenant, &self.0)
             .await?
+            .filter(|application| may_know_of(&principal.authority, *application))
             .ok_or_else(|| Error::not_found("application"))?;
         permit(principal, self.1, Target::Application(application))?;
         Ok(ApplicationScope::of(tenant, application))
@@ -241,6 +243,14 @@ fn principal(caller: &Caller) -> Result<&Arc<Principal>> {
         Identity::Principal(principal) => Ok(principal),
         Identity::Anonymous => Err(unauthenticated()),
         Identity::Operator(_) => Err(forbidden("the operator acts on no tenant's behalf")),
+    }
+}
+
+/// One of the tenant's customers does not learn of the others.
+fn may_know_of(authority: &Authority, application: ApplicationId) -> bool {
+    match authority {
+        Authority::Grants(_) => true,
+        Authority::Portal(access) => access.application == application,
     }
 }
 

@@ -182,6 +182,11 @@ impl PersonScope {
     pub fn did(&self, target: impl Display) -> Record {
         self.occasion.done(self.tenant, target)
     }
+
+    /// What the audit log says when something else than was asked for is done to `target`.
+    pub fn did_instead(&self, action: &'static str, target: impl Display) -> Record {
+        self.occasion.instead(action).done(self.tenant, target)
+    }
 }
 
 /// Proof that the installation's operator calls.

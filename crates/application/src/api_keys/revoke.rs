@@ -1,10 +1,11 @@
-use postrider_domain::{ApiKeyId, access::Permission, api_keys::ApiKey};
+use postrider_domain::{ApiKeyId, InvitationId, access::Permission, api_keys::ApiKey, users::Invitation};
 
 use crate::{
     Error, Result,
     access::{OnTenant, TenantScope},
     mediator::{Handles, Request},
-    ports::{Repository, Store, UnitOfWork as _},
+    members::withdraw_invitations_of,
+    ports::{MemberRepository, Repository, Store, UnitOfWork as _},
 };
 
 /// Revokes an API key. Whoever manages keys may revoke any of the tenant's, one mightier than they too: it is the
@@ -38,15 +39,15 @@ impl<S> RevokeApiKeyHandler<S> {
 
 impl<S: Store> Handles<RevokeApiKey> for RevokeApiKeyHandler<S>
 where
-    S::Tx: Repository<ApiKey, Key = ApiKeyId>,
+    S::Tx: Repository<ApiKey, Key = ApiKeyId> + Repository<Invitation, Key = InvitationId> + MemberRepository,
 {
     async fn handle(&self, scope: TenantScope, request: RevokeApiKey) -> Result<(), Error> {
         let mut tx = self.store.begin(&scope).await?;
-        let mut key = tx
-            .find(&scope, &request.key)
+        let mut key = Repository::<ApiKey>::find(&mut tx, &scope, &request.key)
             .await?
             .ok_or_else(|| Error::not_found("API key"))?;
         key.revoke();
+        withdraw_invitations_of(&mut tx, &scope, &request.key.to_string()).await?;
         tx.delete(&scope, key).await?;
         tx.commit(scope.did(request.key)).await?;
         Ok(())

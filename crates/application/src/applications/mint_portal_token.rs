@@ -122,12 +122,7 @@ where
             .find(tenant, &application)
             .await?
             .ok_or_else(|| Error::not_found("application"))?;
-        // Not before the last revocation, whose second may still be under way.
         let now = self.clock.now();
-        let issued_at = stored
-            .state()
-            .tokens_valid_after
-            .map_or(now, |after| after.max(now));
         let end = now.plus(request.lifetime);
         let expires_at = tenant.expires_at().map_or(end, |credential| credential.min(end));
         let id = PortalTokenId::from_uuid(self.ids.next());
@@ -138,9 +133,10 @@ where
                     application,
                     permissions: request.permissions,
                 },
+                stored.state().tokens_valid_after,
             ),
             tenant: tenant.tenant(),
-            issued_at,
+            issued_at: now,
             expires_at,
         })?;
         // Nothing is stored of the token but that it was minted.
@@ -214,7 +210,7 @@ mod tests {
             application: other.into(),
             endpoint: EndpointRef::Id(endpoint.endpoint.id),
         };
-        assert_eq!(world.refusal(&customer, elsewhere).await, ErrorCode::Forbidden);
+        assert_eq!(world.refusal(&customer, elsewhere).await, ErrorCode::NotFound);
 
         let revoke = RevokePortalTokens {
             application: application.into(),

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::{
     issue::{IssuedTokens, Issuer},
-    prove::PasswordProof,
+    prove::{PasswordProof, still_proved},
     secrets::hash_refresh,
 };
 use crate::{
@@ -76,12 +76,14 @@ where
     S::Tx: Repository<Session, Key = SessionId> + PersonRepository,
 {
     async fn handle(&self, scope: PublicScope, request: LogIn) -> Result<IssuedTokens, Error> {
+        let address = scope.origin().address;
+        self.proof.attempt(&request.email, address)?;
         let known = self.identities.user_by_email(&request.email).await?;
-        let (user, rehashed) = self
+        let (proved, rehashed) = self
             .proof
-            .prove(&request.email, scope.origin().address, known, request.password)
+            .prove(&request.email, address, known, request.password)
             .await?;
-        let user = user.state().id;
+        let user = proved.state().id;
         let membership = choose(self.identities.memberships(user).await?, request.tenant)?;
         let person = scope.proved(user, Some(membership.tenant));
         let tenant = person
@@ -94,11 +96,10 @@ where
         let hashes = hash_refresh(&token);
         let mut session = Session::open(id, membership.tenant, user, hashes, now, self.lifetime);
         let mut tx = self.store.begin_as_person(&person).await?;
-        if let Some(password) = rehashed
-            && let Some(mut user) = tx.find_me(&person).await?
-        {
-            user.rehash_password(password);
-            tx.save_me(&person, &mut user).await?;
+        let mut stored = still_proved(&proved, tx.find_me(&person).await?)?;
+        if let Some(password) = rehashed {
+            stored.rehash_password(password);
+            tx.save_me(&person, &mut stored).await?;
         }
         tx.save(&tenant, &mut session).await?;
         tx.commit(person.did(id)).await?;

@@ -16,7 +16,7 @@ pub use issue::IssuedTokens;
 pub use log_in::{LogIn, LogInHandler};
 pub use log_out::{LogOut, LogOutHandler};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, check_new_password};
-pub(crate) use prove::PasswordProof;
+pub(crate) use prove::{PasswordProof, still_proved};
 pub use refresh::{RefreshSession, RefreshSessionHandler};
 pub use reset_password::{ResetPassword, ResetPasswordHandler};
 pub(crate) use secrets::hash_secret;

@@ -25,8 +25,18 @@ impl PasswordProof {
         Self { passwords, throttle }
     }
 
-    /// The person, and the password's new hash if the stored one is outdated. Unknown people and wrong passwords
-    /// are answered alike, and take as long.
+    /// Counts an attempt, before anything is looked up or worked for it.
+    pub(crate) fn attempt(&self, email: &Email, address: Option<IpAddr>) -> Result<()> {
+        self.throttle.attempt(email, address).map_err(|wait| {
+            Error::new(ErrorCode::TooManyAttempts, "wait before the next attempt").retry_after(wait)
+        })
+    }
+
+    /// The person, and the password's new hash if the stored one is outdated, after an [`Self::attempt`]. Unknown
+    /// people and wrong passwords are answered alike, and take as long.
+    ///
+    /// The password may be changed while this works: whoever lets somebody in compares the stored hash once more,
+    /// inside of the transaction ([`still_proved`]).
     pub(crate) async fn prove(
         &self,
         email: &Email,
@@ -34,16 +44,10 @@ impl PasswordProof {
         user: Option<User>,
         password: SecretString,
     ) -> Result<(User, Option<PasswordHash>)> {
-        self.throttle.attempt(email, address).map_err(|wait| {
-            Error::new(ErrorCode::TooManyAttempts, "wait before the next attempt").retry_after(wait)
-        })?;
         let hash = user.as_ref().map(|user| user.state().password.clone());
         let verified = self.passwords.verify(password.clone(), hash).await?;
         let Some(user) = user.filter(|_| verified != Verified::Wrong) else {
-            return Err(Error::new(
-                ErrorCode::InvalidCredentials,
-                "e-mail and password do not belong together",
-            ));
+            return Err(wrong());
         };
         self.throttle.succeeded(email, address);
         let rehashed = match verified {
@@ -53,4 +57,18 @@ impl PasswordProof {
         };
         Ok((user, rehashed))
     }
+}
+
+/// The person as stored now, if the password that was proved is still theirs: `now` is read inside of the
+/// transaction, which nobody who changes it can overtake from then on.
+pub(crate) fn still_proved(proved: &User, now: Option<User>) -> Result<User> {
+    now.filter(|now| now.state().password == proved.state().password)
+        .ok_or_else(wrong)
+}
+
+fn wrong() -> Error {
+    Error::new(
+        ErrorCode::InvalidCredentials,
+        "e-mail and password do not belong together",
+    )
 }

@@ -83,7 +83,8 @@ where
             }
             Refresh::Reused => {
                 tx.delete(&scope, session).await?;
-                tx.commit(person.did(token.session())).await?;
+                tx.commit(person.did_instead("session.end_reused", token.session()))
+                    .await?;
                 tracing::warn!(session = %token.session(), "a refresh token was used twice: its session was ended");
                 Err(refused("refresh token was used before"))
             }

@@ -78,6 +78,7 @@ where
             .ok_or_else(|| refused("the person is gone"))?;
         user.change_password(password);
         tx.save_me(&person, &mut user).await?;
+        tx.forget_password_resets(&person).await?;
         tx.end_my_sessions(&person, None, SessionEnd::PasswordChanged)
             .await?;
         tx.commit(person.did(reset.user)).await?;

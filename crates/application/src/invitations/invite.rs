@@ -12,7 +12,7 @@ use crate::{
     access::{OnTenant, TenantScope},
     authentication::hash_secret,
     mediator::{Handles, Request},
-    members::{GrantRequest, GrantResolver},
+    members::{GrantRequest, GrantResolver, only_lasting},
     ports::{Clock, Ids, MemberRepository, Randomness, Repository, Store, UnitOfWork as _},
 };
 
@@ -74,6 +74,7 @@ where
     S::Tx: Repository<Invitation, Key = InvitationId> + MemberRepository,
 {
     async fn handle(&self, scope: TenantScope, request: Invite) -> Result<Invited, Error> {
+        only_lasting(&scope)?;
         let grants = self.grants.resolve(&scope, request.grants).await?;
         let now = self.clock.now();
         let id = InvitationId::from_uuid(self.ids.next());

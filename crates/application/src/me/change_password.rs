@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::{
     Error, Ports, Result,
     access::{AsPerson, PersonScope},
-    authentication::{PasswordProof, check_new_password},
+    authentication::{PasswordProof, check_new_password, still_proved},
     mediator::{Handles, Request},
     ports::{PasswordHasher, PersonRepository, Store, UnitOfWork as _},
 };
@@ -64,13 +64,17 @@ where
         let user = user.ok_or_else(|| Error::not_found("person"))?;
         let email = user.state().email.clone();
         let address = scope.origin().address;
-        let (mut user, _) = self
+        self.proof.attempt(&email, address)?;
+        let (proved, _) = self
             .proof
             .prove(&email, address, Some(user), request.current)
             .await?;
-        user.change_password(self.passwords.hash(request.new).await?);
+        let password = self.passwords.hash(request.new).await?;
         let mut tx = self.store.begin_as_person(&scope).await?;
+        let mut user = still_proved(&proved, tx.find_me(&scope).await?)?;
+        user.change_password(password);
         tx.save_me(&scope, &mut user).await?;
+        tx.forget_password_resets(&scope).await?;
         tx.end_my_sessions(&scope, scope.session(), SessionEnd::PasswordChanged)
             .await?;
         tx.commit(scope.did(scope.user())).await?;

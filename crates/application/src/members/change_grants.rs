@@ -1,6 +1,10 @@
-use postrider_domain::{Aggregate as _, Change, MembershipId, access::Permission, users::Membership};
+use postrider_domain::{
+    Aggregate as _, Change, InvitationId, MembershipId,
+    access::Permission,
+    users::{Invitation, Membership},
+};
 
-use super::{GrantRequest, GrantResolver, confers_all};
+use super::{GrantRequest, GrantResolver, confers_all, only_lasting, withdraw_invitations_of};
 use crate::{
     Error, ErrorCode, Ports, Result,
     access::{OnTenant, TenantScope},
@@ -45,16 +49,18 @@ impl<S: Clone> ChangeGrantsHandler<S> {
 
 impl<S: Store + PrincipalViews> Handles<ChangeGrants> for ChangeGrantsHandler<S>
 where
-    S::Tx: Repository<Membership, Key = MembershipId> + MemberRepository,
+    S::Tx: Repository<Membership, Key = MembershipId>
+        + Repository<Invitation, Key = InvitationId>
+        + MemberRepository,
 {
     async fn handle(&self, scope: TenantScope, request: ChangeGrants) -> Result<MemberView, Error> {
+        only_lasting(&scope)?;
         let grants = self.grants.resolve(&scope, request.grants).await?;
         Membership::check_grants(&grants).map_err(|invalid| Error::invalid_field("grants", invalid))?;
         let mut tx = self.store.begin(&scope).await?;
         // Counted first: from then on nobody else changes who owns the tenant.
         let owners = tx.count_owners(&scope).await?;
-        let mut member = tx
-            .find(&scope, &request.member)
+        let mut member = Repository::<Membership>::find(&mut tx, &scope, &request.member)
             .await?
             .ok_or_else(|| Error::not_found("member"))?;
         if !confers_all(scope.authority(), &member.state().grants) {
@@ -64,6 +70,7 @@ where
             .change_grants(grants, owners)
             .map_err(|last| Error::new(ErrorCode::LastOwner, last.to_string()))?;
         if changed == Change::Made {
+            withdraw_invitations_of(&mut tx, &scope, &member.state().user.to_string()).await?;
             tx.save(&scope, &mut member).await?;
             tx.commit(scope.did(request.member)).await?;
         } else {

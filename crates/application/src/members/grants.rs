@@ -6,7 +6,9 @@ use postrider_domain::{
     applications::ApplicationRef,
 };
 
-use crate::{Error, Result, Violation, Violations, access::TenantScope, ports::ApplicationDirectory};
+use crate::{
+    Error, ErrorCode, Result, Violation, Violations, access::TenantScope, ports::ApplicationDirectory,
+};
 
 /// A role, on the tenant or on one application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,17 @@ impl GrantResolver {
         violations.finish()?;
         Ok(grants)
     }
+}
+
+/// Refuses a credential that ends by itself: what it makes would outlast it.
+pub(crate) fn only_lasting(scope: &TenantScope) -> Result<()> {
+    if scope.expires_at().is_some() {
+        return Err(Error::new(
+            ErrorCode::Forbidden,
+            "your credential expires, and members do not: log in, or use a key without an end",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether the holder of `authority` holds all that `grants` confer: nobody manages those above them.

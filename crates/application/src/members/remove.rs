@@ -1,10 +1,10 @@
 use postrider_domain::{
-    Aggregate as _, MembershipId,
+    Aggregate as _, InvitationId, MembershipId,
     access::Permission,
-    users::{Membership, SessionEnd},
+    users::{Invitation, Membership, SessionEnd},
 };
 
-use super::{change_grants::above_you, confers_all};
+use super::{change_grants::above_you, confers_all, withdraw_invitations_of};
 use crate::{
     Error, ErrorCode, Result,
     access::{OnTenant, TenantScope},
@@ -42,14 +42,15 @@ impl<S> RemoveMemberHandler<S> {
 
 impl<S: Store> Handles<RemoveMember> for RemoveMemberHandler<S>
 where
-    S::Tx: Repository<Membership, Key = MembershipId> + MemberRepository,
+    S::Tx: Repository<Membership, Key = MembershipId>
+        + Repository<Invitation, Key = InvitationId>
+        + MemberRepository,
 {
     async fn handle(&self, scope: TenantScope, request: RemoveMember) -> Result<(), Error> {
         let mut tx = self.store.begin(&scope).await?;
         // Counted first: from then on nobody else changes who owns the tenant.
         let owners = tx.count_owners(&scope).await?;
-        let mut member = tx
-            .find(&scope, &request.member)
+        let mut member = Repository::<Membership>::find(&mut tx, &scope, &request.member)
             .await?
             .ok_or_else(|| Error::not_found("member"))?;
         if !confers_all(scope.authority(), &member.state().grants) {
@@ -60,6 +61,7 @@ where
             .map_err(|last| Error::new(ErrorCode::LastOwner, last.to_string()))?;
         tx.end_sessions_of(&scope, &member, SessionEnd::MemberRemoved)
             .await?;
+        withdraw_invitations_of(&mut tx, &scope, &member.state().user.to_string()).await?;
         tx.delete(&scope, member).await?;
         tx.commit(scope.did(request.member)).await?;
         Ok(())

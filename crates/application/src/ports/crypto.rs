@@ -37,8 +37,9 @@ pub enum Subject {
     /// `kind: user`: a person (`sub`), by a session (`sid`).
     User(UserId, SessionId),
     /// `kind: portal`: one of the tenant's customers, with some permissions (`scope`) in one application (`app`);
-    /// the token's own id is `jti`.
-    Portal(PortalTokenId, PortalAccess),
+    /// the token's own id is `jti`. The last is when the application's tokens were last revoked (`gen`, in
+    /// microseconds; absent: never): the token is good until that changes.
+    Portal(PortalTokenId, PortalAccess, Option<Timestamp>),
 }
 
 /// What an access token says (RFC 9068).

@@ -1,6 +1,5 @@
 use postrider_domain::{
-    Aggregate, ApplicationId, EndpointId, MembershipId, MessageId, PasswordResetId, SessionId, UserId,
-    WorkId,
+    Aggregate, ApplicationId, EndpointId, MembershipId, MessageId, PasswordResetId, SessionId, WorkId,
     deliveries::Delivery,
     users::{Email, Membership, SessionEnd, User},
 };
@@ -79,6 +78,13 @@ pub trait MemberRepository: Send {
         email: &Email,
     ) -> impl Future<Output = Result<Option<postrider_domain::users::Invitation>, StoreError>> + Send;
 
+    /// The pending invitations that somebody issued, by their name in the audit log.
+    fn invitations_by(
+        &mut self,
+        scope: &TenantScope,
+        inviter: &str,
+    ) -> impl Future<Output = Result<Vec<postrider_domain::users::Invitation>, StoreError>> + Send;
+
     /// Ends all sessions of a member in this tenant; how many there were.
     fn end_sessions_of(
         &mut self,
@@ -114,7 +120,7 @@ pub trait UserRepository: Send {
 
 /// A person's own affairs.
 pub trait PersonRepository: Send {
-    /// The person.
+    /// The person. Nobody else's transaction can change the person before this one ends.
     fn find_me(
         &mut self,
         scope: &PersonScope,
@@ -143,12 +149,14 @@ pub trait PersonRepository: Send {
         id: PasswordResetId,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Whether the person is a member of the scope's tenant already.
-    fn am_member(
+    /// Ends all password resets of the person.
+    fn forget_password_resets(
         &mut self,
         scope: &PersonScope,
-        user: UserId,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Whether the person is a member of the scope's tenant already.
+    fn am_member(&mut self, scope: &PersonScope) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 /// Deliveries outside of the hot path: what a person does to one of them.

@@ -9,15 +9,15 @@ use postrider_domain::{
 use secrecy::SecretString;
 
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     access::{AsOperator, OperatorScope},
     authentication::check_new_password,
     mediator::{Handles, Request},
     ports::{Clock, Ids, PasswordHasher, Repository, Store, UnitOfWork as _, UserRepository},
 };
 
-/// Creates a tenant with its first owner. A person of that address who is known already becomes the owner and
-/// keeps their password.
+/// Creates a tenant with its first owner. A person of that address who is known already becomes the owner if that is
+/// said, and keeps their password.
 #[derive(Debug)]
 pub struct CreateTenant {
     /// The tenant's display name.
@@ -28,6 +28,9 @@ pub struct CreateTenant {
     pub owner_name: Name,
     /// The owner's password; used only if the person is new.
     pub owner_password: SecretString,
+    /// Whether a person who is known already may become the owner. It must be said: nobody has proved here that an
+    /// address is theirs, and whoever registered it first would own the tenant.
+    pub owner_may_be_known: bool,
 }
 
 /// A tenant and its owner.
@@ -94,6 +97,12 @@ where
         let mut tx = self.store.begin_as_operator(&operator).await?;
         let known = tx.find_user(&operator, &request.owner_email).await?;
         let owner_existed = known.is_some();
+        if owner_existed && !request.owner_may_be_known {
+            return Err(Error::new(
+                ErrorCode::OwnerExists,
+                "the owner's address belongs to a known person: make sure that it is who you mean, and say so",
+            ));
+        }
         let owner = if let Some(user) = known {
             user.state().id
         } else {
@@ -164,6 +173,10 @@ mod tests {
             .state()
             .password
             .clone();
+        let mut request = create_tenant("ADA@acme.example");
+        request.owner_password = "another password".into();
+        request.owner_may_be_known = false;
+        assert_eq!(world.refusal(&operator(), request).await, ErrorCode::OwnerExists);
         let mut request = create_tenant("ADA@acme.example");
         request.owner_password = "another password".into();
         let second = world.send(&operator(), request).await.unwrap();

@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postrider_domain::access::Permission;
 
 use crate::{
-    Error, Ports, Result,
+    Error, ErrorCode, Ports, Result,
     access::{OnTenant, TenantScope},
     mediator::{Handles, Request},
     ports::{ExportCursor, ExportRow, Store, TenantExport, UnitOfWork as _},
@@ -32,6 +32,7 @@ pub struct TenantExporter {
     source: Arc<dyn TenantExport>,
     scope: TenantScope,
     position: Position,
+    _turn: Arc<()>,
 }
 
 enum Position {
@@ -59,10 +60,14 @@ impl TenantExporter {
     }
 }
 
+/// The most exports that a node makes at once: each keeps connections of the API's pool busy.
+const AT_ONCE: usize = 2;
+
 /// Serves [`ExportTenant`].
 pub struct ExportTenantHandler<S> {
     store: S,
     source: Arc<dyn TenantExport>,
+    turns: Arc<()>,
 }
 
 impl<S: Clone> ExportTenantHandler<S> {
@@ -70,18 +75,29 @@ impl<S: Clone> ExportTenantHandler<S> {
         Self {
             store: ports.store.clone(),
             source: ports.export.clone(),
+            turns: Arc::new(()),
         }
     }
 }
 
 impl<S: Store> Handles<ExportTenant> for ExportTenantHandler<S> {
     async fn handle(&self, scope: TenantScope, _: ExportTenant) -> Result<TenantExporter, Error> {
+        // Each exporter holds one; so does this handler.
+        let turn = self.turns.clone();
+        if Arc::strong_count(&self.turns) > AT_ONCE + 1 {
+            return Err(Error::new(
+                ErrorCode::Unavailable,
+                "other exports are under way: try again later",
+            )
+            .retry_after(Duration::from_secs(30)));
+        }
         let tx = self.store.begin(&scope).await?;
         tx.commit(scope.did(scope.tenant())).await?;
         Ok(TenantExporter {
             source: self.source.clone(),
             scope,
             position: Position::Start,
+            _turn: turn,
         })
     }
 }

@@ -8,7 +8,10 @@ use crate::args::ConfigArgs;
 /// Makes a new key to sign access tokens with.
 pub(super) fn rotate(args: &ConfigArgs) -> Outcome {
     let rotated = ask(&configured(args)?, RotateSigningKey)?;
-    println!("{} signs from now on; nodes take it up within seconds.", rotated.kid);
+    println!(
+        "{} signs from now on; nodes take it up within seconds.",
+        rotated.kid
+    );
     for kid in rotated.removed {
         println!("{kid} was removed: all its tokens have expired.");
     }

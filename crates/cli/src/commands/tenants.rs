@@ -18,6 +18,7 @@ pub(super) fn create(args: &CreateTenantArgs) -> Outcome {
         owner_email: valid("--owner-email", Email::parse(&args.owner_email))?,
         owner_name: valid("--owner-name", Name::parse(owner_name))?,
         owner_password: password,
+        owner_may_be_known: args.known_owner,
     };
     let created = ask(&configuration, request)?;
     println!("tenant {}", created.tenant);

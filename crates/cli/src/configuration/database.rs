@@ -42,17 +42,26 @@ impl Default for DatabaseConfig {
 
 impl DatabaseConfig {
     pub(super) fn validate(&self, faults: &mut Faults) {
-        for (key, url) in [("database.url", &self.url), ("database.admin_url", &self.admin_url)] {
+        for (key, url) in [
+            ("database.url", &self.url),
+            ("database.admin_url", &self.admin_url),
+        ] {
             let is_one = |url: &SecretString| {
                 let text = url.expose_secret();
                 text.starts_with("postgres://") || text.starts_with("postgresql://")
             };
             if !url.as_ref().is_none_or(is_one) {
-                faults.push(key, "must start with postgres:// (for SQLite set database.directory)");
+                faults.push(
+                    key,
+                    "must start with postgres:// (for SQLite set database.directory)",
+                );
             }
         }
         if self.admin_url.is_some() && self.url.is_none() {
-            faults.push("database.admin_url", "needs database.url beside it, the login that serves");
+            faults.push(
+                "database.admin_url",
+                "needs database.url beside it, the login that serves",
+            );
         }
         faults.range("database.max_connections", self.max_connections, 2..=1_000);
         faults.range(

@@ -107,18 +107,11 @@ impl SecurityConfig {
         );
         for (index, key) in self.other_master_keys.iter().enumerate() {
             if let Err(error) = MasterKey::parse(key.expose_secret()) {
-                faults.push(
-                    &format!("security.other_master_keys[{index}]"),
-                    error.to_string(),
-                );
+                faults.push(&format!("security.other_master_keys[{index}]"), error.to_string());
             }
         }
         let year = 365 * 86_400;
-        faults.range(
-            "security.session_lifetime_s",
-            self.session_lifetime_s,
-            60..=year,
-        );
+        faults.range("security.session_lifetime_s", self.session_lifetime_s, 60..=year);
         faults.range("security.session_idle_s", self.session_idle_s, 60..=year);
         faults.range(
             "security.invitation_lifetime_s",

@@ -136,6 +136,7 @@ async fn create_tenant(
         owner_email: Email::parse(&state.owner_email).map_err(valid)?,
         owner_name: Name::parse("Demo Owner").map_err(valid)?,
         owner_password: state.owner_password.clone().into(),
+        owner_may_be_known: false,
     };
     let created = app.send(&Caller::operator("dev"), request).await;
     if let Err(error) = created {

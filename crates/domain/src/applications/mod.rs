@@ -1,5 +1,7 @@
 //! Applications: a tenant's customers. Each owns endpoints and receives messages.
 
+use std::time::Duration;
+
 use crate::{ApplicationId, Metadata, Name, TenantId, Timestamp, Uid, aggregate::aggregate};
 
 /// How an application is named in a request: by our id, or by the uid that the tenant gave it.
@@ -30,7 +32,7 @@ pub struct ApplicationState {
     pub name: Name,
     /// The tenant's notes.
     pub metadata: Metadata,
-    /// Portal tokens issued before this are not good any more.
+    /// When its portal tokens were last revoked: those issued before are not good any more.
     pub tokens_valid_after: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -86,14 +88,17 @@ impl Application {
         )
     }
 
-    /// Ends all portal tokens issued up to `at`. Tokens know their birth to the second, so those of the second
-    /// under way end too, and a new one is dated after it.
+    /// Ends all portal tokens issued so far. Each names the revocation that it was issued after, so that a token of
+    /// an earlier one is told from a later one's whatever the clocks say; they only must never stand still.
     pub fn revoke_portal_tokens(&mut self, at: Timestamp) {
-        let next_second = Timestamp::from_micros((at.as_unix_seconds() + 1).saturating_mul(1_000_000));
-        self.state.tokens_valid_after = Some(next_second);
-        self.pending.push(ApplicationEvent::PortalTokensRevoked {
-            valid_after: next_second,
-        });
+        let after_the_last = |last: Timestamp| last.plus(Duration::from_micros(1));
+        let valid_after = self
+            .state
+            .tokens_valid_after
+            .map_or(at, |last| at.max(after_the_last(last)));
+        self.state.tokens_valid_after = Some(valid_after);
+        self.pending
+            .push(ApplicationEvent::PortalTokensRevoked { valid_after });
     }
 }
 
@@ -104,7 +109,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn revoking_ends_the_tokens_of_the_second_under_way() {
+    fn each_revocation_is_told_from_the_last_whatever_the_clock_says() {
         let uuid = Uuid::from_u128(1);
         let mut application = Application::create(
             ApplicationId::from_uuid(uuid),
@@ -114,8 +119,10 @@ mod tests {
             Metadata::default(),
             Timestamp::from_micros(1),
         );
-        application.revoke_portal_tokens(Timestamp::from_micros(5_200_000));
-        let valid_after = Timestamp::from_micros(6_000_000);
-        assert_eq!(application.state().tokens_valid_after, Some(valid_after));
+        let at = |micros| Some(Timestamp::from_micros(micros));
+        for (now, valid_after) in [(500, 500), (500, 501), (100, 502), (900, 900)] {
+            application.revoke_portal_tokens(Timestamp::from_micros(now));
+            assert_eq!(application.state().tokens_valid_after, at(valid_after));
+        }
     }
 }

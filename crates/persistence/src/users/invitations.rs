@@ -34,6 +34,13 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// Names the rows of what somebody invited.
+pub(super) fn by(tenant: TenantId, inviter: &str) -> Condition {
+    Condition::all()
+        .add(Column::Tenant.eq(tenant.as_uuid()))
+        .add(Column::InvitedBy.eq(inviter))
+}
+
 /// Names the row of the tenant's invitation to that address.
 pub(super) fn to_email(tenant: TenantId, email: &Email) -> Condition {
     Condition::all()

@@ -95,6 +95,17 @@ impl MemberRepository for SqlUnitOfWork {
         }
     }
 
+    async fn invitations_by(
+        &mut self,
+        scope: &TenantScope,
+        inviter: &str,
+    ) -> Result<Vec<Invitation>, StoreError> {
+        match self.visible(scope) {
+            Some(tenant) => self.find_rows(invitations::by(tenant, inviter)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn end_sessions_of(
         &mut self,
         scope: &TenantScope,

@@ -5,7 +5,7 @@ use postrider_application::{
     ports::{PersonRepository, StoreError},
 };
 use postrider_domain::{
-    Aggregate as _, PasswordResetId, SessionId, UserId,
+    Aggregate as _, PasswordResetId, SessionId,
     users::{SessionEnd, User},
 };
 use sea_orm::ConnectionTrait as _;
@@ -20,12 +20,13 @@ use crate::{
 const END_SESSIONS: &str = "
 DELETE FROM sessions WHERE user_id = $1 AND id <> $2 RETURNING tenant, id, version";
 const TAKE_RESET: &str = "DELETE FROM password_resets WHERE user_id = $1 AND id = $2";
+const FORGET_RESETS: &str = "DELETE FROM password_resets WHERE user_id = $1";
 const AM_MEMBER: &str = "SELECT 1 AS found FROM memberships WHERE tenant = {tenant} AND user_id = $1";
 
 impl PersonRepository for SqlUnitOfWork {
     async fn find_me(&mut self, scope: &PersonScope) -> Result<Option<User>, StoreError> {
         let me = self.person(scope)?;
-        self.find_row(people::of_id(me)).await
+        self.hold_row(people::of_id(me)).await
     }
 
     async fn save_me(&mut self, scope: &PersonScope, user: &mut User) -> Result<(), StoreError> {
@@ -63,14 +64,19 @@ impl PersonRepository for SqlUnitOfWork {
         Ok(taken.rows_affected() == 1)
     }
 
-    async fn am_member(&mut self, scope: &PersonScope, user: UserId) -> Result<bool, StoreError> {
+    async fn forget_password_resets(&mut self, scope: &PersonScope) -> Result<(), StoreError> {
         let me = self.person(scope)?;
-        let Some(tenant) = scope.tenant().filter(|_| me == user) else {
+        let forget = self.dialect.exactly(FORGET_RESETS, [me.as_uuid().into()]);
+        self.transaction.execute_raw(forget).await.or_store_error()?;
+        Ok(())
+    }
+
+    async fn am_member(&mut self, scope: &PersonScope) -> Result<bool, StoreError> {
+        let me = self.person(scope)?;
+        let Some(tenant) = scope.tenant() else {
             return Ok(false);
         };
-        let find = self
-            .dialect
-            .of_tenant(tenant, AM_MEMBER, [user.as_uuid().into()])?;
+        let find = self.dialect.of_tenant(tenant, AM_MEMBER, [me.as_uuid().into()])?;
         let found = self.transaction.query_one_raw(find).await.or_store_error()?;
         Ok(found.is_some())
     }

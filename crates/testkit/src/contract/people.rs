@@ -87,11 +87,11 @@ pub async fn a_new_person_writes_themselves<H: Harness>(harness: &H) {
     let scope = fixture.person_in(tenant.id, id).await;
     let mut tx = fixture.store().begin_as_person(&scope).await.unwrap();
     assert!(tx.find_me(&scope).await.unwrap().is_none());
-    assert!(!tx.am_member(&scope, id).await.unwrap());
+    assert!(!tx.am_member(&scope).await.unwrap());
     tx.save_me(&scope, &mut fixture.user(id, &email)).await.unwrap();
     let mut place = fixture.new_membership(&tenant, id, Role::Viewer);
     tx.save(&tenant.scope, &mut place).await.unwrap();
-    assert!(tx.am_member(&scope, id).await.unwrap());
+    assert!(tx.am_member(&scope).await.unwrap());
     tx.commit(Record::InHistory).await.unwrap();
 
     let identities = &fixture.ports().identities;

@@ -5,7 +5,7 @@ use postrider_application::{
     ports::{MemberRepository, PasswordReset, PersonRepository, StoreError, UserRepository},
 };
 use postrider_domain::{
-    Aggregate as _, MembershipId, PasswordResetId, SessionId, UserId,
+    Aggregate as _, MembershipId, PasswordResetId, SessionId,
     events::DomainEvent,
     users::{Email, Invitation, Membership, Session, SessionEnd, SessionEvent, SessionState, User},
 };
@@ -80,6 +80,21 @@ impl MemberRepository for MemoryTx {
         let mut invitations = self.configuration.invitations.values();
         let row = invitations.find(|row| row.state.tenant == tenant && row.state.email == *email);
         Ok(row.map(|row| Invitation::restore(row.state.clone(), row.version)))
+    }
+
+    async fn invitations_by(
+        &mut self,
+        scope: &TenantScope,
+        inviter: &str,
+    ) -> Result<Vec<Invitation>, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(Vec::new());
+        };
+        let invitations = self.configuration.invitations.values();
+        Ok(invitations
+            .filter(|row| row.state.tenant == tenant && row.state.invited_by == inviter)
+            .map(|row| Invitation::restore(row.state.clone(), row.version))
+            .collect())
     }
 
     async fn end_sessions_of(
@@ -159,9 +174,15 @@ impl PersonRepository for MemoryTx {
         Ok(mine && resets.remove(&me).is_some())
     }
 
-    async fn am_member(&mut self, scope: &PersonScope, user: UserId) -> Result<bool, StoreError> {
+    async fn forget_password_resets(&mut self, scope: &PersonScope) -> Result<(), StoreError> {
         let me = self.myself(scope)?;
-        let tenant = scope.tenant().filter(|_| me == user);
-        Ok(tenant.is_some_and(|tenant| self.configuration.membership(tenant, user).is_some()))
+        self.configuration.password_resets.remove(&me);
+        Ok(())
+    }
+
+    async fn am_member(&mut self, scope: &PersonScope) -> Result<bool, StoreError> {
+        let me = self.myself(scope)?;
+        let tenant = scope.tenant();
+        Ok(tenant.is_some_and(|tenant| self.configuration.membership(tenant, me).is_some()))
     }
 }

@@ -1,7 +1,7 @@
 //! Erasing a tenant, a window at a time, and proving that nothing is left.
 //!
-//! Each step is a transaction of its own that looks through one window of one table, and writes down in `erasures`
-//! how far it came: whichever node takes the next step goes on from there. First the queue goes, at once. When the
+//! Each step is a transaction of its own that looks through windows of tables until it has removed something, a few of
+//! them at most, and writes down in `erasures` how far it came: whichever node takes the next step goes on from there. First the queue goes, at once. When the
 //! grace is over, all tables in a declared order; then every table that has a tenant, as the *schema* says, is looked
 //! through once more, so that a table that was forgotten in the order is found. Only then does the tenant's own row
 //! go. If a row was left, the walk begins anew.
