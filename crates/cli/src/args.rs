@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Operator(OperatorCommand),
     /// Print the `OpenAPI` document.
     Openapi,
+    /// Print who may do what: permissions, roles, and what each operation needs.
+    Permissions,
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -8,10 +8,16 @@ use anyhow::{Context, bail};
 use crate::{cargo, process};
 
 /// Each generated file and the arguments of `postrider` that print it.
-const DOCUMENTS: [Document; 1] = [Document {
-    arguments: &["openapi"],
-    file: "docs/openapi.json",
-}];
+const DOCUMENTS: [Document; 2] = [
+    Document {
+        arguments: &["openapi"],
+        file: "docs/openapi.json",
+    },
+    Document {
+        arguments: &["permissions"],
+        file: "docs/permissions.md",
+    },
+];
 
 struct Document {
     arguments: &'static [&'static str],

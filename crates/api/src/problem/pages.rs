@@ -34,7 +34,6 @@ pages! {
     EventTypeExists = "event_type_exists";
     OwnerExists = "owner_exists";
     MemberExists = "member_exists";
-    OwnerExists = "owner_exists";
     InvitationPending = "invitation_pending";
     LastOwner = "last_owner";
     TenantDeleting = "tenant_deleting";

@@ -24,7 +24,10 @@ use crate::{
     tag = "Operator",
     request_body = NewTenant,
     extensions(("x-permission" = json!("operator"))),
-    responses((status = 201, description = "Created.", body = CreatedTenant))
+    responses(
+        (status = 201, description = "Created.", body = CreatedTenant),
+        (status = 409, description = "`owner_exists`: the owner's address belongs to a known person, which was not expected."),
+    )
 )]
 #[post("/operator/tenants")]
 pub(super) async fn create_tenant(

@@ -116,13 +116,7 @@ pub(crate) struct Acceptance {
     #[schema(format = "password", max_length = 256)]
     token: String,
     /// The password to log in with; whoever is known to this installation proves theirs.
-    #[validate(length(
-        min = 1,
-        max = 1024,
-        code = "length",
-        message = "must be from 1 to 1024 characters"
-    ))]
-    #[schema(format = "password", min_length = 1, max_length = 1024)]
+    #[schema(format = "password", min_length = 12, max_length = 1024)]
     password: String,
     /// Display name; used only for whoever is new here, and asked for all the same.
     #[schema(min_length = 1, max_length = 120)]

@@ -28,10 +28,6 @@ pub(crate) struct NewTenant {
     #[validate(nested)]
     #[schema(value_type = NewOwner)]
     owner: Object<NewOwner>,
-    /// Whether a person who is known already may become the owner. Nobody has proved to you that the address is
-    /// theirs: whoever came by it first would own the tenant. `false`, if absent.
-    #[serde(default)]
-    owner_may_be_known: bool,
 }
 
 /// The first owner of a tenant.

@@ -146,14 +146,17 @@ async fn each_operation_needs_what_it_declares() {
     api.post(&tenancy.owner, "/v1/applications", application("elsewhere"))
         .await
         .expect(201);
-    // Knows the tenant, but may do one thing in another application only.
+    // Both know the tenant, and may do something in another application only. One is confined to it so that others
+    // do not exist, but may not even list it; the other may list what it sees.
     let path = "/v1/applications/elsewhere/portal-tokens";
     let body = json!({"permissions": ["deliveries:replay"], "expires_in": 600});
-    let outsider = api
+    let confined = api
         .post(&tenancy.owner, path, body)
         .await
         .expect(201)
         .text("token");
+    let grants = json!([{"role": "admin", "application": "elsewhere"}]);
+    let elsewhere = api.key(&tenancy.owner, grants).await;
     let segments = Segments {
         endpoint: tenancy.endpoint.clone(),
         message: tenancy.message.clone(),
@@ -161,18 +164,23 @@ async fn each_operation_needs_what_it_declares() {
     };
     for operation in operations().iter().filter(|operation| !operation.is_public()) {
         let path = operation.filled(&segments);
+        let outsider = if path.contains("app-1") {
+            &elsewhere
+        } else {
+            &confined
+        };
         let call = |token| api.call(token, operation.method.clone(), &path, operation.example.as_ref());
         let needed = match operation.demands.as_str() {
             "operator" => "this is for the installation's operator".to_owned(),
             "person" => "this is for people: log in with a password".to_owned(),
             "principal" => {
-                call(&outsider).await.expect(200);
+                call(outsider).await.expect(200);
                 call(&api.operator).await.problem(403, "forbidden");
                 continue;
             }
             permission => format!("the permission {permission} is needed"),
         };
-        let answer = call(&outsider).await.problem(403, "forbidden");
+        let answer = call(outsider).await.problem(403, "forbidden");
         assert_eq!(answer.text("detail"), needed, "{path}");
         if operation.demands != "operator" {
             // Nor does the operator act on a tenant's behalf.

@@ -22,7 +22,7 @@ async fn an_invitation_from_end_to_end() {
         "shown once"
     );
 
-    let nameless = json!({"token": token, "password": PASSWORD});
+    let nameless = json!({"token": token, "password": PASSWORD, "name": " "});
     let nameless = api
         .post("", "/v1/invitations/accept", nameless)
         .await

@@ -142,6 +142,7 @@ async fn denials_last_uses_and_revocations_find_their_way() {
         owner_email: Email::parse("ada@acme.example").unwrap(),
         owner_name: Name::parse("Ada").unwrap(),
         owner_password: PASSWORD.into(),
+        owner_may_be_known: false,
     };
     app.send(&Caller::operator("command-line"), tenant).await.unwrap();
     drop(app);

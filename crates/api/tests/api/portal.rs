@@ -51,9 +51,10 @@ async fn a_customer_does_what_the_token_names_in_its_application_and_no_more() {
     api.get(&token, &format!("{ENDPOINTS}/hook/secret"))
         .await
         .problem(403, "forbidden");
+    // One customer does not learn of the others.
     api.get(&token, "/v1/applications/app-2")
         .await
-        .problem(403, "forbidden");
+        .problem(404, "not_found");
     api.get(&token, "/v1/tenant").await.problem(403, "forbidden");
     api.delete(&token, "/v1/me/sessions")
         .await

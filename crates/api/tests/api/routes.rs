@@ -68,6 +68,12 @@ async fn tenants_logins_and_keys() {
         .await;
     assert_snapshot!("create_tenant", tenant.snapshot());
     let again = api
+        .post(&api.operator, "/v1/operator/tenants", body.clone())
+        .await;
+    assert_snapshot!("create_tenant_owner_exists", again.snapshot());
+    let mut body = body;
+    body["owner"]["may_be_known"] = true.into();
+    let again = api
         .post(&api.operator, "/v1/operator/tenants", body)
         .await
         .expect(201);

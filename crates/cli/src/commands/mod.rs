@@ -6,6 +6,7 @@ mod keys;
 mod migrate;
 mod openapi;
 mod operator;
+mod permissions;
 mod receive;
 mod serve;
 mod tenants;
@@ -47,6 +48,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Keys(KeysCommand::RotateMaster(args)) => keys::rotate_master(&args),
         Command::Operator(OperatorCommand::NewToken) => Ok(operator::new_token()),
         Command::Openapi => Ok(openapi::run()),
+        Command::Permissions => Ok(permissions::run()),
         Command::Config(ConfigCommand::Check(args)) => config::check(&args),
     }
 }

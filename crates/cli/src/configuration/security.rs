@@ -125,10 +125,16 @@ impl SecurityConfig {
         );
         self.validate_password_hashing(faults);
         faults.range("security.erase_grace_s", self.erase_grace_s, 1..=7 * 86_400);
+        if self.erase_grace_s.saturating_mul(1_000) < self.credential_cache_ttl_ms {
+            faults.push(
+                "security.erase_grace_s",
+                "must not be shorter than security.credential_cache_ttl_ms: what caches still let in would be written behind the eraser",
+            );
+        }
         faults.range(
             "security.credential_cache_ttl_ms",
             self.credential_cache_ttl_ms,
-            0..=60_000,
+            0..=5_000,
         );
     }
 
