@@ -7,7 +7,7 @@
 )]
 
 #[path = "api/support/mod.rs"]
-#[expect(dead_code, reason = "the other tests use the rest")]
+#[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
 mod support;
 
 use std::{
@@ -158,22 +158,60 @@ async fn logs_hold_no_secrets_payloads_addresses_or_queries() {
         .expect(422);
     let login = json!({"email": "hunter2@example.com", "password": "hunter2"});
     api.post("", "/v1/auth/login", login).await.expect(401);
+    let tokens = everybody_comes_and_goes(&api, &tenancy.owner).await;
 
     let text = String::from_utf8(ears.log.0.lock().unwrap().clone()).unwrap();
     assert!(
         text.contains("message.publish") && text.contains("POST /v1/applications/{application}/messages")
     );
     assert!(text.contains(&tenancy.id), "the tenant is named");
-    for secret in [
+    assert!(
+        text.contains("a refresh token was used twice"),
+        "what matters is told"
+    );
+    let secrets = [
         "hunter2",
         "owner@acme.example",
+        "grace@acme.example",
         "correct horse",
         "whsec_",
         &tenancy.owner,
         &key,
         &api.operator,
-    ] {
+    ];
+    for secret in secrets.into_iter().chain(tokens.iter().map(String::as_str)) {
         let line = text.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} was logged");
     }
+}
+
+/// Invited, logged in, refreshed twice with one token, given a new password; and a customer with a portal token.
+/// Answers every token that there was.
+async fn everybody_comes_and_goes(api: &Api, owner: &str) -> Vec<String> {
+    let grants = json!([{"role": "viewer"}]);
+    let grace = api.member(owner, "grace@acme.example", grants.clone()).await;
+    let invited = api.invite(owner, "joan-hunter2@acme.example", grants).await;
+    let next = api.refresh(&grace.refresh_token).await.expect(200);
+    api.refresh(&grace.refresh_token).await.expect(401);
+    let reset = api.password_reset(&grace.email).await;
+    let body = json!({"token": reset, "password": "hunter2 hunter2"});
+    api.post("", "/v1/auth/password-reset", body).await.expect(204);
+    let body = json!({"current_password": "hunter2", "new_password": "hunter2 hunter2"});
+    api.put(owner, "/v1/me/password", body).await.expect(401);
+    let portal = json!({"permissions": ["endpoints:read"], "expires_in": 600});
+    let portal = api
+        .post(owner, "/v1/applications/app-1/portal-tokens", portal)
+        .await
+        .expect(201)
+        .text("token");
+    api.get(&portal, "/v1/applications/app-1").await.expect(403);
+    vec![
+        grace.token,
+        grace.refresh_token,
+        invited.expect(201).text("token"),
+        next.text("refresh_token"),
+        next.text("access_token"),
+        reset,
+        portal,
+    ]
 }

@@ -9,13 +9,13 @@ use std::{
 
 use postrider_api::{
     Limits,
-    composition::{Platform, PlatformOptions, Server, ServerOptions},
+    composition::{OpenError, Platform, PlatformOptions, Server, ServerOptions},
 };
 use postrider_application::{Settings, access::Caller, tenants::CreateTenant};
 use postrider_crypto::{OperatorTokens, PasswordOptions};
 use postrider_domain::{Name, users::Email};
 use postrider_engine::{EngineOptions, HttpOptions};
-use postrider_persistence::{DatabaseOptions, SqliteOptions};
+use postrider_persistence::{ConnectError, DatabaseOptions, SqliteOptions};
 use postrider_testkit::memory::RecordedMetrics;
 use serde_json::{Value, json};
 use tokio::{
@@ -59,6 +59,22 @@ fn options(directory: &Path) -> PlatformOptions {
     }
 }
 
+/// Opens the platform, as soon as the threads of a server that was stopped before have let the directory go.
+async fn open(directory: &Path) -> Platform {
+    let opening = async {
+        loop {
+            match Platform::open(options(directory)).await {
+                Ok(platform) => return platform,
+                Err(OpenError::Connect(ConnectError::Locked { .. })) => {
+                    time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    };
+    time::timeout(PATIENCE, opening).await.expect("it stays locked")
+}
+
 /// A node that serves.
 struct Node {
     address: SocketAddr,
@@ -69,7 +85,7 @@ struct Node {
 
 impl Node {
     async fn start(directory: &Path) -> (Self, Arc<postrider_api::App>) {
-        let platform = Platform::open(options(directory)).await.unwrap();
+        let platform = open(directory).await;
         let app = platform.app();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let server = Server::start(&platform, listener, ServerOptions::default()).unwrap();

@@ -30,7 +30,8 @@ pub struct DeliverableEndpoint {
     pub enabled: bool,
 }
 
-/// What the engine reads to deliver claimed work; each call is one statement for the whole batch.
+/// What the engine reads to deliver claimed work; each call is one statement for the whole batch. A tenant that is
+/// being deleted has nothing to deliver any more, though its rows are still there.
 #[async_trait]
 pub trait DeliveryMaterial: Send + Sync {
     /// The messages with their payloads. Absent ones no longer exist.

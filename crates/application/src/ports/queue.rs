@@ -122,6 +122,10 @@ pub trait DeliveryQueue: Send + Sync {
     /// Gives rows back unharmed, to whoever claims next.
     async fn hand_back(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError>;
 
+    /// Which of these rows `node` still has to work: it holds them under that claim number, and their tenant is not
+    /// being deleted. The others it may forget: they are settled, erased or another's, or the eraser takes them.
+    async fn still_held(&self, node: Epoch, rows: &[WorkRef]) -> Result<Vec<WorkId>, StoreError>;
+
     /// How long until the earliest row that nobody owns is due; zero if one is; none if there is none.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
 }

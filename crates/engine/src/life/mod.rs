@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     drain::Drain,
-    work::{Attempted, FanOut, Held},
+    work::{Attempted, FanOut, Held, Read},
 };
 use crate::{
     EngineOptions, EnginePorts,
@@ -26,7 +26,6 @@ use crate::{
     claims::Claims,
     handle::Shared,
     lease::{Lease, Lost},
-    plan::Material,
     rooms::Rooms,
 };
 
@@ -52,7 +51,7 @@ enum Done {
     Claimed(intake::Claim),
     Swept(Result<Vec<postrider_application::ports::Epoch>, StoreError>),
     HandedBack,
-    Loaded(Batch<Held>, Result<Material, StoreError>),
+    Loaded(Batch<Held>, Result<Read, StoreError>),
     Settled(Batch<Settlement>, Result<Vec<WorkId>, StoreError>),
 }
 
@@ -187,7 +186,7 @@ impl Life {
             Done::Lease(_) | Done::HandedBack => {}
             Done::Claimed(claim) => self.claimed(claim),
             Done::Swept(dead) => self.swept(dead),
-            Done::Loaded(batch, material) => self.loaded(batch, material),
+            Done::Loaded(batch, read) => self.loaded(batch, read),
             Done::Settled(batch, settled) => self.settled(batch, settled),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use postrider_application::ports::{ClaimedWork, NewWork, Settled, Settlement, StoreError, WorkRef};
+use postrider_application::ports::{ClaimedWork, Epoch, NewWork, Settled, Settlement, StoreError, WorkRef};
 use postrider_domain::{EndpointId, WorkId, messages::Message};
 
 use super::{Done, Life, warn};
@@ -20,6 +20,13 @@ pub(super) struct Held {
     pub(super) work: ClaimedWork,
     /// The endpoint at which it has a turn.
     pub(super) turn: Option<EndpointId>,
+}
+
+/// What was read about a batch of rows.
+pub(super) struct Read {
+    material: Material,
+    /// Those of the rows that are not ours to work any more.
+    gone: HashSet<WorkId>,
 }
 
 /// An attempt ended, or was not begun because the lease ran out.
@@ -41,22 +48,35 @@ impl Life {
         let Some(batch) = self.loading.next(now) else {
             return;
         };
-        let (ports, timeout) = (self.ports.clone(), self.options.store_timeout);
+        let (ports, epoch) = (self.ports.clone(), self.lease.epoch);
+        let timeout = self.options.store_timeout;
         self.calls.spawn(async move {
-            let material = bounded(timeout, read(&ports, &batch.rows)).await;
-            Done::Loaded(batch, material)
+            let read = bounded(timeout, read(&ports, epoch, &batch.rows)).await;
+            Done::Loaded(batch, read)
         });
     }
 
-    pub(super) fn loaded(&mut self, batch: Batch<Held>, material: Result<Material, StoreError>) {
+    pub(super) fn loaded(&mut self, batch: Batch<Held>, read: Result<Read, StoreError>) {
         if self.drain.is_some() {
             self.loading.succeeded();
             return self.give_up(batch.rows);
         }
-        match material {
-            Ok(material) => {
+        match read {
+            Ok(Read { material, gone }) => {
                 self.loading.succeeded();
+                if !gone.is_empty() {
+                    tracing::info!(
+                        rows = gone.len(),
+                        "rows are forgotten: they or their tenants are deleted"
+                    );
+                }
                 for held in batch.rows {
+                    if gone.contains(&held.work.work.id) {
+                        // Not handed back: if it is still there, its tenant is being deleted. While we own it
+                        // nobody claims it until the eraser comes.
+                        self.let_go(&held);
+                        continue;
+                    }
                     let plan = material.plan(&held.work);
                     self.carry_out(plan, held);
                 }
@@ -214,9 +234,13 @@ impl Life {
             }
             // A try whose answer was lost may have been committed; repeating it then settles nothing, but the
             // rows are there and ours. If they are not, their attempts are written by nobody.
-            if let (Some(fan_out), Settled::FannedOut(rows)) = (fan_out, what)
+            if let (Some(mut fan_out), Settled::FannedOut(rows)) = (fan_out, what)
                 && (known || batch.uncertain)
             {
+                if batch.uncertain {
+                    // It was read before the database was away; its endpoints, or its tenant, may be gone since.
+                    fan_out.material = None;
+                }
                 self.explode(&fan_out, rows, &mut homeless);
             }
         }
@@ -257,20 +281,23 @@ impl Life {
 
     /// Rows in flight that will not be worked: they go back.
     pub(super) fn give_up(&mut self, rows: Vec<Held>) {
-        let mut refs = Vec::with_capacity(rows.len());
-        for Held { work, turn } in rows {
-            if let Some(endpoint) = turn {
-                self.rooms.end_turn(endpoint);
-            }
-            self.rooms.leave();
-            refs.push(work.work);
+        for held in &rows {
+            self.let_go(held);
         }
-        self.hand_back(refs);
+        self.hand_back(rows.iter().map(|held| held.work.work).collect());
+    }
+
+    /// A row in flight leaves memory.
+    fn let_go(&mut self, held: &Held) {
+        if let Some(endpoint) = held.turn {
+            self.rooms.end_turn(endpoint);
+        }
+        self.rooms.leave();
     }
 }
 
-/// What is needed of a batch of rows: two statements, whatever its size.
-async fn read(ports: &EnginePorts, rows: &[Held]) -> Result<Material, StoreError> {
+/// What is needed of a batch of rows: two statements, whatever its size, and a third if anything is missing.
+async fn read(ports: &EnginePorts, epoch: Epoch, rows: &[Held]) -> Result<Read, StoreError> {
     let messages: HashSet<_> = rows
         .iter()
         .map(|held| (held.work.tenant, held.work.message))
@@ -286,16 +313,33 @@ async fn read(ports: &EnginePorts, rows: &[Held]) -> Result<Material, StoreError
         ports.material.endpoints(&applications)
     )?;
     let material = Material { messages, endpoints };
-    // A queued row is committed with its message, and goes before its application does: what is absent is hidden
-    // from us or damaged. The row is kept and tried again; ending it would lose the message.
-    match rows.iter().find(|held| !material.knows(&held.work)) {
-        Some(held) => Err(StoreError::Internal(
+    let missing = |held: &&Held| !material.knows(&held.work);
+    let missed: Vec<WorkRef> = rows.iter().filter(missing).map(|held| held.work.work).collect();
+    if missed.is_empty() {
+        let gone = HashSet::new();
+        return Ok(Read { material, gone });
+    }
+    // A tenant's deletion takes the rows of the queue and everything they need, and memory is not told.
+    let held: HashSet<WorkId> = ports
+        .queue
+        .still_held(epoch, &missed)
+        .await?
+        .into_iter()
+        .collect();
+    // Otherwise a queued row is committed with its message, and goes before its application does: what is absent is
+    // hidden from us or damaged. The row is kept and tried again; ending it would lose the message.
+    let damaged = |row: &&Held| missing(row) && held.contains(&row.work.work.id);
+    match rows.iter().find(damaged) {
+        Some(row) => Err(StoreError::Internal(
             format!(
                 "{} or its application is queued and not to be found",
-                held.work.message
+                row.work.message
             )
             .into(),
         )),
-        None => Ok(material),
+        None => Ok(Read {
+            gone: missed.iter().map(|work| work.id).collect(),
+            material,
+        }),
     }
 }

@@ -113,6 +113,10 @@ impl DeliveryQueue for Faulty {
         with(&self.faults.hand_back, self.store.hand_back(node, rows)).await
     }
 
+    async fn still_held(&self, node: Epoch, rows: &[WorkRef]) -> Result<Vec<WorkId>, StoreError> {
+        self.store.still_held(node, rows).await
+    }
+
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
         self.store.next_due().await
     }

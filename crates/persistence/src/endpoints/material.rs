@@ -27,6 +27,7 @@ macro_rules! endpoints_of_applications {
             $pairs,
             $then,
             " JOIN applications a ON a.tenant = pair.one AND a.id = pair.two
+             JOIN tenants t ON t.id = a.tenant AND t.status <> 'deleting'
              LEFT JOIN endpoints e ON e.tenant = a.tenant AND e.app = a.id
              ORDER BY e.id"
         )
@@ -40,7 +41,7 @@ struct Of {
 }
 
 impl SqlStore {
-    /// All endpoints of each application that exists.
+    /// All endpoints of each application that exists, except of tenants that are being deleted.
     pub(crate) async fn endpoints_of(
         &self,
         applications: &[(TenantId, ApplicationId)],

@@ -22,7 +22,8 @@ macro_rules! messages_with_payloads {
             $pairs,
             $then,
             " JOIN messages m ON m.id = pair.two AND m.tenant = pair.one
-             JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant"
+             JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
+             JOIN tenants t ON t.id = m.tenant AND t.status <> 'deleting'"
         )
     };
 }

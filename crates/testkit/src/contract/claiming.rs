@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use postrider_application::ports::{ClaimFrom, ClaimedWork, WorkRef};
+use postrider_application::ports::{ClaimFrom, ClaimedWork, ErasurePosition, ErasureStep, WorkRef};
 use postrider_domain::{MessageId, WorkId};
 use tokio::task::JoinSet;
 
@@ -171,4 +171,66 @@ pub async fn only_the_holder_hands_back<H: Harness>(harness: &H) {
     queue.hand_back(node, vec![earlier]).await.unwrap();
     queue.hand_back(node, Vec::new()).await.unwrap();
     assert!(fixture.claim(other).await.is_empty());
+}
+
+/// Of many rows, a node is told which it still holds: not those that it gave back, claimed earlier or settled, that
+/// are another's, or that never were.
+pub async fn a_node_learns_which_rows_it_still_holds<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, other) = (fixture.node().await, fixture.node().await);
+    let queue = &fixture.ports().queue;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    let (_, held) = fixture.delivery(node, &customer, endpoint).await;
+    let (message, settled) = fixture.delivery(node, &customer, endpoint).await;
+    assert!(
+        fixture
+            .settle(node, settled, fixture.delivered(message, endpoint))
+            .await
+    );
+    let (_, foreign) = fixture.delivery(other, &customer, endpoint).await;
+    fixture.accepted(&customer).await;
+    let earlier = fixture.claim_one(node).await.work;
+    queue.hand_back(node, vec![earlier]).await.unwrap();
+    let again = fixture.claim_one(node).await.work;
+    let (_, returned) = fixture.delivery(node, &customer, endpoint).await;
+    queue.hand_back(node, vec![returned]).await.unwrap();
+    let unknown = WorkRef {
+        id: fixture.work_id(),
+        claim: 1,
+    };
+
+    let rows = [held, settled, foreign, returned, unknown];
+    assert_eq!(queue.still_held(node, &rows).await.unwrap(), [held.id]);
+    assert!(queue.still_held(node, &[earlier]).await.unwrap().is_empty());
+    let found = queue.still_held(node, &[held, again]).await.unwrap();
+    assert_eq!(
+        found.into_iter().collect::<HashSet<_>>(),
+        HashSet::from([held.id, again.id])
+    );
+    assert_eq!(queue.still_held(other, &rows).await.unwrap(), [foreign.id]);
+    assert!(queue.still_held(node, &[]).await.unwrap().is_empty());
+}
+
+/// Rows of a tenant that is to be deleted are nobody's to work any more, whether the eraser was here or not.
+pub async fn rows_of_a_tenant_to_be_deleted_are_held_no_more<H: Harness>(harness: &H) {
+    const GRACE: Duration = Duration::from_hours(1);
+    let (fixture, ours, customer) = given(harness).await;
+    let theirs = fixture.tenant("theirs").await;
+    let their_customer = fixture.application(&theirs).await;
+    let node = fixture.node().await;
+    fixture.accepted(&customer).await;
+    let our_row = fixture.claim_one(node).await.work;
+    fixture.accepted(&their_customer).await;
+    let their_row = fixture.claim_one(node).await.work;
+    let (queue, rows) = (&fixture.ports().queue, [our_row, their_row]);
+    fixture.suspend(&ours, fixture.now()).await;
+    assert_eq!(queue.still_held(node, &rows).await.unwrap().len(), 2);
+
+    fixture.order_deletion(&ours, fixture.now()).await;
+    assert_eq!(queue.still_held(node, &rows).await.unwrap(), [their_row.id]);
+    let (mut position, housekeeping) = (ErasurePosition::default(), &fixture.ports().housekeeping);
+    let step = housekeeping.erase(&mut position, 100, GRACE).await.unwrap();
+    let tenant = ours.id;
+    assert_eq!(step, ErasureStep::Removed { tenant, rows: 1 });
+    assert_eq!(queue.still_held(node, &rows).await.unwrap(), [their_row.id]);
 }

@@ -176,10 +176,12 @@ pub async fn a_deleted_invitation_lets_nobody_in<H: Harness>(harness: &H) {
     assert!(identities.invitation(other).await.unwrap().is_some());
 }
 
-/// Who is no member any more is let in by no session, even one that is still stored.
+/// Who is no member any more is let in by no session, even one that is still stored, and though they own another
+/// tenant.
 pub async fn a_deleted_membership_lets_nobody_in<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
-    let (tenant, user) = (fixture.tenant("acme").await, fixture.stranger().await);
+    let (tenant, elsewhere) = (fixture.tenant("acme").await, fixture.tenant("elsewhere").await);
+    let user = elsewhere.owner;
     let id = fixture.membership(&tenant, user, Role::Viewer).await;
     let session = fixture.session(&tenant, user).await.state().id;
     let (credentials, identities) = (&fixture.ports().credentials, &fixture.ports().identities);
@@ -190,5 +192,7 @@ pub async fn a_deleted_membership_lets_nobody_in<H: Harness>(harness: &H) {
     fixture.delete(&tenant.scope, member).await.unwrap();
     assert_eq!(credentials.session(session).await.unwrap(), None);
     assert_eq!(identities.session_now(session).await.unwrap(), None);
-    assert_eq!(identities.memberships(user).await.unwrap(), []);
+    let left = identities.memberships(user).await.unwrap();
+    let left: Vec<_> = left.iter().map(|membership| membership.tenant).collect();
+    assert_eq!(left, [elsewhere.id]);
 }

@@ -49,10 +49,15 @@ pub async fn an_api_key_is_found_by_its_id<H: Harness>(harness: &H) {
     assert_eq!(credentials.api_key(unknown).await.unwrap(), None);
 }
 
-/// A session has the grants of its membership as they are now, not as they were at the login.
+/// A session has the grants of its membership as they are now, not as they were at the login, and none of those that
+/// the person holds elsewhere.
 pub async fn a_session_has_the_grants_that_its_membership_has_now<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
+    let elsewhere = fixture.tenant("elsewhere").await;
+    fixture
+        .membership(&elsewhere, tenant.owner, Role::Developer)
+        .await;
     let session = fixture.session(&tenant, tenant.owner).await;
     let id = session.state().id;
     let (credentials, identities) = (&fixture.ports().credentials, &fixture.ports().identities);

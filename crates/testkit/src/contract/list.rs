@@ -170,11 +170,14 @@ macro_rules! contract_cases {
                 the_next_due_time_is_known
                 a_row_handed_back_is_claimed_anew
                 only_the_holder_hands_back
+                a_node_learns_which_rows_it_still_holds
+                rows_of_a_tenant_to_be_deleted_are_held_no_more
                 ;
             material:
                 endpoints_are_read_as_they_are
                 endpoints_of_many_applications_are_read_at_once
                 many_messages_are_read_at_once
+                a_tenant_to_be_deleted_has_no_material
                 ;
             settling:
                 a_delivered_row_leaves_its_history

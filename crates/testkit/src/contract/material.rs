@@ -87,3 +87,27 @@ pub async fn many_messages_are_read_at_once<H: Harness>(harness: &H) {
     }
     assert!(material.messages(&[]).await.unwrap().is_empty());
 }
+
+/// What a tenant published is delivered while it is suspended, and not once its deletion is ordered, though all of its
+/// rows are still there. Another's of the same call is not concerned.
+pub async fn a_tenant_to_be_deleted_has_no_material<H: Harness>(harness: &H) {
+    let (fixture, ours, customer) = given(harness).await;
+    let theirs = fixture.tenant("theirs").await;
+    let their_customer = fixture.application(&theirs).await;
+    let (mut messages, mut applications) = (Vec::new(), Vec::new());
+    for (tenant, customer) in [(&ours, &customer), (&theirs, &their_customer)] {
+        fixture.endpoint(tenant, customer).await;
+        messages.push((tenant.id, fixture.accepted(customer).await));
+        applications.push((tenant.id, customer.id));
+    }
+    let material = &fixture.ports().material;
+    fixture.suspend(&ours, fixture.now()).await;
+    assert_eq!(material.messages(&messages).await.unwrap().len(), 2);
+    assert_eq!(material.endpoints(&applications).await.unwrap().len(), 2);
+
+    fixture.order_deletion(&ours, fixture.now()).await;
+    let found = material.messages(&messages).await.unwrap();
+    assert_eq!(found.into_keys().collect::<Vec<_>>(), [messages[1].1]);
+    let found = material.endpoints(&applications).await.unwrap();
+    assert_eq!(found.into_keys().collect::<Vec<_>>(), [their_customer.id]);
+}

@@ -17,7 +17,8 @@ impl DeliveryMaterial for MemoryStore {
             .iter()
             .filter_map(|(tenant, id)| {
                 let message = state.hot.messages.get(id)?;
-                (message.tenant == *tenant).then(|| (*id, message.clone()))
+                let theirs = message.tenant == *tenant && state.configuration.is_there(*tenant);
+                theirs.then(|| (*id, message.clone()))
             })
             .collect())
     }
@@ -30,7 +31,9 @@ impl DeliveryMaterial for MemoryStore {
         let configuration = &state.configuration;
         Ok(applications
             .iter()
-            .filter(|(tenant, id)| configuration.application(*tenant, *id).is_some())
+            .filter(|(tenant, id)| {
+                configuration.is_there(*tenant) && configuration.application(*tenant, *id).is_some()
+            })
             .map(|(_, application)| {
                 let rows = configuration.endpoints.values();
                 let theirs = rows.filter(|row| row.state.application == *application);

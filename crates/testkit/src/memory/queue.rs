@@ -45,6 +45,15 @@ impl DeliveryQueue for MemoryStore {
         Ok(())
     }
 
+    async fn still_held(&self, node: Epoch, rows: &[WorkRef]) -> Result<Vec<WorkId>, StoreError> {
+        let state = self.state();
+        let held = |work: &&WorkRef| {
+            let row = state.hot.work.get(&work.id);
+            row.is_some_and(|row| row.is_held(node, **work) && state.configuration.is_there(row.tenant))
+        };
+        Ok(rows.iter().filter(held).map(|work| work.id).collect())
+    }
+
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
         let (state, now) = (self.state(), self.now());
         let free = state.hot.work.values().filter(|row| row.owner == NOBODY);
