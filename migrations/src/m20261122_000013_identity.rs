@@ -10,7 +10,11 @@
 //! has none, so triggers see to it: only a tenant that is being erased takes its entries along.
 //!
 //! `erasures` is what stays of a tenant: how far the eraser has come (`phase`, and in it the table and its last key),
-//! how many rows of which table went, and in the end, when the last one did. It refers to nothing.
+//! how many rows of which table went, and in the end, when the last one did. It refers to nothing. If a step failed,
+//! the tenant lets others go first until `retry_at`.
+//!
+//! `nodes.key_id` names the master key that a node seals with: as long as one of them does so with another key than
+//! the new one, a replacement of the key is not at its end. Nodes of before do not say, and count as such.
 
 use crate::ddl::is_postgres;
 
@@ -72,6 +76,8 @@ const TABLES: &[&str] = &[
         request_id @text
     ) @keyed",
     "CREATE INDEX audit_entries_tenant ON audit_entries (tenant, id)",
+    "CREATE INDEX audit_entries_actor ON audit_entries (tenant, actor, id)",
+    "CREATE INDEX audit_entries_target ON audit_entries (tenant, target, id) WHERE target IS NOT NULL",
     "CREATE TABLE erasures (
         tenant @uuid NOT NULL CONSTRAINT erasures_pkey PRIMARY KEY,
         ordered_at @time NOT NULL,
@@ -79,8 +85,10 @@ const TABLES: &[&str] = &[
         at_table @text,
         after_key @text,
         removed @json NOT NULL,
-        erased_at @time
+        erased_at @time,
+        retry_at @time
     ) @keyed",
+    "ALTER TABLE nodes ADD COLUMN key_id @text NOT NULL DEFAULT ''",
 ];
 
 const APPEND_ONLY_ON_SQLITE: &[&str] = &[

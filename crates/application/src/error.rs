@@ -112,6 +112,8 @@ error_codes! {
     LastOwner = "last_owner", Conflict, "The tenant must keep an owner";
     /// The tenant is being deleted, and there is no way back.
     TenantDeleting = "tenant_deleting", Conflict, "The tenant is being deleted";
+    /// The master key cannot be replaced while nodes seal with another.
+    KeysInUse = "keys_in_use", Conflict, "Another master key is still in use";
     /// The same event id or idempotency key was used with a different body.
     IdempotencyConflict = "idempotency_conflict", Conflict, "The key was used with a different body";
     /// A resend of a delivery that is still pending.

@@ -32,7 +32,7 @@ use crate::{
     ports::{
         AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
         ExportCursor, ExportPage, MessageIntake, PageRequest, Reencrypted, ReencryptionCursor,
-        RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject, TenantExport, TokenError,
+        ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject, TenantExport, TokenError,
     },
     tenants::{CreateTenant, CreatedTenant},
 };
@@ -131,8 +131,12 @@ impl SecretsReencryption for Elsewhere {
         Err(StoreError::Internal("no secrets here".into()))
     }
 
-    async fn finish_reencryption(&self, _: Record) -> Result<(), StoreError> {
-        Err(StoreError::Internal("no secrets here".into()))
+    async fn begin_reencryption(&self) -> Result<Epoch, ReencryptionError> {
+        Ok(Epoch(0))
+    }
+
+    async fn finish_reencryption(&self, _: Epoch, _: Record) -> Result<(), ReencryptionError> {
+        Ok(())
     }
 }
 
@@ -193,6 +197,19 @@ impl World {
             metrics,
             trace,
             denials,
+        }
+    }
+
+    /// The same world with other secrets to re-encrypt.
+    pub(crate) fn with_reencryption(self, reencryption: impl SecretsReencryption + 'static) -> Self {
+        let ports = Ports {
+            reencryption: Arc::new(reencryption),
+            ..self.ports
+        };
+        Self {
+            mediator: Mediator::new(UseCases::new(&ports, &Settings::default()), self.beside.clone()),
+            ports,
+            ..self
         }
     }
 

@@ -156,6 +156,10 @@ impl Sealer for AeadSealer {
     fn is_current(&self, sealed: &[u8]) -> bool {
         sealed.starts_with(&self.current.header())
     }
+
+    fn key_id(&self) -> String {
+        self.current.id.to_string()
+    }
 }
 
 impl fmt::Debug for AeadSealer {

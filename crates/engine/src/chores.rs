@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use postrider_application::ports::{ErasurePosition, ErasureStep, Housekeeping, MessageIntake, StoreError};
+use postrider_application::ports::{ErasureStep, Housekeeping, MessageIntake, StoreError};
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
@@ -88,11 +88,10 @@ impl Chores {
     }
 
     async fn erase(&self) {
-        let mut position = ErasurePosition::default();
         let mut pause = self.options.interval;
         loop {
             time::sleep(pause).await;
-            pause = match self.erase_some(&mut position).await {
+            pause = match self.erase_some().await {
                 Erasing::Idle => self.options.interval,
                 Erasing::UnderWay => ERASE_PAUSE.min(self.options.interval),
             };
@@ -100,9 +99,9 @@ impl Chores {
     }
 
     /// One round of erasing.
-    async fn erase_some(&self, position: &mut ErasurePosition) -> Erasing {
+    async fn erase_some(&self) -> Erasing {
         for _ in 0..ERASE_STEPS {
-            let step = self.housekeeping.erase(position, BATCH, self.options.erase_grace);
+            let step = self.housekeeping.erase(BATCH, self.options.erase_grace);
             match step.await {
                 Ok(ErasureStep::Nothing | ErasureStep::Busy) => return Erasing::Idle,
                 Ok(ErasureStep::Removed { .. }) => {}

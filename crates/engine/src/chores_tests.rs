@@ -29,12 +29,7 @@ mockall::mock! {
     #[async_trait]
     impl Housekeeping for House {
         async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError>;
-        async fn erase(
-            &self,
-            position: &mut ErasurePosition,
-            limit: u32,
-            grace: Duration,
-        ) -> Result<ErasureStep, StoreError>;
+        async fn erase(&self, limit: u32, grace: Duration) -> Result<ErasureStep, StoreError>;
         async fn record_key_uses(&self, uses: &[(TenantId, ApiKeyId, Timestamp)]) -> Result<(), StoreError>;
         async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
     }
@@ -60,7 +55,7 @@ fn removed() -> ErasureStep {
 fn idle_house() -> MockHouse {
     let mut house = MockHouse::new();
     house.expect_forget_expired().returning(|_| Ok(0));
-    house.expect_erase().returning(|_, _, _| Ok(ErasureStep::Nothing));
+    house.expect_erase().returning(|_, _| Ok(ErasureStep::Nothing));
     house
 }
 
@@ -85,12 +80,9 @@ fn scripted(
     let (mut house, mut script, done) = (MockHouse::new(), script.into_iter(), done.clone());
     let noted = times.clone();
     house.expect_forget_expired().returning(|_| Ok(0));
-    house.expect_erase().returning(move |position, limit, grace| {
+    house.expect_erase().returning(move |limit, grace| {
         assert_eq!((limit, grace), (BATCH, MINUTE));
         let mut noted = noted.lock().unwrap();
-        // The position is the chores' to keep and to hand back.
-        assert_eq!(position.table, noted.len());
-        position.table += 1;
         noted.push(now() - start);
         let step = script.next().unwrap();
         if script.len() == 0 {
@@ -134,7 +126,7 @@ async fn a_round_goes_on_while_batches_are_full_and_survives_failures() {
 async fn expired_identities_are_forgotten_too_though_the_keys_fail() {
     let (mut intake, mut house, mut order) = (MockIntake::new(), MockHouse::new(), mockall::Sequence::new());
     intake.expect_forget_expired_keys().returning(|_| away(()));
-    house.expect_erase().returning(|_, _, _| Ok(ErasureStep::Nothing));
+    house.expect_erase().returning(|_, _| Ok(ErasureStep::Nothing));
     let done = CancellationToken::new();
     for (answer, last) in [(Ok(BATCH), false), (Err(()), false), (Ok(3), true)] {
         let done = done.clone();
@@ -194,7 +186,7 @@ async fn an_endless_erasure_holds_up_no_forgetting() {
     let (mut intake, mut house) = (MockIntake::new(), MockHouse::new());
     let done = CancellationToken::new();
     house.expect_forget_expired().returning(|_| Ok(0));
-    house.expect_erase().returning(|_, _, _| Ok(removed()));
+    house.expect_erase().returning(|_, _| Ok(removed()));
     let (token, mut rounds) = (done.clone(), 0);
     intake.expect_forget_expired_keys().returning(move |_| {
         rounds += 1;

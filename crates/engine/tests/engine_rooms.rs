@@ -11,9 +11,7 @@ mod support;
 use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
-use postrider_application::ports::{
-    ErasurePosition, ErasureStep, OutgoingRequest, Sender, Sent, WorkSignal as _,
-};
+use postrider_application::ports::{ErasureStep, OutgoingRequest, Sender, Sent, WorkSignal as _};
 use postrider_domain::{
     deliveries::{CapturedBody, FailureClass, Outcome},
     endpoints::Filter,
@@ -214,8 +212,8 @@ async fn order_deletion(world: &World) {
 
 /// Erases until, after that grace, there is nothing to erase.
 async fn erase(world: &World, grace: Duration) {
-    let (mut position, housekeeping) = (ErasurePosition::default(), &world.fixture.ports().housekeeping);
-    while housekeeping.erase(&mut position, 100, grace).await.unwrap() != ErasureStep::Nothing {}
+    let housekeeping = &world.fixture.ports().housekeeping;
+    while housekeeping.erase(100, grace).await.unwrap() != ErasureStep::Nothing {}
 }
 
 #[tokio::test(start_paused = true)]

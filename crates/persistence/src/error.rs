@@ -180,6 +180,18 @@ pub(crate) fn lost_under_way(error: &DbErr) -> bool {
     }
 }
 
+/// Whether the server gave the statement up because it took too long, waiting included.
+pub(crate) fn timed_out(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
+    else {
+        return false;
+    };
+    cause.as_database_error().is_some_and(|database| {
+        let code = database.code().unwrap_or_default();
+        code == "57014" && database.try_downcast_ref::<PgDatabaseError>().is_some()
+    })
+}
+
 /// What a violated uniqueness constraint means.
 #[derive(Clone, Copy)]
 enum Violated {

@@ -65,8 +65,8 @@ impl NodeRegistry for SqlStore {
     async fn join(&self, ttl: Duration) -> Result<Epoch, StoreError> {
         self.database.bury_predecessors().await?;
         let join = self.database.dialect().statement(
-            "INSERT INTO nodes (joined_at, lease_until) VALUES ({now}, {now} + $1) RETURNING epoch",
-            [micros(ttl).into()],
+            "INSERT INTO nodes (joined_at, lease_until, key_id) VALUES ({now}, {now} + $1, $2) RETURNING epoch",
+            [micros(ttl).into(), self.secrets.sealer().key_id().into()],
         );
         let row = self
             .database

@@ -5,12 +5,12 @@ use async_trait::async_trait;
 use postrider_application::{
     audit::Record,
     ports::{
-        MasterKeyCheck, Reencrypted, ReencryptionCursor, Sealer, SecretsReencryption, StoreError,
-        StoredSigningKey,
+        Epoch, MasterKeyCheck, Reencrypted, ReencryptionCursor, ReencryptionError, Sealer,
+        SecretsReencryption, StoreError, StoredSigningKey,
     },
 };
 use postrider_domain::{EndpointId, TenantId};
-use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -18,7 +18,7 @@ use crate::{
     SqlStore, audit,
     connection::{Scope, Transaction},
     endpoints::EndpointSecrets,
-    error::{OrStoreError as _, fault},
+    error::{OrStoreError as _, corrupt, fault},
 };
 
 const ENDPOINTS: &str = "
@@ -33,6 +33,14 @@ const PUT_KEY: &str =
     "UPDATE signing_keys SET sealed_private_key = $2 WHERE kid = $1 AND sealed_private_key = $3";
 const CHECK: &str = "SELECT value AS sealed FROM installation WHERE name = $1";
 const PUT_CHECK: &str = "UPDATE installation SET value = $2 WHERE name = $1";
+/// Who seals with another key than `$1`: whoever lives.
+const OTHERS: &str = "
+SELECT (SELECT count(*) FROM nodes WHERE key_id <> $1 AND NOT dead AND lease_until > {now}) AS others,
+    (SELECT coalesce(max(epoch), 0) FROM nodes) AS last_epoch";
+/// And whoever joined after `$2`: it may have sealed something and be gone.
+const OTHERS_SINCE: &str = "
+SELECT count(*) AS others, $2 AS last_epoch FROM nodes
+WHERE key_id <> $1 AND (epoch > $2 OR (NOT dead AND lease_until > {now}))";
 
 #[derive(FromQueryResult)]
 struct EndpointRow {
@@ -46,6 +54,23 @@ struct EndpointRow {
 struct KeyRow {
     kid: String,
     sealed: Vec<u8>,
+}
+
+#[derive(FromQueryResult)]
+struct OthersRow {
+    others: i64,
+    last_epoch: i64,
+}
+
+impl OthersRow {
+    /// The last epoch, if nobody seals with another key.
+    fn refuse_any(&self) -> Result<Epoch, ReencryptionError> {
+        match u64::try_from(self.others) {
+            Ok(0) => Ok(Epoch(self.last_epoch)),
+            Ok(nodes) => Err(ReencryptionError::KeysInUse { nodes }),
+            Err(why) => Err(corrupt("count", why).into()),
+        }
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -211,8 +236,24 @@ impl SqlStore {
     }
 }
 
+async fn others_row(
+    connection: &impl ConnectionTrait,
+    statement: Statement,
+) -> Result<OthersRow, StoreError> {
+    let row = connection.query_one_raw(statement).await.or_store_error()?;
+    let row = row.ok_or_else(|| fault("a count has no row"))?;
+    OthersRow::from_query_result(&row, "").or_store_error()
+}
+
 #[async_trait]
 impl SecretsReencryption for SqlStore {
+    async fn begin_reencryption(&self) -> Result<Epoch, ReencryptionError> {
+        let key = self.secrets.sealer().key_id();
+        let others = self.database.dialect().statement(OTHERS, [key.into()]);
+        let reading = self.database.read(Scope::Operator).await?;
+        others_row(&reading, others).await?.refuse_any()
+    }
+
     async fn reencrypt(
         &self,
         after: Option<ReencryptionCursor>,
@@ -243,9 +284,12 @@ impl SecretsReencryption for SqlStore {
         })
     }
 
-    async fn finish_reencryption(&self, record: Record) -> Result<(), StoreError> {
+    async fn finish_reencryption(&self, since: Epoch, record: Record) -> Result<(), ReencryptionError> {
         let (dialect, sealer) = (self.database.dialect(), self.secrets.sealer());
         let transaction = self.database.begin(Scope::Operator).await?;
+        let values = [sealer.key_id().into(), since.0.into()];
+        let others = dialect.statement(OTHERS_SINCE, values);
+        others_row(&transaction, others).await?.refuse_any()?;
         let name = || MasterKeyCheck::NAME.into();
         let row = transaction
             .query_one_raw(dialect.exactly(CHECK, [name()]))
@@ -254,14 +298,14 @@ impl SecretsReencryption for SqlStore {
         if let Some(row) = row {
             let stored = CheckRow::from_query_result(&row, "").or_store_error()?.sealed;
             if !MasterKeyCheck::opens(sealer, &stored) {
-                return Err(fault("the master key's check value opens with no known key"));
+                return Err(fault("the master key's check value opens with no known key").into());
             }
             let put = dialect.exactly(PUT_CHECK, [name(), MasterKeyCheck::sealed(sealer).into()]);
             transaction.execute_raw(put).await.or_store_error()?;
         }
         // Without a check value the next start writes it.
         audit::record(&transaction, dialect, record).await?;
-        transaction.commit().await
+        Ok(transaction.commit().await?)
     }
 }
 

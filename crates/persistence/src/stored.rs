@@ -16,7 +16,7 @@ use postrider_domain::{
 };
 use sea_orm::{
     ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, QuerySelect as _,
-    sea_query::Expr,
+    sea_query::{Expr, LockType},
 };
 
 use crate::{
@@ -91,12 +91,12 @@ impl SqlUnitOfWork {
         found.map(|row| A::read(row, &self.secrets)).transpose()
     }
 
-    /// The aggregate whose row matches, which nobody else changes before this transaction ends. SQLite has one
-    /// writer, and omits the lock.
+    /// The aggregate whose row matches, which nobody else changes before this transaction ends; what refers to it may
+    /// be written meanwhile. SQLite has one writer, and omits the lock.
     pub(crate) async fn hold_row<A: Stored>(&self, row: Condition) -> Result<Option<A>, StoreError> {
         let found = A::Table::find()
             .filter(row)
-            .lock_exclusive()
+            .lock(LockType::NoKeyUpdate)
             .one(&self.transaction)
             .await
             .or_store_error()?;

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use postrider_application::{
     audit::AuditEntry,
-    ports::{ErasurePosition, ErasureStep, Housekeeping, StoreError},
+    ports::{ErasureStep, Housekeeping, StoreError},
 };
 use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 
@@ -62,7 +62,7 @@ impl Housekeeping for Written {
         unreachable!("the writers do not ask for it")
     }
 
-    async fn erase(&self, _: &mut ErasurePosition, _: u32, _: Duration) -> Result<ErasureStep, StoreError> {
+    async fn erase(&self, _: u32, _: Duration) -> Result<ErasureStep, StoreError> {
         unreachable!("the writers do not ask for it")
     }
 

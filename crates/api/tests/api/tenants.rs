@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use insta::assert_snapshot;
 use postrider_application::{
     access::TenantScope,
-    ports::{ErasurePosition, ErasureStep, ExportCursor, ExportPage, ExportRow, StoreError, TenantExport},
+    ports::{ErasureStep, ExportCursor, ExportPage, ExportRow, StoreError, TenantExport},
 };
 use postrider_domain::deliveries::Outcome;
 use serde_json::{Value, json};
@@ -65,13 +65,12 @@ async fn a_deleted_tenant_is_unknown_at_once_and_erased_to_the_last_row() {
     let found = api.get(&api.operator, &path).await.expect(200).json();
     assert_eq!(found["status"], "deleting");
 
-    let mut position = ErasurePosition::default();
     let mut steps = 0;
     loop {
         let step = api
             .ports
             .housekeeping
-            .erase(&mut position, 100, Duration::ZERO)
+            .erase(100, Duration::ZERO)
             .await
             .unwrap();
         steps += 1;

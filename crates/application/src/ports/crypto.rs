@@ -6,7 +6,7 @@ use postrider_domain::{
 use secrecy::SecretString;
 use thiserror::Error;
 
-use super::StoreError;
+use super::{Epoch, StoreError};
 use crate::{Error, audit::Record};
 
 /// Hashes passwords, off the async threads.
@@ -103,6 +103,9 @@ pub trait Sealer: Send + Sync {
 
     /// Whether it was sealed with the current master key.
     fn is_current(&self, sealed: &[u8]) -> bool;
+
+    /// Names the current master key, and tells nothing of it.
+    fn key_id(&self) -> String;
 }
 
 /// Signs webhooks.
@@ -191,6 +194,10 @@ pub trait SigningKeys: Send + Sync {
 /// Re-encrypts what is stored secretly with the current master key.
 #[async_trait]
 pub trait SecretsReencryption: Send + Sync {
+    /// Begins: refused while a living node seals with another master key than the current one, for what it seals
+    /// behind our back would be lost with that key. Answers the last epoch that was given so far, for the end.
+    async fn begin_reencryption(&self) -> Result<Epoch, ReencryptionError>;
+
     /// Looks at up to `limit` secrets after `after` and re-encrypts those that another master key sealed. A secret
     /// that changes at the same time is left to whoever changes it.
     async fn reencrypt(
@@ -200,7 +207,23 @@ pub trait SecretsReencryption: Send + Sync {
     ) -> Result<Reencrypted, StoreError>;
 
     /// Writes down that the current master key is the one from now on: nodes without it do not start any more.
-    async fn finish_reencryption(&self, record: Record) -> Result<(), StoreError>;
+    /// Refused, with nothing written, while a living node seals with another, and if one has joined that does after
+    /// `since` (the answer to the beginning), though it be gone again.
+    async fn finish_reencryption(&self, since: Epoch, record: Record) -> Result<(), ReencryptionError>;
+}
+
+/// Why a re-encryption does not begin, or not end.
+#[derive(Debug, Error)]
+pub enum ReencryptionError {
+    /// Nodes seal with another master key, or have done so since it began.
+    #[error("{nodes} nodes seal with another master key")]
+    KeysInUse {
+        /// How many.
+        nodes: u64,
+    },
+    /// The database did not answer, or refused.
+    #[error("the stored secrets cannot be looked at")]
+    Store(#[from] StoreError),
 }
 
 /// Where a re-encryption stands; made by the store.

@@ -18,7 +18,7 @@ pub enum ErasureStep {
         /// How many rows went.
         rows: u64,
     },
-    /// Another node is at it.
+    /// Another node is at it, or somebody holds a row that must go first: try again later.
     Busy,
     /// Nothing of the tenant is left: every table was looked through after the last row went.
     Erased {
@@ -36,33 +36,16 @@ pub trait Housekeeping: Send + Sync {
     async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError>;
 
     /// Removes up to `limit` rows of a tenant whose deletion was ordered at least `grace` ago (its queue at once).
-    /// The grace outlasts all caches and requests, so that nothing is written behind the eraser. `position` is
-    /// where this node's eraser stands; it begins with the default and may be lost.
-    async fn erase(
-        &self,
-        position: &mut ErasurePosition,
-        limit: u32,
-        grace: Duration,
-    ) -> Result<ErasureStep, StoreError>;
+    /// The grace outlasts all caches and requests, so that nothing is written behind the eraser. How far it came is
+    /// stored, for whoever takes the next step. A tenant whose step failed stands back behind the others for a while.
+    async fn erase(&self, limit: u32, grace: Duration) -> Result<ErasureStep, StoreError>;
 
     /// Writes when API keys were last used; a later time stays.
     async fn record_key_uses(&self, uses: &[(TenantId, ApiKeyId, Timestamp)]) -> Result<(), StoreError>;
 
-    /// Appends entries to the audit log: denials. Entries of tenants that are gone are dropped.
+    /// Appends entries to the audit log: denials. Entries of tenants that are gone are dropped; those that are there
+    /// already stay as they are, so that a batch whose answer was lost may be repeated.
     async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
-}
-
-/// Where an eraser stands in its way through the tables; filled by the store.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ErasurePosition {
-    /// The tenant that it is at; none: it looks for one.
-    pub tenant: Option<TenantId>,
-    /// At which table, in the store's order.
-    pub table: usize,
-    /// After which key of the table, in the store's own form.
-    pub after: Option<Vec<u8>>,
-    /// How many rows of which table went so far.
-    pub rows: Vec<(String, u64)>,
 }
 
 /// One row of an export.

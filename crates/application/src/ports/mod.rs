@@ -18,12 +18,12 @@ mod views;
 
 pub use crypto::{
     AccessClaims, AccessTokens, InstallationFacts, MasterKeyCheck, PasswordHasher, Reencrypted,
-    ReencryptionCursor, RotatedSigningKey, SealError, Sealer, SecretsReencryption, SigningKeyStore,
+    ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption, SigningKeyStore,
     SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, OutgoingRequest, Sender, Sent};
 pub use housekeeping::{
-    ErasurePosition, ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, TenantExport,
+    ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, TenantExport,
 };
 pub use identity::{
     ApiKeyRecord, ApplicationDirectory, Credentials, Identities, KeyUses, PasswordReset, PortalRecord,

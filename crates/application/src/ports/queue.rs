@@ -134,7 +134,7 @@ pub trait DeliveryQueue: Send + Sync {
 /// lease runs. All times are the database's.
 #[async_trait]
 pub trait NodeRegistry: Send + Sync {
-    /// A new epoch whose lease runs for `ttl` from now.
+    /// A new epoch whose lease runs for `ttl` from now. It is written down which master key the node seals with.
     async fn join(&self, ttl: Duration) -> Result<Epoch, StoreError>;
 
     /// Extends the lease to `ttl` from now; `false` if the node was declared dead and must stop.

@@ -129,8 +129,11 @@ impl DeliveryQueue for SqlStore {
             .query_all_raw(statement)
             .await
             .or_store_error()?;
-        let id = |row| Ok(WorkId::from_uuid(Held::from_query_result(row, "").or_store_error()?.id));
-        rows.iter().map(id).collect()
+        let held = |row| {
+            let row = Held::from_query_result(row, "").or_store_error()?;
+            Ok(WorkId::from_uuid(row.id))
+        };
+        rows.iter().map(held).collect()
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use postrider_application::{
     audit::AuditEntry,
-    ports::{ErasurePosition, ErasureStep, Housekeeping, StoreError},
+    ports::{ErasureStep, Housekeeping, StoreError},
 };
 use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait as _, Statement};
@@ -96,14 +96,7 @@ impl Housekeeping for SqlStore {
         Ok(limit - left)
     }
 
-    async fn erase(
-        &self,
-        position: &mut ErasurePosition,
-        limit: u32,
-        grace: Duration,
-    ) -> Result<ErasureStep, StoreError> {
-        // Where it stands is kept in the database, for whichever node goes on.
-        *position = ErasurePosition::default();
+    async fn erase(&self, limit: u32, grace: Duration) -> Result<ErasureStep, StoreError> {
         erasure::step(&self.database, limit.max(1), grace).await
     }
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use postrider_application::ports::{ErasurePosition, ErasureStep, Housekeeping as _, StoreError};
+use postrider_application::ports::{ErasureStep, Housekeeping as _, StoreError};
 use postrider_domain::TenantId;
 use postrider_testkit::contract::{Fixture, Tenancy};
 use uuid::Uuid;
@@ -27,8 +27,7 @@ async fn doomed<H: Outside>(fixture: &Fixture<'_, H>) -> Tenancy {
 }
 
 async fn step<H: Outside>(harness: &H) -> Result<ErasureStep, StoreError> {
-    let mut position = ErasurePosition::default();
-    let step = harness.store().erase(&mut position, LIMIT, Duration::ZERO).await;
+    let step = harness.store().erase(LIMIT, Duration::ZERO).await;
     if let Ok(ErasureStep::Removed { rows, .. }) = step {
         assert!(rows <= u64::from(LIMIT), "{rows}");
     }

@@ -1,12 +1,13 @@
 //! Another master key, while the store is in use.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use postrider_application::{
     audit::Record,
     ports::{
-        EndpointViews as _, InstallationFacts as _, MasterKeyCheck, Reencrypted, SealError, Sealer,
-        SecretsReencryption as _, SigningKeyStore as _, StoreError, StoredSigningKey,
+        EndpointViews as _, Epoch, InstallationFacts as _, MasterKeyCheck, NodeRegistry as _, Reencrypted,
+        ReencryptionError, SealError, Sealer, SecretsReencryption as _, SigningKeyStore as _, StoreError,
+        StoredSigningKey,
     },
 };
 use postrider_crypto::{AeadSealer, MasterKey, OsRandomness};
@@ -26,6 +27,9 @@ use crate::{
 const ENDPOINTS: usize = 5;
 const KID: &str = "kid";
 const PRIVATE_KEY: &[u8] = b"the private key";
+const LEASE: Duration = Duration::from_secs(15);
+/// The last epoch, where no node has ever joined.
+const NOBODY_YET: Epoch = Epoch(0);
 
 /// Seals with `current`, and opens what `others` sealed as well.
 fn knowing(current: u8, others: &[u8]) -> Arc<dyn Sealer> {
@@ -145,7 +149,7 @@ async fn everything_is_sealed_anew<H: Outside>(harness: &H) {
         "until the end"
     );
     let record = fixture.operator().await.did("master_key");
-    new.finish_reencryption(record).await.unwrap();
+    new.finish_reencryption(NOBODY_YET, record).await.unwrap();
     let check = check_value(old).await;
     assert!(MasterKeyCheck::opens(&*sealer(2), &check) && !MasterKeyCheck::opens(&*sealer(1), &check));
     let log = "SELECT target FROM audit_entries WHERE tenant IS NULL AND target = 'master_key'";
@@ -159,15 +163,85 @@ async fn what_does_not_open_is_left<H: Outside>(harness: &H) {
     let old = harness.store();
     let foreign = SqlStore::new(old.database().clone(), knowing(3, &[2]));
     assert_eq!(counts(&pass(&foreign).await), (0, 6));
-    let refused = foreign.finish_reencryption(Record::InHistory).await;
-    assert!(matches!(refused, Err(StoreError::Internal(_))));
+    let refused = foreign
+        .finish_reencryption(NOBODY_YET, Record::InHistory)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, ReencryptionError::Store(StoreError::Internal(_))));
     assert!(sealed.opens(old, sealer(1)).await);
     assert!(MasterKeyCheck::opens(&*sealer(1), &check_value(old).await));
+}
+
+#[track_caller]
+fn assert_in_use<T: std::fmt::Debug>(result: Result<T, ReencryptionError>, expected: u64) {
+    let refused = result.unwrap_err();
+    assert!(
+        matches!(refused, ReencryptionError::KeysInUse { nodes } if nodes == expected),
+        "{refused:?}"
+    );
+}
+
+/// While a node lives that seals with the old key, the new one neither begins nor ends, and nothing is written. Who has
+/// left, or whose lease is over, seals no more.
+async fn nodes_that_seal_with_another_key_are_waited_for<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    Sealed::new(&fixture).await;
+    let old = harness.store();
+    let new = SqlStore::new(old.database().clone(), knowing(2, &[1]));
+    let [first, _second] = [old.join(LEASE).await.unwrap(), old.join(LEASE).await.unwrap()];
+    let ours = new.join(LEASE).await.unwrap();
+    for expected in [2, 1] {
+        assert_in_use(new.begin_reencryption().await, expected);
+        let record = fixture.operator().await.did("master_key");
+        assert_in_use(new.finish_reencryption(ours, record).await, expected);
+        assert!(MasterKeyCheck::opens(&*sealer(1), &check_value(old).await));
+        old.leave(first).await.unwrap();
+    }
+    let log = "SELECT target FROM audit_entries WHERE tenant IS NULL AND target = 'master_key'";
+    assert!(harness.texts(log).await.is_empty());
+
+    // The second does not leave: it is gone. Nobody has declared it dead yet.
+    harness.age(LEASE).await;
+    assert!(new.beat(ours, LEASE).await.unwrap());
+    let begun = new.begin_reencryption().await.unwrap();
+    assert_eq!(begun, ours);
+    new.finish_reencryption(begun, Record::InHistory).await.unwrap();
+    assert!(MasterKeyCheck::opens(&*sealer(2), &check_value(old).await));
+}
+
+/// A node that joined with the old key after the beginning may have sealed something, though it be gone at the end.
+async fn a_node_that_was_there_in_between_is_noticed<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    Sealed::new(&fixture).await;
+    let old = harness.store();
+    let new = SqlStore::new(old.database().clone(), knowing(2, &[1]));
+    let begun = new.begin_reencryption().await.unwrap();
+    assert_eq!(begun, NOBODY_YET);
+    let passing = old.join(LEASE).await.unwrap();
+    old.leave(passing).await.unwrap();
+    new.join(LEASE).await.unwrap();
+    assert_in_use(new.finish_reencryption(begun, Record::InHistory).await, 1);
+    assert!(MasterKeyCheck::opens(&*sealer(1), &check_value(old).await));
+    // Whoever begins again looks at everything again.
+    let begun = new.begin_reencryption().await.unwrap();
+    new.finish_reencryption(begun, Record::InHistory).await.unwrap();
+}
+
+/// A node of a version that did not say which key it seals with may seal with any.
+async fn a_node_that_does_not_say_counts<H: Outside>(harness: &H) {
+    let store = harness.store();
+    store.join(LEASE).await.unwrap();
+    store.begin_reencryption().await.unwrap();
+    harness.run("UPDATE nodes SET key_id = ''").await;
+    assert_in_use(store.begin_reencryption().await, 1);
 }
 
 on_both! {
     everything_is_sealed_anew;
     what_does_not_open_is_left;
+    nodes_that_seal_with_another_key_are_waited_for;
+    a_node_that_was_there_in_between_is_noticed;
+    a_node_that_does_not_say_counts;
 }
 
 /// A sealer during whose work somebody else changes the row.
@@ -202,6 +276,10 @@ impl Sealer for Interrupted {
 
     fn is_current(&self, sealed: &[u8]) -> bool {
         self.sealer.is_current(sealed)
+    }
+
+    fn key_id(&self) -> String {
+        self.sealer.key_id()
     }
 }
 

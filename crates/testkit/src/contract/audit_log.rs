@@ -1,12 +1,13 @@
 //! Looking at the audit log: newest first, in pages, by filters.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use postrider_application::{
     audit::{Actor, ActorKind, AuditEntry, AuditOutcome},
     ports::{AuditFilter, AuditViews as _},
 };
-use postrider_domain::Timestamp;
+use postrider_domain::{AuditEntryId, Timestamp};
+use uuid::Uuid;
 
 use super::{
     Fixture, Harness, Tenancy,
@@ -35,6 +36,17 @@ pub async fn entries_are_listed_newest_first<H: Harness>(harness: &H) {
     assert_eq!(log(&fixture, &other).await.len(), 5);
 }
 
+/// An entry of that time, with an id of its millisecond.
+fn entry_at<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, at: Timestamp) -> AuditEntry {
+    let (any, millis) = (fixture.uuid().as_u128(), u128::try_from(at.as_unix_millis()).unwrap());
+    let rest = any & ((1 << 80) - 1);
+    AuditEntry {
+        id: AuditEntryId::from_uuid(Uuid::from_u128((millis << 80) | rest)),
+        at,
+        ..entry(fixture, tenant.id)
+    }
+}
+
 /// Four entries, a minute apart, of two people, actions and outcomes.
 async fn four<H: Harness>(
     fixture: &Fixture<'_, H>,
@@ -49,7 +61,6 @@ async fn four<H: Harness>(
         ("bob", "endpoint.create", None, AuditOutcome::Denied),
     ]) {
         let told = AuditEntry {
-            at: at(nth),
             actor: Actor {
                 kind: ActorKind::User,
                 id: actor.into(),
@@ -57,7 +68,7 @@ async fn four<H: Harness>(
             action: Cow::Borrowed(action),
             target: target.map(str::to_owned),
             outcome,
-            ..entry(fixture, tenant.id)
+            ..entry_at(fixture, tenant, at(nth))
         };
         commit(fixture, tenant, &told).await;
         entries.push(told);
@@ -120,4 +131,58 @@ pub async fn entries_are_filtered<H: Harness>(harness: &H) {
     })
     .await;
     assert_eq!(listed, [[entries[2].clone()], [entries[0].clone()]]);
+}
+
+/// Of entries of a month, from one microsecond to the next, each is found between its own time and the next, however
+/// old it is; also where its id is a little older or younger than it, as ids do not go back when a clock is set back.
+pub async fn entries_of_any_time_are_found_by_it<H: Harness>(harness: &H) {
+    const DAY: Duration = Duration::from_hours(24);
+    const DRIFT: Duration = Duration::from_mins(45);
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    // The last microsecond of a millisecond.
+    let start = Timestamp::from_micros(fixture.ago(DAY * 31).as_unix_millis() * 1_000 + 999);
+    let moment = Duration::from_micros(1);
+    let mut entries = Vec::new();
+    for nth in 0..5 {
+        let at = start.plus(DAY * 7 * nth);
+        for (at, id_of) in [
+            (at, at),
+            (at.plus(moment), at.plus(moment)),
+            (at.plus(DRIFT), at),
+            (at.plus(moment), at.plus(DRIFT)),
+        ] {
+            let of_the_id = entry_at(&fixture, &tenant, id_of);
+            let told = AuditEntry { at, ..of_the_id };
+            commit(&fixture, &tenant, &told).await;
+            entries.push(told);
+        }
+    }
+    entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
+    let all = || entries.iter().cloned();
+    for at in entries.iter().map(|entry| entry.at) {
+        let next = at.plus(moment);
+        for (from, to) in [
+            (Some(at), Some(next)),
+            (Some(at), None),
+            (Some(next), None),
+            (None, Some(at)),
+            (None, Some(next)),
+        ] {
+            let filter = AuditFilter {
+                from,
+                to,
+                ..AuditFilter::default()
+            };
+            let expected: Vec<_> = all()
+                .filter(|entry| from.is_none_or(|from| entry.at >= from) && to.is_none_or(|to| entry.at < to))
+                .collect();
+            let (store, filter) = (fixture.store(), &filter);
+            let listed = pieces(3, async |page| {
+                store.audit_entries(&tenant.scope, filter, page).await.unwrap()
+            })
+            .await;
+            assert_eq!(listed.concat(), expected, "{filter:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use postrider_application::ports::{ClaimFrom, ClaimedWork, ErasurePosition, ErasureStep, WorkRef};
+use postrider_application::ports::{ClaimFrom, ClaimedWork, ErasureStep, WorkRef};
 use postrider_domain::{MessageId, WorkId};
 use tokio::task::JoinSet;
 
@@ -228,8 +228,7 @@ pub async fn rows_of_a_tenant_to_be_deleted_are_held_no_more<H: Harness>(harness
 
     fixture.order_deletion(&ours, fixture.now()).await;
     assert_eq!(queue.still_held(node, &rows).await.unwrap(), [their_row.id]);
-    let (mut position, housekeeping) = (ErasurePosition::default(), &fixture.ports().housekeeping);
-    let step = housekeeping.erase(&mut position, 100, GRACE).await.unwrap();
+    let step = fixture.ports().housekeeping.erase(100, GRACE).await.unwrap();
     let tenant = ours.id;
     assert_eq!(step, ErasureStep::Removed { tenant, rows: 1 });
     assert_eq!(queue.still_held(node, &rows).await.unwrap(), [their_row.id]);

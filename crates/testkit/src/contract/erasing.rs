@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use postrider_application::ports::{
-    AcceptMessage, Accepted, Dedup, ErasurePosition, ErasureStep, Store as _, TenantViews as _,
-    UnitOfWork as _,
+    AcceptMessage, Accepted, Dedup, ErasureStep, Store as _, TenantViews as _, UnitOfWork as _,
 };
 use postrider_domain::{
     Description, TenantId, UserId,
@@ -95,9 +94,9 @@ async fn full<H: Harness>(fixture: &Fixture<'_, H>, name: &str) -> Full {
 }
 
 /// One step with a bound that every table exceeds with its neighbours.
-async fn step<H: Harness>(fixture: &Fixture<'_, H>, position: &mut ErasurePosition) -> ErasureStep {
+async fn step<H: Harness>(fixture: &Fixture<'_, H>) -> ErasureStep {
     const LIMIT: u32 = 2;
-    let erased = fixture.ports().housekeeping.erase(position, LIMIT, GRACE).await;
+    let erased = fixture.ports().housekeeping.erase(LIMIT, GRACE).await;
     let step = erased.unwrap();
     if let ErasureStep::Removed { rows, .. } = &step {
         assert!(*rows <= u64::from(LIMIT), "{rows} rows in one step");
@@ -107,9 +106,8 @@ async fn step<H: Harness>(fixture: &Fixture<'_, H>, position: &mut ErasurePositi
 
 /// Steps until a tenant is erased; which, and what went.
 async fn erase<H: Harness>(fixture: &Fixture<'_, H>) -> (TenantId, Rows) {
-    let mut position = ErasurePosition::default();
     for _ in 0..1_000 {
-        match step(fixture, &mut position).await {
+        match step(fixture).await {
             ErasureStep::Erased { tenant, rows } => return (tenant, rows.into_iter().collect()),
             ErasureStep::Removed { .. } | ErasureStep::Busy => {}
             ErasureStep::Nothing => panic!("a tenant is left to erase"),
@@ -152,10 +150,7 @@ pub async fn a_tenant_is_erased_to_the_last_row<H: Census>(harness: &H) {
         }
         assert_eq!(left["outbox_events"], global["outbox_events"]);
     }
-    assert_eq!(
-        step(&fixture, &mut ErasurePosition::default()).await,
-        ErasureStep::Nothing
-    );
+    assert_eq!(step(&fixture).await, ErasureStep::Nothing);
 }
 
 /// What stays of a tenant is that it was: since when it was to go, when it was gone, and how much that was.
@@ -170,7 +165,7 @@ pub async fn an_erasure_is_on_record<H: Census>(harness: &H) {
         .unwrap()
         .unwrap();
     assert_eq!(store.erasure(&operator, ours.id).await.unwrap(), None);
-    step(&fixture, &mut ErasurePosition::default()).await;
+    step(&fixture).await;
     assert_eq!(
         store.erasure(&operator, ours.id).await.unwrap(),
         None,
@@ -232,9 +227,9 @@ pub async fn until_the_grace_is_over_only_the_queue_goes<H: Census>(harness: &H)
     fixture.order_deletion(&ours, fixture.ago(GRACE / 2)).await;
     let (mut expected, global) = (harness.rows(Some(ours.id)).await, harness.rows(None).await);
     let untouched = harness.rows(Some(theirs.id)).await;
-    let (mut position, mut gone) = (ErasurePosition::default(), 0);
+    let mut gone = 0;
     for _ in 0..1_000 {
-        match step(&fixture, &mut position).await {
+        match step(&fixture).await {
             ErasureStep::Nothing => break,
             ErasureStep::Removed { tenant, rows } => {
                 assert_eq!(tenant, ours.id);
@@ -243,7 +238,7 @@ pub async fn until_the_grace_is_over_only_the_queue_goes<H: Census>(harness: &H)
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(step(&fixture, &mut position).await, ErasureStep::Nothing);
+    assert_eq!(step(&fixture).await, ErasureStep::Nothing);
     assert_eq!(expected.remove("outbox_work"), Some(gone));
     assert_eq!(harness.rows(Some(ours.id)).await, expected);
     let left = harness.rows(None).await;
@@ -254,7 +249,7 @@ pub async fn until_the_grace_is_over_only_the_queue_goes<H: Census>(harness: &H)
 
     let housekeeping = &fixture.ports().housekeeping;
     for _ in 0..1_000 {
-        let erased = housekeeping.erase(&mut position, 2, Duration::ZERO).await;
+        let erased = housekeeping.erase(2, Duration::ZERO).await;
         if let ErasureStep::Erased { .. } = erased.unwrap() {
             break;
         }
@@ -275,33 +270,12 @@ pub async fn only_tenants_to_be_deleted_are_erased<H: Census>(harness: &H) {
         harness.rows(Some(active.id)).await,
         harness.rows(Some(suspended.id)).await,
     ];
-    let mut position = ErasurePosition::default();
-    assert_eq!(step(&fixture, &mut position).await, ErasureStep::Nothing);
+    assert_eq!(step(&fixture).await, ErasureStep::Nothing);
     let after = [
         harness.rows(Some(active.id)).await,
         harness.rows(Some(suspended.id)).await,
     ];
     assert_eq!(after, before);
-}
-
-/// An eraser that forgets after each step where it stood comes to the same end, and the same count.
-pub async fn an_eraser_that_forgets_where_it_stood_ends_as_well<H: Census>(harness: &H) {
-    let fixture = Fixture::new(harness);
-    let tenant = full(&fixture, "acme").await.tenant;
-    fixture.order_deletion(&tenant, fixture.ago(HOUR)).await;
-    let mut expected = harness.rows(Some(tenant.id)).await;
-    for table in ["users", "password_resets"] {
-        add(&mut expected, table, 2);
-    }
-    for _ in 0..1_000 {
-        let step = step(&fixture, &mut ErasurePosition::default()).await;
-        if let ErasureStep::Erased { rows, .. } = step {
-            assert_eq!(rows.into_iter().collect::<Rows>(), expected);
-            assert_eq!(harness.rows(Some(tenant.id)).await, Rows::new());
-            return;
-        }
-    }
-    panic!("the erasure does not end");
 }
 
 /// Of several nodes that erase at the same time each row is removed once, and one finishes.
@@ -321,9 +295,9 @@ pub async fn racing_erasers_erase_once<H: Census>(harness: &H) {
     for _ in 0..3 {
         let housekeeping = fixture.ports().housekeeping.clone();
         racers.spawn(async move {
-            let (mut position, mut finished) = (ErasurePosition::default(), Vec::new());
+            let mut finished = Vec::new();
             loop {
-                match housekeeping.erase(&mut position, 2, GRACE).await.unwrap() {
+                match housekeeping.erase(2, GRACE).await.unwrap() {
                     ErasureStep::Nothing => return finished,
                     ErasureStep::Erased { rows, .. } => finished.push(rows),
                     ErasureStep::Removed { .. } | ErasureStep::Busy => tokio::task::yield_now().await,
@@ -347,10 +321,9 @@ pub async fn what_comes_in_behind_the_eraser_goes_as_well<H: Census>(harness: &H
     let fixture = Fixture::new(harness);
     let tenant = full(&fixture, "acme").await.tenant;
     fixture.order_deletion(&tenant, fixture.ago(HOUR)).await;
-    let mut position = ErasurePosition::default();
     let mut late = Vec::new();
     for nth in 0..1_000 {
-        if let ErasureStep::Erased { .. } = step(&fixture, &mut position).await {
+        if let ErasureStep::Erased { .. } = step(&fixture).await {
             break;
         }
         // Now and then, as long as the tenant's own row is there.
@@ -360,5 +333,33 @@ pub async fn what_comes_in_behind_the_eraser_goes_as_well<H: Census>(harness: &H
         }
     }
     assert!(late.contains(&true), "something came in late");
+    assert_eq!(harness.rows(Some(tenant.id)).await, Rows::new());
+}
+
+/// What the queue held becomes history while the eraser is at it: attempts, and new rows of the queue in their place.
+/// Nothing of it is left.
+pub async fn what_settles_behind_the_eraser_goes_as_well<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = full(&fixture, "acme").await.tenant;
+    let customer = fixture.application(&tenant).await;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    let node = fixture.node().await;
+    let mut held = Vec::new();
+    for _ in 0..12 {
+        held.push(fixture.delivery(node, &customer, endpoint).await);
+    }
+    fixture.order_deletion(&tenant, fixture.ago(HOUR)).await;
+    let mut settled = 0;
+    for _ in 0..1_000 {
+        // The youngest first: the eraser begins with the oldest.
+        if let Some((message, work)) = held.pop() {
+            let (failed, _) = fixture.failed(message, endpoint);
+            settled += u32::from(fixture.settle(node, work, failed).await);
+        }
+        if let ErasureStep::Erased { .. } = step(&fixture).await {
+            break;
+        }
+    }
+    assert!(settled > 1 && held.is_empty(), "{settled} settled");
     assert_eq!(harness.rows(Some(tenant.id)).await, Rows::new());
 }

@@ -161,7 +161,7 @@ pub async fn the_log_tells_of_what_was_revoked<H: Harness>(harness: &H) {
         [
             said(
                 "application.portal_tokens_revoked",
-                r#"{"v":1,"valid_after":1700000001000000}"#
+                r#"{"v":1,"valid_after":1700000000000001}"#
             ),
             said("api_key.revoked", r#"{"v":1}"#),
         ]

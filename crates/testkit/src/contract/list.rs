@@ -93,6 +93,7 @@ macro_rules! contract_cases {
             members:
                 members_and_invitations_are_found_by_address
                 an_expired_invitation_is_found_by_address
+                invitations_are_found_by_who_issued_them
                 owners_are_counted_within_their_tenant
                 owners_who_remove_each_other_leave_one
                 a_members_sessions_end_in_this_tenant_only
@@ -102,6 +103,7 @@ macro_rules! contract_cases {
             people:
                 a_person_changes_their_password
                 a_person_is_guarded_by_their_version
+                changes_of_one_person_wait_for_each_other
                 a_new_person_writes_themselves
                 a_person_writes_nobody_else
                 a_persons_sessions_end_in_all_tenants_but_one
@@ -111,6 +113,7 @@ macro_rules! contract_cases {
                 racing_acceptors_of_an_invitation_have_one_winner
                 racing_takers_of_a_password_reset_have_one_winner
                 a_newer_password_reset_replaces_the_earlier
+                a_person_forgets_their_password_resets
                 racing_refreshes_of_one_token_have_one_winner
                 a_refreshed_session_survives
                 ;
@@ -121,11 +124,14 @@ macro_rules! contract_cases {
                 an_entry_for_another_log_is_refused
                 every_entry_survives
                 denials_are_appended_with_their_times
+                denials_appended_again_are_there_once
+                a_batch_of_denials_may_be_repeated
                 denials_of_tenants_that_are_gone_are_dropped
                 ;
             audit_log:
                 entries_are_listed_newest_first
                 entries_are_filtered
+                entries_of_any_time_are_found_by_it
                 ;
             lists:
                 applications_are_listed_as_far_as_they_are_visible
@@ -145,9 +151,9 @@ macro_rules! contract_cases {
                 people_who_are_members_elsewhere_stay
                 until_the_grace_is_over_only_the_queue_goes
                 only_tenants_to_be_deleted_are_erased
-                an_eraser_that_forgets_where_it_stood_ends_as_well
                 racing_erasers_erase_once
                 what_comes_in_behind_the_eraser_goes_as_well
+                what_settles_behind_the_eraser_goes_as_well
                 ;
             accepting:
                 an_accepted_message_is_durable_whole

@@ -10,9 +10,9 @@ use postrider_application::{
     },
 };
 use postrider_domain::{
-    Aggregate as _, MembershipId, Name,
+    Aggregate as _, MembershipId, Name, Version,
     access::{Grant, Role},
-    users::{Email, Membership, SessionEnd},
+    users::{Email, Invitation, InvitationState, Membership, SessionEnd},
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -59,6 +59,46 @@ pub async fn an_expired_invitation_is_found_by_address<H: Harness>(harness: &H) 
     assert!(found.has_expired(fixture.now()));
 }
 
+/// The invitations that somebody issued are found, expired ones too: of this tenant, and of nobody else.
+pub async fn invitations_are_found_by_who_issued_them<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+    let (ada, bob) = (ours.owner.to_string(), "operator".to_owned());
+    let long_ago = fixture.ago(Duration::from_hours(48));
+    let mut expected = Vec::new();
+    for (nth, (tenant, inviter, at)) in [
+        (&ours, &ada, fixture.now()),
+        (&ours, &bob, fixture.now()),
+        (&theirs, &ada, fixture.now()),
+        (&ours, &ada, long_ago),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let issued = fixture.new_invitation(tenant.id, &format!("guest-{nth}@example.com"), at);
+        let state = InvitationState {
+            invited_by: inviter.clone(),
+            ..issued.state().clone()
+        };
+        let mut invitation = Invitation::restore(state, Version::default());
+        fixture.save(&tenant.scope, &mut invitation).await.unwrap();
+        if (tenant.id, inviter) == (ours.id, &ada) {
+            expected.push(invitation.state().clone());
+        }
+    }
+    let mut tx = fixture.store().begin(&ours.scope).await.unwrap();
+    let found = tx.invitations_by(&ours.scope, &ada).await.unwrap();
+    assert!(found.iter().all(|invitation| invitation.version() == Version(1)));
+    let mut found: Vec<_> = found
+        .iter()
+        .map(|invitation| invitation.state().clone())
+        .collect();
+    found.sort_by_key(|state| state.id);
+    assert_eq!(found, expected);
+    let others = tx.invitations_by(&ours.scope, &theirs.owner.to_string()).await;
+    assert!(others.unwrap().is_empty());
+}
+
 /// Owners of the tenant are counted, those of one application not, with what the transaction itself has changed.
 pub async fn owners_are_counted_within_their_tenant<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
@@ -90,9 +130,9 @@ pub async fn owners_are_counted_within_their_tenant<H: Harness>(harness: &H) {
     assert_eq!(tx.count_owners(&other.scope).await.unwrap(), 1);
 }
 
-/// How long somebody who counted gives the other to count as well: 300 ms. Too short, and a store that does not
+/// How long somebody who holds something gives the other to take it as well: 300 ms. Too short, and a store that does not
 /// serialise them may go undetected; never the other way round.
-const OTHERS_TURN: Duration = Duration::from_millis(300);
+pub(super) const OTHERS_TURN: Duration = Duration::from_millis(300);
 
 /// How somebody stops being an owner.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,11 @@
 //! A person's own affairs: themselves and their sessions in any tenant, and nobody else's.
 
+use std::sync::Arc;
+
 use postrider_application::{
+    access::PersonScope,
     audit::Record,
-    ports::{PersonRepository as _, Repository as _, Store as _, StoreError, UnitOfWork as _},
+    ports::{PersonRepository, Repository as _, Store, StoreError, UnitOfWork as _},
 };
 use postrider_domain::{
     Aggregate as _, UserId, Version,
@@ -10,9 +13,12 @@ use postrider_domain::{
     users::{Email, PasswordHash, SessionEnd},
 };
 
+use tokio::{sync::Barrier, task::JoinSet};
+
 use super::{
     Fixture, Harness,
     deleting::{assert_stale, logged},
+    members::OTHERS_TURN,
 };
 
 #[track_caller]
@@ -74,6 +80,36 @@ pub async fn a_person_is_guarded_by_their_version<H: Harness>(harness: &H) {
     drop(tx);
     let found = fixture.ports().identities.user_by_email(&tenant.email).await;
     assert_eq!(found.unwrap().unwrap().state().password, password("$test$early"));
+}
+
+/// Reads the person, and then writes what was read with another password.
+async fn change<S>(store: S, scope: PersonScope, read: Arc<Barrier>) -> Result<(), StoreError>
+where
+    S: Store<Tx: PersonRepository>,
+{
+    let mut tx = store.begin_as_person(&scope).await?;
+    let mut me = tx.find_me(&scope).await?.unwrap();
+    // The other must not be able to read as well. Whoever lets it lets both go on from here.
+    let _ = tokio::time::timeout(OTHERS_TURN, read.wait()).await;
+    me.change_password(password("$test$changed"));
+    tx.save_me(&scope, &mut me).await?;
+    tx.commit(Record::InHistory).await
+}
+
+/// Who reads themselves to change something waits for whoever did so before: neither is stale.
+pub async fn changes_of_one_person_wait_for_each_other<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let scope = fixture.person_in(tenant.id, tenant.owner).await;
+    let (mut racers, read) = (JoinSet::new(), Arc::new(Barrier::new(2)));
+    for _ in 0..2 {
+        racers.spawn(change(fixture.store().clone(), scope.clone(), read.clone()));
+    }
+    for result in racers.join_all().await {
+        result.unwrap();
+    }
+    let found = fixture.ports().identities.user_by_email(&tenant.email).await;
+    assert_eq!(found.unwrap().unwrap().version(), Version(3));
 }
 
 /// A new person is written by the scope that was made for them, and joins in the same transaction.

@@ -142,6 +142,41 @@ pub async fn a_newer_password_reset_replaces_the_earlier<H: Harness>(harness: &H
     assert!(take(store(), scope, newer.id).await);
 }
 
+/// All that a person has of password resets goes when they say so, and nobody else's.
+pub async fn a_person_forgets_their_password_resets<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (tenant, other) = (fixture.tenant("acme").await, fixture.tenant("other").await);
+    let good_until = fixture.now().plus(HOUR);
+    let mine = fixture.password_reset(tenant.owner, good_until).await;
+    let others = fixture.password_reset(other.owner, good_until).await;
+    let scope = fixture.person_in(tenant.id, tenant.owner).await;
+    let identities = &fixture.ports().identities;
+
+    let mut tx = fixture.store().begin_as_person(&scope).await.unwrap();
+    tx.forget_password_resets(&scope).await.unwrap();
+    assert!(!tx.take_password_reset(&scope, mine.id).await.unwrap());
+    drop(tx);
+    let kept = identities.password_reset(mine.id).await.unwrap();
+    assert!(kept.is_some(), "rolled back");
+
+    // Once more, when there is nothing left.
+    for _ in 0..2 {
+        let mut tx = fixture.store().begin_as_person(&scope).await.unwrap();
+        tx.forget_password_resets(&scope).await.unwrap();
+        tx.commit(Record::InHistory).await.unwrap();
+    }
+    assert_eq!(identities.password_reset(mine.id).await.unwrap(), None);
+    assert_eq!(
+        identities.password_reset(others.id).await.unwrap(),
+        Some(others.clone())
+    );
+    let them = fixture.person_in(other.id, other.owner).await;
+    let mut tx = fixture.store().begin_as_person(&scope).await.unwrap();
+    assert!(tx.forget_password_resets(&them).await.is_err());
+    drop(tx);
+    assert!(identities.password_reset(others.id).await.unwrap().is_some());
+}
+
 /// Exchanges the session's first refresh token for a second one.
 async fn refresh<S>(
     store: S,

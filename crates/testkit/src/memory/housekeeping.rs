@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postrider_application::{
     audit::AuditEntry,
-    ports::{ErasurePosition, ErasureStep, Housekeeping, StoreError},
+    ports::{ErasureStep, Housekeeping, StoreError},
 };
 use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 
@@ -29,16 +29,9 @@ impl Housekeeping for MemoryStore {
         Ok(limit - left)
     }
 
-    async fn erase(
-        &self,
-        position: &mut ErasurePosition,
-        limit: u32,
-        grace: Duration,
-    ) -> Result<ErasureStep, StoreError> {
+    async fn erase(&self, limit: u32, grace: Duration) -> Result<ErasureStep, StoreError> {
         let _turn = self.turn().await;
         let (mut state, now) = (self.state(), self.now());
-        // Where it stands is kept beside the tenant, for whoever goes on.
-        *position = ErasurePosition::default();
         Ok(state.erase(limit.max(1), grace, now))
     }
 

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use postrider_application::{
     audit::Record,
     ports::{
-        InstallationFacts, Reencrypted, ReencryptionCursor, SecretsReencryption, SigningKeyStore, StoreError,
-        StoredSigningKey,
+        Epoch, InstallationFacts, Reencrypted, ReencryptionCursor, ReencryptionError, SecretsReencryption,
+        SigningKeyStore, StoreError, StoredSigningKey,
     },
 };
 use postrider_domain::Timestamp;
@@ -62,6 +62,11 @@ impl InstallationFacts for MemoryStore {
 /// Nothing is sealed in memory, so there is nothing to be sealed anew; only the record remains.
 #[async_trait]
 impl SecretsReencryption for MemoryStore {
+    async fn begin_reencryption(&self) -> Result<Epoch, ReencryptionError> {
+        let last = self.state().hot.nodes.keys().next_back().copied();
+        Ok(last.unwrap_or(Epoch(0)))
+    }
+
     async fn reencrypt(&self, _: Option<ReencryptionCursor>, _: u32) -> Result<Reencrypted, StoreError> {
         Ok(Reencrypted {
             changed: 0,
@@ -70,7 +75,7 @@ impl SecretsReencryption for MemoryStore {
         })
     }
 
-    async fn finish_reencryption(&self, record: Record) -> Result<(), StoreError> {
+    async fn finish_reencryption(&self, _: Epoch, record: Record) -> Result<(), ReencryptionError> {
         let mut state = self.state();
         state.may_append(&record)?;
         state.append(record);

@@ -1,13 +1,17 @@
 //! Erasing a tenant, a window at a time, and proving that nothing is left.
 //!
 //! Each step is a transaction of its own that looks through windows of tables until it has removed something, a few of
-//! them at most, and writes down in `erasures` how far it came: whichever node takes the next step goes on from there. First the queue goes, at once. When the
-//! grace is over, all tables in a declared order; then every table that has a tenant, as the *schema* says, is looked
-//! through once more, so that a table that was forgotten in the order is found. Only then does the tenant's own row
-//! go. If a row was left, the walk begins anew.
+//! them at most, and writes down in `erasures` how far it came: whichever node takes the next step goes on from there.
+//! First the queue goes, at once. When the grace is over, all tables in a declared order; then every table that has a
+//! tenant, as the *schema* says, is looked through once more, so that a table that was forgotten in the order is found.
+//! Only then does the tenant's own row go. If a row was left, the walk begins anew.
+//!
+//! When the grace is over, rows come from nowhere but the queue: what is queued becomes history when it is settled.
+//! So the walk leaves the queue only when it is seen to be empty, and the proof begins and ends with seeing it.
 
 mod people;
 mod progress;
+mod queue;
 mod table;
 
 use std::time::Duration;
@@ -24,7 +28,7 @@ pub(crate) use progress::erasure;
 
 use self::{
     progress::{Phase, Progress},
-    table::Next,
+    table::{Looked, Next, TenantTable},
 };
 use crate::{
     audit,
@@ -64,6 +68,8 @@ const WINDOWS: u32 = 8;
 enum Window {
     /// So many rows went; none, if there were none.
     Removed(u64),
+    /// Somebody holds a row for longer than a statement may take, and the transaction is void.
+    Held,
     /// The tenant is gone.
     Erased,
 }
@@ -93,29 +99,19 @@ pub(super) async fn step(
     if !eraser.is_alone().await? {
         return Ok(ErasureStep::Busy);
     }
-    let mut step = ErasureStep::Nothing;
-    for _ in 0..WINDOWS {
-        let Some(mut progress) = Progress::next(&eraser.transaction, eraser.dialect, grace).await? else {
-            step = ErasureStep::Nothing;
-            break;
-        };
-        let tenant = progress.tenant;
-        match eraser.window(&mut progress).await? {
-            Window::Erased => {
-                let rows = progress.removed.0;
-                step = ErasureStep::Erased { tenant, rows };
-                break;
-            }
-            Window::Removed(rows) => {
-                step = ErasureStep::Removed { tenant, rows };
-                if rows > 0 {
-                    break;
-                }
-            }
-        }
+    let mut tenant = None;
+    let failed = match eraser.windows(grace, &mut tenant).await {
+        Ok(step) if step != ErasureStep::Busy => return eraser.transaction.commit().await.map(|()| step),
+        failed => failed,
+    };
+    // Nothing of it lasts, and others must not wait for a tenant that cannot be erased.
+    drop(eraser);
+    if let Some(tenant) = tenant
+        && let Err(error) = progress::stand_back(database, tenant).await
+    {
+        tracing::debug!(%tenant, %error, "an erasure that failed keeps its place before the others");
     }
-    eraser.transaction.commit().await?;
-    Ok(step)
+    failed
 }
 
 struct Eraser {
@@ -137,43 +133,76 @@ impl Eraser {
         Ok(mine.transpose().or_store_error()?.is_some_and(|mine| mine.mine))
     }
 
+    /// Looks through windows until something was removed; `at` says whose was the last. After an error, and after
+    /// [`ErasureStep::Busy`], the transaction is void.
+    async fn windows(&self, grace: Duration, at: &mut Option<TenantId>) -> Result<ErasureStep, StoreError> {
+        let mut step = ErasureStep::Nothing;
+        for _ in 0..WINDOWS {
+            let Some(mut progress) = Progress::next(&self.transaction, self.dialect, grace).await? else {
+                return Ok(ErasureStep::Nothing);
+            };
+            let tenant = progress.tenant;
+            *at = Some(tenant);
+            match self.window(&mut progress).await? {
+                Window::Erased => {
+                    let rows = progress.removed.0;
+                    return Ok(ErasureStep::Erased { tenant, rows });
+                }
+                Window::Held => return Ok(ErasureStep::Busy),
+                Window::Removed(rows) => {
+                    step = ErasureStep::Removed { tenant, rows };
+                    if rows > 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(step)
+    }
+
     /// Looks through one window of one table.
     async fn window(&self, progress: &mut Progress) -> Result<Window, StoreError> {
         let window = match progress.phase {
-            Phase::Queue => Window::Removed(self.remove(progress, &ORDER[..1]).await?),
-            Phase::Walk => Window::Removed(self.remove(progress, &ORDER).await?),
+            Phase::Queue => self.remove(progress, &ORDER[..1]).await?,
+            Phase::Walk => self.remove(progress, &ORDER).await?,
             Phase::Proof => self.prove(progress).await?,
         };
-        progress.save(&self.transaction, self.dialect).await?;
+        if !matches!(window, Window::Held) {
+            progress.save(&self.transaction, self.dialect).await?;
+        }
         Ok(window)
     }
 
-    async fn remove(&self, progress: &mut Progress, order: &[&str]) -> Result<u64, StoreError> {
+    async fn remove(&self, progress: &mut Progress, order: &[&str]) -> Result<Window, StoreError> {
         // A place that this version does not know is another version's: it begins anew.
         let at = progress.place_in(order);
         let tables = table::of_tenants(&self.transaction, self.dialect).await?;
         let table = tables.iter().find(|table| table.name == order[at]);
         let table = table.ok_or_else(|| fault("a table to be erased from has no tenant"))?;
-        let looked = if table.name == MEMBERSHIPS {
-            self.remove_people(progress).await?
-        } else {
-            let removed = table.remove(self, progress).await?;
-            progress.count(&table.name, removed.rows);
-            removed
+        let looked = match table.name.as_str() {
+            // Counts by itself: other tables' rows go as well.
+            MEMBERSHIPS => Some(self.remove_people(progress).await?),
+            QUEUE => counted(progress, table, self.remove_queue(table, progress).await?),
+            _ => counted(progress, table, Some(table.remove(self, progress).await?)),
+        };
+        let Some(looked) = looked else {
+            return Ok(Window::Held);
         };
         let then = match progress.phase {
             Phase::Queue => Phase::Walk,
             Phase::Walk | Phase::Proof => Phase::Proof,
         };
         progress.go_on(looked.next, order[at], order.get(at + 1).copied(), then);
-        Ok(looked.rows)
+        Ok(Window::Removed(looked.rows))
     }
 
     /// Looks for rows that are left.
     async fn prove(&self, progress: &mut Progress) -> Result<Window, StoreError> {
         let tables = table::of_tenants(&self.transaction, self.dialect).await?;
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-        let names: Vec<&str> = names.into_iter().filter(|name| *name != KEPT).collect();
+        let mut names: Vec<&str> = names.into_iter().filter(|name| *name != KEPT).collect();
+        // The queue first: from then on no row comes into those that are counted after it.
+        names.sort_by_key(|name| *name != QUEUE);
         if names.iter().any(|name| !ORDER.contains(name)) {
             return Err(fault(
                 "a table of tenants' rows has no place in the order of erasure",
@@ -182,14 +211,19 @@ impl Eraser {
         let at = progress.place_in(&names);
         let table = tables.iter().find(|table| table.name == names[at]);
         let table = table.ok_or_else(|| fault("a table that was just found is gone"))?;
-        let looked = table.count(self, progress).await?;
+        let looked = if table.name == QUEUE {
+            self.look_for_queued(progress.tenant).await?
+        } else {
+            table.count(self, progress).await?
+        };
         if looked.rows > 0 {
-            tracing::warn!(tenant = %progress.tenant, table = table.name, "rows were left: erasing begins anew");
-            progress.enter(Phase::Walk);
-            return Ok(Window::Removed(0));
+            return Ok(begin_anew(progress, &table.name));
         }
         match (looked.next, names.get(at + 1)) {
             (Next::Done, None) => {
+                if self.look_for_queued(progress.tenant).await?.rows > 0 {
+                    return Ok(begin_anew(progress, QUEUE));
+                }
                 self.finish(progress).await?;
                 Ok(Window::Erased)
             }
@@ -217,6 +251,17 @@ impl Eraser {
         progress.finish(now);
         audit::record(&self.transaction, dialect, record(tenant, now)).await
     }
+}
+
+fn counted(progress: &mut Progress, table: &TenantTable, looked: Option<Looked>) -> Option<Looked> {
+    looked.inspect(|looked| progress.count(&table.name, looked.rows))
+}
+
+/// A row was found that should be gone.
+fn begin_anew(progress: &mut Progress, table: &str) -> Window {
+    tracing::warn!(tenant = %progress.tenant, table, "rows were left: erasing begins anew");
+    progress.enter(Phase::Walk);
+    Window::Removed(0)
 }
 
 /// What the audit log says. There is one such entry a tenant, so its id is made of the tenant's and the time.

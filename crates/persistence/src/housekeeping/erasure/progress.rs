@@ -15,13 +15,14 @@ use crate::{
     error::{OrStoreError as _, corrupt},
 };
 
-/// Queues first: those of tenants whose grace is not over as well.
+/// Queues first: those of tenants whose grace is not over as well. Who failed a while ago comes last.
 const NEXT: &str = "
 SELECT t.id AS tenant, t.status_since AS ordered_at, e.phase, e.at_table, e.after_key, e.removed
 FROM tenants t LEFT JOIN erasures e ON e.tenant = t.id
 WHERE t.status = 'deleting'
     AND (e.phase IS NULL OR e.phase = 'queue' OR t.status_since <= {now} - $1)
-ORDER BY CASE WHEN e.phase IS NULL OR e.phase = 'queue' THEN 0 ELSE 1 END, t.status_since, t.id LIMIT 1";
+ORDER BY CASE WHEN e.retry_at > {now} THEN 1 ELSE 0 END,
+    CASE WHEN e.phase IS NULL OR e.phase = 'queue' THEN 0 ELSE 1 END, t.status_since, t.id LIMIT 1";
 
 macro_rules! save {
     ($removed:literal) => {
@@ -31,12 +32,20 @@ macro_rules! save {
             $removed,
             ", $7)
              ON CONFLICT (tenant) DO UPDATE SET phase = excluded.phase, at_table = excluded.at_table,
-                after_key = excluded.after_key, removed = excluded.removed, erased_at = excluded.erased_at"
+                after_key = excluded.after_key, removed = excluded.removed, erased_at = excluded.erased_at,
+                retry_at = NULL"
         )
     };
 }
 const SAVE_ON_POSTGRES: &str = save!("::jsonb");
 const SAVE_ON_SQLITE: &str = save!("");
+
+/// How long a tenant whose step failed lets the others go first.
+const STANDS_BACK: Duration = Duration::from_mins(5);
+const STAND_BACK: &str = "
+INSERT INTO erasures (tenant, ordered_at, phase, removed, retry_at)
+SELECT id, status_since, 'queue', '[]', {now} + $2 FROM tenants WHERE id = $1 AND status = 'deleting'
+ON CONFLICT (tenant) DO UPDATE SET retry_at = excluded.retry_at";
 
 const ERASED: &str = "
 SELECT ordered_at, erased_at, removed FROM erasures WHERE tenant = $1 AND erased_at IS NOT NULL";
@@ -155,6 +164,10 @@ impl Progress {
     pub(super) fn go_on(&mut self, next: Next, here: &str, then: Option<&str>, or: Phase) {
         match (next, then) {
             (Next::Again, _) => self.at_table = Some(here.to_owned()),
+            (Next::Anew, _) => {
+                self.at_table = Some(here.to_owned());
+                self.after_key = None;
+            }
             (Next::After(key), _) => {
                 self.at_table = Some(here.to_owned());
                 self.after_key = Some(key);
@@ -191,6 +204,15 @@ impl Progress {
         self.at_table = None;
         self.after_key = None;
     }
+}
+
+/// Lets the others go first for a while.
+pub(super) async fn stand_back(database: &Database, tenant: TenantId) -> Result<(), StoreError> {
+    let transaction = database.begin(Scope::Operator).await?;
+    let values = [tenant.as_uuid().into(), micros(STANDS_BACK).into()];
+    let stand_back = database.dialect().statement(STAND_BACK, values);
+    transaction.execute_raw(stand_back).await.or_store_error()?;
+    transaction.commit().await
 }
 
 #[derive(FromQueryResult)]

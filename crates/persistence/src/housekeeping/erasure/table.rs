@@ -62,6 +62,8 @@ pub(super) enum Next {
     Again,
     /// After that key.
     After(String),
+    /// Here again, from the beginning: rows came in behind us.
+    Anew,
     /// In the next table.
     Done,
 }

@@ -5,19 +5,19 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-struct World {
-    throttle: AttemptThrottle,
-    clock: Arc<TestClock>,
+pub(super) struct World {
+    pub(super) throttle: AttemptThrottle,
+    pub(super) clock: Arc<TestClock>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(ThrottleOptions::default())
     }
 
-    fn with(options: ThrottleOptions) -> Self {
+    pub(super) fn with(options: ThrottleOptions) -> Self {
         let clock = Arc::new(TestClock::default());
         Self {
             throttle: AttemptThrottle::new(options, clock.clone()),
@@ -25,20 +25,20 @@ impl World {
         }
     }
 
-    fn attempt(&self, account: &str, address: &str) -> Result<(), Duration> {
+    pub(super) fn attempt(&self, account: &str, address: &str) -> Result<(), Duration> {
         self.throttle.attempt(&email(account), from(address))
     }
 
-    fn succeeded(&self, account: &str, address: &str) {
+    pub(super) fn succeeded(&self, account: &str, address: &str) {
         self.throttle.succeeded(&email(account), from(address));
     }
 
     /// How long the next attempt must wait. Makes none, if it must.
-    fn wait(&self, account: &str, address: &str) -> Duration {
+    pub(super) fn wait(&self, account: &str, address: &str) -> Duration {
         self.attempt(account, address).unwrap_err()
     }
 
-    fn use_up(&self, times: usize, account: &str, address: &str) {
+    pub(super) fn use_up(&self, times: usize, account: &str, address: &str) {
         for n in 0..times {
             assert_eq!(self.attempt(account, address), Ok(()), "attempt {n}");
         }
@@ -125,17 +125,78 @@ fn an_attempt_that_is_refused_counts_nothing_and_lengthens_no_wait() {
 }
 
 #[test]
-fn of_two_waits_the_longer_is_answered() {
+fn an_address_or_network_that_must_wait_touches_no_account() {
     let world = World::new();
     world.use_up(5, "ada", "");
-    world.clock.advance(SECOND);
-    assert_eq!(world.attempt("ada", ""), Ok(()));
     for n in 0..20 {
         assert_eq!(world.attempt(&format!("user{n}"), "192.0.2.1"), Ok(()));
     }
-    assert_eq!(world.wait("bob", "192.0.2.1"), SECOND);
-    assert_eq!(world.wait("ada", "192.0.2.1"), 2 * SECOND);
-    assert_eq!(world.wait("ada", "192.0.2.2"), 2 * SECOND);
+    for n in 0..1_000 {
+        assert_eq!(world.wait(&format!("made-up{n}"), "192.0.2.1"), SECOND);
+    }
+    // An account that must wait as well, and longer, is not asked either.
+    world.clock.advance(SECOND);
+    world.use_up(1, "ada", "");
+    world.use_up(1, "user0", "192.0.2.1");
+    assert_eq!(world.wait("ada", ""), 2 * SECOND);
+    world.clock.advance(SECOND);
+    assert_eq!(world.wait("ada", "192.0.2.1"), SECOND);
+
+    let seen = |world: &World| {
+        world.throttle.accounts.kept.run_pending_tasks();
+        world.throttle.accounts.kept.entry_count()
+    };
+    assert_eq!(seen(&world), 21, "ada and twenty users");
+    let world = World::new();
+    for n in 0..160 {
+        let address = format!("192.0.2.{n}");
+        assert_eq!(world.attempt(&format!("user{n}"), &address), Ok(()));
+    }
+    for n in 160..256 {
+        let address = format!("192.0.2.{n}");
+        assert_eq!(world.wait(&format!("user{n}"), &address), SECOND);
+    }
+    assert_eq!(seen(&world), 160);
+}
+
+#[test]
+fn an_account_that_must_wait_charges_neither_address_nor_network() {
+    let world = World::new();
+    world.use_up(5, "ada", "");
+    for n in 0..1_000 {
+        assert_eq!(world.wait("ada", &format!("192.0.2.{}", n % 250)), SECOND);
+    }
+    for n in 0..160 {
+        assert_eq!(
+            world.attempt(&format!("user{n}"), &format!("192.0.2.{}", n / 16)),
+            Ok(())
+        );
+    }
+}
+
+#[test]
+fn from_a_network_eight_times_as_many_are_free_and_then_waits_double_to_two_minutes() {
+    for (inside, outside) in [
+        (&["192.0.2", "192.0.2"], "192.0.3.1"),
+        (&["2001:db8:1:a", "2001:db8:1:b"], "2001:db8:2::1"),
+    ] {
+        let world = World::new();
+        let address = |n: usize| {
+            let (prefix, n) = (inside[n % 2], n % 200);
+            if prefix.contains(':') {
+                format!("{prefix}{n:02x}::1")
+            } else {
+                format!("{prefix}.{n}")
+            }
+        };
+        for n in 0..160 {
+            assert_eq!(world.attempt(&format!("user{n}"), &address(n)), Ok(()), "{n}");
+        }
+        // Each from an address that is not used up by itself.
+        let attempt = |n| world.attempt(&format!("other{n}"), &address(160 + n as usize));
+        assert_eq!(waits(&world, attempt, 9), [1, 2, 4, 8, 16, 32, 64, 120, 120]);
+        assert_eq!(world.attempt("ada", outside), Ok(()), "another network");
+    }
 }
 
 #[test]
@@ -181,8 +242,11 @@ fn a_success_that_nobody_attempted_is_no_credit() {
     for _ in 0..100 {
         world.succeeded("ada", "192.0.2.1");
     }
-    world.use_up(5, "ada", "192.0.2.1");
+    world.throttle.accounts.kept.run_pending_tasks();
+    assert_eq!(world.throttle.accounts.kept.entry_count(), 0);
+    world.use_up(5, "ada", "");
     assert_eq!(world.wait("ada", ""), SECOND);
+    world.use_up(5, "bob", "192.0.2.1");
     for n in 0..15 {
         assert_eq!(world.attempt(&format!("user{n}"), "192.0.2.1"), Ok(()));
     }
@@ -321,16 +385,24 @@ fn memory_is_bounded_and_a_flood_does_not_wash_out_the_one_that_is_guessed_at() 
     });
     world.use_up(5, "ada", "");
     for n in 0..10_000 {
-        let _ = world.attempt(&format!("made-up{n}"), &format!("10.0.{}.{}", n / 250, n % 250));
+        let _ = world.attempt(&format!("made-up{n}"), &format!("10.{}.{}.1", n / 250, n % 250));
         // At first often, then once among as many others as are remembered twice over: by age alone it would be gone.
         if n % 20 == 0 && (n < 200 || n % 200 == 0) {
             assert_eq!(world.wait("ada", ""), SECOND, "{n}");
         }
     }
-    world.throttle.accounts.kept.run_pending_tasks();
-    world.throttle.addresses.kept.run_pending_tasks();
-    assert!(world.throttle.accounts.kept.entry_count() <= 100);
-    assert!(world.throttle.addresses.kept.entry_count() <= 100);
+    let AttemptThrottle {
+        accounts,
+        addresses,
+        networks,
+        ..
+    } = &world.throttle;
+    accounts.kept.run_pending_tasks();
+    assert!(accounts.kept.entry_count() <= 100);
+    for tallies in [addresses, networks] {
+        tallies.kept.run_pending_tasks();
+        assert!(tallies.kept.entry_count() <= 100);
+    }
 }
 
 #[test]
