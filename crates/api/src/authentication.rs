@@ -1,5 +1,7 @@
 //! Who calls: the middleware that answers before path, type or body are looked at.
 
+use std::sync::Arc;
+
 use actix_web::{
     Error, HttpMessage as _,
     body::{EitherBody, MessageBody},
@@ -10,9 +12,15 @@ use actix_web::{
 };
 use postrider_application::{
     ErrorCode, ErrorKind,
-    access::{Caller, Identity, Principal, PrincipalId},
+    access::{Caller, Identity, OnTenant, Principal, PrincipalId},
+    authentication::Authenticator,
 };
 use postrider_crypto::OperatorTokens;
+use postrider_domain::{
+    TenantId,
+    access::{Decision, Target, decide},
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use tracing_actix_web::RootSpan;
 
 use crate::{ApiContext, origin::origin, problem::Problem};
@@ -56,6 +64,58 @@ async fn recognise(context: &ApiContext, headers: &HeaderMap) -> postrider_appli
             .ok_or_else(|| unauthenticated("the credential is not valid, or not any more"));
     }
     context.authenticator.authenticate(bearer).await
+}
+
+/// Somebody who was let in, to be looked at again: for an answer that takes longer than a revocation may.
+///
+/// It keeps their credential, so it is never shown.
+pub(crate) struct Standing {
+    authenticator: Arc<Authenticator>,
+    bearer: SecretString,
+    tenant: TenantId,
+    rule: OnTenant,
+}
+
+impl Standing {
+    /// Of whoever makes a request with these headers, in `tenant`, where `rule` let them in.
+    pub(crate) fn of(
+        context: &ApiContext,
+        headers: &HeaderMap,
+        tenant: TenantId,
+        rule: OnTenant,
+    ) -> postrider_application::Result<Self> {
+        Ok(Self {
+            authenticator: context.authenticator.clone(),
+            bearer: bearer(headers)?.into(),
+            tenant,
+            rule,
+        })
+    }
+
+    /// Fails if they would not be let in now: their credential was revoked or has expired, what it may do was
+    /// changed, or the tenant is being deleted.
+    pub(crate) async fn check(&self) -> postrider_application::Result<()> {
+        let identity = self
+            .authenticator
+            .authenticate(self.bearer.expose_secret())
+            .await?;
+        let may = |principal: &Principal| {
+            let Principal {
+                authority,
+                tenant_status,
+                ..
+            } = principal;
+            let decision = decide(authority, *tenant_status, self.rule.0, Target::Tenant);
+            principal.tenant == self.tenant && matches!(decision, Decision::Allowed(_))
+        };
+        match &identity {
+            Identity::Principal(principal) if may(principal) => Ok(()),
+            _ => Err(postrider_application::Error::new(
+                ErrorCode::Forbidden,
+                "this is not allowed any more",
+            )),
+        }
+    }
 }
 
 /// The one bearer credential of a request (RFC 6750, section 2.1).

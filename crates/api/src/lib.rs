@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`app`](fn@app), `pipeline` | the application with its middleware, whose order is written once |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
+//! | `export` | an export on its way, for as long as whoever asked for it may have it |
 //! | `origin` | where a request comes from, as far as our own proxies vouch for it |
 //! | `routes` | one file a resource |
 //! | `wire` | what requests and answers look like, one file a resource |
@@ -19,6 +20,7 @@
 mod authentication;
 pub mod composition;
 mod context;
+mod export;
 mod extract;
 mod openapi;
 mod origin;

@@ -114,7 +114,7 @@ mod tests {
             .into_values()
             .map(|mut item| openapi::operations(&mut item).count())
             .sum();
-        let rows = page.lines().filter(|line| line.contains("/")).count();
+        let rows = page.lines().filter(|line| line.contains('/')).count();
         assert!(count > 40 && rows >= count, "{rows} rows of {count} operations");
         assert!(!page.contains("``"), "every operation says what it needs");
         assert!(page.lines().all(|line| !line.ends_with(' ')));

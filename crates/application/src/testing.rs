@@ -32,7 +32,8 @@ use crate::{
     ports::{
         AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
         ExportCursor, ExportPage, MessageIntake, PageRequest, Reencrypted, ReencryptionCursor,
-        ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject, TenantExport, TokenError,
+        ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject,
+        TenantExport, TokenError,
     },
     tenants::{CreateTenant, CreatedTenant},
 };

@@ -1,69 +1,37 @@
 //! Who was denied what, on its way into the audit log.
 //!
 //! A request never waits for it, and a flood of denials becomes neither a flood of rows nor of memory: those alike
-//! are counted in one entry, written at most once a second, and beyond a bound they are dropped, which is said.
+//! are counted in one entry, written at most once a second, and beyond a bound for each tenant they are told apart
+//! only by who was denied what kind of thing, and at last dropped, which is said.
 
 use std::{
-    borrow::Cow,
-    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use postrider_application::{
-    audit::{Actor, AuditEntry},
+    audit::AuditEntry,
     ports::{Clock, DenialLog, Housekeeping, StoreError},
 };
-use postrider_domain::TenantId;
 use tokio::{sync::Notify, time};
 use tokio_util::sync::CancellationToken;
 
-/// The most different entries that wait.
-const MAX_WAITING: usize = 1_024;
+use waiting::Waiting;
+
+#[path = "denials_waiting.rs"]
+mod waiting;
+
 /// How long entries alike are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
 /// How long one write may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often one batch is tried, with pauses that double from [`GATHER`] to [`LONGEST_PAUSE`]: for two minutes and as
+/// long as the tries take.
+const TRIES: u32 = 8;
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How often it is said, at most, that entries were dropped.
 const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
-
-/// What entries have in common that are counted in one.
-type Alike = (Option<TenantId>, Actor, Cow<'static, str>, Option<String>);
-
-fn alike(entry: &AuditEntry) -> Alike {
-    (
-        entry.tenant,
-        entry.actor.clone(),
-        entry.action.clone(),
-        entry.target.clone(),
-    )
-}
-
-#[derive(Default)]
-struct Waiting {
-    entries: HashMap<Alike, AuditEntry>,
-    dropped: u64,
-}
-
-impl Waiting {
-    fn drop_all(&mut self, entries: &[AuditEntry]) {
-        self.dropped += entries.iter().map(|entry| u64::from(entry.times)).sum::<u64>();
-    }
-
-    fn add(&mut self, entry: AuditEntry) {
-        let full = self.entries.len() >= MAX_WAITING;
-        match self.entries.entry(alike(&entry)) {
-            Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                known.times = known.times.saturating_add(entry.times);
-            }
-            Entry::Vacant(_) if full => self.drop_all(&[entry]),
-            Entry::Vacant(place) => {
-                place.insert(entry);
-            }
-        }
-    }
-}
 
 #[derive(Default)]
 struct Shared {
@@ -89,11 +57,28 @@ impl DenialLog for Denials {
     }
 }
 
+/// Entries that were not written, or of which we do not know it. They are tried again as they are: those that were
+/// written after all are known by their ids, and are not written twice.
+struct Failed {
+    entries: Vec<AuditEntry>,
+    tries: u32,
+}
+
+impl Failed {
+    fn pause(&self) -> Duration {
+        let factor = 1_u32
+            .checked_shl(self.tries.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        GATHER.saturating_mul(factor).min(LONGEST_PAUSE)
+    }
+}
+
 /// Writes what [`Denials`] took down.
 pub(super) struct DenialWriter {
     shared: Arc<Shared>,
     log: Arc<dyn Housekeeping>,
     clock: Arc<dyn Clock>,
+    failed: Option<Failed>,
     complained_at: Option<Duration>,
 }
 
@@ -103,6 +88,7 @@ impl DenialWriter {
             shared: denials.0.clone(),
             log,
             clock,
+            failed: None,
             complained_at: None,
         }
     }
@@ -112,43 +98,66 @@ impl DenialWriter {
         while shutdown.run_until_cancelled(self.gather()).await.is_some() {
             self.write().await;
         }
-        self.write().await;
+        self.finish().await;
     }
 
-    /// Waits for the first entry, and then for those like it.
+    /// Waits for the first entry, and then for those like it; or until what failed is to be tried again.
     async fn gather(&self) {
-        self.shared.news.notified().await;
-        time::sleep(GATHER).await;
+        if let Some(failed) = &self.failed {
+            time::sleep(failed.pause()).await;
+        } else {
+            self.shared.news.notified().await;
+            time::sleep(GATHER).await;
+        }
     }
 
+    /// Writes what failed before, else what waits. What comes meanwhile waits, within its bounds.
     async fn write(&mut self) {
-        let mut entries: Vec<_> = {
-            let mut waiting = self.shared.waiting();
-            waiting.entries.drain().map(|(_, entry)| entry).collect()
-        };
-        if !entries.is_empty() {
-            // By id, which is by time: rows that follow each other are cheaper to insert.
-            entries.sort_unstable_by_key(|entry| entry.id);
-            match time::timeout(WRITE_TIMEOUT, self.log.append_audit(&entries)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(StoreError::Unavailable(_))) | Err(_) => self.put_back(entries),
-                // The same entries would be refused again.
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "denials cannot be written to the audit log");
-                    self.shared.waiting().drop_all(&entries);
-                }
+        let Failed { entries, tries } = self.failed.take().unwrap_or_else(|| Failed {
+            entries: self.shared.waiting().take(),
+            tries: 0,
+        });
+        if let Err(error) = self.append(&entries).await {
+            let tries = tries + 1;
+            if tries < TRIES {
+                tracing::warn!(%error, tries, "denials were not written to the audit log, and are tried again");
+                self.failed = Some(Failed { entries, tries });
+            } else {
+                self.give_up(&entries, &error);
             }
         }
         self.complain();
     }
 
-    /// The database is away: they are tried again with the next.
-    fn put_back(&self, entries: Vec<AuditEntry>) {
-        let mut waiting = self.shared.waiting();
-        for entry in entries {
-            waiting.add(entry);
+    /// Writes what is left, each once.
+    async fn finish(mut self) {
+        let failed = self.failed.take().map(|failed| failed.entries);
+        let waiting = self.shared.waiting().take();
+        let mut away = false;
+        for entries in [failed.unwrap_or_default(), waiting] {
+            if away {
+                self.shared.waiting().drop_all(&entries);
+            } else if let Err(error) = self.append(&entries).await {
+                away = true;
+                self.give_up(&entries, &error);
+            }
         }
-        self.shared.news.notify_one();
+        self.complained_at = None;
+        self.complain();
+    }
+
+    async fn append(&self, entries: &[AuditEntry]) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        time::timeout(WRITE_TIMEOUT, self.log.append_audit(entries))
+            .await
+            .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))
+    }
+
+    fn give_up(&self, entries: &[AuditEntry], error: &StoreError) {
+        tracing::error!(%error, "denials cannot be written to the audit log");
+        self.shared.waiting().drop_all(entries);
     }
 
     /// Says how many were dropped, now and then.
@@ -165,7 +174,7 @@ impl DenialWriter {
             self.complained_at = Some(now);
             tracing::warn!(
                 dropped,
-                "denials were not written to the audit log: there were too many"
+                "denials are missing in the audit log: there were too many, or they could not be written"
             );
         }
     }
@@ -174,3 +183,6 @@ impl DenialWriter {
 #[cfg(test)]
 #[path = "denials_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "denials_waiting_tests.rs"]
+mod waiting_tests;

@@ -1,12 +1,12 @@
 use super::*;
 use crate::composition::test_support::Written;
-use postrider_application::audit::{ActorKind, AuditOutcome};
-use postrider_domain::{AuditEntryId, Timestamp};
+use postrider_application::audit::{Actor, ActorKind, AuditOutcome};
+use postrider_domain::{AuditEntryId, TenantId, Timestamp};
 use postrider_testkit::TokioClock;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-fn denial(number: u128, target: &str) -> AuditEntry {
+pub(super) fn denial(number: u128, target: &str) -> AuditEntry {
     AuditEntry {
         id: AuditEntryId::from_uuid(Uuid::from_u128(number)),
         tenant: Some(TenantId::from_uuid(Uuid::from_u128(1))),
@@ -84,52 +84,6 @@ async fn denials_alike_are_counted_and_written_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_are_not_alike() {
-    let running = Running::over(Arc::default());
-    let plain = denial(0, "a");
-    let actor = Actor {
-        kind: ActorKind::ApiKey,
-        ..plain.actor.clone()
-    };
-    for other in [
-        plain.clone(),
-        AuditEntry {
-            tenant: None,
-            ..plain.clone()
-        },
-        AuditEntry {
-            actor,
-            ..plain.clone()
-        },
-        AuditEntry {
-            action: "endpoint.get".into(),
-            ..plain.clone()
-        },
-        AuditEntry {
-            target: None,
-            ..plain
-        },
-    ] {
-        running.denials.denied(other);
-    }
-    let written = running.stop().await;
-    assert_eq!((written.len(), written[0].len()), (1, 5));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flood_is_bounded_and_what_is_alike_still_counts() {
-    let running = Running::over(Arc::default());
-    for number in 0..5_000 {
-        running.denials.denied(denial(number, &number.to_string()));
-    }
-    running.denials.denied(denial(9_999, "0"));
-    assert_eq!(running.denials.0.waiting().dropped, 5_000 - MAX_WAITING as u64);
-    let written = running.stop().await;
-    assert_eq!(written[0].len(), MAX_WAITING);
-    assert_eq!(shown(&written)[0][0], ("0", 2));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_was_dropped_is_said_once_a_minute() {
     let (denials, log) = (Denials::default(), Arc::new(Written::default()));
     let clock = Arc::new(TokioClock::of_this_machine());
@@ -149,24 +103,78 @@ async fn what_was_dropped_is_said_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_written_is_tried_again() {
+async fn what_cannot_be_written_is_tried_again_as_it_is() {
     let running = Running::over(Written::failing(2));
     running.denials.denied(denial(0, "a"));
     time::sleep(Duration::from_millis(1_500)).await;
+    // Later ones follow in a batch of their own.
+    running.denials.denied(denial(1, "a"));
+    time::sleep(Duration::from_secs(6)).await;
+    let written = running.log.audit.lock().unwrap().clone();
+    assert_eq!(shown(&written), [[("a", 1)], [("a", 1)]]);
+    assert_eq!(written[1][0].id, denial(1, "a").id);
+    assert_eq!(running.denials.0.waiting().dropped, 0);
+    assert_eq!(running.stop().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_though_nobody_heard_of_it_is_written_once_and_nothing_is_lost() {
+    let running = Running::over(Written::unheard(1));
+    running.denials.denied(denial(0, "a"));
     running.denials.denied(denial(1, "a"));
     time::sleep(Duration::from_secs(5)).await;
-    let written = running.stop().await;
-    assert_eq!(shown(&written), [vec![("a", 2)]]);
+    // While the write hangs.
+    running.denials.denied(denial(2, "a"));
+    time::sleep(WRITE_TIMEOUT * 2).await;
+    assert_eq!(running.denials.0.waiting().dropped, 0);
+    assert_eq!(shown(&running.stop().await), [[("a", 2)], [("a", 1)]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_tried_so_often_and_then_counted_as_dropped() {
+    let (denials, log) = (Denials::default(), Written::failing(TRIES as usize));
+    let clock = Arc::new(TokioClock::of_this_machine());
+    let mut writer = DenialWriter::new(&denials, log.clone(), clock);
+    // It was said just now that some were dropped: the count is still there to be read.
+    writer.complained_at = Some(writer.clock.monotonic());
+    for number in 0..3 {
+        denials.denied(denial(number, "a"));
+    }
+    denials.denied(denial(3, "b"));
+    let mut pauses = Vec::new();
+    for _ in 1..TRIES {
+        writer.write().await;
+        pauses.push(writer.failed.as_ref().unwrap().pause().as_secs());
+        assert_eq!(denials.0.waiting().dropped, 0);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60]);
+    writer.write().await;
+    assert_eq!(denials.0.waiting().dropped, 4);
+    denials.denied(denial(4, "c"));
+    writer.write().await;
+    let written = log.audit.lock().unwrap().clone();
+    assert_eq!(shown(&written), [[("c", 1)]], "the next is not concerned");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_writes_what_is_left_and_waits_for_no_silent_database() {
     let running = Running::over(Arc::default());
     running.denials.denied(denial(0, "a"));
-    assert_eq!(shown(&running.stop().await), [vec![("a", 1)]]);
+    assert_eq!(shown(&running.stop().await), [[("a", 1)]]);
+
+    // What failed before, too.
+    let running = Running::over(Written::failing(1));
+    running.denials.denied(denial(0, "a"));
+    time::sleep(Duration::from_millis(1_500)).await;
+    running.denials.denied(denial(1, "b"));
+    assert_eq!(shown(&running.stop().await), [[("a", 1)], [("b", 1)]]);
 
     let running = Running::over(Written::silent());
     running.denials.denied(denial(0, "a"));
-    let stopped = time::timeout(2 * WRITE_TIMEOUT, running.stop()).await;
+    time::sleep(GATHER + WRITE_TIMEOUT + Duration::from_millis(500)).await;
+    running.denials.denied(denial(1, "b"));
+    let denials = running.denials.clone();
+    let stopped = time::timeout(WRITE_TIMEOUT + Duration::from_secs(1), running.stop()).await;
     assert_eq!(stopped.unwrap(), Vec::<Vec<AuditEntry>>::new());
+    assert_eq!(denials.0.waiting().dropped, 0, "and says that both were dropped");
 }

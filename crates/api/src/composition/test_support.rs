@@ -15,7 +15,8 @@ use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 /// A use of a key.
 pub(super) type Use = (TenantId, ApiKeyId, Timestamp);
 
-/// Remembers what is written, fails as often as it is told, and can fall silent.
+/// Remembers what is written, each entry once; fails as often as it is told, before or after it has written, and can
+/// fall silent.
 #[derive(Default)]
 pub(super) struct Written {
     /// Each batch of entries that was written.
@@ -23,6 +24,7 @@ pub(super) struct Written {
     /// Each batch of uses that was written.
     pub(super) uses: Mutex<Vec<Vec<Use>>>,
     failures: Mutex<usize>,
+    unheard: Mutex<usize>,
     silent: Mutex<bool>,
 }
 
@@ -31,6 +33,14 @@ impl Written {
     pub(super) fn failing(times: usize) -> Arc<Self> {
         Arc::new(Self {
             failures: Mutex::new(times),
+            ..Self::default()
+        })
+    }
+
+    /// Writes, and loses the answer of the next `times` writes.
+    pub(super) fn unheard(times: usize) -> Arc<Self> {
+        Arc::new(Self {
+            unheard: Mutex::new(times),
             ..Self::default()
         })
     }
@@ -74,7 +84,23 @@ impl Housekeeping for Written {
 
     async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError> {
         self.answer().await?;
-        self.audit.lock().unwrap().push(entries.to_vec());
+        {
+            let mut audit = self.audit.lock().unwrap();
+            let is_new = |entry: &&AuditEntry| audit.iter().flatten().all(|known| known.id != entry.id);
+            let new: Vec<_> = entries.iter().filter(is_new).cloned().collect();
+            if !new.is_empty() {
+                audit.push(new);
+            }
+        }
+        let unheard = {
+            let mut unheard = self.unheard.lock().unwrap();
+            let now = *unheard > 0;
+            *unheard = unheard.saturating_sub(1);
+            now
+        };
+        if unheard {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 }

@@ -37,6 +37,7 @@ pages! {
     InvitationPending = "invitation_pending";
     LastOwner = "last_owner";
     TenantDeleting = "tenant_deleting";
+    KeysInUse = "keys_in_use";
     IdempotencyConflict = "idempotency_conflict";
     DeliveryPending = "delivery_pending";
     EndpointDisabled = "endpoint_disabled";

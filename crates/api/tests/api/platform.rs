@@ -72,7 +72,7 @@ async fn open(directory: &Path) -> Platform {
             }
         }
     };
-    time::timeout(PATIENCE, opening).await.expect("it stays locked")
+    time::timeout(PATIENCE, opening).await.unwrap()
 }
 
 /// A node that serves.

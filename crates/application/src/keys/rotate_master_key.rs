@@ -197,9 +197,7 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_joined_with_another_key_meanwhile_is_noticed_at_the_end() {
         let mut secrets = batches(&[(0, 0, false)]);
-        secrets
-            .expect_finish_reencryption()
-            .return_once(|_, _| in_use(1));
+        secrets.expect_finish_reencryption().return_once(|_, _| in_use(1));
         assert_eq!(rotate(secrets).await.unwrap_err().code(), ErrorCode::KeysInUse);
     }
 

@@ -18,13 +18,11 @@ mod views;
 
 pub use crypto::{
     AccessClaims, AccessTokens, InstallationFacts, MasterKeyCheck, PasswordHasher, Reencrypted,
-    ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption, SigningKeyStore,
-    SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
+    ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
+    SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, OutgoingRequest, Sender, Sent};
-pub use housekeeping::{
-    ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, TenantExport,
-};
+pub use housekeeping::{ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, TenantExport};
 pub use identity::{
     ApiKeyRecord, ApplicationDirectory, Credentials, Identities, KeyUses, PasswordReset, PortalRecord,
     SessionRecord, TenantInvitation, TenantMembership, Throttle,

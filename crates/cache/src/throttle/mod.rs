@@ -147,6 +147,8 @@ fn first_bits(address: Ipv6Addr, bits: u32) -> IpAddr {
 }
 
 #[cfg(test)]
+mod address_tests;
+#[cfg(test)]
 mod place_tests;
 #[cfg(test)]
 mod tests;

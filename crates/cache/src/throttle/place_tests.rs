@@ -123,7 +123,7 @@ fn a_place_is_familiar_for_thirty_days_after_it_was_last_right() {
     world.clock.advance(29 * DAY);
     world.use_up(1, "ada", HOME);
     world.succeeded("ada", HOME);
-    world.clock.advance(30 * DAY - SECOND);
+    world.clock.advance((30 * DAY).saturating_sub(SECOND));
     keep_full(&world, &mut 0);
     // Familiar still, and a wrong one does not renew it.
     world.use_up(1, "ada", HOME);

@@ -3,15 +3,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use postrider_application::ports::{ErasureStep, Housekeeping as _, StoreError};
+use postrider_application::ports::{ErasureStep, Housekeeping as _, Settlement, StoreError};
 use postrider_domain::TenantId;
+use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, SqlStore};
 use postrider_testkit::contract::{Fixture, Tenancy};
 use uuid::Uuid;
 
 use crate::{
     on_both,
     outside::Outside,
-    support::{PostgresHarness, SqliteHarness},
+    support::{PostgresHarness, SqliteHarness, sealer},
 };
 
 /// The most rows of one step.
@@ -19,11 +20,26 @@ const LIMIT: u32 = 500;
 
 /// A tenant that is to be erased at once.
 async fn doomed<H: Outside>(fixture: &Fixture<'_, H>) -> Tenancy {
-    let tenant = fixture.tenant("doomed").await;
-    fixture
-        .order_deletion(&tenant, fixture.ago(Duration::from_hours(1)))
-        .await;
+    doomed_since(fixture, "doomed", Duration::from_hours(1)).await
+}
+
+/// A tenant that was to be erased at once so long ago.
+async fn doomed_since<H: Outside>(fixture: &Fixture<'_, H>, name: &str, ago: Duration) -> Tenancy {
+    let tenant = fixture.tenant(name).await;
+    fixture.order_deletion(&tenant, fixture.ago(ago)).await;
     tenant
+}
+
+/// Puts the eraser of the tenant into that phase, before that table.
+async fn stand_at<H: Outside>(harness: &H, tenant: &Tenancy, phase: &str, table: Option<&str>) {
+    let table = table.map_or("NULL".to_owned(), |table| format!("'{table}'"));
+    harness
+        .run(&format!(
+            "INSERT INTO erasures (tenant, ordered_at, phase, at_table, removed)
+             VALUES ({}, 0, '{phase}', {table}, '[]')",
+            H::literal(tenant.id.as_uuid())
+        ))
+        .await;
 }
 
 async fn step<H: Outside>(harness: &H) -> Result<ErasureStep, StoreError> {
@@ -75,12 +91,7 @@ async fn rows_that_were_left_behind_are_found<H: Outside>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = doomed(&fixture).await;
     harness.run(&H::messages(tenant.id.as_uuid(), 7, 1, 1)).await;
-    harness
-        .run(&format!(
-            "INSERT INTO erasures (tenant, ordered_at, phase, removed) VALUES ({}, 0, 'proof', '[]')",
-            H::literal(tenant.id.as_uuid())
-        ))
-        .await;
+    stand_at(harness, &tenant, "proof", None).await;
     let stored = harness.rows(Some(tenant.id)).await;
     let (_, mut rows) = erase(harness).await;
     assert_eq!(rows.remove("users"), Some(1));
@@ -124,11 +135,73 @@ async fn an_erasure_is_in_the_installations_log<H: Outside>(harness: &H) {
     assert_eq!(harness.texts(entries).await, [expected]);
 }
 
+/// A proof that stands at its end, though something is queued: it looks at the queue once more.
+async fn what_is_queued_at_the_end_is_found<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = doomed(&fixture).await;
+    let customer = fixture.application(&tenant).await;
+    fixture.accepted(&customer).await;
+    stand_at(harness, &tenant, "proof", Some("sessions")).await;
+    let stored = harness.rows(Some(tenant.id)).await;
+    assert_eq!(stored["outbox_work"], 1);
+    let (_, mut rows) = erase(harness).await;
+    rows.remove("users");
+    assert_eq!(rows, stored);
+    assert!(harness.rows(Some(tenant.id)).await.is_empty());
+}
+
+/// Steps until one fails; who was erased until then.
+async fn until_it_fails<H: Outside>(harness: &H) -> Vec<TenantId> {
+    let mut erased = Vec::new();
+    for _ in 0..1_000 {
+        match step(harness).await {
+            Ok(ErasureStep::Removed { .. }) => {}
+            Ok(ErasureStep::Erased { tenant, .. }) => erased.push(tenant),
+            Ok(other) => panic!("{other:?}"),
+            Err(StoreError::Internal(_)) => return erased,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    panic!("it does not fail");
+}
+
+/// A tenant whose rows cannot be removed lets the others go first, and is tried again.
+async fn an_erasure_that_fails_holds_no_other_up<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let stuck = doomed_since(&fixture, "stuck", Duration::from_hours(2)).await;
+    let next = doomed_since(&fixture, "next", Duration::from_hours(1)).await;
+    let kind = if H::IS_POSTGRES { "uuid" } else { "blob" };
+    for tenant in [&stuck, &next] {
+        fixture.application(tenant).await;
+    }
+    harness
+        .run(&format!(
+            "CREATE TABLE anchors (of {kind}, app {kind}, FOREIGN KEY (of, app) REFERENCES applications (tenant, id))"
+        ))
+        .await;
+    harness
+        .run(&format!(
+            "INSERT INTO anchors SELECT tenant, id FROM applications WHERE tenant = {}",
+            H::literal(stuck.id.as_uuid())
+        ))
+        .await;
+    // The older one's turn is first, and fails; then it is the other's, to the end; and then it fails again.
+    assert_eq!(until_it_fails(harness).await, []);
+    assert_eq!(until_it_fails(harness).await, [next.id]);
+    assert!(harness.rows(Some(next.id)).await.is_empty());
+    assert_eq!(harness.rows(Some(stuck.id)).await["applications"], 1);
+    harness.run("DROP TABLE anchors").await;
+    erase(harness).await;
+    assert!(harness.rows(Some(stuck.id)).await.is_empty());
+}
+
 on_both! {
     a_table_that_was_forgotten_is_found;
     rows_that_were_left_behind_are_found;
     large_tables_are_walked_through_in_windows;
     an_erasure_is_in_the_installations_log;
+    what_is_queued_at_the_end_is_found;
+    an_erasure_that_fails_holds_no_other_up;
 }
 
 /// One node at a time.
@@ -173,5 +246,119 @@ async fn a_row_that_is_held_holds_nothing_up() {
     holder.rollback().await.unwrap();
     let (_, rows) = erase(&harness).await;
     assert_eq!(rows["messages"], 3);
+    harness.finish().await;
+}
+
+/// Waits until so many of the database's connections wait for others.
+async fn until_waiting(harness: &PostgresHarness, connections: i64) {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = async {
+        while sqlx::query_scalar::<_, i64>(WAITING)
+            .fetch_one(&harness.outside)
+            .await
+            .unwrap()
+            < connections
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .expect("they wait");
+}
+
+/// A delivery is settled while somebody erases its tenant: its attempt, and the row of the next, come in behind the
+/// eraser's first look. It waits for them, wherever it stands, and nothing is left of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_being_settled_is_waited_for() {
+    use postrider_testkit::contract::{Census as _, Harness as _};
+
+    for place in [
+        None,
+        Some(("queue", None)),
+        // It has been at the queue already; what came in since is found by the proof.
+        Some(("walk", Some("dedup"))),
+        Some(("proof", None)),
+    ] {
+        let harness = PostgresHarness::new().await;
+        let fixture = Fixture::new(&harness);
+        let tenant = doomed(&fixture).await;
+        let customer = fixture.application(&tenant).await;
+        let endpoint = fixture.endpoint(&tenant, &customer).await;
+        let node = fixture.node().await;
+        let (message, work) = fixture.delivery(node, &customer, endpoint).await;
+        if let Some((phase, table)) = place {
+            stand_at(&harness, &tenant, phase, table).await;
+        }
+        // As a claim or a beginning settlement does.
+        let mut holder = harness.outside.begin().await.unwrap();
+        sqlx::query("SELECT id FROM outbox_work FOR UPDATE")
+            .execute(&mut *holder)
+            .await
+            .unwrap();
+        let (settled, _) = fixture.failed(message, endpoint);
+        let settle = fixture.ports().queue.clone();
+        let settling = async {
+            let batch = vec![Settlement { work, settled }];
+            assert_eq!(settle.settle(node, batch).await.unwrap(), [work.id]);
+        };
+        let erasing = async {
+            until_waiting(&harness, 1).await;
+            erase(&harness).await
+        };
+        let releasing = async {
+            until_waiting(&harness, 2).await;
+            assert!(!harness.rows(Some(tenant.id)).await.contains_key("attempts"));
+            holder.rollback().await.unwrap();
+        };
+        let ((), (_, rows), ()) = tokio::join!(settling, erasing, releasing);
+        let gone = ["attempts", "deliveries", "outbox_work"].map(|table| rows.get(table).copied());
+        assert_eq!(gone, [Some(1); 3], "{place:?}");
+        assert!(harness.rows(Some(tenant.id)).await.is_empty(), "{place:?}");
+        harness.finish().await;
+    }
+}
+
+/// Who waits too long for a row of the queue tries again later, and in between it is the turn of others.
+#[tokio::test]
+async fn a_row_that_is_held_for_long_holds_no_other_up() {
+    use postrider_testkit::contract::{Census as _, Harness as _};
+
+    let harness = PostgresHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let held = doomed_since(&fixture, "held", Duration::from_hours(2)).await;
+    let next = doomed_since(&fixture, "next", Duration::from_hours(1)).await;
+    let customer = fixture.application(&held).await;
+    fixture.accepted(&customer).await;
+    let mut holder = harness.outside.begin().await.unwrap();
+    sqlx::query("SELECT id FROM outbox_work FOR UPDATE")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let options = PostgresOptions {
+        statement_timeout: Duration::from_secs(2),
+        ..PostgresHarness::options(&harness.name)
+    };
+    let database = Database::open(DatabaseOptions::Postgres(options)).await.unwrap();
+    let impatient = SqlStore::new(database, sealer(1));
+    let erase_one = async || {
+        let mut busy = 0;
+        for _ in 0..1_000 {
+            match impatient.erase(LIMIT, Duration::ZERO).await.unwrap() {
+                ErasureStep::Erased { tenant, .. } => return (busy, tenant),
+                ErasureStep::Busy => busy += 1,
+                ErasureStep::Removed { .. } => {}
+                ErasureStep::Nothing => panic!("a tenant is left to erase"),
+            }
+        }
+        panic!("it does not end");
+    };
+    assert_eq!(erase_one().await, (1, next.id));
+    assert!(harness.rows(Some(held.id)).await.contains_key("messages"));
+    holder.rollback().await.unwrap();
+    assert_eq!(erase_one().await, (0, held.id));
+    assert!(harness.rows(Some(held.id)).await.is_empty());
+    impatient.database().close().await.unwrap();
     harness.finish().await;
 }

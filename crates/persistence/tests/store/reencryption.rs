@@ -167,7 +167,10 @@ async fn what_does_not_open_is_left<H: Outside>(harness: &H) {
         .finish_reencryption(NOBODY_YET, Record::InHistory)
         .await
         .unwrap_err();
-    assert!(matches!(refused, ReencryptionError::Store(StoreError::Internal(_))));
+    assert!(matches!(
+        refused,
+        ReencryptionError::Store(StoreError::Internal(_))
+    ));
     assert!(sealed.opens(old, sealer(1)).await);
     assert!(MasterKeyCheck::opens(&*sealer(1), &check_value(old).await));
 }

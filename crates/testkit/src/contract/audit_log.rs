@@ -38,7 +38,10 @@ pub async fn entries_are_listed_newest_first<H: Harness>(harness: &H) {
 
 /// An entry of that time, with an id of its millisecond.
 fn entry_at<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, at: Timestamp) -> AuditEntry {
-    let (any, millis) = (fixture.uuid().as_u128(), u128::try_from(at.as_unix_millis()).unwrap());
+    let (any, millis) = (
+        fixture.uuid().as_u128(),
+        u128::try_from(at.as_unix_millis()).unwrap(),
+    );
     let rest = any & ((1 << 80) - 1);
     AuditEntry {
         id: AuditEntryId::from_uuid(Uuid::from_u128((millis << 80) | rest)),

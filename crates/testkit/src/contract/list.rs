@@ -124,7 +124,6 @@ macro_rules! contract_cases {
                 an_entry_for_another_log_is_refused
                 every_entry_survives
                 denials_are_appended_with_their_times
-                denials_appended_again_are_there_once
                 a_batch_of_denials_may_be_repeated
                 denials_of_tenants_that_are_gone_are_dropped
                 ;
