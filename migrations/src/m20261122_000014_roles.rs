@@ -61,6 +61,8 @@ macro_rules! person_is {
 const THEMSELVES: Rows = Rows(person_is!("id"));
 /// What is the transaction's person's.
 const THEIR_OWN: Rows = Rows(person_is!("user_id"));
+/// The transaction's person's in its tenant.
+const TENANTS_AND_OWN: Rows = Rows(concat!(tenant_is!("tenant"), " AND ", person_is!("user_id")));
 /// Those of the transaction's tenant, or of its person.
 const TENANTS_OR_OWN: Rows = Rows(concat!(tenant_is!("tenant"), " OR ", person_is!("user_id")));
 
@@ -128,7 +130,7 @@ const TABLES: [(&str, &[May]); 23] = [
         &[
             api(EVERYTHING, TENANTS),
             identity(&[Select], ALL),
-            identity(&[Insert], TENANTS),
+            identity(&[Insert], TENANTS_AND_OWN),
         ],
     ),
     (
@@ -144,7 +146,7 @@ const TABLES: [(&str, &[May]); 23] = [
         &[
             api(EVERYTHING, TENANTS),
             identity(&[Select], ALL),
-            identity(&[Insert, Update], TENANTS),
+            identity(&[Insert, Update], TENANTS_AND_OWN),
             identity(&[Delete], TENANTS_OR_OWN),
         ],
     ),

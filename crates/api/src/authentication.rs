@@ -84,12 +84,23 @@ impl Standing {
         tenant: TenantId,
         rule: OnTenant,
     ) -> postrider_application::Result<Self> {
-        Ok(Self {
-            authenticator: context.authenticator.clone(),
-            bearer: bearer(headers)?.into(),
+        let authenticator = context.authenticator.clone();
+        Ok(Self::of_bearer(authenticator, bearer(headers)?, tenant, rule))
+    }
+
+    /// Of whoever presents `bearer`.
+    pub(crate) fn of_bearer(
+        authenticator: Arc<Authenticator>,
+        bearer: &str,
+        tenant: TenantId,
+        rule: OnTenant,
+    ) -> Self {
+        Self {
+            authenticator,
+            bearer: bearer.into(),
             tenant,
             rule,
-        })
+        }
     }
 
     /// Fails if they would not be let in now: their credential was revoked or has expired, what it may do was

@@ -61,8 +61,8 @@ impl ExportStream {
         // One piece: what was let out of our hands cannot be taken back.
         let (to, pieces) = mpsc::channel(1);
         let writing = async {
-            let writer = Writer { pages, standing, to };
-            let written = timeout(LONGEST, writer.write(head)).await;
+            let writer = Writer { standing, to };
+            let written = timeout(LONGEST, writer.write(head, pages)).await;
             written.unwrap_or(Err(Stop::TooLong)).map_err(|stop| stop.cut())
         };
         let mut writer = JoinSet::new();
@@ -148,17 +148,16 @@ impl Stop {
     }
 }
 
-struct Writer<P> {
-    pages: P,
+struct Writer {
     standing: Standing,
     to: mpsc::Sender<Bytes>,
 }
 
-impl<P: Pages> Writer<P> {
-    async fn write(mut self, head: Bytes) -> Result<(), Stop> {
+impl Writer {
+    async fn write(self, head: Bytes, mut pages: impl Pages) -> Result<(), Stop> {
         self.hand_on(head).await?;
         let mut lines = ExportLines::default();
-        while let Some(rows) = self.pages.next().await? {
+        while let Some(rows) = pages.next().await? {
             let mut page = lines.rows(&rows)?;
             while !page.is_empty() {
                 let piece = page.split_to(page.len().min(PIECE_BYTES));

@@ -121,7 +121,7 @@ struct Elsewhere;
 
 #[async_trait]
 impl SigningKeys for Elsewhere {
-    async fn rotate(&self, _: Record) -> Result<RotatedSigningKey> {
+    async fn rotate(&self, _: Record, _: bool) -> Result<RotatedSigningKey> {
         Err(Error::internal("no keys here"))
     }
 }

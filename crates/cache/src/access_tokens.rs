@@ -19,9 +19,9 @@ type TokenHash = [u8; 32];
 
 /// [`AccessTokens`], of which each is verified once: what it says is kept by its hash until it expires.
 ///
-/// What a signature says of a token never changes, so an entry needs no invalidation. That goes for keys that are
-/// removed, too: a key is removed only after all tokens that it signed have expired, and whether a token has expired
-/// is judged by the caller's `now` each time. What does change (sessions, tenants, revoked portal tokens) is not in
+/// What a signature says of a token never changes while its key is there. When keys are removed, as they are at once if
+/// one is compromised, everything is verified again. Whether a token has expired is judged by the caller's `now` each
+/// time. What does change (sessions, tenants, revoked portal tokens) is not in
 /// here: whoever verifies a token looks that up afterwards.
 ///
 /// Refusals are not kept: a token of a key that is not known yet may be good a moment later, and no stranger can fill
@@ -39,6 +39,8 @@ struct Verified {
     claims: AccessClaims,
     /// How long it is kept.
     lifetime: Duration,
+    /// How often keys had been removed.
+    removed_keys: u64,
 }
 
 /// An entry goes with its token, by moka's own clock. That frees the memory; what is answered is judged by `now`.
@@ -77,7 +79,12 @@ impl<T: AccessTokens + ?Sized> AccessTokens for CachedAccessTokens<T> {
 
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
         let hash: TokenHash = Sha256::digest(token).into();
-        if let Some(Verified { claims, .. }) = self.verified.get(&hash) {
+        // Asked before it is verified: a removal in between makes the entry worthless, not wrong.
+        let removed_keys = self.inner.removed_keys();
+        if let Some(known) = self.verified.get(&hash)
+            && known.removed_keys == removed_keys
+        {
+            let claims = known.claims;
             return if claims.expires_at <= now {
                 Err(TokenError::Expired)
             } else {
@@ -89,6 +96,7 @@ impl<T: AccessTokens + ?Sized> AccessTokens for CachedAccessTokens<T> {
         let verified = Verified {
             claims: claims.clone(),
             lifetime,
+            removed_keys,
         };
         self.verified.insert(hash, verified);
         Ok(claims)
@@ -96,6 +104,10 @@ impl<T: AccessTokens + ?Sized> AccessTokens for CachedAccessTokens<T> {
 
     async fn refresh_keys(&self) -> Result<(), Error> {
         self.inner.refresh_keys().await
+    }
+
+    fn removed_keys(&self) -> u64 {
+        self.inner.removed_keys()
     }
 
     fn jwks(&self) -> String {
@@ -120,7 +132,7 @@ mod tests {
     };
     use std::sync::{
         Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     };
     use uuid::Uuid;
 
@@ -158,6 +170,7 @@ mod tests {
         refusal: Mutex<Option<TokenError>>,
         verified: AtomicU32,
         refreshed: AtomicU32,
+        removals: AtomicU64,
     }
 
     #[async_trait]
@@ -178,6 +191,10 @@ mod tests {
         async fn refresh_keys(&self) -> Result<(), Error> {
             self.refreshed.fetch_add(1, Ordering::SeqCst);
             Ok(())
+        }
+
+        fn removed_keys(&self) -> u64 {
+            self.removals.load(Ordering::SeqCst)
         }
 
         fn jwks(&self) -> String {
@@ -215,6 +232,15 @@ mod tests {
     }
 
     #[test]
+    fn everything_is_verified_again_when_keys_are_removed() {
+        let (cached, inner) = cached();
+        assert_eq!(cached.verify("a", at(NOW)), Ok(person()));
+        inner.removals.store(1, Ordering::SeqCst);
+        inner.good.lock().unwrap().clear();
+        assert_eq!(cached.verify("a", at(NOW)), Err(TokenError::Malformed));
+    }
+
+    #[test]
     fn a_token_that_expires_in_the_cache_is_expired() {
         let (cached, _) = cached();
         let last = Timestamp::from_micros(EXPIRY * 1_000_000 - 1);
@@ -233,6 +259,7 @@ mod tests {
             let verified = Verified {
                 claims: person(),
                 lifetime,
+                removed_keys: 0,
             };
             // Of what moka is told; its clock is not ours to move.
             WithTheToken.expire_after_create(&[0; 32], &verified, moment())

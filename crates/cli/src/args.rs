@@ -162,10 +162,22 @@ pub(crate) struct ResetPasswordArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Make a new key to sign access tokens with; the old ones verify until their tokens have expired.
-    Rotate(ConfigArgs),
+    Rotate(RotateArgs),
     /// Re-encrypt everything that is stored secretly with `security.master_key`, while nodes serve. All nodes must
-    /// know that key already, and the old one (`security.other_master_keys`).
+    /// seal with that key already, and know the old one (`security.other_master_keys`): as long as one seals with
+    /// another, it is refused.
     RotateMaster(ConfigArgs),
+}
+
+/// Of `keys rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// An old key may be in wrong hands: remove all old ones at once. All access and portal tokens end with them;
+    /// people's clients refresh by themselves.
+    #[arg(long)]
+    pub(crate) compromised: bool,
 }
 
 /// Of `operator`.

@@ -71,9 +71,11 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
     }
 }
 
-/// Of the whole platform for a command: it may run beside a server, and delivers nothing.
-pub(crate) fn beside(configuration: &Configuration) -> PlatformOptions {
+/// Of the whole platform for a command: it may run beside a server, delivers nothing, and leaves an existing schema as
+/// it is. Only a command that may `begin` an installation makes one where there is none.
+pub(crate) fn beside(configuration: &Configuration, begin: bool) -> PlatformOptions {
     let mut options = platform(configuration);
+    options.migrate &= begin;
     if let DatabaseOptions::Sqlite(sqlite) = &mut options.database {
         sqlite.guest = true;
     }

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jsonwebtoken::{Header, Validation, decode, decode_header, encode, errors::ErrorKind};
@@ -24,6 +24,11 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 /// How far ahead a token may be dated, in seconds: other nodes' clocks may be ahead of ours. A token of a later date
 /// is not ours.
 const ISSUED_AT_LEEWAY_SECONDS: i64 = 60;
+/// How long after a key was replaced tokens may be dated that it signed: other nodes hear of the new one within
+/// seconds, and clocks differ.
+const SIGNS_ON_FOR: Duration = Duration::from_mins(5);
+/// The longest that any token is good, in seconds.
+const MAX_LIFETIME_SECONDS: i64 = 24 * 60 * 60;
 /// 9999-12-31T23:59:59Z: what a point in time may be at most, in seconds.
 const MAX_SECONDS: i64 = 253_402_300_799;
 
@@ -99,7 +104,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(claim: D) -> Result<O
 ///
 /// The key, and with it the algorithm, is found by the token's `kid` among our own; whatever else the header says of
 /// algorithms or keys is not believed. Expiry is judged by the caller's `now`, to the second and without leeway: a
-/// token is expired from the second of its `exp` on. `iat` may be at most 2 seconds ahead of `now`: the clocks of
+/// token is expired from the second of its `exp` on. `iat` may be at most a minute ahead of `now`: the clocks of
 /// several nodes must agree to a second.
 pub struct JwtTokens {
     keys: Arc<KeyRing>,
@@ -153,14 +158,25 @@ impl AccessTokens for JwtTokens {
             .kid
             .filter(|kid| is_kid(kid))
             .ok_or(TokenError::Malformed)?;
-        let key = self.keys.find(&kid).ok_or(TokenError::UnknownKey)?;
+        let (key, replaced_at) = self.keys.find(&kid).ok_or(TokenError::UnknownKey)?;
         let claims = decode::<WireClaims>(token, &key.public, &self.validation)
             .map_err(|error| match error.kind() {
                 ErrorKind::InvalidSignature => TokenError::Forged,
                 _ => TokenError::Malformed,
             })?
             .claims;
-        check(&claims, now)
+        let good = check(&claims, now)?;
+        // Nodes sign with a replaced key until they have heard of the new one, seconds later. Whoever else does stole
+        // it: such a token must be dated back, and nothing that is dated back is good for long.
+        let signed_too_late = |replaced: Timestamp| good.issued_at > replaced.plus(SIGNS_ON_FOR);
+        if replaced_at.is_some_and(signed_too_late) {
+            return Err(TokenError::Forged);
+        }
+        Ok(good)
+    }
+
+    fn removed_keys(&self) -> u64 {
+        self.keys.removals()
     }
 
     async fn refresh_keys(&self) -> Result<(), Error> {
@@ -225,6 +241,9 @@ fn check(claims: &WireClaims, now: Timestamp) -> Result<AccessClaims, TokenError
         return Err(TokenError::Malformed);
     }
     let now = now.as_unix_seconds();
+    if claims.exp - claims.iat > MAX_LIFETIME_SECONDS {
+        return Err(TokenError::Malformed);
+    }
     if claims.exp <= claims.iat || claims.iat > now.saturating_add(ISSUED_AT_LEEWAY_SECONDS) {
         return Err(TokenError::Malformed);
     }

@@ -200,6 +200,10 @@ async fn a_token_may_be_dated_a_minute_ahead_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn tokens_of_an_older_key_stay_good_and_those_of_a_newer_one_become_known() {
     let (older, newer) = two_keys().await;
+    let newer = StoredSigningKey {
+        created_at: at(NOW),
+        ..newer
+    };
     let store = StoredKeys::holding([older]);
     let here = JwtTokens::new(
         Arc::new(load(&store).await.unwrap()),

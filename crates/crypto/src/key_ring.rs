@@ -88,6 +88,8 @@ pub struct KeyRing {
     keys: RwLock<Arc<Keys>>,
     /// How many loads have begun.
     begun: AtomicU64,
+    /// How often keys were found removed.
+    removals: AtomicU64,
     /// Held while loading.
     last: Mutex<LastLoad>,
 }
@@ -104,6 +106,8 @@ struct LastLoad {
 struct Keys {
     /// Newest first; never empty.
     keys: Vec<Arc<SigningKey>>,
+    /// When each of them was made, in the same order.
+    made_at: Vec<Timestamp>,
     jwks: String,
 }
 
@@ -129,6 +133,7 @@ impl KeyRing {
             clock,
             keys: RwLock::new(Arc::new(keys)),
             begun: AtomicU64::new(0),
+            removals: AtomicU64::new(0),
             last: Mutex::new(LastLoad {
                 began_at,
                 ended: 0,
@@ -178,8 +183,11 @@ impl KeyRing {
         let signing = keys.signing().kid.clone();
         let before = std::mem::replace(
             &mut *self.keys.write().unwrap_or_else(PoisonError::into_inner),
-            keys,
+            Arc::clone(&keys),
         );
+        if before.keys.iter().any(|key| keys.position(&key.kid).is_none()) {
+            self.removals.fetch_add(1, Ordering::SeqCst);
+        }
         if before.signing().kid != signing {
             tracing::info!(
                 kid = signing,
@@ -197,8 +205,17 @@ impl KeyRing {
         Arc::clone(self.current().signing())
     }
 
-    pub(crate) fn find(&self, kid: &str) -> Option<Arc<SigningKey>> {
-        self.current().keys.iter().find(|key| key.kid == kid).cloned()
+    /// The key of that id, and when another took its place, if one did.
+    pub(crate) fn find(&self, kid: &str) -> Option<(Arc<SigningKey>, Option<Timestamp>)> {
+        let current = self.current();
+        let at = current.position(kid)?;
+        let replaced_at = at.checked_sub(1).map(|newer| current.made_at[newer]);
+        Some((Arc::clone(&current.keys[at]), replaced_at))
+    }
+
+    /// How often keys were removed: what an earlier key proved may be good no more.
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
     }
 
     /// The public keys as a JWK set (RFC 7517), in JSON.
@@ -206,8 +223,8 @@ impl KeyRing {
         self.current().jwks.clone()
     }
 
-    /// Adds a key, and answers its id and which ones were removed.
-    async fn add(&self, record: Record) -> Result<RotatedSigningKey, KeyRingError> {
+    /// Adds a key, and answers its id and which ones were removed: those whose tokens have all expired, or all.
+    async fn add(&self, record: Record, compromised: bool) -> Result<RotatedSigningKey, KeyRingError> {
         let now = self.clock.now();
         let newest = self
             .store
@@ -220,18 +237,23 @@ impl KeyRing {
         let created_at = newest.map_or(now, |newest| now.max(newest.plus(Duration::from_micros(1))));
         let key = SigningKey::generate(&*self.sealer, created_at).await?;
         let kid = key.kid.clone();
-        let removed = self
-            .store
-            .add_signing_key(key, earlier(now, KEPT_AFTER_REPLACED), record)
-            .await?;
+        let retired_before = if compromised {
+            Timestamp::from_micros(i64::MAX)
+        } else {
+            earlier(now, KEPT_AFTER_REPLACED)
+        };
+        let removed = self.store.add_signing_key(key, retired_before, record).await?;
         Ok(RotatedSigningKey { kid, removed })
     }
 }
 
 #[async_trait]
 impl SigningKeys for KeyRing {
-    async fn rotate(&self, record: Record) -> Result<RotatedSigningKey, Error> {
-        let rotated = self.add(record).await.map_err(|error| Arc::new(error).answer())?;
+    async fn rotate(&self, record: Record, compromised: bool) -> Result<RotatedSigningKey, Error> {
+        let rotated = self
+            .add(record, compromised)
+            .await
+            .map_err(|error| Arc::new(error).answer())?;
         let loaded = self.load(&mut *self.last.lock().await).await;
         if let Err(error) = loaded {
             // The key is stored, and that is what was asked; this node hears of it like the others.
@@ -276,7 +298,12 @@ impl Keys {
             keys: keys.iter().map(|key| key.jwk.clone()).collect(),
         };
         let jwks = serde_json::to_string(&set).map_err(KeyRingError::Unwritable)?;
-        Ok(Self { keys, jwks })
+        let made_at = stored.iter().map(|key| key.created_at).collect();
+        Ok(Self { keys, made_at, jwks })
+    }
+
+    fn position(&self, kid: &str) -> Option<usize> {
+        self.keys.iter().position(|key| key.kid == kid)
     }
 
     fn signing(&self) -> &Arc<SigningKey> {

@@ -125,7 +125,7 @@ async fn a_refresh_finds_keys_that_were_added_elsewhere() {
     assert_eq!(ring.signing().kid, new.kid);
     assert!(ring.jwks().contains(&new.kid) && ring.jwks().contains(&old.kid));
     assert!(
-        Arc::ptr_eq(&old, &ring.find(&old.kid).unwrap()),
+        Arc::ptr_eq(&old, &ring.find(&old.kid).unwrap().0),
         "what is open already is not opened again"
     );
     // And forgets those that were removed.
@@ -241,7 +241,7 @@ async fn a_rotation_makes_the_key_that_signs_from_now_on() {
     let (old, _) = two_keys().await;
     let store = StoredKeys::holding([old.clone()]);
     let ring = load_at(&store, Arc::new(TokioClock::new())).await.unwrap();
-    let rotated = ring.rotate(Record::InHistory).await.unwrap();
+    let rotated = ring.rotate(Record::InHistory, false).await.unwrap();
     assert_eq!(
         ring.signing().kid,
         rotated.kid,
@@ -270,20 +270,42 @@ async fn a_key_goes_when_the_last_token_that_it_signed_has_expired() {
         ..old.clone()
     }]);
     let ring = load_at(&store, clock.clone()).await.unwrap();
-    let first = ring.rotate(Record::InHistory).await.unwrap();
+    let first = ring.rotate(Record::InHistory, false).await.unwrap();
     assert_eq!(
         store.retired_before.lock().unwrap().unwrap(),
         earlier(clock.now(), Duration::from_hours(25))
     );
     // The longest-lived token may have been signed at the moment of the rotation.
     tokio::time::sleep(MAX_PORTAL_TOKEN_LIFETIME).await;
-    let second = ring.rotate(Record::InHistory).await.unwrap();
+    let second = ring.rotate(Record::InHistory, false).await.unwrap();
     assert_eq!(second.removed, Vec::<String>::new());
     assert!(ring.find(&old.kid).is_some());
     tokio::time::sleep(Duration::from_hours(1) + Duration::from_millis(1)).await;
-    let third = ring.rotate(Record::InHistory).await.unwrap();
+    let third = ring.rotate(Record::InHistory, false).await.unwrap();
     assert_eq!(third.removed, [&*old.kid]);
     assert!(ring.find(&old.kid).is_none() && ring.find(&first.kid).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compromised_key_goes_at_once_and_whoever_remembers_is_told() {
+    let (old, _) = two_keys().await;
+    let store = StoredKeys::holding([old.clone()]);
+    let ring = load_at(&store, Arc::new(TokioClock::new())).await.unwrap();
+    ring.rotate(Record::InHistory, false).await.unwrap();
+    assert_eq!(ring.removals(), 0);
+    let rotated = ring.rotate(Record::InHistory, true).await.unwrap();
+    assert_eq!(rotated.removed.len(), 2);
+    assert!(ring.find(&old.kid).is_none() && ring.find(&rotated.kid).is_some());
+    assert_eq!(ring.removals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_knows_when_another_took_its_place() {
+    let (old, new) = two_keys().await;
+    let store = StoredKeys::holding([old.clone(), new.clone()]);
+    let ring = load_at(&store, Arc::new(TokioClock::new())).await.unwrap();
+    assert_eq!(ring.find(&old.kid).unwrap().1, Some(new.created_at));
+    assert_eq!(ring.find(&new.kid).unwrap().1, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,7 +317,7 @@ async fn the_new_key_is_the_newest_also_beside_a_clock_that_is_ahead() {
     };
     let store = StoredKeys::holding([ahead.clone()]);
     let ring = load_at(&store, clock).await.unwrap();
-    let rotated = ring.rotate(Record::InHistory).await.unwrap();
+    let rotated = ring.rotate(Record::InHistory, false).await.unwrap();
     assert_ne!(rotated.kid, ahead.kid);
     assert_eq!(ring.signing().kid, rotated.kid);
 }
@@ -305,7 +327,7 @@ async fn a_rotation_that_cannot_be_stored_fails_and_changes_nothing() {
     let (store, ring, _) = behind().await;
     let known = ring.jwks();
     store.break_down(true);
-    let error = ring.rotate(Record::InHistory).await.unwrap_err();
+    let error = ring.rotate(Record::InHistory, false).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unavailable);
     assert_eq!(ring.jwks(), known);
     assert_eq!(store.stored.lock().unwrap().len(), 2);

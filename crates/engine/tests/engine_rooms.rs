@@ -242,7 +242,12 @@ async fn rows_of_a_tenant_to_be_deleted_that_are_still_queued_are_neither_sent_n
     let neighbour = neighbour(&world).await;
     order_deletion(&world).await;
     gate.open(100);
-    tokio::time::sleep(A_WHILE).await;
+    // If they were claimed again and again, time would stand still.
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    let claims = world.faults.limits.lock().unwrap().len();
+    assert!(claims <= 30, "{claims} claims");
     rooms_empty(&world, &engine).await;
     is_served(&world, &engine, &neighbour).await;
     assert_eq!(world.store.queued(), 18, "the eraser did not come yet");

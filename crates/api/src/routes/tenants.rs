@@ -1,10 +1,6 @@
 use std::io;
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header,
-    web::Data,
-};
+use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
 use postrider_application::{
     mediator::Request as _,
     tenants::{ExportTenant, GetTenant},

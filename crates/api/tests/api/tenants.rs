@@ -67,12 +67,7 @@ async fn a_deleted_tenant_is_unknown_at_once_and_erased_to_the_last_row() {
 
     let mut steps = 0;
     loop {
-        let step = api
-            .ports
-            .housekeeping
-            .erase(100, Duration::ZERO)
-            .await
-            .unwrap();
+        let step = api.ports.housekeeping.erase(100, Duration::ZERO).await.unwrap();
         steps += 1;
         assert!(steps < 1_000, "{step:?}");
         if matches!(step, ErasureStep::Erased { .. }) {

@@ -32,6 +32,11 @@ impl PasswordProof {
         })
     }
 
+    /// The attempt was right by other proof than a password: it does not count.
+    pub(crate) fn succeeded(&self, email: &Email, address: Option<IpAddr>) {
+        self.throttle.succeeded(email, address);
+    }
+
     /// The person, and the password's new hash if the stored one is outdated, after an [`Self::attempt`]. Unknown
     /// people and wrong passwords are answered alike, and take as long.
     ///

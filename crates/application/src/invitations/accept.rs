@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use postrider_domain::{
     Aggregate as _, InvitationId, MembershipId, Name, TenantId, UserId,
+    access::Authority,
     tenants::TenantStatus,
     tokens::InvitationToken,
-    users::{Invitation, Membership, User},
+    users::{Invitation, InvitationState, Membership, User},
 };
 use secrecy::SecretString;
 
@@ -13,6 +14,7 @@ use crate::{
     access::{PersonScope, Public, PublicScope},
     authentication::{PasswordProof, check_new_password, hash_secret, still_proved},
     mediator::{Handles, Request},
+    members::confers_all,
     ports::{Clock, Identities, Ids, PasswordHasher, PersonRepository, Repository, Store, UnitOfWork as _},
 };
 
@@ -177,13 +179,27 @@ where
         if found.tenant_status != TenantStatus::Active {
             return Err(refused("the tenant is not active"));
         }
-        let tenant = found.invitation.state().tenant;
+        let InvitationState {
+            tenant,
+            email,
+            grants,
+            invited_by,
+            ..
+        } = found.invitation.state();
+        // Whoever invited must still hold what they gave: caches may have let them in a moment too long.
+        let inviter = self.identities.grants_of(*tenant, invited_by).await?;
+        if !confers_all(&Authority::Grants(inviter), grants) {
+            return Err(refused("the inviter does not hold as much any more"));
+        }
+        let tenant = *tenant;
         let person = self.person(&scope, &found.invitation, request).await?;
         let user = match &person {
             Person::Known(user) | Person::New(user) => user.state().id,
         };
         let themselves = scope.proved(user, Some(tenant));
         let member = self.join(&themselves, &token, person).await?;
+        // Whoever holds the token guessed nothing.
+        self.proof.succeeded(email, scope.origin().address);
         Ok(AcceptedInvitation { tenant, member, user })
     }
 }

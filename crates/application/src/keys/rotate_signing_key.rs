@@ -9,7 +9,11 @@ use crate::{
 
 /// Makes a new key to sign access tokens with. The old ones verify until their tokens have expired.
 #[derive(Debug)]
-pub struct RotateSigningKey;
+pub struct RotateSigningKey {
+    /// Whether an old one may be in wrong hands: then all old ones go at once, and with them all access and portal
+    /// tokens. People's clients refresh; portals ask for new tokens.
+    pub compromised: bool,
+}
 
 impl Request for RotateSigningKey {
     type Output = RotatedSigningKey;
@@ -37,7 +41,13 @@ impl<S> RotateSigningKeyHandler<S> {
 }
 
 impl<S> Handles<RotateSigningKey> for RotateSigningKeyHandler<S> {
-    async fn handle(&self, scope: OperatorScope, _: RotateSigningKey) -> Result<RotatedSigningKey, Error> {
-        self.keys.rotate(scope.did("signing_keys")).await
+    async fn handle(
+        &self,
+        scope: OperatorScope,
+        request: RotateSigningKey,
+    ) -> Result<RotatedSigningKey, Error> {
+        self.keys
+            .rotate(scope.did("signing_keys"), request.compromised)
+            .await
     }
 }

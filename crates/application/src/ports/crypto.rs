@@ -81,6 +81,11 @@ pub trait AccessTokens: Send + Sync {
     /// What a token says, if it is good at `now`.
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError>;
 
+    /// How often keys were removed so far: whoever remembers what was verified before such a removal verifies again.
+    fn removed_keys(&self) -> u64 {
+        0
+    }
+
     /// Looks for keys that were added elsewhere; at most once a second, however often it is asked.
     async fn refresh_keys(&self) -> Result<(), Error>;
 
@@ -187,8 +192,9 @@ pub struct RotatedSigningKey {
 /// Rotates the keys that access tokens are signed with.
 #[async_trait]
 pub trait SigningKeys: Send + Sync {
-    /// Makes a new key, which signs from now on; the old ones verify until their tokens have expired.
-    async fn rotate(&self, record: Record) -> Result<RotatedSigningKey, Error>;
+    /// Makes a new key, which signs from now on; the old ones verify until their tokens have expired. If one is
+    /// `compromised`, all old ones go at once, and with them all tokens.
+    async fn rotate(&self, record: Record, compromised: bool) -> Result<RotatedSigningKey, Error>;
 }
 
 /// Re-encrypts what is stored secretly with the current master key.

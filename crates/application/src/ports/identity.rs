@@ -132,6 +132,10 @@ pub trait Identities: Send + Sync {
     /// The invitation of that id, with its tenant's status.
     async fn invitation(&self, id: InvitationId) -> Result<Option<TenantInvitation>, StoreError>;
 
+    /// What the principal that the audit log names `actor` holds in the tenant: a person by their membership, a
+    /// machine by its key; nothing if they are there no more.
+    async fn grants_of(&self, tenant: TenantId, actor: &str) -> Result<Vec<Grant>, StoreError>;
+
     /// The password reset of that id.
     async fn password_reset(&self, id: PasswordResetId) -> Result<Option<PasswordReset>, StoreError>;
 }

@@ -3,17 +3,23 @@ use std::process::ExitCode;
 use postrider_application::keys::{RotateMasterKey, RotateSigningKey};
 
 use super::{Outcome, ask, configured};
-use crate::args::ConfigArgs;
+use crate::args::{ConfigArgs, RotateArgs};
 
 /// Makes a new key to sign access tokens with.
-pub(super) fn rotate(args: &ConfigArgs) -> Outcome {
-    let rotated = ask(&configured(args)?, RotateSigningKey)?;
+pub(super) fn rotate(args: &RotateArgs) -> Outcome {
+    let compromised = args.compromised;
+    let rotated = ask(&configured(&args.config)?, RotateSigningKey { compromised })?;
     println!(
         "{} signs from now on; nodes take it up within seconds.",
         rotated.kid
     );
     for kid in rotated.removed {
-        println!("{kid} was removed: all its tokens have expired.");
+        let why = if compromised {
+            "all its tokens are refused"
+        } else {
+            "all its tokens have expired"
+        };
+        println!("{kid} was removed: {why}.");
     }
     Ok(ExitCode::SUCCESS)
 }

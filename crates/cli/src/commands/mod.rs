@@ -53,9 +53,29 @@ pub(crate) fn run(command: Command) -> Outcome {
     }
 }
 
-/// Asks `request` of the use cases as the operator on the command line, in the configured database, beside a server
+/// Asks `request` of the use cases as the operator on the command line, in the configured installation, beside a server
 /// or without one.
 fn ask<R: Request>(configuration: &Configuration, request: R) -> Result<R::Output, Failure>
+where
+    UseCases<SqlStore>: Serves<R>,
+{
+    let directory = &configuration.database.directory;
+    if configuration.database.url.is_none() && !directory.join("postrider.sqlite3").is_file() {
+        let directory = directory.display();
+        return Err(format!(
+            "there is no installation in {directory}: name its directory with --data-dir or its database with database.url"
+        )
+        .into());
+    }
+    ask_or_begin(configuration, request, false)
+}
+
+/// The same, but where there is no installation yet, begins one.
+fn ask_or_begin<R: Request>(
+    configuration: &Configuration,
+    request: R,
+    begin: bool,
+) -> Result<R::Output, Failure>
 where
     UseCases<SqlStore>: Serves<R>,
 {
@@ -64,7 +84,7 @@ where
     }
     let _telemetry = quiet_telemetry("warn")?;
     runtime::block_on(async {
-        let platform = Platform::open(options::beside(configuration)).await?;
+        let platform = Platform::open(options::beside(configuration, begin)).await?;
         let answer = platform
             .app()
             .send(&Caller::operator("command-line"), request)

@@ -5,7 +5,7 @@ use postrider_crypto::OsRandomness;
 use postrider_domain::{InvalidValue, Name, users::Email};
 use secrecy::SecretString;
 
-use super::{Outcome, ask, configured};
+use super::{Outcome, ask_or_begin, configured};
 use crate::args::CreateTenantArgs;
 
 /// Creates a tenant with its first owner, directly in the database.
@@ -20,7 +20,7 @@ pub(super) fn create(args: &CreateTenantArgs) -> Outcome {
         owner_password: password,
         owner_may_be_known: args.known_owner,
     };
-    let created = ask(&configuration, request)?;
+    let created = ask_or_begin(&configuration, request, true)?;
     println!("tenant {}", created.tenant);
     println!("owner {} <{}>", created.owner, args.owner_email);
     match generated {

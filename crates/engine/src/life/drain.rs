@@ -43,7 +43,7 @@ impl Life {
         let waiting = self.rooms.dismiss_waiting();
         self.hand_back(waiting);
         let unread = self.loading.take_all();
-        self.give_up(unread);
+        self.give_up(&unread);
         let refused = self.loading.take_set_aside();
         self.rooms.dismiss_set_aside(refused.len());
         self.hand_back(refused.iter().map(|held| held.work.work).collect());

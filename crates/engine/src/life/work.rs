@@ -59,7 +59,7 @@ impl Life {
     pub(super) fn loaded(&mut self, batch: Batch<Held>, read: Result<Read, StoreError>) {
         if self.drain.is_some() {
             self.loading.succeeded();
-            return self.give_up(batch.rows);
+            return self.give_up(&batch.rows);
         }
         match read {
             Ok(Read { material, gone }) => {
@@ -280,8 +280,8 @@ impl Life {
     }
 
     /// Rows in flight that will not be worked: they go back.
-    pub(super) fn give_up(&mut self, rows: Vec<Held>) {
-        for held in &rows {
+    pub(super) fn give_up(&mut self, rows: &[Held]) {
+        for held in rows {
             self.let_go(held);
         }
         self.hand_back(rows.iter().map(|held| held.work.work).collect());

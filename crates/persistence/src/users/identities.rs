@@ -7,6 +7,7 @@ use postrider_application::ports::{
 };
 use postrider_domain::{
     ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, UserId,
+    access::Grant,
     users::{Email, User},
 };
 use sea_orm::{
@@ -45,6 +46,8 @@ const INVITATION: &str = "
 SELECT i.tenant, i.id, i.email, i.grants, i.token_hash, i.invited_by, i.created_at, i.expires_at, i.version,
     t.status
 FROM invitations i JOIN tenants t ON t.id = i.tenant WHERE i.id = $1";
+const MEMBERS_GRANTS: &str = "SELECT grants FROM memberships WHERE tenant = $1 AND user_id = $2";
+const KEYS_GRANTS: &str = "SELECT grants FROM api_keys WHERE tenant = $1 AND id = $2";
 const PASSWORD_RESET: &str = "SELECT user_id, token_hash, expires_at FROM password_resets WHERE id = $1";
 
 #[derive(FromQueryResult)]
@@ -62,6 +65,11 @@ struct SessionRow {
     status: String,
     user_id: Uuid,
     expires_at: i64,
+    grants: StoredGrants,
+}
+
+#[derive(FromQueryResult)]
+struct GrantsRow {
     grants: StoredGrants,
 }
 
@@ -207,6 +215,27 @@ impl Identities for SqlStore {
             invitation: invitations::read(invitation)?,
             tenant_status: read_tenant_status(&status.status)?,
         }))
+    }
+
+    async fn grants_of(&self, tenant: TenantId, actor: &str) -> Result<Vec<Grant>, StoreError> {
+        let (sql, id) = if let Ok(user) = actor.parse::<UserId>() {
+            (MEMBERS_GRANTS, user.as_uuid())
+        } else if let Ok(key) = actor.parse::<ApiKeyId>() {
+            (KEYS_GRANTS, key.as_uuid())
+        } else {
+            return Ok(Vec::new());
+        };
+        let values = [tenant.as_uuid().into(), id.into()];
+        let statement = self.database.dialect().exactly(sql, values);
+        let connection = self.database.read(Scope::Identity).await?;
+        let row = connection.query_one_raw(statement).await.or_store_error()?;
+        let Some(row) = row else {
+            return Ok(Vec::new());
+        };
+        GrantsRow::from_query_result(&row, "")
+            .or_store_error()?
+            .grants
+            .read()
     }
 
     async fn password_reset(&self, id: PasswordResetId) -> Result<Option<PasswordReset>, StoreError> {

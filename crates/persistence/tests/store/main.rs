@@ -1,6 +1,6 @@
 //! What the contract does not say, because it is of these two databases only: the data directory, secrets at rest,
-//! and in exports, another master key, the proof that a tenant is erased, migrations, lost connections, what errors
-//! show.
+//! and in exports, another master key, the proof that a tenant is erased, migrations, who waits for whom, lost
+//! connections, what errors show.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod connections;
 mod data_directory;
 mod erasing;
 mod exporting;
+mod holding;
 mod lost_commits;
 mod migrations;
 mod outside;

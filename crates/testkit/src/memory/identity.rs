@@ -8,6 +8,7 @@ use postrider_application::{
 };
 use postrider_domain::{
     Aggregate as _, ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, UserId,
+    access::Grant,
     applications::ApplicationRef,
     tenants::TenantStatus,
     users::{Email, Invitation, User},
@@ -140,6 +141,18 @@ impl Identities for MemoryStore {
                 tenant_status: configuration.status(row.state.tenant)?,
             })
         }))
+    }
+
+    async fn grants_of(&self, tenant: TenantId, actor: &str) -> Result<Vec<Grant>, StoreError> {
+        let state = self.state();
+        let configuration = &state.configuration;
+        if let Ok(user) = actor.parse() {
+            let member = configuration.membership(tenant, user);
+            return Ok(member.map(|row| row.state.grants.clone()).unwrap_or_default());
+        }
+        let key = actor.parse().ok().and_then(|id| configuration.api_keys.get(&id));
+        let key = key.filter(|row| row.state.tenant == tenant);
+        Ok(key.map(|row| row.state.grants.clone()).unwrap_or_default())
     }
 
     async fn password_reset(&self, id: PasswordResetId) -> Result<Option<PasswordReset>, StoreError> {

@@ -45,7 +45,8 @@ pub(super) fn run(
     options: &super::Options,
 ) -> anyhow::Result<()> {
     let settings = [
-        ("SECURITY__ERASE_GRACE_S", "1"),
+        // As short as the caches allow for.
+        ("SECURITY__ERASE_GRACE_S", "5"),
         // Longer than everything here takes: a login is a row too.
         ("SECURITY__ACCESS_TOKEN_LIFETIME_S", "3600"),
     ];
