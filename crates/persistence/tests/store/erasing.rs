@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use postrider_application::ports::{ErasureStep, Housekeeping as _, Settlement, StoreError};
-use postrider_domain::TenantId;
+use postrider_application::ports::{ErasureStep, Housekeeping as _, Settlement, StoreError, WorkRef};
+use postrider_domain::{EndpointId, MessageId, TenantId};
 use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, SqlStore};
 use postrider_testkit::contract::{Fixture, Tenancy};
 use uuid::Uuid;
@@ -150,6 +150,42 @@ async fn what_is_queued_at_the_end_is_found<H: Outside>(harness: &H) {
     assert!(harness.rows(Some(tenant.id)).await.is_empty());
 }
 
+/// What is queued at the beginning of the proof becomes history after that history was counted.
+async fn what_is_settled_during_the_proof_is_found<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (tenant, node) = (doomed(&fixture).await, fixture.node().await);
+    while harness.texts("SELECT phase FROM erasures").await != ["proof"] {
+        let step = step(harness).await.unwrap();
+        assert!(matches!(step, ErasureStep::Removed { .. }), "{step:?}");
+    }
+    harness
+        .run("UPDATE erasures SET at_table = NULL, after_key = NULL")
+        .await;
+    let (message, endpoint) = (fixture.uuid(), fixture.uuid());
+    let id = fixture.work_id();
+    let ids = [
+        id.as_uuid(),
+        tenant.id.as_uuid(),
+        fixture.uuid(),
+        message,
+        endpoint,
+    ]
+    .map(H::literal);
+    harness
+        .run(&format!(
+            "INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq)
+             VALUES ({}, 0, {node}, 1, 0, 0, 1)",
+            ids.join(", ")
+        ))
+        .await;
+    // It counts half of the tables, but if it finds something.
+    step(harness).await.unwrap();
+    let delivered = fixture.delivered(MessageId::from_uuid(message), EndpointId::from_uuid(endpoint));
+    fixture.settle(node, WorkRef { id, claim: 1 }, delivered).await;
+    erase(harness).await;
+    assert!(harness.rows(Some(tenant.id)).await.is_empty());
+}
+
 /// Steps until one fails; who was erased until then.
 async fn until_it_fails<H: Outside>(harness: &H) -> Vec<TenantId> {
     let mut erased = Vec::new();
@@ -201,6 +237,7 @@ on_both! {
     large_tables_are_walked_through_in_windows;
     an_erasure_is_in_the_installations_log;
     what_is_queued_at_the_end_is_found;
+    what_is_settled_during_the_proof_is_found;
     an_erasure_that_fails_holds_no_other_up;
 }
 
