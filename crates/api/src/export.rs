@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use postrider_application::{Error, ErrorKind, Result, ports::ExportRow, tenants::TenantExporter};
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, Permit},
     task::JoinSet,
     time::{error::Elapsed, timeout},
 };
@@ -28,7 +28,7 @@ const LONGEST: Duration = Duration::from_hours(6);
 /// How long one piece may wait until it is taken: whoever reads more slowly than a kilobyte a second is as good as
 /// gone, and keeps others from exporting.
 const UNTAKEN: Duration = Duration::from_mins(1);
-/// The most bytes of a piece. Each is handed on only after another look at who it is for.
+/// The most bytes of a piece. Each is handed on only after another look at whom it is for.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Where the rows come from.
@@ -155,27 +155,32 @@ struct Writer {
 
 impl Writer {
     async fn write(self, head: Bytes, mut pages: impl Pages) -> Result<(), Stop> {
-        self.hand_on(head).await?;
+        self.place().await?.send(head);
         let mut lines = ExportLines::default();
-        while let Some(rows) = pages.next().await? {
+        loop {
+            // Nothing is read before it is wanted.
+            drop(self.place().await?);
+            let Some(rows) = pages.next().await? else {
+                break;
+            };
             let mut page = lines.rows(&rows)?;
             while !page.is_empty() {
                 let piece = page.split_to(page.len().min(PIECE_BYTES));
-                self.hand_on(piece).await?;
+                self.place().await?.send(piece);
             }
         }
-        self.hand_on(lines.end()?).await
+        self.place().await?.send(lines.end()?);
+        Ok(())
     }
 
-    /// Waits until the piece before was taken, looks again at who this one is for, and hands it on.
-    async fn hand_on(&self, piece: Bytes) -> Result<(), Stop> {
+    /// Waits until the piece before was taken, and looks again at whom the next one is for.
+    async fn place(&self) -> Result<Permit<'_, Bytes>, Stop> {
         let place = timeout(UNTAKEN, self.to.reserve())
             .await
             .map_err(|_: Elapsed| Stop::Untaken)?
             .map_err(|_| Stop::Gone)?;
         self.standing.check().await?;
-        place.send(piece);
-        Ok(())
+        Ok(place)
     }
 }
 

@@ -16,8 +16,8 @@ async fn whoever_guesses_is_held_up_and_known_and_unknown_accounts_alike() {
     api.owner("acme").await;
     let mut answers = Vec::new();
     for (account, address) in [
-        ("owner@acme.example", "203.0.113.1:1"),
-        ("nobody@acme.example", "203.0.113.2:1"),
+        ("owner@acme.example", "203.0.113.65:1"),
+        ("nobody@acme.example", "192.0.2.65:1"),
     ] {
         for _ in 0..5 {
             let wrong = api.log_in_with(account, "wrong wrong wrong", address).await;
@@ -27,12 +27,14 @@ async fn whoever_guesses_is_held_up_and_known_and_unknown_accounts_alike() {
         let held = held.problem(429, "too_many_attempts");
         let seconds: u64 = held.header("retry-after").parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
-        // From elsewhere, and with the right password, it is no use either: the account is guessed at.
+        // From elsewhere it is no use either, not even with the right password: the account is guessed at.
         let elsewhere = api.log_in_with(account, PASSWORD, "198.51.100.7:1").await;
         elsewhere.problem(429, "too_many_attempts");
         answers.push(held.snapshot());
     }
     assert_eq!(answers[0], answers[1]);
+    // But where its owner was right before, they are not locked out.
+    api.log_in("owner@acme.example").await.expect(200);
     api.clock.advance(Duration::from_mins(2));
     api.log_in("owner@acme.example").await.expect(200);
     api.log_in("owner@acme.example").await.expect(200);
