@@ -63,7 +63,7 @@ impl ExportStream {
         let writing = async {
             let writer = Writer { standing, to };
             let written = timeout(LONGEST, writer.write(head, pages)).await;
-            written.unwrap_or(Err(Stop::TooLong)).map_err(|stop| stop.cut())
+            written.unwrap_or(Err(Stop::TooLong)).map_err(Stop::cut)
         };
         let mut writer = JoinSet::new();
         writer.spawn(writing.in_current_span());

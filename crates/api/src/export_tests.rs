@@ -152,14 +152,14 @@ impl World {
         )
     }
 
-    /// An export, and what is gone once nothing of it is held any more.
+    /// An export, and what is gone once nothing of it is turn any more.
     fn export(&self, pages: Vec<Vec<ExportRow>>) -> (ExportStream, Weak<()>) {
-        let held = Arc::new(());
-        let weak = Arc::downgrade(&held);
+        let turn = Arc::new(());
+        let weak = Arc::downgrade(&turn);
         let script = Script {
             pages: pages.into(),
             then_fails: self.then_fails,
-            _held: held,
+            _held: turn,
         };
         let head = Bytes::from_static(b"head\n");
         (ExportStream::begin(head, script, self.standing(TENANT)), weak)
@@ -195,7 +195,7 @@ async fn rest(stream: &mut ExportStream) -> (String, bool) {
 async fn all_lines_in_small_pieces_and_an_end() {
     let world = World::new();
     let rows: Vec<_> = (0..20_000).map(row).collect();
-    let (mut stream, held) = world.export(vec![rows, Vec::new(), vec![row(20_000)]]);
+    let (mut stream, turn) = world.export(vec![rows, Vec::new(), vec![row(20_000)]]);
     let mut text = String::new();
     while let Some(piece) = next(&mut stream).await {
         let piece = piece.unwrap();
@@ -207,13 +207,13 @@ async fn all_lines_in_small_pieces_and_an_end() {
     assert_eq!(lines[20_001], "{\"kind\":\"message\",\"data\":{\"n\":20000}}");
     assert_eq!(lines[20_002], "{\"kind\":\"end\",\"rows\":{\"message\":20001}}");
     assert!(next(&mut stream).await.is_none());
-    assert!(held.upgrade().is_none());
+    assert!(turn.upgrade().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_revoked_session_ends_it_within_a_piece_and_without_an_end() {
     let world = World::new();
-    let (mut stream, held) = world.export(small(100));
+    let (mut stream, turn) = world.export(small(100));
     for _ in 0..10 {
         next(&mut stream).await.unwrap().unwrap();
     }
@@ -222,7 +222,7 @@ async fn a_revoked_session_ends_it_within_a_piece_and_without_an_end() {
     world.revoke();
     let (text, cut) = rest(&mut stream).await;
     assert_eq!(text, "{\"kind\":\"message\",\"data\":{\"n\":9}}\n");
-    assert!(cut && held.upgrade().is_none());
+    assert!(cut && turn.upgrade().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -284,13 +284,13 @@ async fn whoever_acts_in_another_tenant_has_no_standing_here() {
 #[tokio::test(start_paused = true)]
 async fn an_export_that_nobody_takes_is_let_go_of_after_a_minute() {
     let world = World::new();
-    let (mut stream, held) = world.export(small(100));
+    let (mut stream, turn) = world.export(small(100));
     next(&mut stream).await.unwrap().unwrap();
     sleep(UNTAKEN.saturating_sub(SECOND)).await;
-    assert!(held.upgrade().is_some());
+    assert!(turn.upgrade().is_some());
     sleep(2 * SECOND).await;
     // Though nobody looked.
-    assert!(held.upgrade().is_none());
+    assert!(turn.upgrade().is_none());
     // What had waited is not handed out any more.
     assert_eq!(rest(&mut stream).await, (String::new(), true));
 }
@@ -308,15 +308,15 @@ async fn who_takes_it_slowly_gets_it_but_not_for_ever() {
     }
     assert_eq!(taken, 102);
 
-    let (mut stream, held) = world.export(small(1_000));
+    let (mut stream, turn) = world.export(small(1_000));
     let began = world.clock.monotonic();
     while next(&mut stream).await.unwrap().is_ok() {
-        assert!(held.upgrade().is_some() || world.clock.monotonic() >= began + LONGEST);
+        assert!(turn.upgrade().is_some() || world.clock.monotonic() >= began + LONGEST);
         sleep(slowly).await;
     }
     let took = world.clock.monotonic().saturating_sub(began);
     assert!((LONGEST..LONGEST + UNTAKEN).contains(&took), "{took:?}");
-    assert!(held.upgrade().is_none());
+    assert!(turn.upgrade().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -333,9 +333,9 @@ async fn a_failure_ends_it_without_an_end() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_goes_takes_the_export_with_it() {
     let world = World::new();
-    let (mut stream, held) = world.export(small(100));
+    let (mut stream, turn) = world.export(small(100));
     next(&mut stream).await.unwrap().unwrap();
     drop(stream);
     sleep(SECOND).await;
-    assert!(held.upgrade().is_none());
+    assert!(turn.upgrade().is_none());
 }

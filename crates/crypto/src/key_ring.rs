@@ -105,7 +105,7 @@ struct LastLoad {
 /// What one load found.
 struct Keys {
     /// Newest first; never empty.
-    keys: Vec<Arc<SigningKey>>,
+    ring: Vec<Arc<SigningKey>>,
     /// When each of them was made, in the same order.
     made_at: Vec<Timestamp>,
     jwks: String,
@@ -175,7 +175,7 @@ impl KeyRing {
 
     async fn read(&self) -> Result<Keys, KeyRingError> {
         let stored = self.store.signing_keys().await?;
-        Keys::open(stored, &self.current().keys, &*self.sealer)
+        Keys::open(stored, &self.current().ring, &*self.sealer)
     }
 
     fn replace(&self, keys: Keys) {
@@ -185,7 +185,7 @@ impl KeyRing {
             &mut *self.keys.write().unwrap_or_else(PoisonError::into_inner),
             Arc::clone(&keys),
         );
-        if before.keys.iter().any(|key| keys.position(&key.kid).is_none()) {
+        if before.ring.iter().any(|key| keys.position(&key.kid).is_none()) {
             self.removals.fetch_add(1, Ordering::SeqCst);
         }
         if before.signing().kid != signing {
@@ -210,7 +210,7 @@ impl KeyRing {
         let current = self.current();
         let at = current.position(kid)?;
         let replaced_at = at.checked_sub(1).map(|newer| current.made_at[newer]);
-        Some((Arc::clone(&current.keys[at]), replaced_at))
+        Some((Arc::clone(&current.ring[at]), replaced_at))
     }
 
     /// How often keys were removed: what an earlier key proved may be good no more.
@@ -270,7 +270,7 @@ impl SigningKeys for KeyRing {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.current().keys.iter().map(|key| &key.kid))
+            .entries(self.current().ring.iter().map(|key| &key.kid))
             .finish()
     }
 }
@@ -299,16 +299,20 @@ impl Keys {
         };
         let jwks = serde_json::to_string(&set).map_err(KeyRingError::Unwritable)?;
         let made_at = stored.iter().map(|key| key.created_at).collect();
-        Ok(Self { keys, made_at, jwks })
+        Ok(Self {
+            ring: keys,
+            made_at,
+            jwks,
+        })
     }
 
     fn position(&self, kid: &str) -> Option<usize> {
-        self.keys.iter().position(|key| key.kid == kid)
+        self.ring.iter().position(|key| key.kid == kid)
     }
 
     fn signing(&self) -> &Arc<SigningKey> {
         // Not empty, by construction.
-        &self.keys[0]
+        &self.ring[0]
     }
 }
 

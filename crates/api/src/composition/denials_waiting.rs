@@ -35,7 +35,7 @@ struct OfTenant {
 impl OfTenant {
     /// Counts it in a row that is there, or in a new one if there may be one; whether it is a new one. Else it is
     /// given back.
-    fn add(&mut self, entry: AuditEntry, new_row: bool) -> Result<bool, AuditEntry> {
+    fn add(&mut self, entry: AuditEntry, new_row: bool) -> Result<bool, Box<AuditEntry>> {
         let exactly = Alike::Exactly(
             entry.actor.clone(),
             entry.action.clone(),
@@ -70,7 +70,7 @@ impl OfTenant {
                 });
                 Ok(true)
             }
-            Entry::Vacant(_) => Err(entry),
+            Entry::Vacant(_) => Err(Box::new(entry)),
         }
     }
 }
@@ -101,7 +101,7 @@ impl Waiting {
         let new_row = of_tenant.rows.len() < share;
         match of_tenant.add(entry, new_row) {
             Ok(new) => self.rows += usize::from(new),
-            Err(entry) => self.drop_all(&[entry]),
+            Err(entry) => self.drop_all(std::slice::from_ref(&*entry)),
         }
     }
 

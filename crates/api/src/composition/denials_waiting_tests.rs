@@ -16,6 +16,10 @@ fn of_tenant(tenant: u128, number: u128, target: &str) -> AuditEntry {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an entry's address is one that may be absent"
+)]
 fn from(address: &str) -> Option<IpAddr> {
     Some(address.parse().unwrap())
 }

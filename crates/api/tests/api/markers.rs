@@ -249,9 +249,9 @@ impl World {
         forbidden
     }
 
-    async fn ask(&self, asked: Asked) -> Result<(), String> {
-        let asker = &self.askers[asked.who % self.askers.len()];
-        let (method, path, body) = self.request(asked, asker);
+    async fn ask(&self, wish: Asked) -> Result<(), String> {
+        let asker = &self.askers[wish.who % self.askers.len()];
+        let (method, path, body) = self.request(wish, asker);
         let token = &asker.token;
         let answer = self.api.call(token, method.clone(), &path, body.as_ref()).await;
         let shown = format!("{:?} {}", answer.headers, legible(&answer.body));
@@ -265,8 +265,8 @@ impl World {
     }
 
     /// The request: what it names may be anybody's, and is never a marker, since an answer may repeat the path.
-    fn request(&self, asked: Asked, asker: &Asker) -> (Method, String, Option<Value>) {
-        let [a, b, c] = asked.picks;
+    fn request(&self, wish: Asked, asker: &Asker) -> (Method, String, Option<Value>) {
+        let [a, b, c] = wish.picks;
         let ids = &self.ids;
         let pick = |list: &[String], n: usize| {
             list.get(n % list.len().max(1))
@@ -286,7 +286,7 @@ impl World {
         let role = ROLES[c % ROLES.len()];
         let grants = json!([{"role": role, "application": application}]);
         let get = |path: String| (Method::GET, path, None);
-        match asked.which % 34 {
+        match wish.which % 34 {
             0 => get("/v1/me".into()),
             1 => get("/v1/tenant".into()),
             2 => get("/v1/tenant/export".into()),

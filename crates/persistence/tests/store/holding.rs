@@ -33,7 +33,9 @@ async fn a_person_who_is_held_may_be_referred_to() {
         .execute(&harness.outside)
         .await
         .unwrap_err();
-    let code = held.as_database_error().and_then(|error| error.code());
+    let code = held
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     assert_eq!(code.as_deref(), Some("55P03"), "{held}");
     drop(tx);
     harness.finish().await;
