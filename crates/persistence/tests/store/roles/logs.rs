@@ -69,12 +69,19 @@ async fn a_persons_affairs_touch_no_other_tenant() {
         let foreign = run(&mut transaction, &table(name).insert(other, filled.people[0])).await;
         assert_eq!(foreign, forbidden(), "{name}");
     }
-    let touched = run(
-        &mut transaction,
-        "UPDATE sessions SET version = 2 RETURNING tenant",
-    )
-    .await;
-    assert_eq!(touched, Ok(Reached::Of(vec![tenant])));
+    let touch = "UPDATE sessions SET version = 2 RETURNING tenant";
+    let nobodys = run(&mut transaction, touch).await;
+    assert_eq!(nobodys, Ok(Reached::Of(Vec::new())), "whose?");
+    sqlx::query("SELECT set_config('app.user_id', $1, true)")
+        .bind(filled.people[0].to_string())
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    assert_eq!(run(&mut transaction, touch).await, Ok(Reached::Of(vec![tenant])));
+    for name in ["memberships", "sessions"] {
+        let somebody_elses = run(&mut transaction, &table(name).insert(tenant, filled.people[1])).await;
+        assert_eq!(somebody_elses, forbidden(), "{name}");
+    }
     for (statement, outcome) in [
         (
             "DELETE FROM invitations RETURNING tenant",
