@@ -152,7 +152,7 @@ impl World {
         )
     }
 
-    /// An export, and what is gone once nothing of it is turn any more.
+    /// An export, and what is gone once nothing of it is held any more.
     fn export(&self, pages: Vec<Vec<ExportRow>>) -> (ExportStream, Weak<()>) {
         let turn = Arc::new(());
         let weak = Arc::downgrade(&turn);
