@@ -231,6 +231,22 @@ async fn an_erasure_that_fails_holds_no_other_up<H: Outside>(harness: &H) {
     assert!(harness.rows(Some(stuck.id)).await.is_empty());
 }
 
+/// An endpoint that somebody held while its table's turn was keeps its application: the way begins anew.
+async fn a_row_that_was_passed_over_is_gone_back_to<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("doomed").await;
+    let customer = fixture.application(&tenant).await;
+    fixture.endpoint(&tenant, &customer).await;
+    fixture
+        .order_deletion(&tenant, fixture.ago(Duration::from_hours(1)))
+        .await;
+    stand_at(harness, &tenant, "walk", Some("applications")).await;
+    let refused = step(harness).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Internal(_)), "{refused}");
+    let (_, rows) = erase(harness).await;
+    assert_eq!((rows["endpoints"], rows["applications"]), (1, 1));
+}
+
 on_both! {
     a_table_that_was_forgotten_is_found;
     rows_that_were_left_behind_are_found;
@@ -239,6 +255,7 @@ on_both! {
     what_is_queued_at_the_end_is_found;
     what_is_settled_during_the_proof_is_found;
     an_erasure_that_fails_holds_no_other_up;
+    a_row_that_was_passed_over_is_gone_back_to;
 }
 
 /// One node at a time.

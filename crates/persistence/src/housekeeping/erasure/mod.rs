@@ -106,8 +106,10 @@ pub(super) async fn step(
     };
     // Nothing of it lasts, and others must not wait for a tenant that cannot be erased.
     drop(eraser);
+    // What the database refuses, it may refuse because a row of an earlier table was passed over: the way begins anew.
+    let anew = matches!(failed, Err(StoreError::Internal(_)));
     if let Some(tenant) = tenant
-        && let Err(error) = progress::stand_back(database, tenant).await
+        && let Err(error) = progress::stand_back(database, tenant, anew).await
     {
         tracing::debug!(%tenant, %error, "an erasure that failed keeps its place before the others");
     }

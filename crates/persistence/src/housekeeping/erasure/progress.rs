@@ -45,7 +45,9 @@ const STANDS_BACK: Duration = Duration::from_mins(5);
 const STAND_BACK: &str = "
 INSERT INTO erasures (tenant, ordered_at, phase, removed, retry_at)
 SELECT id, status_since, 'queue', '[]', {now} + $2 FROM tenants WHERE id = $1 AND status = 'deleting'
-ON CONFLICT (tenant) DO UPDATE SET retry_at = excluded.retry_at";
+ON CONFLICT (tenant) DO UPDATE SET retry_at = excluded.retry_at,
+    at_table = CASE WHEN $3 THEN NULL ELSE erasures.at_table END,
+    after_key = CASE WHEN $3 THEN NULL ELSE erasures.after_key END";
 
 const ERASED: &str = "
 SELECT ordered_at, erased_at, removed FROM erasures WHERE tenant = $1 AND erased_at IS NOT NULL";
@@ -207,9 +209,9 @@ impl Progress {
 }
 
 /// Lets the others go first for a while.
-pub(super) async fn stand_back(database: &Database, tenant: TenantId) -> Result<(), StoreError> {
+pub(super) async fn stand_back(database: &Database, tenant: TenantId, anew: bool) -> Result<(), StoreError> {
     let transaction = database.begin(Scope::Operator).await?;
-    let values = [tenant.as_uuid().into(), micros(STANDS_BACK).into()];
+    let values = [tenant.as_uuid().into(), micros(STANDS_BACK).into(), anew.into()];
     let stand_back = database.dialect().statement(STAND_BACK, values);
     transaction.execute_raw(stand_back).await.or_store_error()?;
     transaction.commit().await
