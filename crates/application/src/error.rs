@@ -128,6 +128,10 @@ error_codes! {
     UnsupportedMediaType = "unsupported_media_type", UnsupportedMediaType, "The media type is not supported";
     /// The database cannot be reached, or we are shutting down.
     Unavailable = "unavailable", Unavailable, "The service is unavailable";
+    /// As many messages wait to be stored as may.
+    IntakeFull = "intake_full", Unavailable, "Too many messages wait to be stored";
+    /// The tenant has its share of the messages that may wait to be stored, and others wait too.
+    IntakeShareExceeded = "intake_share_exceeded", TooMany, "Too many messages of this tenant wait to be stored";
     /// The connection was lost at commit: it may or may not have been accepted. Repeat with the same key.
     OutcomeUnknown = "outcome_unknown", Unavailable, "The outcome is unknown";
     /// A fault of ours.

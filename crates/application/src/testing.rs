@@ -324,7 +324,7 @@ impl World {
 
     /// The rows that an engine would claim now.
     pub(crate) async fn due(&self) -> Vec<ClaimedWork> {
-        self.store.claim(Epoch(1), ClaimFrom::Queue, 100).await.unwrap()
+        self.store.claim(Epoch(1), ClaimFrom::Queue { low: None }, 100).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

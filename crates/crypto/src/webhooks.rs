@@ -8,6 +8,8 @@ use thiserror::Error;
 
 /// The version of symmetric signatures in Standard Webhooks.
 const VERSION: &str = "v1";
+/// `v1,` and the 44 characters that 32 bytes are in base64.
+const SIGNATURE_CHARS: usize = VERSION.len() + 1 + 44;
 
 fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
@@ -22,9 +24,21 @@ fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> hmac::Tag {
 pub struct HmacSigner;
 
 impl WebhookSigner for HmacSigner {
-    fn sign(&self, secret: &SigningSecret, content: &SignedContent<'_>) -> String {
-        let key = hmac::Key::new(HMAC_SHA256, secret.as_bytes());
-        format!("{VERSION},{}", STANDARD.encode(mac(&key, content.parts())))
+    fn sign(&self, secrets: &[SigningSecret], content: &SignedContent<'_>) -> Option<String> {
+        if secrets.is_empty() {
+            return None;
+        }
+        let mut value = String::with_capacity(secrets.len() * (SIGNATURE_CHARS + 1));
+        for secret in secrets {
+            if !value.is_empty() {
+                value.push(' ');
+            }
+            let key = hmac::Key::new(HMAC_SHA256, secret.as_bytes());
+            value.push_str(VERSION);
+            value.push(',');
+            STANDARD.encode_string(mac(&key, content.parts()), &mut value);
+        }
+        Some(value)
     }
 }
 
@@ -216,7 +230,7 @@ mod tests {
             let payload = Payload::new(body.clone().into_bytes(), ContentType::json(), 1 << 20).unwrap();
             let id = MessageId::from_uuid(Uuid::from_bytes(random.bytes()));
             let content = SignedContent::new(id, now, &payload);
-            let ours = HmacSigner.sign(&secret, &content);
+            let ours = HmacSigner.sign(std::slice::from_ref(&secret), &content).unwrap();
 
             assert_eq!(
                 ours,
@@ -248,7 +262,7 @@ mod tests {
     fn bodies_that_are_no_text_are_signed_as_the_bytes_that_they_are() {
         let payload = Payload::new(vec![0xff, 0, 0xfe, b'\n'], ContentType::json(), 100).unwrap();
         let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), at(SECONDS), &payload);
-        let signature = HmacSigner.sign(&secret(), &content);
+        let signature = HmacSigner.sign(&[secret()], &content).unwrap();
         let body = payload.bytes();
         assert_eq!(
             verify(&content.id, &content.timestamp, &signature, body, SECONDS),
@@ -295,6 +309,43 @@ mod tests {
             verify(ID, &moved, SIGNATURE, tail, SECONDS),
             Err(VerifyError::MalformedTimestamp)
         );
+    }
+
+    #[test]
+    fn several_secrets_sign_in_one_header_and_each_is_believed_by_its_holder() {
+        let secrets = [1u8, 2, 3].map(|n| SigningSecret::generate([n; 32]));
+        let payload = Payload::new(BODY.to_vec(), ContentType::json(), 100).unwrap();
+        let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), at(SECONDS), &payload);
+        let all = HmacSigner.sign(&secrets, &content).unwrap();
+        let each = secrets
+            .each_ref()
+            .map(|secret| HmacSigner.sign(std::slice::from_ref(secret), &content).unwrap());
+        assert_eq!(all, each.join(" "));
+        assert!(each.iter().all(|one| one.len() == SIGNATURE_CHARS));
+        for secret in &secrets {
+            let received = ReceivedWebhook {
+                id: &content.id,
+                timestamp: &content.timestamp,
+                signatures: &all,
+                body: BODY,
+            };
+            let tolerance = WebhookVerifier::DEFAULT_TOLERANCE;
+            let ours = WebhookVerifier::new(secret).verify(&received, at(SECONDS), tolerance);
+            assert_eq!(ours, Ok(()));
+            let theirs = standardwebhooks::Webhook::new(&secret.reveal()).unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ID, content.id.parse().unwrap());
+            headers.insert(header::TIMESTAMP, content.timestamp.parse().unwrap());
+            headers.insert(header::SIGNATURE, all.parse().unwrap());
+            theirs.verify_ignoring_timestamp(BODY, &headers).unwrap();
+        }
+    }
+
+    #[test]
+    fn without_a_secret_there_is_no_signature() {
+        let payload = Payload::new(BODY.to_vec(), ContentType::json(), 100).unwrap();
+        let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), at(SECONDS), &payload);
+        assert_eq!(HmacSigner.sign(&[], &content), None);
     }
 
     #[test]

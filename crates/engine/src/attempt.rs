@@ -64,7 +64,7 @@ impl Job {
             response_body: sent.response_body,
         };
         trace::record_outcome(&span, attempt.outcome);
-        self.settle(delivery, attempt, ports, options)
+        self.settle(delivery, attempt, sent.retry_after, ports, options)
     }
 
     async fn send(&self, span: &Span, ports: &EnginePorts, options: &EngineOptions) -> Sent {
@@ -88,6 +88,7 @@ impl Job {
                     class: FailureClass::TimeOut,
                     status: None,
                 },
+                retry_after: None,
                 response_body: CapturedBody::default(),
             })
     }
@@ -101,10 +102,9 @@ impl Job {
         ports: &EnginePorts,
         options: &EngineOptions,
     ) -> Option<Vec<(&'static str, String)>> {
-        let secret = endpoint.secret.as_ref()?;
         let payload = &self.message.payload;
         let content = SignedContent::new(self.message.id, ports.clock.now(), payload);
-        let signature = ports.signer.sign(secret, &content);
+        let signature = ports.signer.sign(&endpoint.secrets, &content)?;
         let mut headers = vec![
             ("content-type", payload.content_type().as_str().to_owned()),
             ("user-agent", options.user_agent.clone()),
@@ -122,17 +122,18 @@ impl Job {
         &self,
         mut delivery: Delivery,
         attempt: Attempt,
+        retry_after: Option<Duration>,
         ports: &EnginePorts,
         options: &EngineOptions,
     ) -> Settlement {
         let schedule = self.target.endpoint().retry_schedule.as_ref();
         let policy = RetryPolicy {
             schedule: schedule.unwrap_or(&options.retry.schedule).clone(),
-            jitter_percent: options.retry.jitter_percent,
+            ..options.retry.clone()
         };
         let now = ports.clock.now();
         let jitter = Jitter::from_bits(u16::from_ne_bytes(ports.randomness.bytes()));
-        delivery.record(attempt.outcome, &policy, now, jitter);
+        delivery.record(attempt.outcome, retry_after, &policy, now, jitter);
         let retry = match delivery.status {
             DeliveryStatus::Pending { due_at } => Some(Retry {
                 work: WorkId::from_uuid(ports.ids.next()),
@@ -157,6 +158,7 @@ fn internal_failure() -> Sent {
             class: FailureClass::Internal,
             status: None,
         },
+        retry_after: None,
         response_body: CapturedBody::default(),
     }
 }

@@ -276,6 +276,7 @@ impl Sender for Panicking {
         );
         Sent {
             outcome: Outcome::of_status(204),
+            retry_after: None,
             response_body: CapturedBody::default(),
         }
     }

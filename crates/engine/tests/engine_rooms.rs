@@ -46,6 +46,7 @@ impl Sender for SlowAndFast {
         };
         Sent {
             outcome,
+            retry_after: None,
             response_body: CapturedBody::default(),
         }
     }

@@ -19,19 +19,28 @@ pub enum Answer {
     Status(u16),
     /// Answers with this status and body.
     WithBody(u16, CapturedBody),
+    /// Answers with this status and asks to be left alone for this long.
+    RetryAfter(u16, Duration),
     /// Does not answer; the attempt fails so.
     Failure(FailureClass),
 }
 
 impl Answer {
     fn sent(self) -> Sent {
-        let (outcome, response_body) = match self {
-            Self::Status(status) => (Outcome::of_status(status), CapturedBody::default()),
-            Self::WithBody(status, body) => (Outcome::of_status(status), body),
-            Self::Failure(class) => (Outcome::Failed { class, status: None }, CapturedBody::default()),
+        let (outcome, retry_after, response_body) = match self {
+            Self::Status(status) => (Outcome::of_status(status), None, CapturedBody::default()),
+            Self::WithBody(status, body) => (Outcome::of_status(status), None, body),
+            Self::RetryAfter(status, wait) => {
+                (Outcome::of_status(status), Some(wait), CapturedBody::default())
+            }
+            Self::Failure(class) => {
+                let outcome = Outcome::Failed { class, status: None };
+                (outcome, None, CapturedBody::default())
+            }
         };
         Sent {
             outcome,
+            retry_after,
             response_body,
         }
     }

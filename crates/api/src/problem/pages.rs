@@ -45,6 +45,8 @@ pages! {
     PayloadTooLarge = "payload_too_large";
     UnsupportedMediaType = "unsupported_media_type";
     Unavailable = "unavailable";
+    IntakeFull = "intake_full";
+    IntakeShareExceeded = "intake_share_exceeded";
     OutcomeUnknown = "outcome_unknown";
     Internal = "internal";
 }

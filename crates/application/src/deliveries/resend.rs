@@ -104,7 +104,7 @@ mod tests {
         access::Caller,
         deliveries::{ListAttempts, ListDeliveries},
         endpoints::DisableEndpoint,
-        ports::{ClaimedWork, DeliveryQueue as _, Epoch, PageRequest, Settled, Settlement},
+        ports::{ClaimedWork, Concluded, DeliveryQueue as _, Epoch, PageRequest, Settlement},
         testing::{World, create_endpoint, publish},
     };
     use postrider_domain::{
@@ -157,7 +157,7 @@ mod tests {
                 failures: work.failures,
                 ..Delivery::begin(self.message, self.endpoint, now)
             };
-            delivery.record(outcome, &RetryPolicy::default(), now, Jitter::from_bits(0));
+            delivery.record(outcome, None, &RetryPolicy::default(), now, Jitter::from_bits(0));
             let attempt = Attempt {
                 number: delivery.attempts,
                 started_at: now,
@@ -165,14 +165,15 @@ mod tests {
                 outcome,
                 response_body: CapturedBody::default(),
             };
-            let settled = Settled::Attempted {
+            let concluded = Concluded {
                 delivery,
-                attempt,
+                attempt: Some(attempt),
                 retry: None,
             };
             let batch = vec![Settlement {
                 work: work.work,
-                settled,
+                concluded: vec![concluded],
+                open: Vec::new(),
             }];
             assert_eq!(self.world.store.settle(Epoch(1), batch).await.unwrap().len(), 1);
         }

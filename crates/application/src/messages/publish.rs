@@ -15,7 +15,6 @@ use crate::{
     mediator::{Handles, Request},
     ports::{
         AcceptMessage, Accepted, Clock, Dedup, Ids, IntakeError, MessageIntake, StoreError, TracePropagation,
-        WorkSignal,
     },
 };
 
@@ -53,10 +52,10 @@ impl Request for PublishMessage {
     }
 }
 
-/// Serves [`PublishMessage`]. It needs no store: the hot way in is a port of its own.
+/// Serves [`PublishMessage`]. It needs no store: the hot way in is a port of its own, which also sees to it that what
+/// it has made durable is delivered.
 pub struct PublishMessageHandler<S> {
     intake: Arc<dyn MessageIntake>,
-    work_signal: Arc<dyn WorkSignal>,
     trace: Arc<dyn TracePropagation>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -68,7 +67,6 @@ impl<S> PublishMessageHandler<S> {
     pub(crate) fn new(ports: &Ports<S>, settings: &Settings) -> Self {
         Self {
             intake: ports.intake.clone(),
-            work_signal: ports.work_signal.clone(),
             trace: ports.trace.clone(),
             clock: ports.clock.clone(),
             ids: ports.ids.clone(),
@@ -110,10 +108,7 @@ impl<S> Handles<PublishMessage> for PublishMessageHandler<S> {
             .await
             .map_err(refusal)?
         {
-            Accepted::New => {
-                self.work_signal.work_queued();
-                Ok(Published { id, replayed: false })
-            }
+            Accepted::New => Ok(Published { id, replayed: false }),
             Accepted::Replayed(id) => Ok(Published { id, replayed: true }),
         }
     }
@@ -134,6 +129,14 @@ fn refusal(error: IntakeError) -> Error {
         IntakeError::KeyConflict => Error::new(
             ErrorCode::IdempotencyConflict,
             "an earlier publish with this key had a different event type, channels or payload",
+        ),
+        IntakeError::Full => Error::new(
+            ErrorCode::IntakeFull,
+            "the message was not accepted: as many wait to be stored as may; try again in a moment",
+        ),
+        IntakeError::ShareExceeded => Error::new(
+            ErrorCode::IntakeShareExceeded,
+            "the message was not accepted: too many messages of this tenant wait to be stored; send fewer at a time",
         ),
         IntakeError::OutcomeUnknown(cause) => Error::new(
             ErrorCode::OutcomeUnknown,
@@ -180,7 +183,6 @@ mod tests {
             .await
             .unwrap();
         assert!(!published.replayed);
-        assert_eq!(world.signal.count(), 1);
         let due = world.due().await;
         assert_eq!(
             (due.len(), due[0].message, due[0].endpoint),
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repetition_answers_the_first_and_wakes_nobody() {
+    async fn a_repetition_answers_the_first() {
         let (world, owner, application) = world().await;
         let key = || Some(DedupKey::event_id("evt-1").unwrap());
         let first = world
@@ -231,7 +233,7 @@ mod tests {
                 replayed: true
             }
         );
-        assert_eq!((world.signal.count(), world.due().await.len()), (1, 1));
+        assert_eq!(world.due().await.len(), 1);
         let other_body = publish(application, "[]", key());
         assert_eq!(
             world.refusal(&owner, other_body).await,
@@ -296,24 +298,24 @@ mod tests {
             #[async_trait::async_trait]
             impl MessageIntake for Intake {
                 async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage) -> Result<Accepted, IntakeError>;
-                async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError>;
             }
         }
 
-        async fn answer(error: IntakeError) -> (ErrorCode, usize) {
+        async fn answer(error: IntakeError) -> ErrorCode {
             let (world, owner, application) = super::world().await;
             let mut intake = MockIntake::new();
             intake.expect_accept().times(1).return_once(|_, _| Err(error));
             let world = world.with_intake(intake);
-            let code = world.refusal(&owner, publish(application, "{}", None)).await;
-            (code, world.signal.count())
+            world.refusal(&owner, publish(application, "{}", None)).await
         }
 
         #[tokio::test]
-        async fn say_the_truth_and_wake_nobody() {
+        async fn say_the_truth() {
             let unavailable = || StoreError::Unavailable("gone".into());
             for (error, code) in [
                 (IntakeError::KeyConflict, ErrorCode::IdempotencyConflict),
+                (IntakeError::Full, ErrorCode::IntakeFull),
+                (IntakeError::ShareExceeded, ErrorCode::IntakeShareExceeded),
                 (
                     IntakeError::OutcomeUnknown(unavailable()),
                     ErrorCode::OutcomeUnknown,
@@ -324,7 +326,7 @@ mod tests {
                     ErrorCode::Internal,
                 ),
             ] {
-                assert_eq!(answer(error).await, (code, 0));
+                assert_eq!(answer(error).await, code);
             }
         }
     }

@@ -115,8 +115,9 @@ pub trait Sealer: Send + Sync {
 
 /// Signs webhooks.
 pub trait WebhookSigner: Send + Sync {
-    /// One signature as it stands in `webhook-signature`: `v1,<base64 of HMAC-SHA256>`.
-    fn sign(&self, secret: &SigningSecret, content: &SignedContent<'_>) -> String;
+    /// The value of `webhook-signature`: for each secret `v1,<base64 of HMAC-SHA256>`, separated by spaces. Nothing
+    /// without a secret: what is not signed is not sent.
+    fn sign(&self, secrets: &[SigningSecret], content: &SignedContent<'_>) -> Option<String>;
 }
 
 /// A signing key of access tokens, as stored: the private half sealed.

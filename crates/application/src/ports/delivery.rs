@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use postrider_domain::{
-    ApplicationId, EndpointId, MessageId, TenantId,
+    ApplicationId, EndpointId, MessageId, TenantId, Version,
     deliveries::{CapturedBody, Outcome, RetrySchedule},
     endpoints::{AttemptTimeout, EndpointUrl, Filter, SigningSecret},
     messages::Message,
@@ -15,19 +15,39 @@ use super::StoreError;
 pub struct DeliverableEndpoint {
     /// Its id.
     pub id: EndpointId,
+    /// How often it had been saved when it was read: what an attempt tells of it, it tells of this version
+    /// ([`super::EndpointGuard`]).
+    pub version: Version,
     /// Where webhooks are sent; none if the stored endpoint cannot be read, which is our fault, and fails its
     /// attempts without holding up others.
     pub url: Option<EndpointUrl>,
     /// What it wants to hear of.
     pub filter: Filter,
-    /// What its webhooks are signed with; none if the stored secret did not open: as above.
-    pub secret: Option<SigningSecret>,
+    /// What its webhooks are signed with, the newest first: one, more while an old one is still good. None if a
+    /// stored secret did not open: as above.
+    pub secrets: Vec<SigningSecret>,
     /// Its own retry schedule.
     pub retry_schedule: Option<RetrySchedule>,
     /// Its own time-out.
     pub timeout: Option<AttemptTimeout>,
     /// Whether it is sent anything.
     pub enabled: bool,
+}
+
+/// The endpoints of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointSet {
+    /// Rises with every change of them.
+    pub version: i64,
+    /// All of them, disabled ones too.
+    pub endpoints: Vec<Arc<DeliverableEndpoint>>,
+}
+
+impl EndpointSet {
+    /// The endpoint of that id.
+    pub fn get(&self, id: EndpointId) -> Option<&Arc<DeliverableEndpoint>> {
+        self.endpoints.iter().find(|endpoint| endpoint.id == id)
+    }
 }
 
 /// What the engine reads to deliver claimed work; each call is one statement for the whole batch. A tenant that is
@@ -40,11 +60,18 @@ pub trait DeliveryMaterial: Send + Sync {
         keys: &[(TenantId, MessageId)],
     ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError>;
 
-    /// All endpoints of each application, disabled ones too.
+    /// All endpoints of each application, disabled ones too, with their version, read in one moment. Absent
+    /// applications no longer exist.
     async fn endpoints(
         &self,
         applications: &[(TenantId, ApplicationId)],
-    ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError>;
+    ) -> Result<HashMap<ApplicationId, Arc<EndpointSet>>, StoreError>;
+
+    /// What is remembered of an application's endpoints, if it is at least as new as `version`. Cheap; an adapter
+    /// that remembers nothing answers nothing.
+    fn recall(&self, _application: ApplicationId, _version: i64) -> Option<Arc<EndpointSet>> {
+        None
+    }
 }
 
 /// One HTTP POST to an endpoint.
@@ -65,6 +92,9 @@ pub struct OutgoingRequest {
 pub struct Sent {
     /// Delivered or not.
     pub outcome: Outcome,
+    /// How long the receiver asked to be left alone, counted from the answer (`Retry-After`, of failed attempts
+    /// only). As it was said: whoever plans the next attempt clamps it.
+    pub retry_after: Option<Duration>,
     /// The beginning of the answer's body.
     pub response_body: CapturedBody,
 }

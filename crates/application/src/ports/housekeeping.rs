@@ -29,6 +29,14 @@ pub enum ErasureStep {
     },
 }
 
+/// The partitions of history, which PostgreSQL must have before rows of their time come.
+#[async_trait]
+pub trait Partitions: Send + Sync {
+    /// Sees to it that there are partitions of every table of history from now until at least `ahead` from now;
+    /// answers how many were made. Where history is not partitioned, none ever is. Several nodes may ask at once.
+    async fn make_ahead(&self, ahead: Duration) -> Result<u32, StoreError>;
+}
+
 /// What nobody waits for, done in small batches by every node's chores.
 #[async_trait]
 pub trait Housekeeping: Send + Sync {

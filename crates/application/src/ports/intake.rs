@@ -1,10 +1,10 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use postrider_domain::{MessageId, messages::Message};
 use thiserror::Error;
 
-use super::StoreError;
+use super::{Epoch, StoreError};
 use crate::access::ApplicationScope;
 
 /// What makes a repeated publish recognisable.
@@ -42,6 +42,12 @@ pub enum IntakeError {
     /// The key was used with another body.
     #[error("the key was used with a different body")]
     KeyConflict,
+    /// As many messages, or bytes, wait to be committed as may. Nothing was stored.
+    #[error("the intake is full")]
+    Full,
+    /// The tenant has its share of what may wait, and others wait too. Nothing was stored.
+    #[error("the tenant has its share of the intake")]
+    ShareExceeded,
     /// The connection was lost at commit, and asking again did not tell.
     #[error("whether it was committed is unknown")]
     OutcomeUnknown(#[source] StoreError),
@@ -50,12 +56,67 @@ pub enum IntakeError {
     Store(#[from] StoreError),
 }
 
-/// The hot way in. `Ok` means committed: message, payload, key and queue row, or none of them.
+/// The hot way in. `Ok` means committed: message, payload, key and queue row, or none of them. Bounded: who comes
+/// when it is full is told so at once.
 #[async_trait]
 pub trait MessageIntake: Send + Sync {
     /// Makes a message durable and queues its fan-out in the same transaction.
     async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage)
     -> Result<Accepted, IntakeError>;
+}
+
+/// A message of a batch.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// The message, shared with whoever delivers it.
+    pub message: Arc<Message>,
+    /// Its deduplication key.
+    pub dedup: Option<Dedup>,
+    /// Whose its queue row is from the beginning, with claim number 0: a node that delivers it from memory, or
+    /// nobody's.
+    pub owner: Option<Epoch>,
+}
+
+/// What became of a message of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable, by this call, or by an earlier one of the same id whose answer was lost.
+    Stored {
+        /// The version of its application's endpoints, read in the same round trip; 0 if the application is gone.
+        endpoints_version: i64,
+    },
+    /// An earlier publish of the same key and body is durable; this one is not stored.
+    Replayed(MessageId),
+    /// The key was used with another body; this one is not stored.
+    KeyConflict,
+    /// The key stood in its way, and was gone when it was looked at: write it again.
+    Again,
+}
+
+/// Why nothing is known to be written of a batch.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The database refuses a row of it, each time: nothing was written. Write it in parts to find the row.
+    #[error("a row is refused")]
+    Refused(#[source] StoreError),
+    /// Nothing was written; later it may be.
+    #[error("the database is away or busy")]
+    Unavailable(#[source] StoreError),
+    /// The connection was lost under way: all of it may be committed, or nothing. Writing it again, with the same
+    /// ids, tells.
+    #[error("whether it was committed is unknown")]
+    Unknown(#[source] StoreError),
+}
+
+/// Writes accepted messages, in batches. A fixed number of statements, whatever the batch.
+#[async_trait]
+pub trait MessageWriter: Send + Sync {
+    /// Makes a batch durable in one transaction: each message with its payload, its key and its queue row, or none
+    /// of them. Answers for each, in the order of the batch. Repeating a batch changes nothing.
+    ///
+    /// No id and no key may be in a batch twice. Batches with the same keys may be written at the same time,
+    /// in any order.
+    async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;
 
     /// Removes up to `limit` deduplication keys whose window has passed, of any tenant; answers how many. Only
     /// housekeeping: an expired key counts as absent either way.

@@ -6,6 +6,8 @@
 
 mod crypto;
 mod delivery;
+mod guard;
+mod health;
 mod housekeeping;
 mod identity;
 mod intake;
@@ -21,15 +23,22 @@ pub use crypto::{
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
-pub use delivery::{DeliverableEndpoint, DeliveryMaterial, OutgoingRequest, Sender, Sent};
-pub use housekeeping::{ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, TenantExport};
+pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use guard::EndpointGuard;
+pub use health::{EndpointHealth, FailingEndpoint};
+pub use housekeeping::{
+    ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, Partitions, TenantExport,
+};
 pub use identity::{
     ApiKeyRecord, ApplicationDirectory, Credentials, Identities, KeyUses, PasswordReset, PortalRecord,
     SessionRecord, TenantInvitation, TenantMembership, Throttle,
 };
-pub use intake::{AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake};
+pub use intake::{
+    AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake, MessageWriter, NewMessage, WriteError, Written,
+};
 pub use queue::{
-    ClaimFrom, ClaimedWork, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settled, Settlement, WorkRef,
+    ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement, WorkBell,
+    WorkRef,
 };
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,

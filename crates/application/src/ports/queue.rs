@@ -49,24 +49,37 @@ pub struct ClaimedWork {
     pub failures: u32,
     /// The order of acceptance, carried through fan-out and retries.
     pub seq: i64,
+    /// The length of the message's payload in bytes, so that memory can be kept for it before it is read.
+    pub payload_bytes: u32,
+    /// The version of the application's endpoints when the row was claimed; 0 if the application is gone.
+    pub endpoints_version: i64,
 }
 
 /// Whose rows to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimFrom {
-    /// Rows that nobody owns and that are due.
-    Queue,
+    /// Rows that nobody owns and that are due. With a low-water mark, rows that were due before it are not looked
+    /// for: what was claimed and deleted there need not be walked over again.
+    Queue {
+        /// The earliest due time to look at.
+        low: Option<Timestamp>,
+    },
+    /// Parked rows of one endpoint that are due.
+    Parked(EndpointId),
     /// Rows that a dead node owned, due or not; those not due yet go back to the queue and are not returned.
     Dead(Epoch),
 }
 
-/// A row that a fan-out becomes. It belongs to the settling node at once, with claim number 1.
+/// A row that a fan-out becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewWork {
     /// The new row.
     pub id: WorkId,
     /// The endpoint that wants the message.
     pub endpoint: EndpointId,
+    /// Whether nobody owns it because its endpoint's lane is full. Otherwise it belongs to the settling node at
+    /// once, with claim number 1.
+    pub parked: bool,
 }
 
 /// The queue row of the next attempt.
@@ -78,34 +91,30 @@ pub struct Retry {
     pub after: Duration,
 }
 
-/// What became of a claimed row. In every case the row itself is deleted.
+/// What became of one delivery.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Settled {
-    /// A fan-out: one row for each endpoint that wants the message; none may.
-    FannedOut(Vec<NewWork>),
-    /// An attempt was made.
-    Attempted {
-        /// Where the delivery stands after it.
-        delivery: Delivery,
-        /// The attempt.
-        attempt: Attempt,
-        /// The next one: present exactly if the delivery is pending.
-        retry: Option<Retry>,
-    },
-    /// No attempt will be made: the endpoint is disabled or gone.
-    Cancelled {
-        /// Where the delivery stands.
-        delivery: Delivery,
-    },
+pub struct Concluded {
+    /// Where it stands.
+    pub delivery: Delivery,
+    /// The attempt, if one was made. None was if it was cancelled: the endpoint is disabled or gone.
+    pub attempt: Option<Attempt>,
+    /// The next attempt: present exactly if the delivery is pending.
+    pub retry: Option<Retry>,
 }
 
-/// A claimed row and what became of it.
+/// A claimed row and what became of it. In every case the row itself is deleted.
+///
+/// A delivery's row has exactly one conclusion, of its own endpoint, and becomes no rows. A message's row (a fan-out)
+/// explodes: into what is concluded already, and into a row for each endpoint that is not; there may be none of
+/// either, and each endpoint is named once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {
     /// The row as it was claimed.
     pub work: WorkRef,
-    /// What became of it.
-    pub settled: Settled,
+    /// Deliveries that came to an end, or to a retry.
+    pub concluded: Vec<Concluded>,
+    /// Deliveries that are still to be attempted for the first time.
+    pub open: Vec<NewWork>,
 }
 
 /// The work queue. Batches only: every call is a fixed number of statements, whatever the batch.
@@ -114,13 +123,39 @@ pub trait DeliveryQueue: Send + Sync {
     /// Takes up to `limit` rows for `node`, the longest due first. Of racing claimers one gets a row.
     async fn claim(&self, node: Epoch, from: ClaimFrom, limit: u32) -> Result<Vec<ClaimedWork>, StoreError>;
 
-    /// Writes what became of claimed rows: history, retries, and the rows' end, in one transaction. Rows that
-    /// `node` does not hold under that claim number are passed over, whole; the answer names those that were
-    /// settled. Repeating a batch does nothing.
+    /// Writes what became of claimed rows: history, retries, health of endpoints, and the rows' end, in one
+    /// transaction. Rows that `node` does not hold under that claim number are passed over, whole; the answer names
+    /// those that were settled. Repeating a batch does nothing.
+    ///
+    /// Health: an endpoint to which an attempt of the batch succeeded fails no more; one with failed attempts only
+    /// fails since now, unless it did before ([`super::EndpointHealth`]). Answers of 410 and attempts that failed
+    /// for our own reasons ([`FailureClass::Internal`](postrider_domain::deliveries::FailureClass::Internal)) count
+    /// as neither.
     async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError>;
 
     /// Gives rows back unharmed, to whoever claims next.
     async fn hand_back(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError>;
+
+    /// Sets rows aside whose endpoint's lane is full: nobody owns them, and they are claimed by endpoint only.
+    async fn park(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError>;
+
+    /// Up to `limit` endpoints that have parked rows, in the order of their ids, beginning after `after`.
+    async fn parked_endpoints(
+        &self,
+        after: Option<EndpointId>,
+        limit: u32,
+    ) -> Result<Vec<EndpointId>, StoreError>;
+
+    /// Up to `limit` rows that `node` owns and that have been due for at least `age`, with the claim number that they
+    /// have, in the order of due time and id, beginning after `after`: for a node that looks for rows that it owns
+    /// without knowing, because an answer was lost. Nothing changes.
+    async fn owned(
+        &self,
+        node: Epoch,
+        age: Duration,
+        after: Option<(Timestamp, WorkId)>,
+        limit: u32,
+    ) -> Result<Vec<ClaimedWork>, StoreError>;
 
     /// Which of these rows `node` still has to work: it holds them under that claim number, and their tenant is not
     /// being deleted. The others it may forget: they are settled, erased or another's, or the eraser takes them.
@@ -128,6 +163,17 @@ pub trait DeliveryQueue: Send + Sync {
 
     /// How long until the earliest row that nobody owns is due; zero if one is; none if there is none.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+}
+
+/// Tells other nodes that there is work in the queue. Only a hint: a slow look at the queue is the net beneath it.
+#[async_trait]
+pub trait WorkBell: Send + Sync {
+    /// Rings at every node, this one included. Coalesced by the caller; never part of a hot transaction.
+    async fn ring(&self) -> Result<(), StoreError>;
+
+    /// Waits until somebody rang since the last call. Where no other node can be, for ever. After an error, or a
+    /// connection that was lost meanwhile, it counts as rung. One caller at a time.
+    async fn rung(&self) -> Result<(), StoreError>;
 }
 
 /// Which nodes live. Leases are the nodes', not the rows': a row is safe with its owner as long as the owner's

@@ -118,6 +118,7 @@ impl DeliveryConfig {
         RetryPolicy {
             schedule: self.schedule().unwrap_or_default(),
             jitter_percent: self.retry_jitter_percent,
+            ..RetryPolicy::default()
         }
     }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::{Jitter, Outcome, RetryPolicy};
@@ -98,8 +100,16 @@ impl Delivery {
         }
     }
 
-    /// An attempt ended at `now` with `outcome`: what follows from it, by `policy`.
-    pub fn record(&mut self, outcome: Outcome, policy: &RetryPolicy, now: Timestamp, jitter: Jitter) {
+    /// An attempt ended at `now` with `outcome`: what follows from it, by `policy`. A receiver that answered with a
+    /// failure may have asked to be left alone for `retry_after`.
+    pub fn record(
+        &mut self,
+        outcome: Outcome,
+        retry_after: Option<Duration>,
+        policy: &RetryPolicy,
+        now: Timestamp,
+        jitter: Jitter,
+    ) {
         self.attempts += 1;
         self.status = match outcome {
             Outcome::Delivered { .. } => {
@@ -108,7 +118,7 @@ impl Delivery {
             }
             Outcome::Failed { status, .. } => {
                 self.failures += 1;
-                match policy.wait_after(self.failures, jitter) {
+                match policy.wait_after(self.failures, retry_after, jitter) {
                     _ if status == Some(410) => DeliveryStatus::Failed(FailureReason::Gone),
                     Some(wait) => DeliveryStatus::Pending {
                         due_at: now.plus(wait),
@@ -137,8 +147,6 @@ impl Delivery {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::deliveries::{FailureClass, RetrySchedule};
     use proptest::prelude::*;
@@ -163,28 +171,28 @@ mod tests {
         let schedule = RetrySchedule::new(waits.iter().copied().map(Duration::from_secs).collect()).unwrap();
         RetryPolicy {
             schedule,
-            jitter_percent: 20,
+            ..RetryPolicy::default()
         }
     }
 
     #[test]
     fn fails_twice_then_succeeds() {
         let (mut delivery, policy) = (begun(), RetryPolicy::default());
-        delivery.record(FAILED, &policy, T0, NO_JITTER);
+        delivery.record(FAILED, None, &policy, T0, NO_JITTER);
         assert_eq!(
             delivery.status,
             DeliveryStatus::Pending {
                 due_at: T0.plus(Duration::from_secs(5))
             }
         );
-        delivery.record(Outcome::of_status(503), &policy, T0, NO_JITTER);
+        delivery.record(Outcome::of_status(503), None, &policy, T0, NO_JITTER);
         assert_eq!(
             delivery.status,
             DeliveryStatus::Pending {
                 due_at: T0.plus(Duration::from_mins(5))
             }
         );
-        delivery.record(Outcome::of_status(204), &policy, T0, NO_JITTER);
+        delivery.record(Outcome::of_status(204), None, &policy, T0, NO_JITTER);
         assert_eq!(
             (delivery.status, delivery.attempts, delivery.failures),
             (DeliveryStatus::Delivered, 3, 0)
@@ -194,16 +202,30 @@ mod tests {
     #[test]
     fn is_given_up_when_the_schedule_is_exhausted() {
         let (mut delivery, policy) = (begun(), policy(&[1]));
-        delivery.record(FAILED, &policy, T0, NO_JITTER);
-        delivery.record(FAILED, &policy, T0, NO_JITTER);
+        delivery.record(FAILED, None, &policy, T0, NO_JITTER);
+        delivery.record(FAILED, None, &policy, T0, NO_JITTER);
         assert_eq!(delivery.status, DeliveryStatus::Failed(FailureReason::Exhausted));
     }
 
     #[test]
     fn gone_is_final() {
         let mut delivery = begun();
-        delivery.record(Outcome::of_status(410), &RetryPolicy::default(), T0, NO_JITTER);
+        delivery.record(Outcome::of_status(410), None, &RetryPolicy::default(), T0, NO_JITTER);
         assert_eq!(delivery.status, DeliveryStatus::Failed(FailureReason::Gone));
+    }
+
+    #[test]
+    fn a_receiver_may_put_the_next_attempt_off_but_not_add_one() {
+        let (mut delivery, policy) = (begun(), policy(&[5]));
+        let hour = Some(Duration::from_hours(1));
+        delivery.record(Outcome::of_status(429), hour, &policy, T0, NO_JITTER);
+        let due_at = T0.plus(Duration::from_hours(1));
+        assert_eq!(delivery.status, DeliveryStatus::Pending { due_at });
+        delivery.record(Outcome::of_status(503), hour, &policy, T0, NO_JITTER);
+        assert_eq!(delivery.status, DeliveryStatus::Failed(FailureReason::Exhausted));
+        let mut gone = begun();
+        gone.record(Outcome::of_status(410), hour, &policy, T0, NO_JITTER);
+        assert_eq!(gone.status, DeliveryStatus::Failed(FailureReason::Gone));
     }
 
     #[test]
@@ -221,11 +243,11 @@ mod tests {
     fn a_resend_begins_the_schedule_anew_and_goes_on_counting() {
         let (mut delivery, policy) = (begun(), policy(&[1]));
         assert_eq!(delivery.resend(T0), Err(NotResendable));
-        delivery.record(FAILED, &policy, T0, NO_JITTER);
-        delivery.record(FAILED, &policy, T0, NO_JITTER);
+        delivery.record(FAILED, None, &policy, T0, NO_JITTER);
+        delivery.record(FAILED, None, &policy, T0, NO_JITTER);
         delivery.resend(T0).unwrap();
         assert_eq!((delivery.attempts, delivery.failures), (2, 0));
-        delivery.record(FAILED, &policy, T0, NO_JITTER);
+        delivery.record(FAILED, None, &policy, T0, NO_JITTER);
         assert!(
             matches!(delivery.status, DeliveryStatus::Pending { .. }),
             "a wait is left again"
@@ -237,18 +259,24 @@ mod tests {
         fn never_more_attempts_than_the_schedule_allows(
             statuses in proptest::collection::vec(100u16..600, 1..30),
             waits in proptest::collection::vec(1u64..86_400, 0..=20),
+            asked_s in proptest::option::of(0u64..1_000_000),
             bits: u16,
         ) {
             let (mut delivery, policy) = (begun(), policy(&waits));
+            let retry_after = asked_s.map(Duration::from_secs);
             for status in statuses {
                 if !matches!(delivery.status, DeliveryStatus::Pending { .. }) {
                     break;
                 }
-                delivery.record(Outcome::of_status(status), &policy, T0, Jitter::from_bits(bits));
+                delivery.record(Outcome::of_status(status), retry_after, &policy, T0, Jitter::from_bits(bits));
             }
             prop_assert!(delivery.attempts as usize <= waits.len() + 1);
             if let DeliveryStatus::Pending { due_at } = delivery.status {
                 prop_assert!(due_at > T0, "a retry is never due at once");
+                prop_assert!(
+                    due_at >= T0.plus(retry_after.unwrap_or_default().min(policy.max_retry_after)),
+                    "nor before it was asked for"
+                );
             }
         }
     }

@@ -1,11 +1,11 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{InvalidValue, Rule};
 
 /// The waits between attempts. The first attempt is made at once and is not part of it; `n` waits allow `n + 1`
-/// attempts.
+/// attempts. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetrySchedule(Vec<Duration>);
+pub struct RetrySchedule(Arc<[Duration]>);
 
 impl RetrySchedule {
     /// The most waits.
@@ -27,7 +27,7 @@ impl RetrySchedule {
                 "must wait from 1 second to 24 hours each time",
             ));
         }
-        Ok(Self(waits))
+        Ok(Self(waits.into()))
     }
 
     /// The schedule that [Standard Webhooks](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability)
@@ -46,7 +46,7 @@ impl RetrySchedule {
             20 * HOUR,
             24 * HOUR,
         ];
-        Self(waits.map(Duration::from_secs).to_vec())
+        Self(Arc::new(waits.map(Duration::from_secs)))
     }
 
     /// The waits, in order.
@@ -83,7 +83,7 @@ impl Jitter {
     }
 }
 
-/// When to try again: a schedule, and how far jitter may stretch its waits.
+/// When to try again: a schedule, how far jitter may stretch its waits, and how much longer a receiver may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The waits.
@@ -91,12 +91,27 @@ pub struct RetryPolicy {
     /// A wait is lengthened by up to this many percent, so that endpoints that failed together do not all come
     /// back together. It is never shortened.
     pub jitter_percent: u8,
+    /// The longest wait that a receiver can ask for (`Retry-After`), before jitter; longer ones are cut to it, so that
+    /// no receiver can put its deliveries off until they mean nothing. Default 24 hours, the longest wait that a
+    /// schedule can have.
+    pub max_retry_after: Duration,
 }
 
 impl RetryPolicy {
-    /// The wait after `failures` failed attempts in a row, jitter included.
-    pub fn wait_after(&self, failures: u32, jitter: Jitter) -> Option<Duration> {
-        let wait = self.schedule.wait_after(failures)?;
+    /// The wait after `failures` failed attempts in a row, jitter included; nothing once the schedule is exhausted.
+    ///
+    /// A receiver that asked for a longer wait (`retry_after`) gets it, up to [`Self::max_retry_after`]. It never
+    /// shortens the schedule's wait, and never adds an attempt. Jitter stretches what was asked for too: whoever
+    /// sends many away at once must not see them all come back at once.
+    pub fn wait_after(
+        &self,
+        failures: u32,
+        retry_after: Option<Duration>,
+        jitter: Jitter,
+    ) -> Option<Duration> {
+        let planned = self.schedule.wait_after(failures)?;
+        let asked = retry_after.unwrap_or_default().min(self.max_retry_after);
+        let wait = planned.max(asked);
         Some(wait + jitter.of(wait * u32::from(self.jitter_percent) / 100))
     }
 }
@@ -106,6 +121,7 @@ impl Default for RetryPolicy {
         Self {
             schedule: RetrySchedule::default(),
             jitter_percent: 20,
+            max_retry_after: RetrySchedule::MAX_WAIT,
         }
     }
 }
@@ -152,8 +168,34 @@ mod tests {
         fn jitter_lengthens_by_at_most_its_share(failures in 1u32..=9, bits: u16) {
             let policy = RetryPolicy::default();
             let plain = policy.schedule.wait_after(failures).unwrap();
-            let wait = policy.wait_after(failures, Jitter::from_bits(bits)).unwrap();
+            let wait = policy.wait_after(failures, None, Jitter::from_bits(bits)).unwrap();
             prop_assert!(wait >= plain && wait < plain * 12 / 10);
+        }
+
+        #[test]
+        fn a_receiver_gets_the_wait_that_it_asks_for_but_for_the_bounds(
+            failures in 0u32..=12,
+            asked_ms: u64,
+            max_s in 0u64..=2 * 86_400,
+            jitter_percent in 0u8..=100,
+            bits: u16,
+        ) {
+            let policy = RetryPolicy {
+                jitter_percent,
+                max_retry_after: Duration::from_secs(max_s),
+                ..RetryPolicy::default()
+            };
+            let (asked, jitter) = (Duration::from_millis(asked_ms), Jitter::from_bits(bits));
+            let unasked = policy.wait_after(failures, None, jitter);
+            let wait = policy.wait_after(failures, Some(asked), jitter);
+            prop_assert_eq!(wait.is_some(), unasked.is_some(), "it neither adds nor takes attempts");
+            if let (Some(wait), Some(unasked)) = (wait, unasked) {
+                let planned = policy.schedule.wait_after(failures).unwrap();
+                prop_assert!(wait >= unasked, "never shorter than without it");
+                prop_assert!(wait >= asked.min(policy.max_retry_after), "not before it, up to the bound");
+                let longest = planned.max(policy.max_retry_after);
+                prop_assert!(wait <= longest * (100 + u32::from(jitter_percent)) / 100, "bounded");
+            }
         }
     }
 }

@@ -67,19 +67,28 @@ impl Default for AttemptTimeout {
 pub enum DisableReason {
     /// The tenant said so.
     Manual,
+    /// It answered 410 Gone, which asks for nothing more ever.
+    Gone,
+    /// It has only failed for too long ([`super::FailingPolicy`]).
+    Failing,
 }
 
 impl DisableReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 3] = [Self::Manual, Self::Gone, Self::Failing];
+
     /// The stable public name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Manual => "manual",
+            Self::Gone => "gone",
+            Self::Failing => "failing",
         }
     }
 
     /// The reason of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        (text == Self::Manual.as_str()).then_some(Self::Manual)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 }
 
@@ -303,6 +312,21 @@ mod tests {
         assert_eq!(endpoint.enable(), Change::Made);
         assert_eq!(endpoint.enable(), Change::None);
         assert_eq!(endpoint.take_events().len(), 2);
+    }
+
+    #[test]
+    fn reasons_keep_their_names_and_the_first_one_stays() {
+        let names = DisableReason::ALL.map(DisableReason::as_str);
+        assert_eq!(names, ["manual", "gone", "failing"]);
+        for reason in DisableReason::ALL {
+            assert_eq!(DisableReason::parse(reason.as_str()), Some(reason));
+        }
+        assert_eq!(DisableReason::parse("Gone"), None);
+        let mut endpoint = endpoint();
+        assert_eq!(endpoint.disable(DisableReason::Gone, AT), Change::Made);
+        assert_eq!(endpoint.disable(DisableReason::Failing, AT), Change::None);
+        let why = DisableReason::Gone;
+        assert_eq!(endpoint.state().status, EndpointStatus::Disabled { why, at: AT });
     }
 
     #[test]

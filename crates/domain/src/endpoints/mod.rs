@@ -2,6 +2,7 @@
 
 mod address_policy;
 mod endpoint;
+mod failing;
 mod filter;
 mod secret;
 mod url;
@@ -11,6 +12,7 @@ pub use endpoint::{
     AttemptTimeout, DisableReason, Endpoint, EndpointEvent, EndpointRef, EndpointState, EndpointStatus,
     NewEndpoint,
 };
+pub use failing::FailingPolicy;
 pub use filter::Filter;
 pub use secret::SigningSecret;
 pub use url::EndpointUrl;

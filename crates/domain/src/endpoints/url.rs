@@ -1,13 +1,13 @@
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use url::{Host, Url};
 
 use super::AddressPolicy;
 use crate::{InvalidValue, Rule};
 
-/// Where a webhook is sent: an absolute `http` or `https` URL without credentials and fragment.
+/// Where a webhook is sent: an absolute `http` or `https` URL without credentials and fragment. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct EndpointUrl(Url);
+pub struct EndpointUrl(Arc<Url>);
 
 impl EndpointUrl {
     /// The most bytes of a URL.
@@ -54,14 +54,14 @@ impl EndpointUrl {
                 "must be at most 2048 bytes, percent-encoded",
             ));
         }
-        Ok(Self(url))
+        Ok(Self(Arc::new(url)))
     }
 
     /// A URL as it was stored. The rules were checked when it was accepted; one that was tightened since must not
     /// make a stored endpoint unreadable.
     pub fn restore(text: &str) -> Result<Self, InvalidValue> {
         let url = Url::parse(text).map_err(|_| InvalidValue::new(Rule::Format, "must be an absolute URL"))?;
-        Ok(Self(url))
+        Ok(Self(Arc::new(url)))
     }
 
     /// Refuses at the door what could never be delivered: a literal address that `policy` does not permit, or a

@@ -190,6 +190,7 @@ impl Sender for HttpSender {
         };
         Sent {
             outcome,
+            retry_after: None,
             response_body: progress.body,
         }
     }

@@ -178,7 +178,7 @@ impl DeliveryMaterial for Faulty {
                 .iter()
                 .cloned()
                 .map(|endpoint| DeliverableEndpoint {
-                    secret: endpoint.secret.filter(|_| !no_secrets),
+                    secrets: if no_secrets { Vec::new() } else { endpoint.secrets },
                     url: endpoint.url.filter(|_| !no_urls),
                     ..endpoint
                 })

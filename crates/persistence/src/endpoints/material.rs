@@ -91,6 +91,7 @@ fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<Deliverab
     let unreadable = |error: StoreError| {
         tracing::error!(endpoint = %id, %error, "the stored endpoint cannot be read");
     };
+    let version = stored_version(row.version)?;
     let enabled = row.disabled_at.is_none();
     let (url, timeout) = (row.url().map_err(unreadable), row.timeout().map_err(unreadable));
     let filter = read_filter(&row.event_types, &row.channels).map_err(unreadable);
@@ -102,9 +103,10 @@ fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<Deliverab
     let readable = filter.is_ok() && timeout.is_ok() && waits.is_ok();
     Ok(DeliverableEndpoint {
         id,
+        version,
         url: url.ok().filter(|_| readable),
         filter: filter.unwrap_or_default(),
-        secret: secret.ok(),
+        secrets: secret.into_iter().collect(),
         timeout: timeout.unwrap_or_default(),
         enabled,
         retry_schedule: waits.unwrap_or_default(),

@@ -12,9 +12,10 @@ fn expected(endpoint: &Endpoint) -> DeliverableEndpoint {
     let state = endpoint.state().clone();
     DeliverableEndpoint {
         id: state.id,
+        version: endpoint.version(),
         url: Some(state.url),
         filter: state.filter,
-        secret: Some(state.secret),
+        secrets: vec![state.secret],
         retry_schedule: state.retry_schedule,
         timeout: state.timeout,
         enabled: !state.status.is_disabled(),

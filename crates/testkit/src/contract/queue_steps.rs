@@ -179,7 +179,8 @@ impl<H: Harness> Fixture<'_, H> {
 
     /// Records an attempt in `delivery`, by the default policy without jitter.
     pub fn record(&self, delivery: &mut Delivery, outcome: Outcome) {
-        delivery.record(outcome, &RetryPolicy::default(), self.now(), Jitter::from_bits(0));
+        let policy = RetryPolicy::default();
+        delivery.record(outcome, None, &policy, self.now(), Jitter::from_bits(0));
     }
 
     /// An attempt with a short answer.

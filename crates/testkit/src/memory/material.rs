@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use postrider_application::ports::{DeliverableEndpoint, DeliveryMaterial, StoreError};
 use postrider_domain::{ApplicationId, MessageId, TenantId, endpoints::EndpointState, messages::Message};
 
-use super::store::MemoryStore;
+use super::{state::Row, store::MemoryStore};
 
 #[async_trait]
 impl DeliveryMaterial for MemoryStore {
@@ -37,18 +37,20 @@ impl DeliveryMaterial for MemoryStore {
             .map(|(_, application)| {
                 let rows = configuration.endpoints.values();
                 let theirs = rows.filter(|row| row.state.application == *application);
-                (*application, theirs.map(|row| deliverable(&row.state)).collect())
+                (*application, theirs.map(|row| deliverable(row)).collect())
             })
             .collect())
     }
 }
 
-fn deliverable(state: &EndpointState) -> DeliverableEndpoint {
+fn deliverable(row: &Row<EndpointState>) -> DeliverableEndpoint {
+    let state = &row.state;
     DeliverableEndpoint {
         id: state.id,
+        version: row.version,
         url: Some(state.url.clone()),
         filter: state.filter.clone(),
-        secret: Some(state.secret.clone()),
+        secrets: vec![state.secret.clone()],
         retry_schedule: state.retry_schedule.clone(),
         timeout: state.timeout,
         enabled: !state.status.is_disabled(),

@@ -47,7 +47,7 @@ impl Api {
         body: &[u8],
     ) -> WorkRef {
         let policy = RetryPolicy::default();
-        delivery.record(outcome, &policy, self.clock.now(), Jitter::from_bits(0));
+        delivery.record(outcome, None, &policy, self.clock.now(), Jitter::from_bits(0));
         let attempt = Attempt {
             number: delivery.attempts,
             started_at: self.clock.now(),
