@@ -7,6 +7,7 @@
 //! release, safe on a live table.
 
 mod ddl;
+mod grants;
 mod m20261122_000001_tenants_and_people;
 mod m20261122_000002_api_keys;
 mod m20261122_000003_applications;
@@ -21,6 +22,8 @@ mod m20261122_000011_nodes;
 mod m20261122_000012_installation;
 mod m20261122_000013_identity;
 mod m20261122_000014_roles;
+mod m20261122_000015_message_path;
+pub mod partitions;
 pub mod roles;
 
 use sea_orm_migration::prelude::*;
@@ -47,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000012_installation::Migration),
             Box::new(m20261122_000013_identity::Migration),
             Box::new(m20261122_000014_roles::Migration),
+            Box::new(m20261122_000015_message_path::Migration),
         ]
     }
 }

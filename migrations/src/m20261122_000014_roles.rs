@@ -12,95 +12,14 @@ use sea_orm_migration::SchemaManager;
 
 use crate::{
     ddl::is_postgres,
-    roles::{ADMIN, API, ENGINE, IDENTITY, MIGRATIONS_TABLE},
+    grants::{
+        ALL, APPEND,
+        Command::{Delete, Insert, Select, Update},
+        EVERYTHING, ITSELF, MEMBERS, May, TENANTS, TENANTS_AND_OWN, TENANTS_OR_OWN, THEIR_OWN, THEMSELVES,
+        api, declare, engine, identity,
+    },
+    roles::MIGRATIONS_TABLE,
 };
-
-/// What is done with rows.
-#[derive(Clone, Copy)]
-enum Command {
-    Select,
-    Insert,
-    Update,
-    Delete,
-}
-use Command::{Delete, Insert, Select, Update};
-
-/// With which rows, as a condition. `current_setting` is empty, not null, on a connection that was used before.
-#[derive(Clone, Copy)]
-struct Rows(&'static str);
-
-macro_rules! tenant_is {
-    ($column:literal) => {
-        concat!(
-            $column,
-            " = NULLIF(current_setting('app.tenant_id', true), '')::uuid"
-        )
-    };
-}
-/// All.
-const ALL: Rows = Rows("true");
-/// Those of the transaction's tenant.
-const TENANTS: Rows = Rows(tenant_is!("tenant"));
-/// The transaction's tenant itself.
-const ITSELF: Rows = Rows(tenant_is!("id"));
-/// People with a place in the transaction's tenant.
-const MEMBERS: Rows = Rows(concat!(
-    "id IN (SELECT user_id FROM memberships WHERE ",
-    tenant_is!("tenant"),
-    ")"
-));
-macro_rules! person_is {
-    ($column:literal) => {
-        concat!(
-            $column,
-            " = NULLIF(current_setting('app.user_id', true), '')::uuid"
-        )
-    };
-}
-/// The transaction's person.
-const THEMSELVES: Rows = Rows(person_is!("id"));
-/// What is the transaction's person's.
-const THEIR_OWN: Rows = Rows(person_is!("user_id"));
-/// The transaction's person's in its tenant.
-const TENANTS_AND_OWN: Rows = Rows(concat!(tenant_is!("tenant"), " AND ", person_is!("user_id")));
-/// Those of the transaction's tenant, or of its person.
-const TENANTS_OR_OWN: Rows = Rows(concat!(tenant_is!("tenant"), " OR ", person_is!("user_id")));
-
-/// What a role may do with which rows of a table, and with which columns if not with all.
-struct May {
-    role: &'static str,
-    commands: &'static [Command],
-    columns: &'static str,
-    rows: Rows,
-}
-
-impl May {
-    const fn only(self, columns: &'static str) -> Self {
-        Self { columns, ..self }
-    }
-}
-
-const fn may(role: &'static str, commands: &'static [Command], rows: Rows) -> May {
-    May {
-        role,
-        commands,
-        columns: "",
-        rows,
-    }
-}
-const fn api(commands: &'static [Command], rows: Rows) -> May {
-    may(API, commands, rows)
-}
-const fn identity(commands: &'static [Command], rows: Rows) -> May {
-    may(IDENTITY, commands, rows)
-}
-const fn engine(commands: &'static [Command]) -> May {
-    may(ENGINE, commands, ALL)
-}
-
-const EVERYTHING: &[Command] = &[Select, Insert, Update, Delete];
-/// A log is written and read, never changed.
-const APPEND: &[Command] = &[Select, Insert];
 
 /// Who may do what. The owner, `postrider_admin`, may do everything everywhere.
 const TABLES: [(&str, &[May]); 23] = [
@@ -205,45 +124,8 @@ fn statements(manager: &SchemaManager<'_>) -> Vec<String> {
     if !is_postgres(manager) {
         return Vec::new();
     }
-    let table = |(table, grants): &(&str, &[May])| {
-        let mut statements = vec![
-            format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"),
-            // For its owner as well.
-            format!("ALTER TABLE {table} FORCE ROW LEVEL SECURITY"),
-            format!("CREATE POLICY {ADMIN} ON {table} TO {ADMIN} USING (true) WITH CHECK (true)"),
-        ];
-        for may in *grants {
-            statements.extend(
-                may.commands
-                    .iter()
-                    .flat_map(|command| allow(table, may, *command)),
-            );
-        }
-        statements
-    };
-    TABLES.iter().flat_map(table).collect()
-}
-
-/// The right to the command, and the policy that says to which rows.
-fn allow(table: &str, may: &May, command: Command) -> [String; 2] {
-    let (role, rows) = (may.role, may.rows.0);
-    let (name, word) = match command {
-        Select => ("select", "SELECT"),
-        Insert => ("insert", "INSERT"),
-        Update => ("update", "UPDATE"),
-        Delete => ("delete", "DELETE"),
-    };
-    let condition = match command {
-        Select | Delete => format!("USING ({rows})"),
-        Insert => format!("WITH CHECK ({rows})"),
-        Update => format!("USING ({rows}) WITH CHECK ({rows})"),
-    };
-    let columns = match may.columns {
-        "" => String::new(),
-        columns => format!(" ({columns})"),
-    };
-    [
-        format!("GRANT {word}{columns} ON {table} TO {role}"),
-        format!("CREATE POLICY {role}_{name} ON {table} FOR {word} TO {role} {condition}"),
-    ]
+    TABLES
+        .iter()
+        .flat_map(|(table, grants)| declare(table, grants))
+        .collect()
 }

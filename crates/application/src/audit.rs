@@ -23,7 +23,7 @@ pub enum ActorKind {
     ApiKey,
     /// One of a tenant's customers.
     Portal,
-    /// The system itself: a chore.
+    /// The system itself: a chore, or the engine.
     System,
 }
 
@@ -78,6 +78,14 @@ impl Actor {
                 id: name.clone(),
             },
             Identity::Principal(principal) => Self::principal(&principal.id),
+        }
+    }
+
+    /// The system itself; `part` names which of its parts, or is empty.
+    pub fn system(part: &'static str) -> Self {
+        Self {
+            kind: ActorKind::System,
+            id: part.into(),
         }
     }
 
@@ -153,7 +161,8 @@ pub enum Record {
     InHistory,
 }
 
-/// One asking of one request: what the audit log will say if it is done. Made by the mediator.
+/// One asking of one request: what the audit log will say if it is done. Made by the mediator; by a use case of the
+/// system for what it does of its own accord.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occasion {
     pub(crate) id: AuditEntryId,

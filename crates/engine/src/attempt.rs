@@ -1,13 +1,11 @@
 //! One attempt: sign, send, and decide what follows.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use postrider_application::ports::{
-    ClaimedWork, DeliverableEndpoint, OutgoingRequest, Retry, Sent, Settled, Settlement,
-};
+use postrider_application::ports::{Concluded, DeliverableEndpoint, OutgoingRequest, Retry, Sent};
 use postrider_domain::{
-    WorkId,
+    ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
     deliveries::{
         Attempt, CapturedBody, Delivery, DeliveryStatus, FailureClass, Jitter, Outcome, RetryPolicy,
         SignedContent, header,
@@ -17,45 +15,76 @@ use postrider_domain::{
 use tokio::time;
 use tracing::{Instrument, Span};
 
-use crate::{
-    EngineOptions,
-    plan::{Target, delivery_of},
-    ports::EnginePorts,
-    trace,
-};
+use crate::{EngineOptions, ports::EnginePorts, trace};
 
 /// How long after its own deadline a sender is given up that does not answer. None of ours needs it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What an attempt needs.
-pub(crate) struct Job {
-    pub(crate) work: ClaimedWork,
-    pub(crate) message: Arc<Message>,
-    pub(crate) target: Target,
+/// Which delivery it is, and how far it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject {
+    pub(crate) tenant: TenantId,
+    pub(crate) application: ApplicationId,
+    pub(crate) message: MessageId,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) attempts: u32,
+    pub(crate) failures: u32,
 }
 
-impl Job {
+impl Subject {
+    /// The delivery as it stands before anything is done.
+    const fn delivery(&self, now: Timestamp) -> Delivery {
+        Delivery {
+            message: self.message,
+            endpoint: self.endpoint,
+            status: DeliveryStatus::Pending { due_at: now },
+            attempts: self.attempts,
+            failures: self.failures,
+        }
+    }
+
+    /// No attempt will be made: the endpoint is disabled or gone.
+    pub(crate) fn cancelled(&self, now: Timestamp) -> Concluded {
+        let mut delivery = self.delivery(now);
+        delivery.cancel();
+        Concluded {
+            delivery,
+            attempt: None,
+            retry: None,
+        }
+    }
+}
+
+/// What an attempt needs.
+pub(crate) struct Attempting {
+    pub(crate) subject: Subject,
+    pub(crate) message: Arc<Message>,
+    pub(crate) endpoint: Arc<DeliverableEndpoint>,
+}
+
+impl Attempting {
     /// Makes the attempt and answers what is to be written. Always answers, even if the sender panics.
-    pub(crate) async fn run(self, ports: &EnginePorts, options: &EngineOptions) -> Settlement {
-        let endpoint = self.target.endpoint();
-        let delivery = delivery_of(&self.work, endpoint.id, ports.clock.now());
-        let number = delivery.attempts + 1;
-        let span = trace::attempt_span(
-            &self.work,
-            endpoint.id,
-            endpoint.url.as_ref(),
-            number,
-            &self.message,
-        );
+    pub(crate) async fn run(self, ports: &EnginePorts, options: &EngineOptions) -> Concluded {
         let (started_at, begun) = (ports.clock.now(), ports.clock.monotonic());
-        let sending = self.send(&span, ports, options).instrument(span.clone());
-        let sent = AssertUnwindSafe(sending)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| {
-                tracing::error!(parent: &span, "an attempt panicked");
-                internal_failure()
-            });
+        let delivery = self.subject.delivery(started_at);
+        let number = delivery.attempts + 1;
+        // Spans are not for free, so they are not built for nothing.
+        let span = if trace::is_sampled(&self.message) {
+            trace::attempt_span(&self.subject, self.endpoint.url.as_ref(), number, &self.message)
+        } else {
+            Span::none()
+        };
+        let sending = self.send(&span, started_at, ports, options);
+        let sending = AssertUnwindSafe(sending).catch_unwind();
+        let sent = if span.is_none() {
+            sending.await
+        } else {
+            sending.instrument(span.clone()).await
+        };
+        let sent = sent.unwrap_or_else(|_| {
+            tracing::error!(parent: &span, message = %self.message.id, "an attempt panicked");
+            internal_failure()
+        });
         let attempt = Attempt {
             number,
             started_at,
@@ -63,16 +92,21 @@ impl Job {
             outcome: sent.outcome,
             response_body: sent.response_body,
         };
-        trace::record_outcome(&span, attempt.outcome);
-        self.settle(delivery, attempt, sent.retry_after, ports, options)
+        if !span.is_none() {
+            trace::record_outcome(&span, attempt.outcome);
+        }
+        self.conclude(delivery, attempt, sent.retry_after, ports, options)
     }
 
-    async fn send(&self, span: &Span, ports: &EnginePorts, options: &EngineOptions) -> Sent {
-        let endpoint = self.target.endpoint();
+    async fn send(&self, span: &Span, at: Timestamp, ports: &EnginePorts, options: &EngineOptions) -> Sent {
+        let endpoint = &self.endpoint;
         let timeout = endpoint.timeout.unwrap_or(options.attempt_timeout).as_duration();
-        let headers = self.headers(endpoint, span, ports, options);
+        let headers = self.headers(span, at, ports, options);
         let (Some(url), Some(headers)) = (endpoint.url.clone(), headers) else {
-            tracing::error!("the stored endpoint's URL or secret cannot be read: nothing can be sent");
+            tracing::error!(
+                endpoint = %endpoint.id,
+                "the stored endpoint's URL or secret cannot be read: nothing can be sent"
+            );
             return internal_failure();
         };
         let request = OutgoingRequest {
@@ -97,42 +131,49 @@ impl Job {
     /// refuse old signatures.
     fn headers(
         &self,
-        endpoint: &DeliverableEndpoint,
         span: &Span,
+        at: Timestamp,
         ports: &EnginePorts,
         options: &EngineOptions,
     ) -> Option<Vec<(&'static str, String)>> {
         let payload = &self.message.payload;
-        let content = SignedContent::new(self.message.id, ports.clock.now(), payload);
-        let signature = ports.signer.sign(&endpoint.secrets, &content)?;
-        let mut headers = vec![
+        let content = SignedContent::new(self.message.id, at, payload);
+        let signature = ports.signer.sign(&self.endpoint.secrets, &content)?;
+        let mut headers = Vec::with_capacity(6);
+        headers.extend([
             ("content-type", payload.content_type().as_str().to_owned()),
             ("user-agent", options.user_agent.clone()),
             (header::ID, content.id),
             (header::TIMESTAMP, content.timestamp),
             (header::SIGNATURE, signature),
-        ];
+        ]);
         if let Some(traceparent) = trace::outgoing_traceparent(span, &self.message) {
             headers.push(("traceparent", traceparent));
         }
         Some(headers)
     }
 
-    fn settle(
+    fn conclude(
         &self,
         mut delivery: Delivery,
         attempt: Attempt,
         retry_after: Option<Duration>,
         ports: &EnginePorts,
         options: &EngineOptions,
-    ) -> Settlement {
-        let schedule = self.target.endpoint().retry_schedule.as_ref();
-        let policy = RetryPolicy {
-            schedule: schedule.unwrap_or(&options.retry.schedule).clone(),
-            ..options.retry.clone()
+    ) -> Concluded {
+        let policy = match &self.endpoint.retry_schedule {
+            // Most are delivered, and need none.
+            Some(schedule) if matches!(attempt.outcome, Outcome::Failed { .. }) => Cow::Owned(RetryPolicy {
+                schedule: schedule.clone(),
+                ..options.retry.clone()
+            }),
+            _ => Cow::Borrowed(&options.retry),
         };
         let now = ports.clock.now();
-        let jitter = Jitter::from_bits(u16::from_ne_bytes(ports.randomness.bytes()));
+        let jitter = match attempt.outcome {
+            Outcome::Delivered { .. } => Jitter::from_bits(0),
+            Outcome::Failed { .. } => Jitter::from_bits(u16::from_ne_bytes(ports.randomness.bytes())),
+        };
         delivery.record(attempt.outcome, retry_after, &policy, now, jitter);
         let retry = match delivery.status {
             DeliveryStatus::Pending { due_at } => Some(Retry {
@@ -141,13 +182,10 @@ impl Job {
             }),
             _ => None,
         };
-        Settlement {
-            work: self.work.work,
-            settled: Settled::Attempted {
-                delivery,
-                attempt,
-                retry,
-            },
+        Concluded {
+            delivery,
+            attempt: Some(attempt),
+            retry,
         }
     }
 }

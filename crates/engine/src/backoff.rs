@@ -15,6 +15,11 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(5);
 
+    /// The same beginning with `first`.
+    pub(crate) const fn from_first(first: Duration) -> Self {
+        Self(first)
+    }
+
     /// The wait before the next try.
     pub(crate) fn next(&mut self) -> Duration {
         let wait = self.0;

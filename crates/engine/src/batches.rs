@@ -78,6 +78,11 @@ impl<T> Batches<T> {
         self.fresh.push_back(row);
     }
 
+    /// How many rows are set aside.
+    pub(crate) fn set_aside(&self) -> usize {
+        self.set_aside.len()
+    }
+
     /// Whether there is nothing here, and nothing under way.
     pub(crate) fn is_idle(&self) -> bool {
         !self.busy && self.fresh.is_empty() && self.failed.is_empty() && self.set_aside.is_empty()
@@ -90,16 +95,14 @@ impl<T> Batches<T> {
         alone.then_some(first.not_before.max(self.recall_from).max(self.closed_until))
     }
 
-    /// Brings one row back that was set aside, if it is time; it is in flight again from now on.
-    pub(crate) fn recall(&mut self, now: Duration) -> bool {
+    /// Brings one row back that was set aside, if it is time.
+    pub(crate) fn recall(&mut self, now: Duration) {
         let due = self.recalls_at().is_some_and(|at| at <= now);
         let recalled = due.then(|| self.set_aside.pop_front()).flatten();
-        let is_one = recalled.is_some();
         self.failed.extend(recalled.map(|batch| Batch {
             recalled: true,
             ..batch
         }));
-        is_one
     }
 
     /// The batch of the next call, if there is one and no call is under way; then [`Self::succeeded`] or
@@ -125,14 +128,14 @@ impl<T> Batches<T> {
         Some(batch)
     }
 
-    /// When to ask again for a batch, or to recall a row if there is room for it, if only time stands in the way.
-    pub(crate) fn wakes_at(&self, room: bool) -> Option<Duration> {
+    /// When to ask again for a batch, or to recall a row, if only time stands in the way.
+    pub(crate) fn wakes_at(&self) -> Option<Duration> {
         if self.busy {
             return None;
         }
         let again = self.failed.iter().map(|batch| batch.not_before).min();
         let fresh = (!self.fresh.is_empty()).then_some(self.closed_until);
-        let recall = self.recalls_at().filter(|_| room);
+        let recall = self.recalls_at();
         let earliest = again.into_iter().chain(fresh).chain(recall).min();
         earliest.map(|at| at.max(self.closed_until))
     }
@@ -212,7 +215,7 @@ mod tests {
     fn one_call_at_a_time_of_at_most_the_limit() {
         let mut batches = batches(5, 3);
         assert_eq!(batches.next(T0).unwrap().rows, [0, 1, 2]);
-        assert!(batches.next(T0).is_none() && batches.wakes_at(true).is_none() && !batches.is_idle());
+        assert!(batches.next(T0).is_none() && batches.wakes_at().is_none() && !batches.is_idle());
         batches.succeeded();
         assert_eq!(batches.next(T0).unwrap().rows, [3, 4]);
         batches.succeeded();
@@ -226,7 +229,7 @@ mod tests {
         batches.failed(batch, &unavailable(), T0);
         batches.push(3);
         assert!(batches.next(T0).is_none(), "nor are others tried before");
-        let again = batches.wakes_at(true).unwrap();
+        let again = batches.wakes_at().unwrap();
         assert!(again > T0);
         let batch = batches.next(again).unwrap();
         assert_eq!((batch.rows, batch.uncertain), (vec![0, 1, 2], true));
@@ -252,8 +255,8 @@ mod tests {
         batches.push(8);
         assert_eq!(batches.next(T0).unwrap().rows, [8]);
         batches.succeeded();
-        assert!(batches.wakes_at(false).is_none(), "without room it stays aside");
-        let later = batches.wakes_at(true).unwrap();
+        assert!(batches.wakes_at().is_none(), "without room it stays aside");
+        let later = batches.wakes_at().unwrap();
         assert!(batches.next(later).is_none() && batches.recall(later));
         assert_eq!(batches.next(later).unwrap().rows, [5]);
         batches.succeeded();
@@ -272,7 +275,7 @@ mod tests {
         let first = batches.next(later).unwrap();
         assert!(!batches.recall(later));
         assert_eq!(batches.failed(first, &refused(), later), Some(&mut 0));
-        assert_eq!(batches.wakes_at(true), Some(later + REFUSED_AGAIN_PAUSE));
+        assert_eq!(batches.wakes_at(), Some(later + REFUSED_AGAIN_PAUSE));
         let later = later + REFUSED_AGAIN_PAUSE;
         for row in [1, 2] {
             assert!(batches.recall(later), "what succeeds is followed at once");

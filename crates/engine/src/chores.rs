@@ -1,6 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use postrider_application::ports::{ErasureStep, Housekeeping, MessageIntake, StoreError};
+use postrider_application::ports::{
+    Clock, EndpointGuard, EndpointHealth, ErasureStep, Housekeeping, MessageWriter, Partitions, StoreError,
+};
+use postrider_domain::{
+    Change,
+    endpoints::{DisableReason, FailingPolicy},
+};
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +16,8 @@ const BATCH: u32 = 1_000;
 const BATCHES: u32 = 100;
 /// How many steps of erasing are made before a pause, so that the database has time for others.
 const ERASE_STEPS: u32 = 50;
+/// How many failing endpoints are disabled in one round.
+const FAILING_AT_ONCE: u32 = 100;
 /// How long that pause is.
 const ERASE_PAUSE: Duration = Duration::from_millis(250);
 
@@ -21,6 +29,10 @@ pub struct ChoresOptions {
     /// How long after a tenant's deletion was ordered its rows begin to go: longer than caches and requests live,
     /// so that nothing is written behind the eraser. Default a minute.
     pub erase_grace: Duration,
+    /// How far ahead there are partitions of history, where it is partitioned. Default a week.
+    pub partitions_ahead: Duration,
+    /// When an endpoint that only fails is disabled.
+    pub failing: FailingPolicy,
 }
 
 impl Default for ChoresOptions {
@@ -28,17 +40,35 @@ impl Default for ChoresOptions {
         Self {
             interval: Duration::from_mins(1),
             erase_grace: Duration::from_mins(1),
+            partitions_ahead: Duration::from_hours(7 * 24),
+            failing: FailingPolicy::default(),
         }
     }
 }
 
 /// Housekeeping that nobody waits for, in small batches: what has expired is removed (deduplication keys, sessions,
-/// invitations, password resets), and tenants whose deletion was ordered are erased. Every node does it; they pass
-/// over what another is at.
+/// invitations, password resets), tenants whose deletion was ordered are erased, partitions are made ahead, and
+/// endpoints that only fail are disabled. Every node does it; they pass over what another is at.
 pub struct Chores {
-    intake: Arc<dyn MessageIntake>,
-    housekeeping: Arc<dyn Housekeeping>,
+    ports: ChoresPorts,
     options: ChoresOptions,
+}
+
+/// Everything of the outside that the chores use.
+#[derive(Clone)]
+pub struct ChoresPorts {
+    /// Forgets deduplication keys.
+    pub writer: Arc<dyn MessageWriter>,
+    /// Forgets what is over, and erases.
+    pub housekeeping: Arc<dyn Housekeeping>,
+    /// Makes partitions.
+    pub partitions: Arc<dyn Partitions>,
+    /// Knows which endpoints fail.
+    pub health: Arc<dyn EndpointHealth>,
+    /// Disables them.
+    pub guard: Arc<dyn EndpointGuard>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// How a round of erasing ended.
@@ -52,23 +82,15 @@ enum Erasing {
 
 impl Chores {
     /// Chores over these ports.
-    pub fn new(
-        intake: Arc<dyn MessageIntake>,
-        housekeeping: Arc<dyn Housekeeping>,
-        options: ChoresOptions,
-    ) -> Self {
-        Self {
-            intake,
-            housekeeping,
-            options,
-        }
+    pub const fn new(ports: ChoresPorts, options: ChoresOptions) -> Self {
+        Self { ports, options }
     }
 
     /// Does the chores until `shutdown`. What fails is tried again in the next round.
     pub async fn run(self, shutdown: CancellationToken) {
         tokio::select! {
             // Beside each other: an erasure of hours holds up no forgetting, and the other way round.
-            _ = async { tokio::join!(self.forget(), self.erase()) } => {}
+            _ = async { tokio::join!(self.forget(), self.erase(), self.look_ahead(), self.disable_failing()) } => {}
             () = shutdown.cancelled() => {}
         }
     }
@@ -77,14 +99,67 @@ impl Chores {
         loop {
             time::sleep(self.options.interval).await;
             while_full("expired deduplication keys", || {
-                self.intake.forget_expired_keys(BATCH)
+                self.ports.writer.forget_expired_keys(BATCH)
             })
             .await;
             while_full("expired sessions, invitations and password resets", || {
-                self.housekeeping.forget_expired(BATCH)
+                self.ports.housekeeping.forget_expired(BATCH)
             })
             .await;
         }
+    }
+
+    /// Partitions are made at once, and then long before anything needs them.
+    async fn look_ahead(&self) {
+        loop {
+            match self
+                .ports
+                .partitions
+                .make_ahead(self.options.partitions_ahead)
+                .await
+            {
+                Ok(0) => {}
+                Ok(made) => tracing::info!(made, "partitions of history were made"),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error);
+                    tracing::warn!(%error, ?cause, "partitions of history could not be made");
+                }
+            }
+            time::sleep(self.options.interval).await;
+        }
+    }
+
+    async fn disable_failing(&self) {
+        let Some(at_least) = self.options.failing.disable_after else {
+            return std::future::pending().await;
+        };
+        loop {
+            time::sleep(self.options.interval).await;
+            if let Err(error) = self.disable_those_failing_for(at_least).await {
+                tracing::warn!(%error, "endpoints that only fail could not be disabled");
+            }
+        }
+    }
+
+    async fn disable_those_failing_for(&self, at_least: Duration) -> Result<(), StoreError> {
+        let failing = self.ports.health.failing_for(at_least, FAILING_AT_ONCE).await?;
+        for failing in failing {
+            if !self
+                .options
+                .failing
+                .disables(Some(failing.since), self.ports.clock.now())
+            {
+                continue; // the database's clock is ahead of ours
+            }
+            let (tenant, application) = (failing.tenant, failing.application);
+            let why = DisableReason::Failing;
+            let (guard, endpoint) = (&self.ports.guard, failing.endpoint);
+            let change = guard.disable(tenant, application, endpoint, why, None).await?;
+            if change == Change::Made {
+                tracing::info!(%tenant, %endpoint, "an endpoint that only fails was disabled");
+            }
+        }
+        Ok(())
     }
 
     async fn erase(&self) {
@@ -101,7 +176,7 @@ impl Chores {
     /// One round of erasing.
     async fn erase_some(&self) -> Erasing {
         for _ in 0..ERASE_STEPS {
-            let step = self.housekeeping.erase(BATCH, self.options.erase_grace);
+            let step = self.ports.housekeeping.erase(BATCH, self.options.erase_grace);
             match step.await {
                 Ok(ErasureStep::Nothing | ErasureStep::Busy) => return Erasing::Idle,
                 Ok(ErasureStep::Removed { .. }) => {}

@@ -1,13 +1,16 @@
 use std::{collections::VecDeque, time::Duration};
 
 use postrider_application::ports::{ClaimFrom, Epoch};
+use postrider_domain::Timestamp;
 
 use crate::{EngineOptions, backoff::Backoff};
 
 /// The shortest wait after a claim that found nothing, though something is due: another node just holds it.
 const CONTENTION_PAUSE: Duration = Duration::from_millis(50);
-/// How long rows may stay owned by this node without it knowing, after a claim whose outcome is unknown.
-const SUSPECT_FOR_AT_MOST: Duration = Duration::from_mins(1);
+/// How long claims may go without the rows before the low-water mark.
+const LOW_WATER_FOR: Duration = Duration::from_secs(3);
+/// How far the mark stays behind what was claimed: a transaction that began earlier may commit later.
+const LOW_WATER_MARGIN: Duration = Duration::from_secs(1);
 
 /// When to claim, and from whom. Pure: time is handed in.
 pub(crate) struct Claims {
@@ -26,8 +29,8 @@ pub(crate) struct Claims {
     backoff: Backoff,
     /// While the database is away nothing is tried before.
     closed_until: Duration,
-    failing: bool,
-    suspect_since: Option<Duration>,
+    /// What was due before this was claimed already, and when rows before it were looked at last.
+    low: Option<(Timestamp, Duration)>,
 }
 
 impl Claims {
@@ -50,8 +53,7 @@ impl Claims {
             sweep_at: Some(now + patience),
             backoff: Backoff::default(),
             closed_until: Duration::ZERO,
-            failing: false,
-            suspect_since: None,
+            low: None,
         }
     }
 
@@ -78,12 +80,20 @@ impl Claims {
             Some(epoch) => ClaimFrom::Dead(*epoch),
             None if self.wanted || now >= self.look_at => {
                 self.wanted = false;
-                ClaimFrom::Queue
+                self.low.take_if(|(_, since)| now >= *since + LOW_WATER_FOR);
+                ClaimFrom::Queue {
+                    low: self.low.map(|(low, _)| low),
+                }
             }
             None => return None,
         };
         self.claiming = true;
         Some(from)
+    }
+
+    /// Whether there is a reason to claim from the queue, room or not.
+    pub(crate) fn wants(&self, now: Duration) -> bool {
+        self.wanted || now >= self.look_at
     }
 
     /// When to ask again for a claim, if only time stands in the way.
@@ -96,17 +106,17 @@ impl Claims {
         (!self.claiming).then_some(at.max(self.closed_until))
     }
 
-    /// A claim of `limit` rows found `rows` of them; the next one of the queue is due after `next_due`.
+    /// A claim found so many rows of so many that it asked for, the latest of them due at `latest`; the next one of
+    /// the queue is due after `next_due`.
     pub(crate) fn found(
         &mut self,
         from: ClaimFrom,
-        rows: usize,
-        limit: usize,
+        (rows, limit): (usize, usize),
+        latest: Option<Timestamp>,
         next_due: Option<Duration>,
         now: Duration,
     ) {
         self.claiming = false;
-        self.failing = false;
         self.backoff.reset();
         match from {
             ClaimFrom::Dead(epoch) if rows == 0 => {
@@ -114,9 +124,13 @@ impl Claims {
                 // What was not due yet went back to the queue.
                 self.wanted = true;
             }
-            ClaimFrom::Dead(_) => {}
-            ClaimFrom::Queue if rows >= limit => self.wanted = true,
-            ClaimFrom::Queue => {
+            ClaimFrom::Dead(_) | ClaimFrom::Parked(_) => {}
+            ClaimFrom::Queue { .. } if rows >= limit => {
+                self.wanted = true;
+                let since = self.low.map_or(now, |(_, since)| since);
+                self.low = latest.map(|latest| (latest.minus(LOW_WATER_MARGIN), since));
+            }
+            ClaimFrom::Queue { low } => {
                 let pause = if rows == 0 {
                     CONTENTION_PAUSE
                 } else {
@@ -127,26 +141,18 @@ impl Claims {
                 if let Some(at) = self.look_again_at.take() {
                     self.look_at = self.look_at.min(at);
                 }
+                // The rows before the mark are still to be looked at.
+                self.wanted |= low.is_some();
+                self.low = None;
             }
         }
     }
 
-    /// A claim failed. It may have been committed all the same: then rows are ours that we do not know of, and
-    /// [`Self::is_suspect`] from now on.
+    /// A claim failed.
     pub(crate) fn failed(&mut self, now: Duration) {
         self.claiming = false;
-        self.failing = true;
         self.wanted = true;
         self.closed_until = now + self.backoff.next();
-        self.suspect_since.get_or_insert(now);
-    }
-
-    /// Whether this life should end, so that a new one gives back what this one owns without knowing: as soon as it
-    /// costs nothing because nothing is held, else after a minute.
-    pub(crate) fn is_suspect(&self, nothing_held: bool, now: Duration) -> bool {
-        self.suspect_since.is_some_and(|since| {
-            (nothing_held && !self.failing && !self.claiming) || now >= since + SUSPECT_FOR_AT_MOST
-        })
     }
 
     /// Whether to look for dead nodes now; then [`Self::swept`] must follow.
@@ -174,6 +180,7 @@ mod tests {
     use super::*;
 
     const T0: Duration = Duration::from_secs(100);
+    const QUEUE: ClaimFrom = ClaimFrom::Queue { low: None };
 
     fn claims() -> Claims {
         Claims::new(&EngineOptions::default(), T0)
@@ -182,21 +189,21 @@ mod tests {
     #[test]
     fn one_claim_at_a_time_and_again_at_once_while_there_is_more() {
         let mut claims = claims();
-        assert_eq!(claims.next(T0), Some(ClaimFrom::Queue));
+        assert_eq!(claims.next(T0), Some(QUEUE));
         assert_eq!(claims.next(T0), None);
-        claims.found(ClaimFrom::Queue, 500, 500, None, T0);
-        assert_eq!(claims.next(T0), Some(ClaimFrom::Queue));
+        claims.found(QUEUE, (500, 500), None, None, T0);
+        assert_eq!(claims.next(T0), Some(QUEUE));
     }
 
     #[test]
     fn an_empty_queue_is_looked_at_when_the_next_row_is_due_or_by_the_net() {
         let mut claims = claims();
         claims.next(T0);
-        claims.found(ClaimFrom::Queue, 0, 500, Some(Duration::from_secs(2)), T0);
+        claims.found(QUEUE, (0, 500), None, Some(Duration::from_secs(2)), T0);
         assert_eq!(claims.next(T0), None);
         assert_eq!(claims.wakes_at(), Some(T0 + Duration::from_secs(2)));
         claims.next(T0 + Duration::from_secs(2));
-        claims.found(ClaimFrom::Queue, 0, 500, Some(Duration::from_hours(1)), T0);
+        claims.found(QUEUE, (0, 500), None, Some(Duration::from_hours(1)), T0);
         assert_eq!(claims.wakes_at(), Some(T0 + Duration::from_secs(5)));
     }
 
@@ -204,7 +211,7 @@ mod tests {
     fn rows_that_another_node_holds_are_not_asked_for_in_a_busy_loop() {
         let mut claims = claims();
         claims.next(T0);
-        claims.found(ClaimFrom::Queue, 0, 500, Some(Duration::ZERO), T0);
+        claims.found(QUEUE, (0, 500), None, Some(Duration::ZERO), T0);
         assert_eq!(claims.wakes_at(), Some(T0 + CONTENTION_PAUSE));
     }
 
@@ -213,8 +220,8 @@ mod tests {
         let mut claims = claims();
         claims.next(T0);
         claims.signal();
-        claims.found(ClaimFrom::Queue, 0, 500, None, T0);
-        assert_eq!(claims.next(T0), Some(ClaimFrom::Queue));
+        claims.found(QUEUE, (0, 500), None, None, T0);
+        assert_eq!(claims.next(T0), Some(QUEUE));
     }
 
     #[test]
@@ -222,7 +229,7 @@ mod tests {
         let mut claims = claims();
         claims.next(T0);
         claims.due_at(T0 + Duration::from_secs(1));
-        claims.found(ClaimFrom::Queue, 0, 500, None, T0);
+        claims.found(QUEUE, (0, 500), None, None, T0);
         assert_eq!(claims.wakes_at(), Some(T0 + Duration::from_secs(1)));
     }
 
@@ -235,7 +242,7 @@ mod tests {
         assert_eq!(claims.next(T0), None);
         let again = claims.wakes_at().unwrap();
         assert!(again > T0);
-        assert_eq!(claims.next(again), Some(ClaimFrom::Queue));
+        assert_eq!(claims.next(again), Some(QUEUE));
     }
 
     #[test]
@@ -248,9 +255,9 @@ mod tests {
         for (from, rows) in [(3, 9), (3, 0), (4, 0)] {
             let from = ClaimFrom::Dead(Epoch(from));
             assert_eq!(claims.next(later), Some(from));
-            claims.found(from, rows, 500, None, later);
+            claims.found(from, (rows, 500), None, None, later);
         }
-        assert_eq!(claims.next(later), Some(ClaimFrom::Queue));
+        assert_eq!(claims.next(later), Some(QUEUE));
     }
 
     #[test]
@@ -260,20 +267,5 @@ mod tests {
             ..EngineOptions::default()
         };
         assert!(Claims::new(&options, T0).sweep(T0));
-    }
-
-    #[test]
-    fn a_claim_of_unknown_outcome_makes_the_life_suspect() {
-        let mut claims = claims();
-        claims.next(T0);
-        assert!(!claims.is_suspect(true, T0));
-        claims.failed(T0);
-        assert!(!claims.is_suspect(true, T0), "the database is still away");
-        let again = claims.wakes_at().unwrap();
-        claims.next(again);
-        claims.found(ClaimFrom::Queue, 1, 500, None, again);
-        assert!(!claims.is_suspect(false, again), "others would have to wait");
-        assert!(claims.is_suspect(true, again), "nothing is held");
-        assert!(claims.is_suspect(false, T0 + SUSPECT_FOR_AT_MOST));
     }
 }

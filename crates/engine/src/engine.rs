@@ -31,7 +31,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that does not run yet, and a handle to it.
     pub fn new(ports: EnginePorts, options: EngineOptions) -> (Self, EngineHandle) {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(&options));
         let engine = Self {
             ports,
             options: Arc::new(options),
@@ -61,7 +61,6 @@ impl Engine {
             self.shared.set_lease(None);
             match end {
                 End::Shutdown => return Ok(()),
-                End::Renewed => tracing::info!("joining anew, to give back what a lost claim may have taken"),
                 End::Lost(why) => tracing::warn!(?why, "the lease was lost; joining anew"),
                 End::Broken => tracing::error!("a task of the engine panicked; joining anew"),
             }

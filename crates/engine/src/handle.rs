@@ -6,11 +6,14 @@ use std::sync::{
 use postrider_application::ports::{Epoch, WorkSignal};
 use tokio::sync::Notify;
 
-use crate::lease::Lease;
+use crate::{EngineOptions, budget::Budget, door::Door, lease::Lease};
 
-/// What the engine and its handles share.
-#[derive(Default)]
+/// What the engine, its handles and the intake share.
 pub(crate) struct Shared {
+    /// Where the intake hands messages off.
+    pub(crate) door: Door,
+    /// What may be in memory.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) work: Notify,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) waiting: AtomicUsize,
@@ -19,6 +22,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(options: &EngineOptions) -> Self {
+        let budget = Budget::new(options.max_rows_in_memory(), options.max_memory_bytes);
+        Self {
+            door: Door::new(Arc::clone(&budget)),
+            budget,
+            work: Notify::new(),
+            in_flight: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            lease: Mutex::new(None),
+        }
+    }
+
     /// A life begins or ends.
     pub(crate) fn set_lease(&self, lease: Option<Arc<Lease>>) {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
@@ -32,10 +48,14 @@ pub struct EngineStatus {
     pub epoch: Option<Epoch>,
     /// Whether the lease of that life runs: judged now, so it is right even if the engine is stuck.
     pub lease_held: bool,
-    /// Rows being loaded, sent or settled.
+    /// Rows of the queue being loaded, sent or settled.
     pub in_flight: usize,
-    /// Rows waiting for a turn at their endpoint.
+    /// Deliveries waiting in memory for a turn at their endpoint.
     pub waiting: usize,
+    /// Rows in memory, of whatever kind, and rows that are promised to messages being committed.
+    pub memory_rows: usize,
+    /// Bytes of payloads and captured answers in memory.
+    pub memory_bytes: usize,
     /// Rows that the database refuses, each by itself, to read or to settle: set aside, and tried again and again
     /// until they are repaired.
     pub refused: usize,
@@ -61,6 +81,8 @@ impl EngineHandle {
             lease_held: lease.is_some_and(|lease| lease.holds()),
             in_flight: self.shared.in_flight.load(Ordering::Relaxed),
             waiting: self.shared.waiting.load(Ordering::Relaxed),
+            memory_rows: self.shared.budget.taken_rows(),
+            memory_bytes: self.shared.budget.taken_bytes(),
             refused: self.shared.refused.load(Ordering::Relaxed),
         }
     }

@@ -16,22 +16,26 @@
 mod attempt;
 mod backoff;
 mod batches;
+mod budget;
 mod chores;
 mod claims;
+mod door;
 mod engine;
 mod handle;
+mod intake;
+mod lanes;
 mod lease;
 mod life;
 mod options;
 mod plan;
 mod ports;
-mod rooms;
 mod sender;
 mod trace;
 
-pub use chores::{Chores, ChoresOptions};
+pub use chores::{Chores, ChoresOptions, ChoresPorts};
 pub use engine::{Engine, EngineError};
 pub use handle::{EngineHandle, EngineStatus};
+pub use intake::{Intake, IntakeHandle, IntakeOptions};
 pub use options::{EngineOptions, HttpOptions, OptionsError};
 pub use ports::EnginePorts;
 pub use sender::{HttpSender, HttpSenderError};

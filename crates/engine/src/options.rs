@@ -16,24 +16,29 @@ pub struct OptionsError {
 /// How the engine works. Everything has a bound here; the defaults suit one node of two cores and more.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Rows that are being loaded, sent or settled at one time, and so the most attempts and the most payloads in
-    /// memory. 1 to 65,536; default 512.
+    /// Attempts at one time. One endpoint may take a quarter of those that are free, and one tenant as many as are
+    /// free, so that however many endpoints do not answer there is always a turn for another. 1 to 65,536; default
+    /// 2,048.
     pub max_in_flight: usize,
-    /// Attempts to one endpoint at one time. Further rows of it wait in memory, without their payloads, while
-    /// others proceed. At most `max_in_flight`; default 64.
+    /// Attempts to one endpoint at one time. At most `max_in_flight`; default 64.
     pub max_in_flight_per_endpoint: usize,
-    /// Rows that may wait so, over all endpoints. Once as many wait, nothing more is claimed until some of them
-    /// have been tried: until lanes park rows in the database, a slow endpoint whose backlog is longer than this
-    /// delays others, by its backlog beyond `max_waiting`, divided by `max_in_flight_per_endpoint`, in time-outs: claims
-    /// take the longest due first. (Up to `max_in_flight` rows more may come to wait, when rows claimed before turn out to be for the same endpoint, or are refused.)
+    /// Deliveries that may wait for a turn in memory, over all endpoints. One endpoint may take as many as are free, so
+    /// that it never takes more than half; what finds no room is parked in the database and fetched when its lane has
+    /// drained. 1 to 1,000,000; default 8,192.
     ///
-    /// Rows that the database refuses, each by itself, to read or to settle count here too: they leave room in
-    /// flight to others and are tried again after 30 seconds, ten a second at most, until they are repaired; an
-    /// attempt that cannot be written keeps its captured answer meanwhile. Once there are as many as this, nothing
-    /// more is claimed by this node.
-    ///
-    /// 1 to 1,000,000; default 4,096.
+    /// Rows that the database refuses, each by itself, to read or to settle are in memory besides: they are tried
+    /// again after 30 seconds, ten a second at most, until they are repaired. With all rows in memory refused, this
+    /// node claims nothing more.
     pub max_waiting: usize,
+    /// Bytes of payloads and of captured answers that may be in memory. What has no room is read when there is some;
+    /// answers of attempts under way may overdraw it. At least 1 MiB; default 64 MiB.
+    pub max_memory_bytes: usize,
+    /// How long a message's deliveries are written down together, as its fan-out. After that each that is not
+    /// concluded becomes a row of the queue by itself. 1 millisecond to 10 seconds; default 500 milliseconds.
+    pub explode_after: Duration,
+    /// How often the node looks for rows that it owns without knowing, because an answer of the database was lost.
+    /// Default a minute.
+    pub adoption_interval: Duration,
     /// The most rows a claim takes, and a read of messages and endpoints asks for. 1 to 500; default 500.
     pub claim_batch: u32,
     /// The most rows a settle writes. 1 to 500; default 500.
@@ -70,9 +75,12 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            max_in_flight: 512,
+            max_in_flight: 2_048,
             max_in_flight_per_endpoint: 64,
-            max_waiting: 4_096,
+            max_waiting: 8_192,
+            max_memory_bytes: 64 << 20,
+            explode_after: Duration::from_millis(500),
+            adoption_interval: Duration::from_mins(1),
             claim_batch: 500,
             settle_batch: 500,
             lease_beat: Duration::from_secs(3),
@@ -107,6 +115,12 @@ fn check_interval(option: &'static str, interval: Duration) -> Result<(), Option
 }
 
 impl EngineOptions {
+    /// Rows in memory: those that wait, those under way, and as many again for their outcomes and for messages whose
+    /// deliveries they are.
+    pub(crate) const fn max_rows_in_memory(&self) -> usize {
+        2 * (self.max_waiting + self.max_in_flight)
+    }
+
     /// Refuses options that cannot be worked with; the first one is named.
     pub fn validate(&self) -> Result<(), OptionsError> {
         check(
@@ -125,6 +139,16 @@ impl EngineOptions {
             "must be from 1 to 1000000",
         )?;
         check(
+            "max_memory_bytes",
+            self.max_memory_bytes >= 1 << 20,
+            "must be at least 1 MiB",
+        )?;
+        check(
+            "explode_after",
+            (Duration::from_millis(1)..=Duration::from_secs(10)).contains(&self.explode_after),
+            "must be from 1 millisecond to 10 seconds",
+        )?;
+        check(
             "claim_batch",
             (1..=500).contains(&self.claim_batch),
             "must be from 1 to 500",
@@ -141,6 +165,7 @@ impl EngineOptions {
             ("dead_sweep_interval", self.dead_sweep_interval),
             ("store_timeout", self.store_timeout),
             ("drain_timeout", self.drain_timeout),
+            ("adoption_interval", self.adoption_interval),
         ] {
             check_interval(option, interval)?;
         }
@@ -240,7 +265,7 @@ mod tests {
         };
         assert_eq!(refused(|o| o.max_in_flight = 0), "max_in_flight");
         assert_eq!(
-            refused(|o| o.max_in_flight_per_endpoint = 513),
+            refused(|o| o.max_in_flight_per_endpoint = 2_049),
             "max_in_flight_per_endpoint"
         );
         assert_eq!(refused(|o| o.claim_batch = 501), "claim_batch");

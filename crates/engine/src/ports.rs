@@ -1,7 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_application::ports::{
-    Clock, DeliveryMaterial, DeliveryQueue, Ids, NodeRegistry, Randomness, Sender, StoreError, WebhookSigner,
+    Clock, DeliveryMaterial, DeliveryQueue, EndpointGuard, Ids, NodeRegistry, Randomness, Sender, StoreError,
+    WebhookSigner, WorkBell,
 };
 use tokio::time;
 
@@ -12,6 +13,10 @@ pub struct EnginePorts {
     pub queue: Arc<dyn DeliveryQueue>,
     /// Which nodes live.
     pub nodes: Arc<dyn NodeRegistry>,
+    /// Tells other nodes of work.
+    pub bell: Arc<dyn WorkBell>,
+    /// Disables endpoints that are gone.
+    pub guard: Arc<dyn EndpointGuard>,
     /// Messages and endpoints, to deliver.
     pub material: Arc<dyn DeliveryMaterial>,
     /// Makes attempts.
@@ -29,7 +34,7 @@ pub struct EnginePorts {
 /// A call of the store took longer than it may.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer in time")]
-struct NoAnswerInTime;
+pub(crate) struct NoAnswerInTime;
 
 /// Whether `error` is that a call was given up here. What was asked may have been too much at a time.
 pub(crate) fn is_given_up(error: &StoreError) -> bool {
@@ -45,4 +50,9 @@ pub(crate) async fn bounded<T>(
     time::timeout(timeout, call)
         .await
         .unwrap_or_else(|_| Err(StoreError::Unavailable(NoAnswerInTime.into())))
+}
+
+/// Logs what the store did not do. Its own text names no tenant's data.
+pub(crate) fn warn(what: &'static str, error: &StoreError) {
+    tracing::warn!(%error, cause = ?std::error::Error::source(error), "{what}");
 }

@@ -5,9 +5,7 @@ use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, TraceContextExt, TraceState},
 };
-use postrider_application::ports::ClaimedWork;
 use postrider_domain::{
-    EndpointId,
     deliveries::Outcome,
     endpoints::EndpointUrl,
     messages::{Message, TraceParent},
@@ -15,10 +13,17 @@ use postrider_domain::{
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::attempt::Subject;
+
+/// Whether the publish of `message` was traced, by whoever decides that: then its attempts are.
+pub(crate) fn is_sampled(message: &Message) -> bool {
+    let context = message.trace.as_ref().and_then(span_context);
+    context.is_some_and(|context| context.is_sampled())
+}
+
 /// The span of attempt `number`. Names the host, if the URL can be read, never path or query: they often hold tokens.
 pub(crate) fn attempt_span(
-    work: &ClaimedWork,
-    endpoint: EndpointId,
+    subject: &Subject,
     url: Option<&EndpointUrl>,
     number: u32,
     message: &Message,
@@ -35,10 +40,10 @@ pub(crate) fn attempt_span(
         server.port = uri.as_ref().and_then(Uri::port_u16),
         url.scheme = uri.as_ref().and_then(Uri::scheme_str),
         error.r#type = Empty,
-        tenant = %work.tenant,
-        application = %work.application,
-        message = %work.message,
-        endpoint = %endpoint,
+        tenant = %subject.tenant,
+        application = %subject.application,
+        message = %subject.message,
+        endpoint = %subject.endpoint,
         attempt = number,
     );
     if let Some(parent) = message.trace.as_ref().and_then(span_context) {
@@ -50,9 +55,12 @@ pub(crate) fn attempt_span(
 
 /// The `traceparent` to send: the attempt's own, or the publish's if this process records none.
 pub(crate) fn outgoing_traceparent(span: &Span, message: &Message) -> Option<String> {
-    let context = span.context();
-    let own = context.span().span_context().clone();
-    if own.is_valid() {
+    if !span.is_none() {
+        let context = span.context();
+        let own = context.span().span_context().clone();
+        if !own.is_valid() {
+            return stored(message);
+        }
         let flags = own.trace_flags() & TraceFlags::SAMPLED;
         return Some(format!(
             "00-{}-{}-{:02x}",
@@ -61,6 +69,10 @@ pub(crate) fn outgoing_traceparent(span: &Span, message: &Message) -> Option<Str
             flags.to_u8()
         ));
     }
+    stored(message)
+}
+
+fn stored(message: &Message) -> Option<String> {
     message.trace.as_ref().map(|trace| trace.as_str().to_owned())
 }
 

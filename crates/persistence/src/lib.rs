@@ -12,7 +12,7 @@
 //! | `tenants`, `users`, `api_keys`, `applications`, `event_types`, `endpoints` | rows, repositories and views |
 //! | `messages` | the hot way in, payloads, what became of a message |
 //! | `deliveries` | the queue (claim, settle), history, resending |
-//! | `nodes` | leases |
+//! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
 //! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
 //! | `audit` | the audit log: appending, and looking at it |
 //! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
@@ -25,6 +25,7 @@ mod api_keys;
 mod applications;
 mod audit;
 mod batch;
+mod bell;
 mod codec;
 mod connection;
 mod deliveries;
@@ -34,6 +35,7 @@ mod event_log;
 mod event_types;
 mod events;
 mod export;
+mod health;
 mod housekeeping;
 mod installation;
 mod messages;

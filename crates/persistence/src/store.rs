@@ -8,6 +8,7 @@ use postrider_application::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    bell::Bell,
     connection::{Database, Scope},
     endpoints::EndpointSecrets,
     unit_of_work::SqlUnitOfWork,
@@ -20,6 +21,7 @@ pub struct SqlStore {
     pub(crate) database: Database,
     pub(crate) secrets: EndpointSecrets,
     pub(crate) event_signal: Option<Arc<dyn EventSignal>>,
+    pub(crate) bell: Arc<Bell>,
     /// Who may be accepting at the same time; see [`Database::accepts_at_once`].
     pub(crate) accepting: Arc<Semaphore>,
 }
@@ -32,6 +34,7 @@ impl SqlStore {
             database,
             secrets: EndpointSecrets::sealed_with(sealer),
             event_signal: None,
+            bell: Arc::default(),
         }
     }
 

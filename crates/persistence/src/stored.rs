@@ -15,11 +15,13 @@ use postrider_domain::{
     users::{Invitation, Membership, Session},
 };
 use sea_orm::{
-    ActiveModelTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter as _, QuerySelect as _,
+    ActiveModelTrait, Condition, ConnectionTrait as _, EntityTrait, ExprTrait as _, QueryFilter as _,
+    QuerySelect as _, Statement,
     sea_query::{Expr, LockType},
 };
 
 use crate::{
+    connection::Dialect,
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, corrupt, fault},
     unit_of_work::SqlUnitOfWork,
@@ -43,6 +45,11 @@ pub(crate) trait Stored: Aggregate<State: Send + Sync, Event: Send> + Send + Syn
 
     /// The aggregate as it was stored.
     fn read(row: <Self::Table as EntityTrait>::Model, secrets: &EndpointSecrets) -> Result<Self, StoreError>;
+
+    /// What is to be forgotten of it whenever it is changed or deleted.
+    fn forget(&self, _: Dialect) -> Result<Option<Statement>, StoreError> {
+        Ok(None)
+    }
 
     /// The event as the log knows it.
     fn event(&self, event: Self::Event) -> DomainEvent;
@@ -140,6 +147,7 @@ impl SqlUnitOfWork {
             if updated.rows_affected == 0 {
                 return Err(StoreError::Stale);
             }
+            self.forget(aggregate).await?;
         }
         self.record_events(tenant, version, aggregate);
         Ok(())
@@ -163,7 +171,15 @@ impl SqlUnitOfWork {
         if deleted.rows_affected == 0 {
             return Err(StoreError::Stale);
         }
+        self.forget(&aggregate).await?;
         self.record_events(tenant, version.next(), &mut aggregate);
+        Ok(())
+    }
+
+    async fn forget<A: Stored>(&self, aggregate: &A) -> Result<(), StoreError> {
+        if let Some(forget) = aggregate.forget(self.dialect)? {
+            self.transaction.execute_raw(forget).await.or_store_error()?;
+        }
         Ok(())
     }
 

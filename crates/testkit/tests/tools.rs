@@ -217,6 +217,10 @@ impl Harness for OverTokio {
         postrider_testkit::contract::Ports::of(&self.store)
     }
 
+    async fn another_node(&self) -> Option<postrider_testkit::contract::Ports> {
+        Some(self.ports())
+    }
+
     async fn age(&self, by: Duration) {
         tokio::time::sleep(by).await;
     }

@@ -15,6 +15,8 @@
 )]
 
 pub mod arch;
+#[cfg(target_os = "linux")]
+pub mod bench;
 pub mod cache;
 pub mod cargo;
 pub mod chance;

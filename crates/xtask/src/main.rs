@@ -8,6 +8,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+#[cfg(target_os = "linux")]
+use xtask::bench;
 use xtask::{check_arch, conformance, faults, generate, interrupt, postgres_ways, tenancy, test};
 
 #[derive(Parser)]
@@ -35,6 +37,17 @@ enum Command {
     Faults(faults::Options),
     /// Rotate keys under load, revoke on one node of two, export and erase a large tenant
     Tenancy(tenancy::Options),
+    /// Measure the real binary on both databases, beside its own limits
+    #[cfg(target_os = "linux")]
+    Bench(bench::Options),
+    /// Play the load generator of a benchmark
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BenchLoad(bench::LoadOptions),
+    /// Play the receiver of a benchmark
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BenchReceiver(bench::SinkOptions),
     /// Bring up a throw-away PostgreSQL by every way this machine has
     PostgresWays,
     /// Bring up one throw-away PostgreSQL and ask it one question
@@ -50,6 +63,12 @@ fn main() -> ExitCode {
         Command::Conformance(options) => conformance::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Tenancy(options) => tenancy::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Bench(options) => bench::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::BenchLoad(options) => bench::run_load(&options),
+        #[cfg(target_os = "linux")]
+        Command::BenchReceiver(options) => bench::run_sink(&options),
         Command::PostgresWays => postgres_ways::run(),
         Command::PostgresProbe(options) => postgres_ways::probe(options),
     });

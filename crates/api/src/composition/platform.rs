@@ -160,7 +160,9 @@ impl Opened {
         options: &PlatformOptions,
     ) -> Result<(Engine, EngineHandle, Arc<HttpSender>), OpenError> {
         let policy = options.settings.address_policy.clone();
-        let sender = Arc::new(HttpSender::new(&options.sender, policy).map_err(OpenError::options)?);
+        let clock = self.system.clock.clone();
+        let sender = HttpSender::new(&options.sender, policy, clock).map_err(OpenError::options)?;
+        let sender = Arc::new(sender);
         let ports = EnginePorts {
             queue: self.store.clone(),
             nodes: self.store.clone(),

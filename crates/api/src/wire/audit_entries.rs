@@ -94,7 +94,8 @@ pub(crate) struct Actor {
     /// One of `anonymous`, `operator`, `user`, `api_key`, `portal`, `system`.
     #[schema(examples("user"))]
     kind: &'static str,
-    /// The id of the person, key or portal token, or the name of an operator; empty for nobody.
+    /// The id of the person, key or portal token, or the name of an operator or of a part of the system (`engine`);
+    /// empty for nobody.
     #[schema(examples("usr_01jd8x3v9ce2sbm4w8f1q7k5zt"))]
     id: String,
 }

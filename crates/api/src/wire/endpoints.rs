@@ -181,7 +181,8 @@ pub(crate) struct Endpoint {
     /// `enabled` or `disabled`.
     #[schema(examples("enabled"))]
     status: &'static str,
-    /// Why it is disabled: `manual`; null while it is enabled.
+    /// Why it is disabled: `manual`: somebody did so; `gone`: it answered 410 Gone; `failing`: every attempt has
+    /// failed for too long. Null while it is enabled.
     #[schema(required)]
     disabled_reason: Option<&'static str>,
     /// Since when it is disabled; null while it is enabled.

@@ -14,7 +14,7 @@ use crate::audit::{Actor, Occasion, Record};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantScope {
     tenant: TenantId,
-    /// Who; nobody in the scopes that an operator or a login makes.
+    /// Who; nobody in the scopes that an operator, a login or the system makes.
     principal: Option<Arc<Principal>>,
     occasion: Arc<Occasion>,
 }
@@ -28,6 +28,17 @@ impl TenantScope {
             tenant: principal.tenant,
             principal: Some(principal.clone()),
             occasion: occasion.clone(),
+        }
+    }
+
+    /// The scope of what the system does of its own accord in one tenant: nobody asked, so there is nobody to let in
+    /// or to keep out, and no authority comes with it. It is sound because none but this crate can make one, and
+    /// because whoever does so takes the tenant from a row that the system itself keeps, never from a caller.
+    pub(crate) fn of_system(tenant: TenantId, occasion: Occasion) -> Self {
+        Self {
+            tenant,
+            principal: None,
+            occasion: Arc::new(occasion),
         }
     }
 

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tokio::time;
 
-use super::{End, Life, warn};
-use crate::backoff::Backoff;
+use super::{End, Life};
+use crate::{backoff::Backoff, ports::warn};
 
 /// How long leaving may be tried; if it fails, the lease runs out by itself.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Drain {
-    end: End,
     until: Duration,
     attempts_stopped: bool,
 }
@@ -24,29 +23,30 @@ impl Drain {
 }
 
 impl Life {
-    pub(super) fn is_ending_for(&self, end: End) -> bool {
-        self.drain.as_ref().is_some_and(|drain| drain.end == end)
-    }
-
-    /// Takes nothing more in and gives back what has not begun. A life that is ending already goes on ending, for
-    /// this reason.
-    pub(super) fn begin_drain(&mut self, end: End) {
-        if let Some(drain) = &mut self.drain {
-            drain.end = end;
-            return;
-        }
+    /// Takes nothing more in. What has not begun and has a row of its own goes back at once, the rest when this life
+    /// leaves.
+    pub(super) fn begin_drain(&mut self) {
         self.drain = Some(Drain {
-            end,
             until: self.now() + self.options.drain_timeout,
             attempts_stopped: false,
         });
-        let waiting = self.rooms.dismiss_waiting();
-        self.hand_back(waiting);
-        let unread = self.loading.take_all();
-        self.give_up(&unread);
-        let refused = self.loading.take_set_aside();
-        self.rooms.dismiss_set_aside(refused.len());
-        self.hand_back(refused.iter().map(|held| held.work.work).collect());
+        self.shared.door.close();
+        let mut rows = Vec::new();
+        for id in self.lanes.dismiss_waiting() {
+            // A part stays, so that the explosion makes it a row.
+            let row = self.jobs.get(id).and_then(|job| match job.origin {
+                super::jobs::Origin::Row(row) => Some(row),
+                _ => None,
+            });
+            if let Some(row) = row {
+                self.jobs.remove(id);
+                rows.push(row);
+            }
+        }
+        self.hand_back(rows);
+        self.hungry.clear();
+        drop((self.loading.take_all(), self.loading.take_set_aside()));
+        self.explode_all();
     }
 
     /// Whether everything has come to its end. When the time for that is over, attempts are stopped; what they
@@ -58,7 +58,7 @@ impl Life {
                 tracing::warn!(
                     "outcomes could not be written before the end; their attempts will be repeated"
                 );
-                return Some(drain.end);
+                return Some(End::Shutdown);
             }
             drain.attempts_stopped = true;
             drain.until = now + self.options.store_timeout;
@@ -68,18 +68,20 @@ impl Life {
             );
             self.attempts.shutdown().await;
         }
-        // The beat is the one call that does not end.
-        let quiet = self.attempts.is_empty() && self.settling.is_idle() && self.calls.len() <= 1;
-        quiet.then_some(drain.end)
+        let quiet = self.attempts.is_empty() && self.settling.is_idle() && self.calls.is_empty();
+        quiet.then_some(End::Shutdown)
     }
 
-    /// Says goodbye, so that others need not wait for the lease to run out.
+    /// Says goodbye, so that others need not wait for the lease to run out, and rings for them.
     pub(super) async fn leave(&self) {
         let leaving = async {
             let mut backoff = Backoff::default();
             while let Err(error) = self.ports.nodes.leave(self.lease.epoch).await {
                 warn("cannot leave", &error);
                 time::sleep(backoff.next()).await;
+            }
+            if let Err(error) = self.ports.bell.ring().await {
+                warn("cannot ring the bell", &error);
             }
         };
         if time::timeout(LEAVE_WITHIN, leaving).await.is_err() {

@@ -1,58 +1,89 @@
 //! One life: from joining to losing the lease or leaving. A single task owns all state and starts everything
 //! else; calls of the store and attempts are tasks of its own, which end with it.
 
+mod adoption;
 mod drain;
-mod intake;
+mod fan_out;
+mod incoming;
+mod jobs;
+mod parking;
+mod settling;
 mod work;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use postrider_application::ports::{Settlement, StoreError};
-use postrider_domain::WorkId;
-use tokio::{task::JoinSet, time};
+use postrider_application::ports::{ClaimedWork, Epoch, StoreError, WorkRef};
+use postrider_domain::{EndpointId, WorkId};
+use tokio::{sync::mpsc::UnboundedReceiver, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    adoption::Adoption,
     drain::Drain,
-    work::{Attempted, FanOut, Held, Read},
+    fan_out::FanOuts,
+    incoming::Claim,
+    jobs::Jobs,
+    parking::{Parking, Refill},
+    settling::Settling,
+    work::{Attempted, Loading, Read},
 };
 use crate::{
     EngineOptions, EnginePorts,
     batches::{Batch, Batches},
+    budget::Budget,
     claims::Claims,
+    door::HandedOff,
     handle::Shared,
+    lanes::{Lanes, Limits},
     lease::{Lease, Lost},
-    rooms::Rooms,
+    ports::{bounded, warn},
 };
 
 /// A wait without a reason to end; the loop just turns once more.
 const IDLE: Duration = Duration::from_mins(1);
+/// The most that is taken of what is handed off before something else has its turn.
+const HANDED_OFF_AT_ONCE: usize = 256;
+
+/// The pause after the bell could not be heard.
+const BELL_PAUSE: Duration = Duration::from_secs(1);
+/// The bell is rung this often at most.
+const RING_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a life ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// As was asked for.
     Shutdown,
-    /// To give back rows that it may own without knowing.
-    Renewed,
     /// The node may do nothing any more; what it owned is a dead node's.
     Lost(Lost),
     /// A task panicked, and with it the knowledge of what it held.
     Broken,
 }
 
-/// How a call of the store, or the beat, ended.
+/// How a call of the store ended.
 enum Done {
+    Claimed(Claim),
+    Refilled(Refill),
+    Swept(Result<Vec<Epoch>, StoreError>),
+    Parked(Result<Vec<EndpointId>, StoreError>),
+    Owned(Result<Vec<ClaimedWork>, StoreError>),
+    /// These rows are not ours any more.
+    Released(Vec<WorkRef>),
+    Loaded(Batch<Loading>, Result<Read, StoreError>),
+    Settled(Batch<Settling>, Result<Vec<WorkId>, StoreError>),
+    /// An endpoint was disabled, or that was given up.
+    Guarded(EndpointId),
+    Rang,
+}
+
+/// What is watched for as long as the life lasts.
+enum Watched {
     Lease(Lost),
-    Claimed(intake::Claim),
-    Swept(Result<Vec<postrider_application::ports::Epoch>, StoreError>),
-    HandedBack,
-    Loaded(Batch<Held>, Result<Read, StoreError>),
-    Settled(Batch<Settlement>, Result<Vec<WorkId>, StoreError>),
+    Bell,
 }
 
 pub(crate) struct Life {
@@ -60,15 +91,29 @@ pub(crate) struct Life {
     options: Arc<EngineOptions>,
     shared: Arc<Shared>,
     lease: Arc<Lease>,
-    rooms: Rooms,
+    budget: Arc<Budget>,
+    handed_off: UnboundedReceiver<HandedOff>,
+    lanes: Lanes,
+    parking: Parking,
     claims: Claims,
-    loading: Batches<Held>,
-    settling: Batches<Settlement>,
-    /// Fan-outs whose settlement is not confirmed yet.
-    fan_outs: HashMap<WorkId, FanOut>,
+    adoption: Adoption,
+    jobs: Jobs,
+    fan_outs: FanOuts,
+    loading: Batches<Loading>,
+    settling: Batches<Settling>,
+    /// Rows that this life works, with the number of the claim.
+    held: HashMap<WorkId, i32>,
+    /// What must be read and finds no room for its payload yet.
+    hungry: VecDeque<Loading>,
+    /// Rows that found their lanes full, to be parked.
+    full: Vec<WorkRef>,
+    /// Endpoints that are being disabled.
+    guarding: HashSet<EndpointId>,
+    /// When the bell may be rung again.
+    bell_from: Duration,
     attempts: JoinSet<Attempted>,
-    /// Calls of the store, and the beat.
     calls: JoinSet<Done>,
+    watches: JoinSet<Watched>,
     drain: Option<Drain>,
 }
 
@@ -79,18 +124,30 @@ impl Life {
         shared: &Arc<Shared>,
         lease: Arc<Lease>,
     ) -> Self {
+        let now = ports.clock.monotonic();
         Self {
-            rooms: Rooms::new(
-                options.max_in_flight,
-                options.max_waiting,
-                options.max_in_flight_per_endpoint,
-            ),
-            claims: Claims::new(options, ports.clock.monotonic()),
+            handed_off: shared.door.open(&lease),
+            budget: Arc::clone(&shared.budget),
+            lanes: Lanes::new(Limits {
+                in_flight: options.max_in_flight,
+                per_endpoint: options.max_in_flight_per_endpoint,
+                waiting: options.max_waiting,
+            }),
+            parking: Parking::new(options.max_in_flight_per_endpoint, now),
+            claims: Claims::new(options, now),
+            adoption: Adoption::new(options, now),
+            jobs: Jobs::default(),
+            fan_outs: FanOuts::new(options.explode_after),
             loading: Batches::new(options.claim_batch as usize),
             settling: Batches::new(options.settle_batch),
-            fan_outs: HashMap::new(),
+            held: HashMap::new(),
+            hungry: VecDeque::new(),
+            full: Vec::new(),
+            guarding: HashSet::new(),
+            bell_from: Duration::ZERO,
             attempts: JoinSet::new(),
             calls: JoinSet::new(),
+            watches: JoinSet::new(),
             drain: None,
             ports: ports.clone(),
             options: Arc::clone(options),
@@ -102,8 +159,11 @@ impl Life {
     /// Works until the lease is lost or `shutdown`. Afterwards no task of it is left.
     pub(crate) async fn run(mut self, shutdown: &CancellationToken) -> End {
         let beat = Arc::clone(&self.lease).keep(self.ports.clone(), Arc::clone(&self.options));
-        self.calls.spawn(async { Done::Lease(beat.await) });
+        self.watches.spawn(async { Watched::Lease(beat.await) });
+        self.listen();
         let end = self.work(shutdown).await;
+        self.shared.door.close();
+        self.watches.shutdown().await;
         self.attempts.shutdown().await;
         self.calls.shutdown().await;
         self.shared.in_flight.store(0, Ordering::Relaxed);
@@ -122,20 +182,34 @@ impl Life {
             }
             let wait = self.wakes_in();
             tokio::select! {
-                () = shutdown.cancelled(), if !self.is_ending_for(End::Shutdown) => self.begin_drain(End::Shutdown),
+                () = shutdown.cancelled(), if self.drain.is_none() => self.begin_drain(),
                 () = self.shared.work.notified() => self.claims.signal(),
+                Some(handed_off) = self.handed_off.recv() => self.take_over(handed_off),
                 Some(attempted) = self.attempts.join_next() => match attempted {
                     Ok(attempted) => self.attempted(attempted),
                     Err(_) => return End::Broken,
                 },
                 Some(done) = self.calls.join_next() => match done {
-                    Ok(Done::Lease(lost)) => return End::Lost(lost),
                     Ok(done) => self.done(done),
+                    Err(_) => return End::Broken,
+                },
+                Some(watched) = self.watches.join_next() => match watched {
+                    Ok(Watched::Lease(lost)) => return End::Lost(lost),
+                    Ok(Watched::Bell) => {
+                        self.claims.signal();
+                        self.listen();
+                    }
                     Err(_) => return End::Broken,
                 },
                 () = time::sleep(wait) => {}
             }
-            // What else has ended meanwhile goes into the same batches.
+            // What else has come or ended meanwhile goes into the same batches.
+            for _ in 0..HANDED_OFF_AT_ONCE {
+                let Ok(handed_off) = self.handed_off.try_recv() else {
+                    break;
+                };
+                self.take_over(handed_off);
+            }
             while let Some(attempted) = self.attempts.try_join_next() {
                 match attempted {
                     Ok(attempted) => self.attempted(attempted),
@@ -151,21 +225,14 @@ impl Life {
 
     /// Starts everything that can be started, or says that this life is at its end.
     async fn proceed(&mut self) -> Option<End> {
-        self.shared
-            .in_flight
-            .store(self.rooms.in_flight(), Ordering::Relaxed);
-        self.shared.waiting.store(self.rooms.waiting(), Ordering::Relaxed);
-        self.shared
-            .refused
-            .store(self.rooms.set_aside(), Ordering::Relaxed);
+        self.tell();
         if !self.lease.holds() {
             return None; // the beat ends any moment, and this life with it
         }
         let now = self.now();
-        if self.drain.is_none() && self.claims.is_suspect(self.holds_nothing(), now) {
-            self.begin_drain(End::Renewed);
-        }
-        self.recall(now);
+        self.loading.recall(now);
+        self.settling.recall(now);
+        self.explode_late(now);
         self.settle(now);
         if self.drain.is_some() {
             return self.drained(now).await;
@@ -173,22 +240,73 @@ impl Life {
         self.call_waiting();
         self.load(now);
         self.sweep(now);
+        self.refill();
         self.claim(now);
+        self.look_for_own(now);
         None
     }
 
-    fn holds_nothing(&self) -> bool {
-        self.rooms.in_flight() == 0 && self.rooms.waiting() == 0 && self.rooms.set_aside() == 0
+    /// Says how it is.
+    fn tell(&self) {
+        let (waiting, refused) = (
+            self.lanes.waiting(),
+            self.loading.set_aside() + self.settling.set_aside(),
+        );
+        let in_flight = self.held.len().saturating_sub(waiting + refused);
+        self.shared.in_flight.store(in_flight, Ordering::Relaxed);
+        self.shared.waiting.store(waiting, Ordering::Relaxed);
+        self.shared.refused.store(refused, Ordering::Relaxed);
     }
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Lease(_) | Done::HandedBack => {}
+            Done::Rang => {}
+            Done::Guarded(endpoint) => {
+                self.guarding.remove(&endpoint);
+            }
             Done::Claimed(claim) => self.claimed(claim),
+            Done::Refilled(refill) => self.refilled(refill),
             Done::Swept(dead) => self.swept(dead),
+            Done::Parked(endpoints) => self.found_parked(endpoints),
+            Done::Owned(rows) => self.found_own(rows),
+            Done::Released(rows) => rows.iter().for_each(|row| self.forget_row(*row)),
             Done::Loaded(batch, read) => self.loaded(batch, read),
             Done::Settled(batch, settled) => self.settled(batch, settled),
         }
+    }
+
+    /// A row is not this life's any more, under that claim.
+    fn forget_row(&mut self, row: WorkRef) {
+        if self.held.get(&row.id) == Some(&row.claim) {
+            self.held.remove(&row.id);
+        }
+    }
+
+    /// Waits for other nodes to ring.
+    fn listen(&mut self) {
+        let bell = Arc::clone(&self.ports.bell);
+        self.watches.spawn(async move {
+            if let Err(error) = bell.rung().await {
+                warn("cannot hear the bell", &error);
+                time::sleep(BELL_PAUSE).await;
+            }
+            Watched::Bell
+        });
+    }
+
+    /// Rings for other nodes, now and then.
+    fn ring(&mut self, now: Duration) {
+        if now < self.bell_from {
+            return;
+        }
+        self.bell_from = now + RING_PAUSE;
+        let (bell, timeout) = (Arc::clone(&self.ports.bell), self.options.store_timeout);
+        self.calls.spawn(async move {
+            if let Err(error) = bounded(timeout, bell.ring()).await {
+                warn("cannot ring the bell", &error);
+            }
+            Done::Rang
+        });
     }
 
     /// How long nothing but an event can change anything.
@@ -196,25 +314,25 @@ impl Life {
         if !self.lease.holds() {
             return IDLE;
         }
-        let claims = if self.rooms.room() > 0 {
+        let claims = if self.has_room_to_claim() {
             self.claims.wakes_at()
         } else {
             None
         };
-        let room = self.rooms.flight_has_room();
-        let working = [claims, self.claims.sweeps_at(), self.loading.wakes_at(room)];
-        let draining = [self.drain.as_ref().map(Drain::wakes_at), None, None];
+        let working = [
+            claims,
+            self.claims.sweeps_at(),
+            self.adoption.looks_at(),
+            self.looks_for_parked_at(),
+            self.loading.wakes_at(),
+        ];
+        let draining = [self.drain.as_ref().map(Drain::wakes_at), None, None, None, None];
         let timers = if self.drain.is_none() { working } else { draining };
         let earliest = timers
             .into_iter()
-            .chain([self.settling.wakes_at(room)])
+            .chain([self.settling.wakes_at(), self.fan_outs.explodes_at()])
             .flatten()
             .min();
         earliest.map_or(IDLE, |at| at.saturating_sub(self.now()).min(IDLE))
     }
-}
-
-/// Logs what the store did not do. Its own text names no tenant's data.
-fn warn(what: &'static str, error: &StoreError) {
-    tracing::warn!(%error, cause = ?std::error::Error::source(error), "{what}");
 }

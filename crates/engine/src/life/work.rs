@@ -1,50 +1,268 @@
-//! What is done with the rows that came in: read, plan, send, settle.
+//! What is done with what came in: read, fan out, send.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
-
-use postrider_application::ports::{ClaimedWork, Epoch, NewWork, Settled, Settlement, StoreError, WorkRef};
-use postrider_domain::{EndpointId, WorkId, messages::Message};
-
-use super::{Done, Life, warn};
-use crate::{
-    EnginePorts,
-    attempt::Job,
-    batches::Batch,
-    plan::{Material, Plan, Target, delivery_of},
-    ports::bounded,
-    rooms::Admission,
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
 };
 
-/// A row in flight, before it is known what to do with it.
-pub(super) struct Held {
-    pub(super) work: ClaimedWork,
-    /// The endpoint at which it has a turn.
-    pub(super) turn: Option<EndpointId>,
+use postrider_application::ports::{
+    ClaimedWork, Concluded, DeliverableEndpoint, EndpointSet, Epoch, NewWork, StoreError, WorkRef,
+};
+use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId, WorkId, messages::Message};
+
+use super::{
+    Done, Life,
+    fan_out::{NewFanOut, Part},
+    jobs::{Job, Origin, Payload},
+};
+use crate::{
+    EnginePorts,
+    attempt::{Attempting, Subject},
+    batches::Batch,
+    budget::Permit,
+    lanes::{Arrival, JobId},
+    plan::wanting,
+    ports::{bounded, warn},
+};
+
+/// What is read for whom.
+enum For {
+    /// A message that is to be fanned out.
+    Message(Box<ClaimedWork>, Permit),
+    /// A delivery whose turn it is.
+    Job(JobId),
 }
 
-/// What was read about a batch of rows.
+/// Something that must be read.
+pub(super) struct Loading {
+    what: For,
+    row: WorkRef,
+    tenant: TenantId,
+    application: ApplicationId,
+    message: MessageId,
+    version: i64,
+    payload: Option<Arc<Payload>>,
+    payload_bytes: u32,
+    /// Room for the payload, while it is being read.
+    bytes: Option<Permit>,
+}
+
+impl Loading {
+    /// A message that is to be fanned out.
+    pub(super) fn of_message(work: ClaimedWork, payload: Option<Arc<Payload>>, permit: Permit) -> Self {
+        Self {
+            row: work.work,
+            tenant: work.tenant,
+            application: work.application,
+            message: work.message,
+            version: work.endpoints_version,
+            payload,
+            payload_bytes: work.payload_bytes,
+            bytes: None,
+            what: For::Message(Box::new(work), permit),
+        }
+    }
+
+    fn of_job(id: JobId, job: &Job, row: WorkRef) -> Self {
+        Self {
+            what: For::Job(id),
+            row,
+            tenant: job.subject.tenant,
+            application: job.subject.application,
+            message: job.subject.message,
+            version: job.version,
+            payload: job.payload.clone(),
+            payload_bytes: job.payload_bytes,
+            bytes: None,
+        }
+    }
+
+    const fn needs_payload(&self) -> bool {
+        self.payload.is_none()
+    }
+}
+
+/// What was read for a batch.
 pub(super) struct Read {
-    material: Material,
+    messages: HashMap<MessageId, Arc<Message>>,
+    endpoints: HashMap<ApplicationId, Arc<EndpointSet>>,
     /// Those of the rows that are not ours to work any more.
     gone: HashSet<WorkId>,
 }
 
 /// An attempt ended, or was not begun because the lease ran out.
 pub(super) struct Attempted {
+    job: JobId,
     endpoint: EndpointId,
-    settlement: Option<Settlement>,
-}
-
-/// A fan-out to several endpoints, remembered until its rows are known to exist.
-pub(super) struct FanOut {
-    work: ClaimedWork,
-    /// What its rows need, in their order, to go on without being read again.
-    material: Option<(Arc<Message>, Vec<Target>)>,
+    concluded: Option<Concluded>,
 }
 
 impl Life {
-    /// Reads messages and endpoints of the rows that came in.
+    /// Makes a delivery of each endpoint that wants the message.
+    pub(super) fn fan_out(
+        &mut self,
+        work: &ClaimedWork,
+        payload: &Arc<Payload>,
+        set: &EndpointSet,
+        permit: Permit,
+    ) {
+        let targets: Vec<_> = wanting(&payload.message, set).cloned().collect();
+        let mut rows = self.budget.take_rows(targets.len());
+        let mut fan_out = NewFanOut {
+            whose: (work.tenant, work.application),
+            row: work.work,
+            open: Vec::with_capacity(targets.len()),
+            parked: Vec::new(),
+            permit,
+        };
+        let mut begin = Vec::new();
+        for endpoint in targets {
+            let id = self.jobs.new_id();
+            let row = rows.as_mut().and_then(Permit::split_row);
+            let backlog = self.parking.has(endpoint.id);
+            let arrival = match &row {
+                Some(_) => self.lanes.arrive(work.tenant, endpoint.id, id, backlog),
+                None => Arrival::Parks,
+            };
+            let (Some(row), Arrival::Begins | Arrival::Waits) = (row, arrival) else {
+                fan_out.parked.push(NewWork {
+                    id: WorkId::from_uuid(self.ports.ids.next()),
+                    endpoint: endpoint.id,
+                    parked: true,
+                });
+                continue;
+            };
+            let keeps_payload = arrival == Arrival::Begins || self.budget.is_roomy();
+            let job = Job {
+                subject: Subject {
+                    tenant: work.tenant,
+                    application: work.application,
+                    message: work.message,
+                    endpoint: endpoint.id,
+                    attempts: 0,
+                    failures: 0,
+                },
+                origin: Origin::Part(work.work),
+                version: set.version,
+                payload: keeps_payload.then(|| Arc::clone(payload)),
+                payload_bytes: work.payload_bytes,
+                without_turn: false,
+                permit: row,
+            };
+            self.jobs.insert(id, job);
+            fan_out.open.push(id);
+            if arrival == Arrival::Begins {
+                begin.push((id, endpoint));
+            }
+        }
+        self.begin_fan_out(fan_out);
+        for (id, endpoint) in begin {
+            self.attempt(id, &endpoint);
+        }
+    }
+
+    /// A job has its turn: it is sent, if everything that it needs is here, or else read first.
+    pub(super) fn begin(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let endpoint = job.subject.endpoint;
+        let Some(row) = job.origin.row() else {
+            // Its row is not ours any more.
+            self.jobs.remove(id);
+            return self.end_turn(endpoint);
+        };
+        let set = self.ports.material.recall(job.subject.application, job.version);
+        match set {
+            Some(set) if job.payload.is_some() => self.attempt_by(id, &set),
+            _ => self.hungry.push_back(Loading::of_job(id, job, row)),
+        }
+    }
+
+    /// Sends a job whose payload is here to its endpoint as it is in `set`.
+    fn attempt_by(&mut self, id: JobId, set: &EndpointSet) {
+        let Some(job) = self.jobs.get(id) else { return };
+        match set.get(job.subject.endpoint) {
+            Some(endpoint) if endpoint.enabled => self.attempt(id, endpoint),
+            _ => {
+                let concluded = job.subject.cancelled(self.ports.clock.now());
+                self.end_turn(job.subject.endpoint);
+                self.conclude(id, concluded);
+            }
+        }
+    }
+
+    fn attempt(&mut self, id: JobId, endpoint: &Arc<DeliverableEndpoint>) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let Some(payload) = &job.payload else { return };
+        let attempting = Attempting {
+            subject: job.subject,
+            message: Arc::clone(&payload.message),
+            endpoint: Arc::clone(endpoint),
+        };
+        let endpoint = endpoint.id;
+        let (ports, options) = (self.ports.clone(), Arc::clone(&self.options));
+        let lease = Arc::clone(&self.lease);
+        self.attempts.spawn(async move {
+            let concluded = if lease.holds() {
+                Some(attempting.run(&ports, &options).await)
+            } else {
+                None
+            };
+            Attempted {
+                job: id,
+                endpoint,
+                concluded,
+            }
+        });
+    }
+
+    pub(super) fn attempted(&mut self, attempted: Attempted) {
+        self.end_turn(attempted.endpoint);
+        if let Some(concluded) = attempted.concluded {
+            self.conclude(attempted.job, concluded);
+        }
+    }
+
+    fn end_turn(&mut self, endpoint: EndpointId) {
+        self.lanes.end_turn(endpoint);
+        self.parking.drained_to(endpoint, self.lanes.waiting_at(endpoint));
+    }
+
+    /// What became of a job goes to where it is written down.
+    fn conclude(&mut self, id: JobId, concluded: Concluded) {
+        let Some(job) = self.jobs.remove(id) else { return };
+        let captured = concluded
+            .attempt
+            .as_ref()
+            .map_or(0, |attempt| attempt.response_body.bytes.len());
+        let permit = match captured {
+            0 => job.permit,
+            bytes => job.permit.and(self.budget.overdraw(bytes)),
+        };
+        let part = Part { concluded, permit };
+        let whose = (job.subject.tenant, job.subject.application);
+        match job.origin {
+            Origin::Row(row) => self.settle_row(whose, row, part),
+            Origin::Part(row) => self.part_concluded(row.id, id, part),
+            Origin::Nowhere => {}
+        }
+    }
+
+    /// Reads what is hungry, as far as there is room for payloads.
     pub(super) fn load(&mut self, now: Duration) {
+        while let Some(first) = self.hungry.front_mut() {
+            if first.needs_payload() {
+                let bytes = self.budget.take_bytes(first.payload_bytes as usize);
+                if bytes.is_none() {
+                    break;
+                }
+                first.bytes = bytes;
+            }
+            let Some(first) = self.hungry.pop_front() else {
+                break;
+            };
+            self.loading.push(first);
+        }
         let Some(batch) = self.loading.next(now) else {
             return;
         };
@@ -56,290 +274,164 @@ impl Life {
         });
     }
 
-    pub(super) fn loaded(&mut self, batch: Batch<Held>, read: Result<Read, StoreError>) {
+    pub(super) fn loaded(&mut self, batch: Batch<Loading>, read: Result<Read, StoreError>) {
         if self.drain.is_some() {
             self.loading.succeeded();
-            return self.give_up(&batch.rows);
+            // What is here and not begun goes back when this life leaves.
+            return batch.rows.into_iter().for_each(|loading| self.let_go(loading));
         }
         match read {
-            Ok(Read { material, gone }) => {
+            Ok(read) => {
                 self.loading.succeeded();
-                if !gone.is_empty() {
+                if !read.gone.is_empty() {
                     tracing::info!(
-                        rows = gone.len(),
+                        rows = read.gone.len(),
                         "rows are forgotten: they or their tenants are deleted"
                     );
                 }
-                for held in batch.rows {
-                    if gone.contains(&held.work.work.id) {
-                        // Not handed back: if it is still there, its tenant is being deleted. While we own it
-                        // nobody claims it until the eraser comes.
-                        self.let_go(&held);
-                        continue;
-                    }
-                    let plan = material.plan(&held.work);
-                    self.carry_out(plan, held);
+                for loading in batch.rows {
+                    self.go_on(loading, &read);
                 }
             }
             Err(error) => {
                 warn("cannot read messages and endpoints", &error);
                 let now = self.now();
-                if let Some(refused) = self.loading.failed(batch, &error, now) {
-                    if let Some(endpoint) = refused.turn.take() {
-                        self.rooms.end_turn(endpoint);
+                let refused = self.loading.failed(batch, &error, now);
+                // It waits for a repair, and needs no turn and no room for its payload meanwhile.
+                let turn = refused.and_then(|refused| {
+                    refused.bytes = None;
+                    match refused.what {
+                        For::Job(id) => Some(id),
+                        For::Message(..) => None,
                     }
-                    self.rooms.put_aside();
+                });
+                if let Some(job) = turn.and_then(|id| self.jobs.get_mut(id))
+                    && !std::mem::replace(&mut job.without_turn, true)
+                {
+                    let endpoint = job.subject.endpoint;
+                    self.end_turn(endpoint);
                 }
             }
         }
     }
 
-    /// Tries rows again that the database refused, one at a time and as far as there is room in flight. Before
-    /// anybody else is let in: else, on a busy node, their turn would never come.
-    pub(super) fn recall(&mut self, now: Duration) {
-        if self.rooms.flight_has_room() && self.loading.recall(now) {
-            self.rooms.recall();
+    /// Something was read.
+    fn go_on(&mut self, mut loading: Loading, read: &Read) {
+        if read.gone.contains(&loading.row.id) {
+            // Not handed back: if it is still there, its tenant is being deleted. While we own it nobody claims it
+            // until the eraser comes.
+            return self.let_go(loading);
         }
-        if self.rooms.flight_has_room() && self.settling.recall(now) {
-            self.rooms.recall();
-        }
-    }
-
-    fn carry_out(&mut self, plan: Plan, held: Held) {
-        let Held { work, turn } = held;
-        let settled = match plan {
-            Plan::Attempt(message, target) => return self.attempt_in_turn(work, turn, message, target),
-            Plan::Nothing => Settled::FannedOut(Vec::new()),
-            Plan::Cancel(endpoint) => {
-                let mut delivery = delivery_of(&work, endpoint, self.ports.clock.now());
-                delivery.cancel();
-                Settled::Cancelled { delivery }
-            }
-            Plan::FanOut(message, targets) => self.begin_fan_out(&work, message, targets),
-        };
-        if let Some(endpoint) = turn {
-            self.rooms.end_turn(endpoint);
-        }
-        self.settling.push(Settlement {
-            work: work.work,
-            settled,
+        let payload = loading.payload.take().or_else(|| {
+            let message = Arc::clone(read.messages.get(&loading.message)?);
+            let bytes = loading.bytes.take();
+            Some(Arc::new(Payload {
+                message,
+                _bytes: bytes.unwrap_or_else(|| self.budget.overdraw(loading.payload_bytes as usize)),
+            }))
         });
-    }
-
-    /// The rows that a fan-out becomes, remembered so that they go on from memory.
-    fn begin_fan_out(&mut self, work: &ClaimedWork, message: Arc<Message>, targets: Vec<Target>) -> Settled {
-        let row = |target: &Target| NewWork {
-            id: WorkId::from_uuid(self.ports.ids.next()),
-            endpoint: target.endpoint().id,
+        let (Some(payload), Some(set)) = (payload, read.endpoints.get(&loading.application)) else {
+            return self.let_go(loading); // reading says so of every row, or fails
         };
-        let settled = Settled::FannedOut(targets.iter().map(row).collect());
-        let fan_out = FanOut {
-            work: work.clone(),
-            material: Some((message, targets)),
-        };
-        self.fan_outs.insert(work.work.id, fan_out);
-        settled
-    }
-
-    /// Begins the attempt if its endpoint has a turn free, else lets the row wait for one. A fan-out to a single
-    /// endpoint learns only here whose turn it needs.
-    fn attempt_in_turn(
-        &mut self,
-        work: ClaimedWork,
-        turn: Option<EndpointId>,
-        message: Arc<Message>,
-        target: Target,
-    ) {
-        let endpoint = target.endpoint().id;
-        if turn != Some(endpoint) {
-            if let Some(other) = turn {
-                self.rooms.end_turn(other);
-            }
-            if !self.rooms.take_turn(endpoint) {
-                return self.rooms.step_aside(endpoint, work);
-            }
-        }
-        self.begin_attempt(Job {
-            work,
-            message,
-            target,
-        });
-    }
-
-    fn begin_attempt(&mut self, job: Job) {
-        let endpoint = job.target.endpoint().id;
-        let (ports, options) = (self.ports.clone(), Arc::clone(&self.options));
-        let lease = Arc::clone(&self.lease);
-        self.attempts.spawn(async move {
-            let settlement = if lease.holds() {
-                Some(job.run(&ports, &options).await)
-            } else {
-                None
-            };
-            Attempted { endpoint, settlement }
-        });
-    }
-
-    pub(super) fn attempted(&mut self, attempted: Attempted) {
-        self.rooms.end_turn(attempted.endpoint);
-        if let Some(settlement) = attempted.settlement {
-            self.settling.push(settlement);
-        }
-    }
-
-    /// Writes outcomes.
-    pub(super) fn settle(&mut self, now: Duration) {
-        let Some(batch) = self.settling.next(now) else {
-            return;
-        };
-        let (queue, epoch) = (Arc::clone(&self.ports.queue), self.lease.epoch);
-        let timeout = self.options.store_timeout;
-        self.calls.spawn(async move {
-            let settled = bounded(timeout, queue.settle(epoch, batch.rows.clone())).await;
-            Done::Settled(batch, settled)
-        });
-    }
-
-    pub(super) fn settled(&mut self, batch: Batch<Settlement>, settled: Result<Vec<WorkId>, StoreError>) {
-        let settled: HashSet<WorkId> = match settled {
-            Ok(settled) => settled.into_iter().collect(),
-            Err(error) => {
-                warn("a settle failed", &error);
-                let now = self.now();
-                if let Some(refused) = self.settling.failed(batch, &error, now) {
-                    if let Some(fan_out) = self.fan_outs.get_mut(&refused.work.id) {
-                        // More rows may be set aside than payloads may be in memory.
-                        fan_out.material = None;
-                    }
-                    self.rooms.put_aside();
+        match loading.what {
+            For::Message(work, permit) => self.fan_out(&work, &payload, set, permit),
+            For::Job(id) => {
+                let Some(job) = self.jobs.get_mut(id) else { return };
+                job.payload = Some(payload);
+                job.version = set.version;
+                if std::mem::take(&mut job.without_turn) {
+                    let (tenant, endpoint) = (job.subject.tenant, job.subject.endpoint);
+                    return self.lanes.wait(tenant, endpoint, id);
                 }
-                return;
-            }
-        };
-        self.settling.succeeded();
-        let now = self.now();
-        let mut homeless = Vec::new();
-        for Settlement { work, settled: what } in &batch.rows {
-            self.rooms.leave();
-            if let Settled::Attempted {
-                retry: Some(retry), ..
-            } = what
-            {
-                self.claims.due_at(now + retry.after);
-            }
-            let fan_out = self.fan_outs.remove(&work.id);
-            let known = settled.contains(&work.id);
-            if !known {
-                tracing::debug!(work = %work.id, batch.uncertain, "not settled: settled before, or another node's");
-            }
-            // A try whose answer was lost may have been committed; repeating it then settles nothing, but the
-            // rows are there and ours. If they are not, their attempts are written by nobody.
-            if let (Some(mut fan_out), Settled::FannedOut(rows)) = (fan_out, what)
-                && (known || batch.uncertain)
-            {
-                if batch.uncertain {
-                    // It was read before the database was away; its endpoints, or its tenant, may be gone since.
-                    fan_out.material = None;
-                }
-                self.explode(&fan_out, rows, &mut homeless);
-            }
-        }
-        self.hand_back(homeless);
-    }
-
-    /// The rows of a fan-out exist and are ours, with claim number 1: they go on from memory.
-    fn explode(&mut self, fan_out: &FanOut, rows: &[NewWork], homeless: &mut Vec<WorkRef>) {
-        for (index, row) in rows.iter().enumerate() {
-            let work = ClaimedWork {
-                work: WorkRef { id: row.id, claim: 1 },
-                endpoint: Some(row.endpoint),
-                attempts: 0,
-                failures: 0,
-                ..fan_out.work.clone()
-            };
-            if self.drain.is_some() {
-                homeless.push(work.work);
-                continue;
-            }
-            match self.rooms.admit(work) {
-                Admission::Enters(work) => match &fan_out.material {
-                    Some((message, targets)) => self.begin_attempt(Job {
-                        work,
-                        message: Arc::clone(message),
-                        target: targets[index].clone(),
-                    }),
-                    None => self.loading.push(Held {
-                        turn: work.endpoint,
-                        work,
-                    }),
-                },
-                Admission::Waits => {}
-                Admission::Refused(work) => homeless.push(work.work),
+                self.attempt_by(id, set);
             }
         }
     }
 
-    /// Rows in flight that will not be worked: they go back.
-    pub(super) fn give_up(&mut self, rows: &[Held]) {
-        for held in rows {
-            self.let_go(held);
+    /// Something that was read, or was to be, leaves memory, and what belongs to it.
+    fn let_go(&mut self, loading: Loading) {
+        self.forget_row(loading.row);
+        if let For::Job(id) = loading.what
+            && let Some(job) = self.jobs.remove(id)
+        {
+            if !job.without_turn {
+                self.end_turn(job.subject.endpoint);
+            }
+            if let Origin::Part(row) = job.origin {
+                self.abandon_fan_out(row.id);
+            }
         }
-        self.hand_back(rows.iter().map(|held| held.work.work).collect());
-    }
-
-    /// A row in flight leaves memory.
-    fn let_go(&mut self, held: &Held) {
-        if let Some(endpoint) = held.turn {
-            self.rooms.end_turn(endpoint);
-        }
-        self.rooms.leave();
     }
 }
 
-/// What is needed of a batch of rows: two statements, whatever its size, and a third if anything is missing.
-async fn read(ports: &EnginePorts, epoch: Epoch, rows: &[Held]) -> Result<Read, StoreError> {
+/// What is needed for a batch: two statements, whatever its size, and a third if anything is missing.
+async fn read(ports: &EnginePorts, epoch: Epoch, rows: &[Loading]) -> Result<Read, StoreError> {
     let messages: HashSet<_> = rows
         .iter()
-        .map(|held| (held.work.tenant, held.work.message))
+        .filter(|loading| loading.needs_payload())
+        .map(|loading| (loading.tenant, loading.message))
         .collect();
-    let applications: HashSet<_> = rows
-        .iter()
-        .map(|held| (held.work.tenant, held.work.application))
-        .collect();
+    let mut endpoints = HashMap::new();
+    let mut applications = HashSet::new();
+    for loading in rows {
+        match ports.material.recall(loading.application, loading.version) {
+            Some(set) => drop(endpoints.insert(loading.application, set)),
+            None => drop(applications.insert((loading.tenant, loading.application))),
+        }
+    }
     let messages: Vec<_> = messages.into_iter().collect();
     let applications: Vec<_> = applications.into_iter().collect();
-    let (messages, endpoints) = tokio::try_join!(
-        ports.material.messages(&messages),
-        ports.material.endpoints(&applications)
-    )?;
-    let material = Material { messages, endpoints };
-    let missing = |held: &&Held| !material.knows(&held.work);
-    let missed: Vec<WorkRef> = rows.iter().filter(missing).map(|held| held.work.work).collect();
+    let read_messages = async {
+        if messages.is_empty() {
+            return Ok(HashMap::new());
+        }
+        ports.material.messages(&messages).await
+    };
+    let read_endpoints = async {
+        if applications.is_empty() {
+            return Ok(HashMap::new());
+        }
+        ports.material.endpoints(&applications).await
+    };
+    let (messages, read_now) = tokio::try_join!(read_messages, read_endpoints)?;
+    endpoints.extend(read_now);
+    let missing = |loading: &&Loading| {
+        !endpoints.contains_key(&loading.application)
+            || (loading.needs_payload() && !messages.contains_key(&loading.message))
+    };
+    let missed: Vec<WorkRef> = rows.iter().filter(missing).map(|loading| loading.row).collect();
+    let gone = missing_rows(ports, epoch, rows, &missed).await?;
+    Ok(Read {
+        messages,
+        endpoints,
+        gone,
+    })
+}
+
+/// Those of the rows whose message or application was missed that are not ours to work any more.
+async fn missing_rows(
+    ports: &EnginePorts,
+    epoch: Epoch,
+    rows: &[Loading],
+    missed: &[WorkRef],
+) -> Result<HashSet<WorkId>, StoreError> {
     if missed.is_empty() {
-        let gone = HashSet::new();
-        return Ok(Read { material, gone });
+        return Ok(HashSet::new());
     }
     // A tenant's deletion takes the rows of the queue and everything they need, and memory is not told.
-    let held: HashSet<WorkId> = ports
-        .queue
-        .still_held(epoch, &missed)
-        .await?
-        .into_iter()
-        .collect();
+    let held: HashSet<WorkId> = ports.queue.still_held(epoch, missed).await?.into_iter().collect();
     // Otherwise a queued row is committed with its message, and goes before its application does: what is absent is
     // hidden from us or damaged. The row is kept and tried again; ending it would lose the message.
-    let damaged = |row: &&Held| missing(row) && held.contains(&row.work.work.id);
-    match rows.iter().find(damaged) {
-        Some(row) => Err(StoreError::Internal(
+    let damaged = missed.iter().find(|row| held.contains(&row.id));
+    let damaged = damaged.and_then(|row| rows.iter().find(|loading| loading.row == *row));
+    match damaged {
+        Some(loading) => Err(StoreError::Internal(
             format!(
                 "{} or its application is queued and not to be found",
-                row.work.message
+                loading.message
             )
             .into(),
         )),
-        None => Ok(Read {
-            gone: missed.iter().map(|work| work.id).collect(),
-            material,
-        }),
+        None => Ok(missed.iter().map(|row| row.id).collect()),
     }
 }

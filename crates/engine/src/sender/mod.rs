@@ -4,9 +4,10 @@ mod body;
 mod connector;
 mod executor;
 mod resolve;
+mod retry_after;
 mod tls;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use hyper_util::{
     client::legacy::{self, Client},
     rt::TokioTimer,
 };
-use postrider_application::ports::{OutgoingRequest, Sender, Sent};
+use postrider_application::ports::{Clock, OutgoingRequest, Sender, Sent};
 use postrider_domain::{
     deliveries::{CapturedBody, FailureClass, Outcome},
     endpoints::AddressPolicy,
@@ -81,20 +82,26 @@ impl HttpSenderError {
 pub struct HttpSender {
     client: HttpClient,
     executor: TrackedExecutor,
+    clock: Arc<dyn Clock>,
     keep_bytes: usize,
     read_bytes: usize,
 }
 
 impl HttpSender {
     /// A sender that connects where `policy` permits. Resolves names by the system's name servers and hosts file,
-    /// which are read here.
-    pub fn new(options: &HttpOptions, policy: AddressPolicy) -> Result<Self, HttpSenderError> {
-        Self::with_resolver(options, policy, Box::new(SystemResolver::new()?))
+    /// which are read here. The clock is for receivers that say until when they want to be left alone.
+    pub fn new(
+        options: &HttpOptions,
+        policy: AddressPolicy,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, HttpSenderError> {
+        Self::with_resolver(options, policy, clock, Box::new(SystemResolver::new()?))
     }
 
     fn with_resolver(
         options: &HttpOptions,
         policy: AddressPolicy,
+        clock: Arc<dyn Clock>,
         resolver: Box<dyn Resolve>,
     ) -> Result<Self, HttpSenderError> {
         options.validate()?;
@@ -122,6 +129,7 @@ impl HttpSender {
         Ok(Self {
             client,
             executor,
+            clock,
             keep_bytes: options.max_response_body_bytes,
             read_bytes: options.max_response_read_bytes,
         })
@@ -142,6 +150,9 @@ impl HttpSender {
             class
         })?;
         progress.status = Some(response.status().as_u16());
+        if !response.status().is_success() {
+            progress.retry_after = retry_after::of(response.headers(), self.clock.now());
+        }
         body::read(
             response.into_body(),
             &mut progress.body,
@@ -162,6 +173,7 @@ impl Drop for HttpSender {
 #[derive(Default)]
 struct Progress {
     status: Option<u16>,
+    retry_after: Option<Duration>,
     body: CapturedBody,
 }
 
@@ -190,7 +202,7 @@ impl Sender for HttpSender {
         };
         Sent {
             outcome,
-            retry_after: None,
+            retry_after: progress.retry_after,
             response_body: progress.body,
         }
     }
@@ -199,7 +211,8 @@ impl Sender for HttpSender {
 /// Nothing if a stored value cannot be said in HTTP.
 fn http_request(request: OutgoingRequest) -> Option<Request<Full<Bytes>>> {
     let uri: Uri = request.url.as_str().parse().ok()?;
-    let mut headers = HeaderMap::with_capacity(request.headers.len());
+    // The client adds one (`host`); growing would copy all of them.
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
     for (name, value) in request.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value).ok()?);
     }

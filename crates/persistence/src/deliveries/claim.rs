@@ -2,7 +2,7 @@
 
 use postrider_application::ports::{ClaimFrom, ClaimedWork, Epoch, StoreError, WorkRef};
 use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId, WorkId};
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use sea_orm::{ConnectionTrait as _, FromQueryResult, QueryResult, Value};
 use uuid::Uuid;
 
 use crate::{
@@ -12,56 +12,85 @@ use crate::{
     error::OrStoreError as _,
 };
 
-macro_rules! claimed {
+/// A row of the queue as [`WorkRow`] reads it, of the table by that name.
+macro_rules! work {
     ($w:literal) => {
         concat!(
-            " RETURNING ",
             $w,
-            "id, ",
+            ".id, ",
             $w,
-            "tenant, ",
+            ".tenant, ",
             $w,
-            "app, ",
+            ".app, ",
             $w,
-            "message, ",
+            ".message, ",
             $w,
-            "endpoint, ",
+            ".endpoint, ",
             $w,
-            "due_at, ",
+            ".due_at, ",
             $w,
-            "owner, ",
+            ".owner, ",
             $w,
-            "claim, ",
+            ".claim, ",
             $w,
-            "attempts, ",
+            ".attempts, ",
             $w,
-            "failures, ",
+            ".failures, ",
             $w,
-            "seq"
+            ".seq, ",
+            $w,
+            ".payload_bytes, coalesce((SELECT a.endpoints_version FROM applications a WHERE a.tenant = ",
+            $w,
+            ".tenant AND a.id = ",
+            $w,
+            ".app), 0) AS endpoints_version"
+        )
+    };
+}
+pub(super) use work;
+
+/// Rows that are due and that match. Whoever else claims at the same time skips what is locked; the CTE is
+/// materialized so that the limit is applied once, before the update. Rows are reached by their key: an estimate of
+/// how many are due, which is always old, decides nothing.
+macro_rules! due_on_postgres {
+    ($matching:literal) => {
+        concat!(
+            "WITH due AS MATERIALIZED (
+                SELECT id FROM outbox_work WHERE ",
+            $matching,
+            " AND due_at <= ",
+            postgres_now!(),
+            " ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            )
+            UPDATE outbox_work w SET owner = $1, claim = w.claim + 1 FROM due WHERE w.id = due.id RETURNING ",
+            work!("w")
+        )
+    };
+}
+/// The same. There is one writer, so nobody claims at the same time.
+macro_rules! due_on_sqlite {
+    ($matching:literal) => {
+        concat!(
+            "UPDATE outbox_work SET owner = $1, claim = claim + 1 WHERE id IN (
+                SELECT id FROM outbox_work WHERE ",
+            $matching,
+            " AND due_at <= ",
+            sqlite_now!(),
+            " ORDER BY due_at LIMIT $2
+            ) RETURNING ",
+            work!("outbox_work")
         )
     };
 }
 
-/// Rows that nobody owns and that are due. Whoever else claims at the same time skips what is locked; the CTE is
-/// materialized so that the limit is applied once, before the update.
-const FROM_QUEUE_ON_POSTGRES: &str = concat!(
-    "WITH due AS MATERIALIZED (
-        SELECT id FROM outbox_work WHERE owner = 0 AND due_at <= ",
-    postgres_now!(),
-    " ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    )
-    UPDATE outbox_work w SET owner = $1, claim = w.claim + 1 FROM due WHERE w.id = due.id",
-    claimed!("w.")
-);
-/// There is one writer, so nobody claims at the same time.
-const FROM_QUEUE_ON_SQLITE: &str = concat!(
-    "UPDATE outbox_work SET owner = $1, claim = claim + 1 WHERE id IN (
-        SELECT id FROM outbox_work WHERE owner = 0 AND due_at <= ",
-    sqlite_now!(),
-    " ORDER BY due_at LIMIT $2
-    )",
-    claimed!("")
-);
+/// What nobody owns, from a due time on: what was claimed and deleted before it is not walked over again, as it would
+/// be for as long as an old snapshot keeps it.
+const FROM_QUEUE_ON_POSTGRES: &str = due_on_postgres!("owner = 0 AND due_at >= $3");
+const FROM_QUEUE_ON_SQLITE: &str = due_on_sqlite!("owner = 0 AND due_at >= $3");
+
+/// The parked rows of an endpoint, by their own index.
+const PARKED_ON_POSTGRES: &str = due_on_postgres!("owner = -1 AND endpoint = $3");
+const PARKED_ON_SQLITE: &str = due_on_sqlite!("owner = -1 AND endpoint = $3");
 
 /// Rows of one dead node: what is due is taken, what is not goes back to the queue. Who lives keeps what it
 /// holds; a node that is not known at all is dead.
@@ -75,8 +104,8 @@ const FROM_DEAD_ON_POSTGRES: &str = concat!(
     )
     UPDATE outbox_work w SET owner = CASE WHEN held.due THEN $1 ELSE 0 END,
         claim = CASE WHEN held.due THEN w.claim + 1 ELSE w.claim END
-    FROM held WHERE w.id = held.id",
-    claimed!("w.")
+    FROM held WHERE w.id = held.id RETURNING ",
+    work!("w")
 );
 const FROM_DEAD_ON_SQLITE: &str = concat!(
     "UPDATE outbox_work SET owner = CASE WHEN due_at <= ",
@@ -88,12 +117,12 @@ const FROM_DEAD_ON_SQLITE: &str = concat!(
         SELECT id FROM outbox_work
         WHERE owner = $3 AND NOT EXISTS (SELECT 1 FROM nodes WHERE epoch = $3 AND NOT dead)
         ORDER BY due_at LIMIT $2
-    )",
-    claimed!("")
+    ) RETURNING ",
+    work!("outbox_work")
 );
 
 #[derive(FromQueryResult)]
-struct ClaimedRow {
+struct WorkRow {
     id: Uuid,
     tenant: Uuid,
     app: Uuid,
@@ -105,9 +134,11 @@ struct ClaimedRow {
     attempts: i32,
     failures: i32,
     seq: i64,
+    payload_bytes: i32,
+    endpoints_version: i64,
 }
 
-impl ClaimedRow {
+impl WorkRow {
     fn read(self) -> Result<ClaimedWork, StoreError> {
         Ok(ClaimedWork {
             work: WorkRef {
@@ -122,8 +153,26 @@ impl ClaimedRow {
             attempts: read_count("attempts of queued work", self.attempts)?,
             failures: read_count("failures of queued work", self.failures)?,
             seq: self.seq,
+            payload_bytes: read_count("size of the payload of queued work", self.payload_bytes)?,
+            endpoints_version: self.endpoints_version,
         })
     }
+}
+
+/// Those of the rows that `node` owns.
+pub(super) fn read_owned(node: Epoch, rows: &[QueryResult]) -> Result<Vec<ClaimedWork>, StoreError> {
+    let mut owned = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = WorkRow::from_query_result(row, "").or_store_error()?;
+        if row.owner == node.0 {
+            match row.read() {
+                Ok(work) => owned.push(work),
+                // Its owner is this node by now; the others of the batch must not suffer for it.
+                Err(error) => tracing::error!(%error, "a row of the queue cannot be read"),
+            }
+        }
+    }
+    Ok(owned)
 }
 
 impl SqlStore {
@@ -135,34 +184,28 @@ impl SqlStore {
         limit: u32,
     ) -> Result<Vec<ClaimedWork>, StoreError> {
         let dialect = self.database.dialect();
-        let limit = i64::from(limit).into();
-        let statement = match from {
-            ClaimFrom::Queue => {
-                let sql = dialect.choose(FROM_QUEUE_ON_POSTGRES, FROM_QUEUE_ON_SQLITE);
-                dialect.exactly(sql, [node.0.into(), limit])
-            }
-            ClaimFrom::Dead(dead) => {
-                let sql = dialect.choose(FROM_DEAD_ON_POSTGRES, FROM_DEAD_ON_SQLITE);
-                dialect.exactly(sql, [node.0.into(), limit, dead.0.into()])
-            }
+        let (sql, of): (_, Value) = match from {
+            ClaimFrom::Queue { low } => (
+                dialect.choose(FROM_QUEUE_ON_POSTGRES, FROM_QUEUE_ON_SQLITE),
+                low.map_or(i64::MIN, |low| low.as_micros()).into(),
+            ),
+            ClaimFrom::Parked(endpoint) => (
+                dialect.choose(PARKED_ON_POSTGRES, PARKED_ON_SQLITE),
+                endpoint.as_uuid().into(),
+            ),
+            ClaimFrom::Dead(dead) => (
+                dialect.choose(FROM_DEAD_ON_POSTGRES, FROM_DEAD_ON_SQLITE),
+                dead.0.into(),
+            ),
         };
+        let statement = dialect.exactly(sql, [node.0.into(), i64::from(limit).into(), of]);
         let rows = self
             .database
             .engine()
             .query_all_raw(statement)
             .await
             .or_store_error()?;
-        let mut taken = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let row = ClaimedRow::from_query_result(row, "").or_store_error()?;
-            if row.owner == node.0 {
-                match row.read() {
-                    Ok(work) => taken.push(work),
-                    // Its owner is this node by now; the others of the batch must not suffer for it.
-                    Err(error) => tracing::error!(%error, "a row of the queue cannot be read"),
-                }
-            }
-        }
+        let mut taken = read_owned(node, &rows)?;
         // What an update returns has no order of its own.
         taken.sort_unstable_by_key(|work| (work.due_at, work.seq));
         Ok(taken)

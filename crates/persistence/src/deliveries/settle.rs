@@ -1,38 +1,46 @@
 //! What a batch of settlements says, in the form that both databases are given it.
 
-use postrider_application::ports::{NewWork, Retry, Settled, Settlement, StoreError};
-use postrider_domain::deliveries::{Attempt, Delivery, DeliveryStatus};
+use std::collections::HashSet;
+
+use postrider_application::ports::{Concluded, NewWork, Settlement, StoreError};
+use postrider_domain::{
+    EndpointId,
+    deliveries::{Attempt, Delivery, DeliveryStatus},
+};
 use uuid::Uuid;
 
 use super::row::{reason, stored_outcome};
 use crate::{
     codec::{micros, stored_count},
-    error::fault,
+    error::{corrupt, fault},
 };
 
-/// A batch, checked as far as it can be without its rows.
+/// The owner of rows whose endpoint's lane is full.
+pub(super) const PARKED: i64 = -1;
+
+/// A batch, checked as far as it can be without its rows. What becomes of a row refers to it by its place.
+#[derive(Default)]
 pub(super) struct Batch {
     pub(super) rows: Vec<SettledRow>,
+    pub(super) conclusions: Vec<Conclusion>,
+    pub(super) opened: Vec<Opened>,
 }
 
-/// A claimed row and what becomes of it.
+/// A claimed row, and what it must be for this batch to be about it.
 pub(super) struct SettledRow {
     pub(super) id: Uuid,
     pub(super) claim: i32,
-    pub(super) outcome: RowOutcome,
-}
-
-/// What becomes of a claimed row.
-pub(super) enum RowOutcome {
-    /// A fan-out: the rows that it becomes.
-    Fanned(Vec<NewWork>),
-    /// A delivery: where it stands, and the attempt if one was made.
-    Delivery(DeliveryChange, Option<AttemptChange>),
+    /// The message that its conclusions name; none if there are none.
+    pub(super) message: Option<Uuid>,
+    /// The endpoint of its only conclusion, if it becomes nothing else: the one that a delivery's row must be of. None:
+    /// only a message's row can become that.
+    pub(super) only: Option<Uuid>,
 }
 
 /// Where a delivery stands from now on.
-pub(super) struct DeliveryChange {
-    pub(super) message: Uuid,
+pub(super) struct Conclusion {
+    /// The place of its row in the batch, from 1.
+    pub(super) row: i32,
     pub(super) endpoint: Uuid,
     pub(super) status: &'static str,
     pub(super) reason: Option<&'static str>,
@@ -40,11 +48,12 @@ pub(super) struct DeliveryChange {
     pub(super) failures: i32,
     /// The next attempt's row, and how many microseconds from now it is due: exactly if pending.
     pub(super) retry: Option<(Uuid, i64)>,
+    /// The attempt, if one was made; its number is `attempts`.
+    pub(super) attempt: Option<AttemptChange>,
 }
 
 /// An attempt that was made.
 pub(super) struct AttemptChange {
-    pub(super) number: i32,
     pub(super) started_at: i64,
     pub(super) latency_us: i64,
     pub(super) failure: Option<&'static str>,
@@ -53,60 +62,122 @@ pub(super) struct AttemptChange {
     pub(super) truncated: bool,
 }
 
-impl Batch {
-    pub(super) fn of(batch: Vec<Settlement>) -> Result<Self, StoreError> {
-        let row = |settlement: Settlement| {
-            Ok(SettledRow {
-                id: settlement.work.id.as_uuid(),
-                claim: settlement.work.claim,
-                outcome: outcome(settlement.settled)?,
-            })
-        };
-        Ok(Self {
-            rows: batch.into_iter().map(row).collect::<Result<_, StoreError>>()?,
-        })
+/// A row for a delivery that is still to be attempted.
+pub(super) struct Opened {
+    /// The place in the batch of the row that it comes from, from 1.
+    pub(super) row: i32,
+    pub(super) id: Uuid,
+    pub(super) endpoint: Uuid,
+    /// Whether nobody owns it because its endpoint's lane is full; otherwise the settling node does.
+    pub(super) parked: bool,
+}
+
+impl Opened {
+    /// The claim number that it begins with: nobody has claimed what is parked.
+    pub(super) fn claim(&self) -> i32 {
+        i32::from(!self.parked)
     }
 }
 
-fn outcome(settled: Settled) -> Result<RowOutcome, StoreError> {
-    Ok(match settled {
-        Settled::FannedOut(rows) => RowOutcome::Fanned(rows),
-        Settled::Attempted {
-            delivery,
-            attempt,
-            retry,
-        } => RowOutcome::Delivery(change(&delivery, retry)?, Some(attempted(attempt)?)),
-        Settled::Cancelled { delivery } if delivery.status == DeliveryStatus::Cancelled => {
-            RowOutcome::Delivery(change(&delivery, None)?, None)
+impl Batch {
+    pub(super) fn of(settlements: Vec<Settlement>) -> Result<Self, StoreError> {
+        let mut batch = Self {
+            rows: Vec::with_capacity(settlements.len()),
+            conclusions: Vec::with_capacity(settlements.len()),
+            opened: Vec::new(),
+        };
+        for settlement in settlements {
+            batch.add(settlement)?;
         }
-        Settled::Cancelled { .. } => return Err(fault("a delivery was settled as cancelled and is not")),
-    })
+        Ok(batch)
+    }
+
+    fn add(&mut self, settlement: Settlement) -> Result<(), StoreError> {
+        let Settlement {
+            work,
+            concluded,
+            open,
+        } = settlement;
+        let first = concluded.first().map(|first| first.delivery.message);
+        if concluded.iter().any(|one| Some(one.delivery.message) != first) {
+            return Err(fault("a settlement is about one message"));
+        }
+        if !names_each_endpoint_once(&concluded, &open) {
+            return Err(fault("a settlement names each endpoint once"));
+        }
+        let only = match concluded.as_slice() {
+            [one] if open.is_empty() => Some(one.delivery.endpoint.as_uuid()),
+            _ => None,
+        };
+        self.rows.push(SettledRow {
+            id: work.id.as_uuid(),
+            claim: work.claim,
+            message: first.map(|message| message.as_uuid()),
+            only,
+        });
+        let place = i32::try_from(self.rows.len()).map_err(|why| corrupt("size of a batch", why))?;
+        for one in concluded {
+            self.conclusions.push(conclusion(place, one)?);
+        }
+        self.opened.extend(open.into_iter().map(|new| Opened {
+            row: place,
+            id: new.id.as_uuid(),
+            endpoint: new.endpoint.as_uuid(),
+            parked: new.parked,
+        }));
+        Ok(())
+    }
 }
 
-fn change(delivery: &Delivery, retry: Option<Retry>) -> Result<DeliveryChange, StoreError> {
+fn names_each_endpoint_once(concluded: &[Concluded], open: &[NewWork]) -> bool {
+    // Nearly all settlements name one.
+    if concluded.len() + open.len() < 2 {
+        return true;
+    }
+    let mut named: HashSet<EndpointId> = HashSet::with_capacity(concluded.len() + open.len());
+    let concluded = concluded.iter().map(|one| one.delivery.endpoint);
+    let mut all = concluded.chain(open.iter().map(|new| new.endpoint));
+    all.all(|endpoint| named.insert(endpoint))
+}
+
+fn conclusion(row: i32, concluded: Concluded) -> Result<Conclusion, StoreError> {
+    let Concluded {
+        delivery,
+        attempt,
+        retry,
+    } = concluded;
     if matches!(delivery.status, DeliveryStatus::Pending { .. }) != retry.is_some() {
         return Err(fault("a retry comes with a pending delivery, and only with one"));
     }
-    Ok(DeliveryChange {
-        message: delivery.message.as_uuid(),
+    Ok(Conclusion {
+        row,
         endpoint: delivery.endpoint.as_uuid(),
         status: delivery.status.as_str(),
         reason: reason(delivery.status),
         attempts: stored_count("attempts", delivery.attempts)?,
         failures: stored_count("failures", delivery.failures)?,
         retry: retry.map(|retry| (retry.work.as_uuid(), micros(retry.after))),
+        attempt: attempted(&delivery, attempt)?,
     })
 }
 
-fn attempted(attempt: Attempt) -> Result<AttemptChange, StoreError> {
+fn attempted(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Option<AttemptChange>, StoreError> {
+    let Some(attempt) = attempt else {
+        return match delivery.status {
+            DeliveryStatus::Cancelled => Ok(None),
+            _ => Err(fault("only a cancelled delivery was not attempted")),
+        };
+    };
+    if attempt.number != delivery.attempts {
+        return Err(fault("the last attempt has the number of attempts made"));
+    }
     let (failure, http_status) = stored_outcome(attempt.outcome);
-    Ok(AttemptChange {
-        number: stored_count("number of an attempt", attempt.number)?,
+    Ok(Some(AttemptChange {
         started_at: attempt.started_at.as_micros(),
         latency_us: micros(attempt.latency),
         failure,
         http_status,
         body: attempt.response_body.bytes,
         truncated: attempt.response_body.truncated,
-    })
+    }))
 }

@@ -7,7 +7,7 @@ use postrider_domain::WorkId;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::settle::{AttemptChange, Batch, DeliveryChange, RowOutcome};
+use super::settle::{Batch, Conclusion, PARKED};
 use crate::{
     SqlStore,
     connection::postgres_now,
@@ -18,56 +18,120 @@ use crate::{
 /// settlement that is not about its row divides by zero, and the batch fails whole: better than a delivery that
 /// is recorded for another.
 ///
-/// An attempt of a number that is there already is not written over: history is never changed.
-const SETTLE: &str = concat!(
-    "WITH gone AS (
-        DELETE FROM outbox_work w USING unnest(
-            $2::uuid[], $3::int[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::int[], $9::int[],
-            $10::uuid[], $11::bigint[],
-            $12::int[], $13::bigint[], $14::bigint[], $15::text[], $16::int[], $17::bytea[], $18::bool[]
-        ) WITH ORDINALITY AS s(
-            row_id, row_claim, to_message, to_endpoint, status, reason, now_attempts, now_failures,
-            retry_id, retry_after,
-            n, started_at, latency_us, failure, http_status, body, truncated, ord
+/// The health of endpoints is looked at once for each endpoint of the batch, and written when it changes. Nobody waits
+/// for whoever deletes the same row: it is gone either way. Those that begin to fail are written in the order of their
+/// ids, so that two nodes do not wait for each other; should they nevertheless, one of them settles again.
+macro_rules! settle {
+    ($begun:literal, $tried:literal) => {
+        concat!(
+            "WITH gone AS (
+                DELETE FROM outbox_work w
+                USING unnest($2::uuid[], $3::int[], $4::uuid[], $5::uuid[])
+                    WITH ORDINALITY AS s (row_id, row_claim, to_message, only_endpoint, place)
+                WHERE w.id = s.row_id AND w.claim = s.row_claim AND w.owner = $1
+                RETURNING w.id, w.tenant, w.app, w.message, w.due_at, w.seq, w.payload_bytes,
+                    w.attempts AS attempts_before, s.place,
+                    1 / (CASE WHEN w.endpoint IS NULL THEN coalesce(s.to_message = w.message, true)
+                         ELSE coalesce(s.to_message = w.message AND s.only_endpoint = w.endpoint, false)
+                         END)::int AS about
+            ),
+            done AS MATERIALIZED (
+                SELECT g.tenant, g.app, g.message, g.seq, g.payload_bytes, g.attempts_before, c.*
+                FROM unnest(
+                    $6::int[], $7::uuid[], $8::text[], $9::text[], $10::int[], $11::int[], $12::uuid[], $13::bigint[],
+                    $14::bigint[], $15::bigint[], $16::text[], $17::int[], $18::bytea[], $19::bool[]
+                ) AS c (
+                    place, endpoint, status, reason, attempts, failures, retry_id, retry_after,
+                    started_at, latency_us, failure, http_status, body, truncated
+                ) JOIN gone g ON g.place = c.place
+            ),
+            begun AS (
+                INSERT INTO deliveries
+                    (message, endpoint, tenant, app, status, reason, due_at, attempts, failures, updated_at)
+                SELECT message, endpoint, tenant, app, status, reason, ",
+            postgres_now!(),
+            " + retry_after, attempts, failures, ",
+            postgres_now!(),
+            " FROM done WHERE ",
+            $begun,
+            "
+            ),
+            went_on AS (
+                INSERT INTO deliveries
+                    (message, endpoint, tenant, app, status, reason, due_at, attempts, failures, updated_at)
+                SELECT message, endpoint, tenant, app, status, reason, ",
+            postgres_now!(),
+            " + retry_after, attempts, failures, ",
+            postgres_now!(),
+            " FROM done WHERE NOT (",
+            $begun,
+            ")
+                ON CONFLICT (message, endpoint) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+                    due_at = excluded.due_at, attempts = excluded.attempts, failures = excluded.failures,
+                    updated_at = excluded.updated_at
+            ),
+            tried AS (
+                INSERT INTO attempts
+                    (message, endpoint, n, tenant, started_at, latency_us, failure, http_status, body, body_truncated)
+                SELECT message, endpoint, attempts, tenant, started_at, latency_us, failure, http_status, body, truncated
+                FROM done WHERE started_at IS NOT NULL ",
+            $tried,
+            "
+            ),
+            retried AS (
+                INSERT INTO outbox_work (
+                    id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes
+                )
+                SELECT retry_id, tenant, app, message, endpoint, ",
+            postgres_now!(),
+            " + retry_after, 0, 0, attempts, failures, seq, payload_bytes FROM done WHERE retry_id IS NOT NULL
+            ),
+            opened AS (
+                INSERT INTO outbox_work (
+                    id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes
+                )
+                SELECT o.id, g.tenant, g.app, g.message, o.endpoint, g.due_at, o.owner, o.claim, 0, 0, g.seq,
+                    g.payload_bytes
+                FROM unnest($20::int[], $21::uuid[], $22::uuid[], $23::bigint[], $24::int[])
+                    AS o (place, id, endpoint, owner, claim)
+                JOIN gone g ON g.place = o.place
+            ),
+            healthy AS MATERIALIZED (
+                SELECT DISTINCT endpoint FROM done WHERE started_at IS NOT NULL AND failure IS NULL
+            ),
+            healed AS (
+                DELETE FROM endpoint_failures WHERE endpoint = ANY (ARRAY(
+                    SELECT f.endpoint FROM endpoint_failures f
+                    WHERE f.endpoint = ANY (ARRAY(SELECT endpoint FROM healthy)) FOR UPDATE SKIP LOCKED
+                ))
+            ),
+            failing AS (
+                INSERT INTO endpoint_failures (endpoint, tenant, app, since)
+                SELECT d.endpoint, d.tenant, d.app, ",
+            postgres_now!(),
+            " FROM (
+                    SELECT DISTINCT ON (endpoint) endpoint, tenant, app FROM done
+                    WHERE failure <> 'internal' AND http_status IS DISTINCT FROM 410
+                ) d
+                WHERE d.endpoint <> ALL (ARRAY(SELECT endpoint FROM healthy))
+                    AND NOT EXISTS (SELECT FROM endpoint_failures f WHERE f.endpoint = d.endpoint)
+                ORDER BY d.endpoint
+                ON CONFLICT (endpoint) DO NOTHING
+            )
+            SELECT id FROM gone"
         )
-        WHERE w.id = s.row_id AND w.claim = s.row_claim AND w.owner = $1
-        RETURNING w.id, w.tenant, w.app, w.message, w.due_at, w.seq, s.*,
-            1 / (CASE WHEN s.to_message IS NULL THEN w.endpoint IS NULL
-                 ELSE s.to_message = w.message AND coalesce(w.endpoint, s.to_endpoint) = s.to_endpoint
-                 END)::int AS about
-    ),
-    stands AS (
-        INSERT INTO deliveries
-            (message, endpoint, tenant, app, status, reason, due_at, attempts, failures, updated_at)
-        SELECT message, to_endpoint, tenant, app, status, reason, ",
-    postgres_now!(),
-    " + retry_after, now_attempts, now_failures, ",
-    postgres_now!(),
-    " FROM gone WHERE status IS NOT NULL
-        ON CONFLICT (message, endpoint) DO UPDATE SET status = excluded.status, reason = excluded.reason,
-            due_at = excluded.due_at, attempts = excluded.attempts, failures = excluded.failures,
-            updated_at = excluded.updated_at
-    ),
-    tried AS (
-        INSERT INTO attempts
-            (message, endpoint, n, tenant, started_at, latency_us, failure, http_status, body, body_truncated)
-        SELECT message, to_endpoint, n, tenant, started_at, latency_us, failure, http_status, body, truncated
-        FROM gone WHERE n IS NOT NULL
-        ON CONFLICT (message, endpoint, n) DO NOTHING
-    ),
-    retried AS (
-        INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq)
-        SELECT retry_id, tenant, app, message, to_endpoint, ",
-    postgres_now!(),
-    " + retry_after, 0, 0, now_attempts, now_failures, seq FROM gone WHERE retry_id IS NOT NULL
-    ),
-    fanned AS (
-        INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq)
-        SELECT f.id, gone.tenant, gone.app, gone.message, f.endpoint, gone.due_at, $1, 1, 0, 0, gone.seq
-        FROM unnest($19::bigint[], $20::uuid[], $21::uuid[]) AS f(ord, id, endpoint) JOIN gone ON gone.ord = f.ord
-    )
-    SELECT id FROM gone"
-);
+    };
+}
+
+/// A first attempt finds no history, as a rule, and is written without looking for it: that is a third of all the
+/// cost. Whose history is there after all (a delivery that was cancelled and is sent again), that is refused.
+const SETTLE: &str = settle!("attempts_before = 0", "");
+/// The same for whatever history there is. An attempt of a number that is there already is not written over: history
+/// is never changed.
+const SETTLE_OVER_HISTORY: &str = settle!("false", "ON CONFLICT (message, endpoint, n) DO NOTHING");
+
+/// How often a batch that met another's in a deadlock is settled, in all.
+const TURNS: u32 = 3;
 
 /// The batch as columns.
 #[derive(Default)]
@@ -75,58 +139,62 @@ struct Columns<'b> {
     ids: Vec<Uuid>,
     claims: Vec<i32>,
     messages: Vec<Option<Uuid>>,
-    endpoints: Vec<Option<Uuid>>,
-    statuses: Vec<Option<&'static str>>,
+    onlys: Vec<Option<Uuid>>,
+    /// Conclusions: the place of the row that each is of (from 1), and what it says.
+    concluded: Vec<i32>,
+    endpoints: Vec<Uuid>,
+    statuses: Vec<&'static str>,
     reasons: Vec<Option<&'static str>>,
-    attempts: Vec<Option<i32>>,
-    failures: Vec<Option<i32>>,
+    attempts: Vec<i32>,
+    failures: Vec<i32>,
     retry_ids: Vec<Option<Uuid>>,
     retry_afters: Vec<Option<i64>>,
-    numbers: Vec<Option<i32>>,
     started_ats: Vec<Option<i64>>,
     latencies: Vec<Option<i64>>,
     classes: Vec<Option<&'static str>>,
     http_statuses: Vec<Option<i32>>,
     bodies: Vec<Option<&'b [u8]>>,
     truncateds: Vec<Option<bool>>,
-    /// Fan-outs: the place of the row that each comes from (from 1), its id, its endpoint.
-    fanned_from: Vec<i64>,
-    fanned_ids: Vec<Uuid>,
-    fanned_endpoints: Vec<Uuid>,
+    /// New rows: the place of the row that each comes from (from 1), and what it is.
+    opened_from: Vec<i32>,
+    opened_ids: Vec<Uuid>,
+    opened_endpoints: Vec<Uuid>,
+    opened_owners: Vec<i64>,
+    opened_claims: Vec<i32>,
 }
 
 impl<'b> Columns<'b> {
-    fn of(batch: &'b Batch) -> Self {
+    fn of(node: Epoch, batch: &'b Batch) -> Self {
         let mut columns = Self::default();
-        for (place, row) in (1..).zip(&batch.rows) {
+        for row in &batch.rows {
             columns.ids.push(row.id);
             columns.claims.push(row.claim);
-            match &row.outcome {
-                RowOutcome::Delivery(change, attempt) => columns.push(Some(change), attempt.as_ref()),
-                RowOutcome::Fanned(rows) => {
-                    columns.push(None, None);
-                    for new in rows {
-                        columns.fanned_from.push(place);
-                        columns.fanned_ids.push(new.id.as_uuid());
-                        columns.fanned_endpoints.push(new.endpoint.as_uuid());
-                    }
-                }
-            }
+            columns.messages.push(row.message);
+            columns.onlys.push(row.only);
+        }
+        for conclusion in &batch.conclusions {
+            columns.push(conclusion);
+        }
+        for new in &batch.opened {
+            columns.opened_from.push(new.row);
+            columns.opened_ids.push(new.id);
+            columns.opened_endpoints.push(new.endpoint);
+            columns.opened_owners.push(if new.parked { PARKED } else { node.0 });
+            columns.opened_claims.push(new.claim());
         }
         columns
     }
 
-    fn push(&mut self, change: Option<&DeliveryChange>, attempt: Option<&'b AttemptChange>) {
-        self.messages.push(change.map(|change| change.message));
-        self.endpoints.push(change.map(|change| change.endpoint));
-        self.statuses.push(change.map(|change| change.status));
-        self.reasons.push(change.and_then(|change| change.reason));
-        self.attempts.push(change.map(|change| change.attempts));
-        self.failures.push(change.map(|change| change.failures));
-        let retry = change.and_then(|change| change.retry);
-        self.retry_ids.push(retry.map(|(id, _)| id));
-        self.retry_afters.push(retry.map(|(_, after)| after));
-        self.numbers.push(attempt.map(|attempt| attempt.number));
+    fn push(&mut self, conclusion: &'b Conclusion) {
+        self.concluded.push(conclusion.row);
+        self.endpoints.push(conclusion.endpoint);
+        self.statuses.push(conclusion.status);
+        self.reasons.push(conclusion.reason);
+        self.attempts.push(conclusion.attempts);
+        self.failures.push(conclusion.failures);
+        self.retry_ids.push(conclusion.retry.map(|(id, _)| id));
+        self.retry_afters.push(conclusion.retry.map(|(_, after)| after));
+        let attempt = conclusion.attempt.as_ref();
         self.started_ats.push(attempt.map(|attempt| attempt.started_at));
         self.latencies.push(attempt.map(|attempt| attempt.latency_us));
         self.classes.push(attempt.and_then(|attempt| attempt.failure));
@@ -136,12 +204,14 @@ impl<'b> Columns<'b> {
         self.truncateds.push(attempt.map(|attempt| attempt.truncated));
     }
 
-    async fn settle(&self, node: Epoch, pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
-        sqlx::query_scalar(SETTLE)
+    async fn settle(&self, node: Epoch, sql: &'static str, pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
+        sqlx::query_scalar(sql)
             .bind(node.0)
             .bind(&self.ids)
             .bind(&self.claims)
             .bind(&self.messages)
+            .bind(&self.onlys)
+            .bind(&self.concluded)
             .bind(&self.endpoints)
             .bind(&self.statuses)
             .bind(&self.reasons)
@@ -149,19 +219,25 @@ impl<'b> Columns<'b> {
             .bind(&self.failures)
             .bind(&self.retry_ids)
             .bind(&self.retry_afters)
-            .bind(&self.numbers)
             .bind(&self.started_ats)
             .bind(&self.latencies)
             .bind(&self.classes)
             .bind(&self.http_statuses)
             .bind(&self.bodies)
             .bind(&self.truncateds)
-            .bind(&self.fanned_from)
-            .bind(&self.fanned_ids)
-            .bind(&self.fanned_endpoints)
+            .bind(&self.opened_from)
+            .bind(&self.opened_ids)
+            .bind(&self.opened_endpoints)
+            .bind(&self.opened_owners)
+            .bind(&self.opened_claims)
             .fetch_all(pool)
             .await
     }
+}
+
+/// SQLSTATE of what the server refused.
+fn refused(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
 }
 
 impl SqlStore {
@@ -171,7 +247,18 @@ impl SqlStore {
         batch: &Batch,
     ) -> Result<Vec<WorkId>, StoreError> {
         let pool = self.database.engine().get_postgres_connection_pool();
-        let settled = Columns::of(batch).settle(node, pool).await.or_store_error();
+        let columns = Columns::of(node, batch);
+        let (mut sql, mut turn) = (SETTLE, 1);
+        let settled = loop {
+            let settled = columns.settle(node, sql, pool).await;
+            match settled.as_ref().err().and_then(refused).as_deref() {
+                // Unique violation: there is history. What else it may be is refused again.
+                Some("23505") if sql != SETTLE_OVER_HISTORY => sql = SETTLE_OVER_HISTORY,
+                // Deadlock: nothing was written.
+                Some("40P01") if turn < TURNS => turn += 1,
+                _ => break settled.or_store_error(),
+            }
+        };
         match settled {
             Ok(gone) => Ok(gone.into_iter().map(WorkId::from_uuid).collect()),
             Err(StoreError::Conflict(_) | StoreError::Stale) => {

@@ -1,18 +1,17 @@
 //! Settling on SQLite: two lists of statements between BEGIN IMMEDIATE and COMMIT, however large the batch. Batches
 //! travel as JSON, an array for each row, so that the statements' texts stay the same and are prepared once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use postrider_application::ports::{Epoch, StoreError};
-use postrider_domain::WorkId;
+use postrider_domain::{WorkId, deliveries::FailureClass};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
-use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::settle::{Batch, RowOutcome, SettledRow};
+use super::settle::{AttemptChange, Batch, Conclusion, Opened, PARKED, SettledRow};
 use crate::{
     SqlStore,
-    batch::hex,
+    batch::JsonRows,
     connection::{Dialect, Scope, sqlite_now},
     error::{OrStoreError as _, fault},
 };
@@ -22,7 +21,7 @@ use crate::{
 const GONE: &str = "
 DELETE FROM outbox_work
 WHERE +owner = $1 AND (id, claim) IN (SELECT unhex(value ->> 0), value ->> 1 FROM json_each($2))
-RETURNING id, claim, tenant, app, message, endpoint, due_at, seq";
+RETURNING id, claim, tenant, app, message, endpoint, due_at, seq, payload_bytes";
 
 /// Everything else, for those alone.
 ///
@@ -30,7 +29,8 @@ RETURNING id, claim, tenant, app, message, endpoint, due_at, seq";
 /// `$2`: message, endpoint, number, tenant, start, latency, failure, HTTP status, body, truncated; an attempt of a
 /// number that is there already is not written over: history is never changed.
 /// `$3`: id, tenant, app, message, endpoint, due time or null, else microseconds until it, owner, claim, attempts,
-/// failures, seq.
+/// failures, seq, size of the payload.
+/// `$4`: endpoints that fail no more. `$5`: endpoint, tenant, app: those that have only failed.
 const WRITTEN: &str = concat!(
     "INSERT INTO deliveries (message, endpoint, tenant, app, status, reason, due_at, attempts, failures, updated_at)
     SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), unhex(value ->> 3), value ->> 4, value ->> 5, ",
@@ -46,12 +46,18 @@ const WRITTEN: &str = concat!(
     SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5,
         value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9
     FROM json_each($2) WHERE true ON CONFLICT (message, endpoint, n) DO NOTHING;
-    INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq)
+    INSERT INTO outbox_work
+        (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes)
     SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), unhex(value ->> 3), unhex(value ->> 4),
         coalesce(value ->> 5, ",
     sqlite_now!(),
-    " + (value ->> 6)), value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11
-    FROM json_each($3)"
+    " + (value ->> 6)), value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
+    FROM json_each($3);
+    DELETE FROM endpoint_failures WHERE endpoint IN (SELECT unhex(value ->> 0) FROM json_each($4));
+    INSERT INTO endpoint_failures (endpoint, tenant, app, since)
+    SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), ",
+    sqlite_now!(),
+    " FROM json_each($5) WHERE true ON CONFLICT (endpoint) DO NOTHING"
 );
 
 /// A row that is gone.
@@ -65,95 +71,129 @@ struct Gone {
     endpoint: Option<Uuid>,
     due_at: i64,
     seq: i64,
+    payload_bytes: i32,
+}
+
+impl Gone {
+    /// That the settlement is about this row.
+    fn check(&self, settled: &SettledRow) -> Result<(), StoreError> {
+        let same_message = settled.message.is_none_or(|message| message == self.message);
+        let same_endpoint = match self.endpoint {
+            Some(endpoint) => settled.only == Some(endpoint),
+            None => true,
+        };
+        if same_message && same_endpoint {
+            Ok(())
+        } else {
+            Err(fault("a settlement is not about its row"))
+        }
+    }
 }
 
 /// What is written for the rows that are gone.
 #[derive(Default)]
 struct Writes {
-    deliveries: Vec<Json>,
-    attempts: Vec<Json>,
-    work: Vec<Json>,
+    deliveries: JsonRows,
+    attempts: JsonRows,
+    work: JsonRows,
+    /// Whose health an attempt tells something of: its tenant and application, and whether all of its attempts failed.
+    endpoints: BTreeMap<Uuid, (Uuid, Uuid, bool)>,
 }
 
 impl Writes {
-    fn add(&mut self, node: Epoch, gone: &Gone, row: &SettledRow) -> Result<(), StoreError> {
-        let (tenant, app, message) = (hex(gone.tenant), hex(gone.app), hex(gone.message));
-        match &row.outcome {
-            RowOutcome::Fanned(_) if gone.endpoint.is_some() => Err(fault("only a message is fanned out")),
-            RowOutcome::Fanned(rows) => {
-                self.work.extend(rows.iter().map(|new| {
-                    json!([
-                        hex(new.id.as_uuid()),
-                        tenant,
-                        app,
-                        message,
-                        hex(new.endpoint.as_uuid()),
-                        gone.due_at,
-                        null,
-                        node.0,
-                        1,
-                        0,
-                        0,
-                        gone.seq
-                    ])
-                }));
-                Ok(())
-            }
-            RowOutcome::Delivery(change, attempt) => {
-                let same = gone.endpoint.is_none_or(|endpoint| endpoint == change.endpoint);
-                if change.message != gone.message || !same {
-                    return Err(fault("a settlement of another delivery"));
-                }
-                let endpoint = hex(change.endpoint);
-                self.deliveries.push(json!([
-                    message,
-                    endpoint,
-                    tenant,
-                    app,
-                    change.status,
-                    change.reason,
-                    change.retry.map(|(_, after)| after),
-                    change.attempts,
-                    change.failures
-                ]));
-                self.attempts.extend(attempt.as_ref().map(|attempt| {
-                    json!([
-                        message,
-                        endpoint,
-                        attempt.number,
-                        tenant,
-                        attempt.started_at,
-                        attempt.latency_us,
-                        attempt.failure,
-                        attempt.http_status,
-                        hex::encode(&attempt.body),
-                        attempt.truncated
-                    ])
-                }));
-                self.work.extend(change.retry.map(|(id, after)| {
-                    json!([
-                        hex(id),
-                        tenant,
-                        app,
-                        message,
-                        endpoint,
-                        null,
-                        after,
-                        0,
-                        0,
-                        change.attempts,
-                        change.failures,
-                        gone.seq
-                    ])
-                }));
-                Ok(())
+    fn open(&mut self, node: Epoch, from: &Gone, new: &Opened) {
+        self.work
+            .row()
+            .id(new.id)
+            .id(from.tenant)
+            .id(from.app)
+            .id(from.message)
+            .id(new.endpoint)
+            .number(from.due_at)
+            .null()
+            .number(if new.parked { PARKED } else { node.0 })
+            .number(new.claim())
+            .number(0)
+            .number(0)
+            .number(from.seq)
+            .number(from.payload_bytes);
+    }
+
+    fn conclude(&mut self, gone: &Gone, conclusion: &Conclusion) {
+        self.deliveries
+            .row()
+            .id(gone.message)
+            .id(conclusion.endpoint)
+            .id(gone.tenant)
+            .id(gone.app)
+            .word(Some(conclusion.status))
+            .word(conclusion.reason)
+            .number_or_null(conclusion.retry.map(|(_, after)| after))
+            .number(conclusion.attempts)
+            .number(conclusion.failures);
+        if let Some(attempt) = &conclusion.attempt {
+            self.attempt(gone, conclusion, attempt);
+        }
+        if let Some((id, after)) = conclusion.retry {
+            self.work
+                .row()
+                .id(id)
+                .id(gone.tenant)
+                .id(gone.app)
+                .id(gone.message)
+                .id(conclusion.endpoint)
+                .null()
+                .number(after)
+                .number(0)
+                .number(0)
+                .number(conclusion.attempts)
+                .number(conclusion.failures)
+                .number(gone.seq)
+                .number(gone.payload_bytes);
+        }
+    }
+
+    fn attempt(&mut self, gone: &Gone, conclusion: &Conclusion, attempt: &AttemptChange) {
+        self.attempts
+            .row()
+            .id(gone.message)
+            .id(conclusion.endpoint)
+            .number(conclusion.attempts)
+            .id(gone.tenant)
+            .number(attempt.started_at)
+            .number(attempt.latency_us)
+            .word(attempt.failure)
+            .number_or_null(attempt.http_status)
+            .bytes(&attempt.body)
+            .flag(attempt.truncated);
+        if let Some(failed) = tells_failure(attempt) {
+            let known = self.endpoints.entry(conclusion.endpoint);
+            known.or_insert((gone.tenant, gone.app, true)).2 &= failed;
+        }
+    }
+
+    /// As the parameters of [`WRITTEN`].
+    fn values(self) -> [sea_orm::Value; 5] {
+        let (mut healthy, mut failing) = (JsonRows::default(), JsonRows::default());
+        for (endpoint, (tenant, app, only_failed)) in self.endpoints {
+            if only_failed {
+                failing.row().id(endpoint).id(tenant).id(app);
+            } else {
+                healthy.row().id(endpoint);
             }
         }
+        [self.deliveries, self.attempts, self.work, healthy, failing].map(JsonRows::value)
     }
 }
 
-fn text(rows: Vec<Json>) -> sea_orm::Value {
-    Json::Array(rows).to_string().into()
+/// Whether the attempt failed, if it tells anything of its endpoint's health.
+fn tells_failure(attempt: &AttemptChange) -> Option<bool> {
+    match (attempt.failure, attempt.http_status) {
+        (None, _) => Some(false),
+        (Some(_), Some(410)) => None,
+        (Some(class), _) if class == FailureClass::Internal.as_str() => None,
+        (Some(_), _) => Some(true),
+    }
 }
 
 impl SqlStore {
@@ -162,13 +202,12 @@ impl SqlStore {
         node: Epoch,
         batch: &Batch,
     ) -> Result<Vec<WorkId>, StoreError> {
-        let claimed = batch
-            .rows
-            .iter()
-            .map(|row| json!([hex(row.id), row.claim]))
-            .collect();
+        let mut claimed = JsonRows::default();
+        for row in &batch.rows {
+            claimed.row().id(row.id).number(row.claim);
+        }
         let transaction = self.database.begin(Scope::Engine).await?;
-        let gone = Dialect::Sqlite.exactly(GONE, [node.0.into(), text(claimed)]);
+        let gone = Dialect::Sqlite.exactly(GONE, [node.0.into(), claimed.value()]);
         let gone = transaction.query_all_raw(gone).await.or_store_error()?;
         if gone.is_empty() {
             return Ok(Vec::new());
@@ -178,17 +217,9 @@ impl SqlStore {
             let row = Gone::from_query_result(row, "").or_store_error()?;
             held.insert((row.id, row.claim), row);
         }
-        let (mut writes, mut settled) = (Writes::default(), Vec::with_capacity(held.len()));
-        for row in &batch.rows {
-            // Taken out, so that a row that the batch names twice is settled once.
-            if let Some(gone) = held.remove(&(row.id, row.claim)) {
-                writes.add(node, &gone, row)?;
-                settled.push(WorkId::from_uuid(row.id));
-            }
-        }
-        let values = [text(writes.deliveries), text(writes.attempts), text(writes.work)];
+        let (writes, settled) = written(node, batch, held)?;
         let written = transaction
-            .execute_raw(Dialect::Sqlite.exactly(WRITTEN, values))
+            .execute_raw(Dialect::Sqlite.exactly(WRITTEN, writes.values()))
             .await
             .or_store_error();
         match written {
@@ -199,4 +230,33 @@ impl SqlStore {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What becomes of the rows that are gone, and which they are.
+fn written(
+    node: Epoch,
+    batch: &Batch,
+    mut held: HashMap<(Uuid, i32), Gone>,
+) -> Result<(Writes, Vec<WorkId>), StoreError> {
+    let (mut writes, mut settled) = (Writes::default(), Vec::with_capacity(held.len()));
+    let mut by_place: HashMap<i32, Gone> = HashMap::with_capacity(held.len());
+    for (place, row) in (1..).zip(&batch.rows) {
+        // Taken out, so that a row that the batch names twice is settled once.
+        if let Some(gone) = held.remove(&(row.id, row.claim)) {
+            gone.check(row)?;
+            by_place.insert(place, gone);
+            settled.push(WorkId::from_uuid(row.id));
+        }
+    }
+    for conclusion in &batch.conclusions {
+        if let Some(gone) = by_place.get(&conclusion.row) {
+            writes.conclude(gone, conclusion);
+        }
+    }
+    for new in &batch.opened {
+        if let Some(from) = by_place.get(&new.row) {
+            writes.open(node, from, new);
+        }
+    }
+    Ok((writes, settled))
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postrider_application::ports::{DeliverableEndpoint, StoreError};
+use postrider_application::ports::{DeliverableEndpoint, EndpointSet, StoreError};
 use postrider_domain::{ApplicationId, EndpointId, TenantId};
 use sea_orm::{ConnectionTrait as _, FromQueryResult, QueryResult};
 use uuid::Uuid;
@@ -14,13 +14,14 @@ use crate::{
     codec::{StoredWaits, read_filter},
     connection::Scope,
     error::OrStoreError as _,
+    stored::read_version,
 };
 
-/// One row for each endpoint, and one without for an application that has none.
+/// One row for each endpoint, and one without for an application that has none; each with the version of them all.
 macro_rules! endpoints_of_applications {
     ($pairs:expr, $then:literal) => {
         concat!(
-            "SELECT a.id AS of_app, e.id IS NOT NULL AS present, e.tenant, e.app, e.id, e.uid, e.url, e.description,
+            "SELECT a.id AS of_app, a.endpoints_version, e.id IS NOT NULL AS present, e.tenant, e.app, e.id, e.uid, e.url, e.description,
                 e.event_types, e.channels, e.sealed_secret, e.retry_waits, e.timeout_ms, e.metadata,
                 e.disabled_why, e.disabled_at, e.created_at, e.version
              FROM ",
@@ -37,6 +38,7 @@ macro_rules! endpoints_of_applications {
 #[derive(FromQueryResult)]
 struct Of {
     of_app: Uuid,
+    endpoints_version: i64,
     present: bool,
 }
 
@@ -45,7 +47,7 @@ impl SqlStore {
     pub(crate) async fn endpoints_of(
         &self,
         applications: &[(TenantId, ApplicationId)],
-    ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
+    ) -> Result<HashMap<ApplicationId, Arc<EndpointSet>>, StoreError> {
         let dialect = self.database.dialect();
         let keys: Vec<_> = applications
             .iter()
@@ -64,17 +66,21 @@ impl SqlStore {
             .query_all_raw(statement)
             .await
             .or_store_error()?;
-        let mut found: HashMap<ApplicationId, Vec<DeliverableEndpoint>> = HashMap::new();
+        let mut found: HashMap<ApplicationId, EndpointSet> = HashMap::new();
         for row in &rows {
             let of = Of::from_query_result(row, "").or_store_error()?;
-            let theirs = found.entry(ApplicationId::from_uuid(of.of_app)).or_default();
+            let theirs = found.entry(ApplicationId::from_uuid(of.of_app));
+            let theirs = theirs.or_insert_with(|| EndpointSet {
+                version: of.endpoints_version,
+                endpoints: Vec::new(),
+            });
             if of.present {
-                theirs.push(deliverable(row, &self.secrets)?);
+                theirs.endpoints.push(Arc::new(deliverable(row, &self.secrets)?));
             }
         }
         Ok(found
             .into_iter()
-            .map(|(application, endpoints)| (application, endpoints.into()))
+            .map(|(application, endpoints)| (application, Arc::new(endpoints)))
             .collect())
     }
 }
@@ -91,7 +97,7 @@ fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<Deliverab
     let unreadable = |error: StoreError| {
         tracing::error!(endpoint = %id, %error, "the stored endpoint cannot be read");
     };
-    let version = stored_version(row.version)?;
+    let version = read_version(row.version).map_err(unreadable);
     let enabled = row.disabled_at.is_none();
     let (url, timeout) = (row.url().map_err(unreadable), row.timeout().map_err(unreadable));
     let filter = read_filter(&row.event_types, &row.channels).map_err(unreadable);
@@ -100,10 +106,10 @@ fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<Deliverab
         .map(StoredWaits::read)
         .transpose()
         .map_err(unreadable);
-    let readable = filter.is_ok() && timeout.is_ok() && waits.is_ok();
+    let readable = version.is_ok() && filter.is_ok() && timeout.is_ok() && waits.is_ok();
     Ok(DeliverableEndpoint {
         id,
-        version,
+        version: version.unwrap_or_default(),
         url: url.ok().filter(|_| readable),
         filter: filter.unwrap_or_default(),
         secrets: secret.into_iter().collect(),

@@ -6,11 +6,14 @@ use postrider_domain::{
 };
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    Statement,
 };
 
 use super::{EndpointSecrets, row};
 use crate::{
+    connection::Dialect,
     error::OrStoreError as _,
+    health,
     stored::{OfTenant, Stored, read_version},
 };
 
@@ -30,6 +33,10 @@ impl Stored for Endpoint {
     fn read(row: row::Model, secrets: &EndpointSecrets) -> Result<Self, StoreError> {
         let version = read_version(row.version)?;
         Ok(Self::restore(row.state(secrets)?, version))
+    }
+
+    fn forget(&self, dialect: Dialect) -> Result<Option<Statement>, StoreError> {
+        health::forget(dialect, self.state()).map(Some)
     }
 
     fn event(&self, event: EndpointEvent) -> DomainEvent {

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use postrider_application::ports::{DeliverableEndpoint, DeliveryMaterial, StoreError};
+use postrider_application::ports::{DeliveryMaterial, EndpointSet, StoreError};
 use postrider_domain::{ApplicationId, MessageId, TenantId, messages::Message};
 use sea_orm::{ConnectionTrait as _, FromQueryResult as _};
 
@@ -62,7 +62,7 @@ impl DeliveryMaterial for SqlStore {
     async fn endpoints(
         &self,
         applications: &[(TenantId, ApplicationId)],
-    ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
+    ) -> Result<HashMap<ApplicationId, Arc<EndpointSet>>, StoreError> {
         self.endpoints_of(applications).await
     }
 }

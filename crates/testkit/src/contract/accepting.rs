@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use postrider_application::ports::{AcceptMessage, Accepted, Dedup, IntakeError, MessageViews as _};
+use postrider_application::ports::{Dedup, MessageViews as _, NewMessage, Written};
 use postrider_domain::{
     MessageId,
     event_types::EventTypeName,
@@ -10,49 +10,47 @@ use postrider_domain::{
 };
 use tokio::task::JoinSet;
 
-use super::{Customer, Fixture, Harness, Tenancy};
+use super::{
+    Customer, Fixture, Harness,
+    claiming::given,
+    queue_steps::{alone, is_stored, write_one},
+};
 
-const WINDOW: Duration = Duration::from_hours(24);
+pub(super) const WINDOW: Duration = Duration::from_hours(24);
 const ALMOST: Duration = Duration::from_hours(23);
 
-fn keyed(message: Message, key: u8, body: u8) -> AcceptMessage {
+/// A hash that only that number has.
+fn hash(of: u32) -> [u8; 32] {
+    let mut hash = [0x5a; 32];
+    hash[..4].copy_from_slice(&of.to_be_bytes());
+    hash
+}
+
+/// A message that is published under a key.
+pub(super) fn keyed(message: Message, key: u32, body: u32) -> NewMessage {
     let dedup = Dedup {
-        key_hash: [key; 32],
-        body_hash: [body; 32],
+        key_hash: hash(key),
+        body_hash: hash(body),
         window: WINDOW,
     };
-    AcceptMessage {
-        message,
-        dedup: Some(dedup),
-    }
+    alone(message, Some(dedup))
 }
 
-async fn given<H: Harness>(harness: &H) -> (Fixture<'_, H>, Tenancy, Customer) {
-    let fixture = Fixture::new(harness);
-    let tenant = fixture.tenant("acme").await;
-    let customer = fixture.application(&tenant).await;
-    (fixture, tenant, customer)
-}
-
-/// Accepts under a key; the answer and the message's id.
+/// Writes a message under a key; the answer and the message's id.
 async fn publish<H: Harness>(
     fixture: &Fixture<'_, H>,
     customer: &Customer,
-    key: u8,
-    body: u8,
-) -> (Result<Accepted, IntakeError>, MessageId) {
+    key: u32,
+    body: u32,
+) -> (Written, MessageId) {
     let message = fixture.message(customer);
     let id = message.id;
-    let answer = fixture
-        .ports()
-        .intake
-        .accept(&customer.scope, keyed(message, key, body))
-        .await;
+    let answer = write_one(&*fixture.ports().writer, keyed(message, key, body)).await;
     (answer, id)
 }
 
 /// The messages that are queued to be fanned out.
-async fn queued<H: Harness>(fixture: &Fixture<'_, H>) -> Vec<MessageId> {
+pub(super) async fn queued<H: Harness>(fixture: &Fixture<'_, H>) -> Vec<MessageId> {
     let node = fixture.node().await;
     fixture
         .claim(node)
@@ -79,17 +77,8 @@ pub async fn an_accepted_message_is_durable_whole<H: Harness>(harness: &H) {
     };
     let bare = fixture.message(&customer);
     for message in [message, bare] {
-        let accept = AcceptMessage {
-            message: message.clone(),
-            dedup: None,
-        };
-        let answer = fixture
-            .ports()
-            .intake
-            .accept(&customer.scope, accept)
-            .await
-            .unwrap();
-        assert_eq!(answer, Accepted::New);
+        let answer = write_one(&*fixture.ports().writer, alone(message.clone(), None)).await;
+        assert!(is_stored(&answer), "{answer:?}");
 
         let (store, id) = (fixture.store(), message.id);
         let view = store
@@ -139,13 +128,8 @@ pub async fn payloads_are_kept_byte_for_byte<H: Harness>(harness: &H) {
             ..fixture.message(&customer)
         };
         let id = message.id;
-        let accept = AcceptMessage { message, dedup: None };
-        fixture
-            .ports()
-            .intake
-            .accept(&customer.scope, accept)
-            .await
-            .unwrap();
+        let answer = write_one(&*fixture.ports().writer, alone(message, None)).await;
+        assert!(is_stored(&answer), "{answer:?}");
         let stored = fixture
             .store()
             .payload(&tenant.scope, customer.id, id)
@@ -169,9 +153,9 @@ pub async fn payloads_are_kept_byte_for_byte<H: Harness>(harness: &H) {
 pub async fn a_repeated_publish_is_a_replay<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
     let (first, id) = publish(&fixture, &customer, 1, 1).await;
-    assert_eq!(first.unwrap(), Accepted::New);
+    assert!(is_stored(&first), "{first:?}");
     let (again, unused) = publish(&fixture, &customer, 1, 1).await;
-    assert_eq!(again.unwrap(), Accepted::Replayed(id));
+    assert_eq!(again, Written::Replayed(id));
     let view = fixture
         .store()
         .message(&tenant.scope, customer.id, unused)
@@ -186,7 +170,7 @@ pub async fn a_key_with_another_body_is_a_conflict<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
     let (_, id) = publish(&fixture, &customer, 1, 1).await;
     let (refused, unused) = publish(&fixture, &customer, 1, 2).await;
-    assert!(matches!(refused, Err(IntakeError::KeyConflict)), "{refused:?}");
+    assert_eq!(refused, Written::KeyConflict);
     let view = fixture
         .store()
         .message(&tenant.scope, customer.id, unused)
@@ -201,23 +185,20 @@ pub async fn racing_publishes_of_one_key_are_one_message<H: Harness>(harness: &H
     let (fixture, _, customer) = given(harness).await;
     let mut racers = JoinSet::new();
     for _ in 0..20 {
-        let (intake, scope) = (fixture.ports().intake.clone(), customer.scope.clone());
+        let writer = fixture.ports().writer.clone();
         let message = fixture.message(&customer);
         racers.spawn(async move {
             let id = message.id;
-            (intake.accept(&scope, keyed(message, 1, 1)).await.unwrap(), id)
+            (write_one(&*writer, keyed(message, 1, 1)).await, id)
         });
     }
     let answers = racers.join_all().await;
-    let winners: Vec<_> = answers
-        .iter()
-        .filter(|(answer, _)| *answer == Accepted::New)
-        .collect();
+    let winners: Vec<_> = answers.iter().filter(|(answer, _)| is_stored(answer)).collect();
     assert_eq!(winners.len(), 1, "{answers:?}");
     let (_, winner) = winners[0];
     let told = answers
         .iter()
-        .filter(|(answer, _)| *answer == Accepted::Replayed(*winner));
+        .filter(|(answer, _)| *answer == Written::Replayed(*winner));
     assert_eq!(told.count(), 19, "{answers:?}");
     assert_eq!(queued(&fixture).await, [*winner]);
 }
@@ -227,21 +208,21 @@ pub async fn racing_publishes_of_one_key_with_other_bodies_conflict<H: Harness>(
     let (fixture, _, customer) = given(harness).await;
     let mut racers = JoinSet::new();
     for body in 0..20 {
-        let (intake, scope) = (fixture.ports().intake.clone(), customer.scope.clone());
+        let writer = fixture.ports().writer.clone();
         let message = fixture.message(&customer);
         racers.spawn(async move {
             let id = message.id;
-            (intake.accept(&scope, keyed(message, 1, body)).await, id)
+            (write_one(&*writer, keyed(message, 1, body)).await, id)
         });
     }
     let (won, lost): (Vec<_>, Vec<_>) = racers
         .join_all()
         .await
         .into_iter()
-        .partition(|(answer, _)| matches!(answer, Ok(Accepted::New)));
+        .partition(|(answer, _)| is_stored(answer));
     assert_eq!((won.len(), lost.len()), (1, 19), "{won:?} {lost:?}");
     for (answer, _) in lost {
-        assert!(matches!(answer, Err(IntakeError::KeyConflict)), "{answer:?}");
+        assert_eq!(answer, Written::KeyConflict);
     }
     assert_eq!(queued(&fixture).await, [won[0].1]);
 }
@@ -251,20 +232,11 @@ pub async fn racing_publishes_without_a_key_are_all_accepted<H: Harness>(harness
     let (fixture, _, customer) = given(harness).await;
     let mut racers = JoinSet::new();
     for _ in 0..20 {
-        let (intake, scope) = (fixture.ports().intake.clone(), customer.scope.clone());
-        let accept = AcceptMessage {
-            message: fixture.message(&customer),
-            dedup: None,
-        };
-        racers.spawn(async move { intake.accept(&scope, accept).await.unwrap() });
+        let writer = fixture.ports().writer.clone();
+        let new = alone(fixture.message(&customer), None);
+        racers.spawn(async move { write_one(&*writer, new).await });
     }
-    assert!(
-        racers
-            .join_all()
-            .await
-            .iter()
-            .all(|answer| *answer == Accepted::New)
-    );
+    assert!(racers.join_all().await.iter().all(is_stored));
     let node = fixture.node().await;
     let rows = fixture.claim(node).await;
     let places: HashSet<i64> = rows.iter().map(|row| row.seq).collect();
@@ -277,13 +249,13 @@ pub async fn a_key_is_forgotten_after_its_window<H: Harness>(harness: &H) {
     let (_, first) = publish(&fixture, &customer, 1, 1).await;
     harness.age(ALMOST).await;
     let (again, _) = publish(&fixture, &customer, 1, 1).await;
-    assert_eq!(again.unwrap(), Accepted::Replayed(first), "not yet");
+    assert_eq!(again, Written::Replayed(first), "not yet");
 
     harness.age(Duration::from_hours(1)).await;
     let (fresh, second) = publish(&fixture, &customer, 1, 2).await;
-    assert_eq!(fresh.unwrap(), Accepted::New);
+    assert!(is_stored(&fresh), "{fresh:?}");
     let (again, _) = publish(&fixture, &customer, 1, 2).await;
-    assert_eq!(again.unwrap(), Accepted::Replayed(second));
+    assert_eq!(again, Written::Replayed(second));
     let queued: HashSet<_> = queued(&fixture).await.into_iter().collect();
     assert_eq!(queued, HashSet::from([first, second]));
 }
@@ -296,32 +268,24 @@ pub async fn keys_of_other_applications_do_not_meet<H: Harness>(harness: &H) {
     let stranger = fixture.application(&other_tenant).await;
     for customer in [&customer, &sibling, &stranger] {
         let (answer, _) = publish(&fixture, customer, 1, 1).await;
-        assert_eq!(answer.unwrap(), Accepted::New);
+        assert!(is_stored(&answer), "{answer:?}");
     }
     let (other_key, _) = publish(&fixture, &customer, 2, 1).await;
-    assert_eq!(other_key.unwrap(), Accepted::New);
+    assert!(is_stored(&other_key), "{other_key:?}");
 }
 
 /// The same message again, as after an answer that was lost with the connection: it is there once.
 pub async fn a_rerun_of_an_accept_changes_nothing<H: Harness>(harness: &H) {
     let (fixture, _, customer) = given(harness).await;
-    let intake = &fixture.ports().intake;
-    let plain = AcceptMessage {
-        message: fixture.message(&customer),
-        dedup: None,
-    };
+    let writer = &*fixture.ports().writer;
+    let plain = alone(fixture.message(&customer), None);
     let keyed = keyed(fixture.message(&customer), 1, 1);
     let ids = HashSet::from([plain.message.id, keyed.message.id]);
-    for accept in [plain, keyed] {
-        let id = accept.message.id;
-        let answer = intake.accept(&customer.scope, accept.clone()).await.unwrap();
-        assert_eq!(answer, Accepted::New);
-        // That it is ours may be told either way: by its own id, or as new.
-        let again = intake.accept(&customer.scope, accept).await.unwrap();
-        assert!(
-            [Accepted::New, Accepted::Replayed(id)].contains(&again),
-            "{again:?}"
-        );
+    for new in [plain, keyed] {
+        for _ in 0..2 {
+            let answer = write_one(writer, new.clone()).await;
+            assert!(is_stored(&answer), "{answer:?}");
+        }
     }
     let rows = queued(&fixture).await;
     assert_eq!(rows.len(), 2);
@@ -332,19 +296,19 @@ pub async fn a_rerun_of_an_accept_changes_nothing<H: Harness>(harness: &H) {
 pub async fn expired_keys_are_removed_in_batches<H: Harness>(harness: &H) {
     let (fixture, _, customer) = given(harness).await;
     for key in 0..5 {
-        publish(&fixture, &customer, key, 0).await.0.unwrap();
+        publish(&fixture, &customer, key, 0).await;
     }
     harness.age(ALMOST).await;
-    publish(&fixture, &customer, 100, 0).await.0.unwrap();
-    let intake = &fixture.ports().intake;
-    assert_eq!(intake.forget_expired_keys(10).await.unwrap(), 0);
+    publish(&fixture, &customer, 100, 0).await;
+    let writer = &fixture.ports().writer;
+    assert_eq!(writer.forget_expired_keys(10).await.unwrap(), 0);
     harness.age(Duration::from_hours(1)).await;
-    assert_eq!(intake.forget_expired_keys(3).await.unwrap(), 3);
-    assert_eq!(intake.forget_expired_keys(3).await.unwrap(), 2);
-    assert_eq!(intake.forget_expired_keys(3).await.unwrap(), 0);
+    assert_eq!(writer.forget_expired_keys(3).await.unwrap(), 3);
+    assert_eq!(writer.forget_expired_keys(3).await.unwrap(), 2);
+    assert_eq!(writer.forget_expired_keys(3).await.unwrap(), 0);
     let (answer, _) = publish(&fixture, &customer, 100, 0).await;
     assert!(
-        matches!(answer, Ok(Accepted::Replayed(_))),
+        matches!(answer, Written::Replayed(_)),
         "its window has not passed: {answer:?}"
     );
 }

@@ -2,11 +2,14 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use postrider_application::ports::{ClaimFrom, ClaimedWork, ErasureStep, WorkRef};
+use postrider_application::ports::{ClaimedWork, ErasureStep, WorkRef};
 use postrider_domain::{MessageId, WorkId};
 use tokio::task::JoinSet;
 
-use super::{Customer, Fixture, Harness, Tenancy, queue_steps::WAIT};
+use super::{
+    Customer, Fixture, Harness, Tenancy,
+    queue_steps::{FROM_QUEUE, WAIT},
+};
 
 pub(super) async fn given<H: Harness>(harness: &H) -> (Fixture<'_, H>, Tenancy, Customer) {
     let fixture = Fixture::new(harness);
@@ -49,7 +52,7 @@ pub async fn racing_claimers_share_no_row<H: Harness>(harness: &H) {
         racers.spawn(async move {
             let mut mine = Vec::new();
             loop {
-                let rows = queue.claim(node, ClaimFrom::Queue, 7).await.unwrap();
+                let rows = queue.claim(node, FROM_QUEUE, 7).await.unwrap();
                 assert!(rows.len() <= 7);
                 if rows.is_empty() {
                     return mine;
@@ -73,15 +76,15 @@ pub async fn the_longest_due_goes_first<H: Harness>(harness: &H) {
         accepted.push(fixture.accepted(&customer).await);
         harness.age(Duration::from_secs(1)).await;
     }
-    assert!(queue.claim(node, ClaimFrom::Queue, 0).await.unwrap().is_empty());
-    let rows = queue.claim(node, ClaimFrom::Queue, 3).await.unwrap();
+    assert!(queue.claim(node, FROM_QUEUE, 0).await.unwrap().is_empty());
+    let rows = queue.claim(node, FROM_QUEUE, 3).await.unwrap();
     assert_eq!(messages(&rows), accepted[..3]);
     assert!(rows.is_sorted_by_key(|row| row.due_at));
     assert!(
         rows.is_sorted_by_key(|row| row.seq),
         "accepted one after the other"
     );
-    let rows = queue.claim(node, ClaimFrom::Queue, 3).await.unwrap();
+    let rows = queue.claim(node, FROM_QUEUE, 3).await.unwrap();
     assert_eq!(messages(&rows), accepted[3..]);
     assert!(fixture.claim(node).await.is_empty());
 }

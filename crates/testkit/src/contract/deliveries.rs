@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postrider_application::ports::{
-    AttemptView, DeliveryRepository as _, DeliveryView, MessageViews as _, PageRequest, Settled, Store as _,
+    AttemptView, Concluded, DeliveryRepository as _, DeliveryView, MessageViews as _, PageRequest, Store as _,
 };
 use postrider_domain::{
     EndpointId, MessageId,
@@ -104,16 +104,11 @@ pub async fn every_state_of_a_delivery_survives<H: Harness>(harness: &H) {
             attempts: counted + 10,
             failures: counted,
         };
-        let settled = if status == DeliveryStatus::Cancelled {
-            Settled::Cancelled {
-                delivery: delivery.clone(),
-            }
-        } else {
-            Settled::Attempted {
-                attempt: fixture.attempt(counted + 10, Outcome::of_status(answered)),
-                delivery: delivery.clone(),
-                retry: None,
-            }
+        let attempt = fixture.attempt(counted + 10, Outcome::of_status(answered));
+        let settled = Concluded {
+            delivery: delivery.clone(),
+            attempt: (status != DeliveryStatus::Cancelled).then_some(attempt),
+            retry: None,
         };
         assert!(fixture.settle(node, work, settled).await);
         let found = find(&fixture, &tenant, &customer, message, endpoint).await;

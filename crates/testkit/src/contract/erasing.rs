@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use postrider_application::ports::{
-    AcceptMessage, Accepted, Dedup, ErasureStep, Store as _, TenantViews as _, UnitOfWork as _,
-};
+use postrider_application::ports::{Dedup, ErasureStep, Store as _, TenantViews as _, UnitOfWork as _};
 use postrider_domain::{
     Description, TenantId, UserId,
     access::Role,
@@ -13,7 +11,11 @@ use postrider_domain::{
 };
 use tokio::task::JoinSet;
 
-use super::{Census, Fixture, Harness, Tenancy, people_steps::HOUR};
+use super::{
+    Census, Fixture, Harness, Tenancy,
+    people_steps::HOUR,
+    queue_steps::{alone, is_stored, write_one},
+};
 
 type Rows = BTreeMap<String, u64>;
 
@@ -21,13 +23,14 @@ type Rows = BTreeMap<String, u64>;
 const GRACE: Duration = Duration::from_mins(30);
 
 /// Every table that a tenant has rows in.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "api_keys",
     "applications",
     "attempts",
     "audit_entries",
     "dedup",
     "deliveries",
+    "endpoint_failures",
     "endpoints",
     "event_types",
     "invitations",
@@ -73,6 +76,15 @@ async fn full<H: Harness>(fixture: &Fixture<'_, H>, name: &str) -> Full {
                 .await
         );
     }
+    for _ in 0..2 {
+        let failing = fixture.endpoint(&tenant, &customer).await;
+        let (message, work) = fixture.delivery(node, &customer, failing).await;
+        assert!(
+            fixture
+                .settle(node, work, fixture.failed(message, failing).0)
+                .await
+        );
+    }
     fixture.delivery(node, &customer, endpoint).await;
     for key in 0..3 {
         let dedup = Some(Dedup {
@@ -80,10 +92,9 @@ async fn full<H: Harness>(fixture: &Fixture<'_, H>, name: &str) -> Full {
             body_hash: [7; 32],
             window: HOUR,
         });
-        let message = fixture.message(&customer);
-        let accept = AcceptMessage { message, dedup };
-        let accepted = fixture.ports().intake.accept(&customer.scope, accept).await;
-        assert_eq!(accepted.unwrap(), Accepted::New);
+        let new = alone(fixture.message(&customer), dedup);
+        let written = write_one(&*fixture.ports().writer, new).await;
+        assert!(is_stored(&written), "{written:?}");
     }
     for nth in 0..3 {
         let scope = fixture.scope_of(&tenant.caller).await;

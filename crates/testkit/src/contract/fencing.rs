@@ -2,10 +2,14 @@
 
 use std::collections::HashSet;
 
-use postrider_application::ports::{NewWork, Settled, Settlement, WorkRef};
-use postrider_domain::deliveries::Delivery;
+use postrider_application::ports::{NewWork, Settlement, WorkRef};
 
-use super::{Harness, claiming::given, queue_steps::WAIT, settling::history};
+use super::{
+    Harness,
+    claiming::given,
+    queue_steps::{WAIT, ending, fanning_out},
+    settling::history,
+};
 
 /// Settling the same batch again does nothing, not even for its retries.
 pub async fn settling_again_does_nothing<H: Harness>(harness: &H) {
@@ -17,14 +21,8 @@ pub async fn settling_again_does_nothing<H: Harness>(harness: &H) {
     );
     let (message, rows) = fixture.fanned_out(node, &customer, &[a, b]).await;
     let batch = vec![
-        Settlement {
-            work: rows[0],
-            settled: fixture.delivered(message, a),
-        },
-        Settlement {
-            work: rows[1],
-            settled: fixture.failed(message, b).0,
-        },
+        ending(rows[0], fixture.delivered(message, a)),
+        ending(rows[1], fixture.failed(message, b).0),
     ];
     let queue = &fixture.ports().queue;
     let done = queue.settle(node, batch.clone()).await.unwrap();
@@ -84,12 +82,11 @@ pub async fn a_zombie_fans_out_nothing<H: Harness>(harness: &H) {
     let held = fixture.claim_one(zombie).await;
     let taken = fixture.take_over(zombie, heir).await;
 
-    let rows = |id| Settled::FannedOut(vec![NewWork { id, endpoint }]);
-    let (lost, kept) = (fixture.work_id(), fixture.work_id());
-    assert!(!fixture.settle(zombie, held.work, rows(lost)).await);
-    assert!(fixture.settle(heir, taken[0].work, rows(kept)).await);
+    let (lost, kept) = (fixture.open(endpoint), fixture.open(endpoint));
+    assert!(!fixture.fan_out(zombie, held.work, vec![lost]).await);
+    assert!(fixture.fan_out(heir, taken[0].work, vec![kept]).await);
     let delivered = fixture.delivered(held.message, endpoint);
-    let row = |id| WorkRef { id, claim: 1 };
+    let row = |new: NewWork| WorkRef { id: new.id, claim: 1 };
     assert!(!fixture.settle(zombie, row(lost), delivered.clone()).await);
     assert!(fixture.settle(heir, row(kept), delivered).await);
 }
@@ -106,20 +103,13 @@ pub async fn an_earlier_claim_of_the_same_node_settles_nothing<H: Harness>(harne
         .hand_back(node, vec![first.work])
         .await
         .unwrap();
-    assert!(
-        !fixture.settle(node, first.work, Settled::FannedOut(vec![])).await,
-        "nobody's"
-    );
+    assert!(!fixture.fan_out(node, first.work, vec![]).await, "nobody's");
     let second = fixture.claim_one(node).await;
     assert!(
-        !fixture.settle(node, first.work, Settled::FannedOut(vec![])).await,
+        !fixture.fan_out(node, first.work, vec![]).await,
         "a later claim's"
     );
-    assert!(
-        fixture
-            .settle(node, second.work, Settled::FannedOut(vec![]))
-            .await
-    );
+    assert!(fixture.fan_out(node, second.work, vec![]).await);
 }
 
 /// In a batch of rows that are held, lost, foreign and unknown exactly the held ones are settled.
@@ -141,28 +131,19 @@ pub async fn a_mixed_batch_settles_exactly_what_is_held<H: Harness>(harness: &H)
         .await
         .unwrap();
 
-    let new = NewWork {
-        id: fixture.work_id(),
-        endpoint: endpoints[0],
-    };
     let unknown = WorkRef {
         id: fixture.work_id(),
         claim: 1,
     };
-    let mut cancelled = Delivery::begin(message, endpoints[3], fixture.now());
-    cancelled.cancel();
-    let batch: Vec<Settlement> = [
-        (rows[0], fixture.delivered(message, endpoints[0])),
-        (rows[1], fixture.delivered(message, endpoints[1])),
-        (rows[2], fixture.failed(message, endpoints[2]).0),
-        (rows[3], Settled::Cancelled { delivery: cancelled }),
-        (foreign[0], fixture.delivered(elsewhere, endpoints[0])),
-        (unknown, fixture.failed(message, endpoints[1]).0),
-        (fan_out.work, Settled::FannedOut(vec![new])),
-    ]
-    .into_iter()
-    .map(|(work, settled)| Settlement { work, settled })
-    .collect();
+    let batch: Vec<Settlement> = vec![
+        ending(rows[0], fixture.delivered(message, endpoints[0])),
+        ending(rows[1], fixture.delivered(message, endpoints[1])),
+        ending(rows[2], fixture.failed(message, endpoints[2]).0),
+        ending(rows[3], fixture.cancelled(message, endpoints[3])),
+        ending(foreign[0], fixture.delivered(elsewhere, endpoints[0])),
+        ending(unknown, fixture.failed(message, endpoints[1]).0),
+        fanning_out(fan_out.work, vec![fixture.open(endpoints[0])]),
+    ];
     let done = fixture.ports().queue.settle(node, batch).await.unwrap();
 
     let held = [rows[0].id, rows[2].id, rows[3].id, fan_out.work.id];

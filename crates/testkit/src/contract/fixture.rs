@@ -6,7 +6,7 @@ use postrider_application::{
         Principal, PrincipalId, TenantScope,
     },
     audit::Record,
-    ports::{Clock, Ids as _, Repository, Store, StoreError, UnitOfWork as _, UserRepository as _},
+    ports::{ApplicationRepository as _, Clock, Ids as _, Repository, Store, StoreError, UnitOfWork as _, UserRepository as _},
 };
 use postrider_domain::{
     Aggregate, ApplicationId, Description, EndpointId, MembershipId, Metadata, Name, SessionId, TenantId,
@@ -259,5 +259,12 @@ impl<'h, H: Harness> Fixture<'h, H> {
         let mut endpoint = self.new_endpoint(tenant, customer.id, None);
         self.save(&tenant.scope, &mut endpoint).await.unwrap();
         endpoint.state().id
+    }
+
+    /// Says that the application's endpoints changed.
+    pub async fn endpoints_changed(&self, tenant: &Tenancy, customer: &Customer) {
+        let mut tx = self.store().begin(&tenant.scope).await.unwrap();
+        tx.endpoints_changed(&tenant.scope, customer.id).await.unwrap();
+        tx.commit(Record::InHistory).await.unwrap();
     }
 }

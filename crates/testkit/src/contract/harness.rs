@@ -4,8 +4,9 @@ use postrider_application::{
     FullStore,
     access::TenantScope,
     ports::{
-        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EventLog, Housekeeping,
-        Identities, InstallationFacts, MessageIntake, NodeRegistry, SigningKeyStore,
+        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth, EventLog,
+        Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
+        SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -15,12 +16,18 @@ use crate::TokioClock;
 /// The storage ports that are chosen at run time.
 #[derive(Clone)]
 pub struct Ports {
-    /// The way in of messages.
-    pub intake: Arc<dyn MessageIntake>,
+    /// The way in of messages, in batches.
+    pub writer: Arc<dyn MessageWriter>,
     /// The work queue.
     pub queue: Arc<dyn DeliveryQueue>,
     /// Which nodes live.
     pub nodes: Arc<dyn NodeRegistry>,
+    /// What tells other nodes that there is work.
+    pub bell: Arc<dyn WorkBell>,
+    /// Which endpoints fail.
+    pub health: Arc<dyn EndpointHealth>,
+    /// The partitions of history.
+    pub partitions: Arc<dyn Partitions>,
     /// What the engine reads to deliver.
     pub material: Arc<dyn DeliveryMaterial>,
     /// Credentials by id.
@@ -43,9 +50,12 @@ impl Ports {
     /// The ports of a store that offers all of them itself.
     pub fn of<S>(store: &S) -> Self
     where
-        S: MessageIntake
+        S: MessageWriter
             + DeliveryQueue
             + NodeRegistry
+            + WorkBell
+            + EndpointHealth
+            + Partitions
             + DeliveryMaterial
             + Credentials
             + ApplicationDirectory
@@ -59,9 +69,12 @@ impl Ports {
     {
         let store = Arc::new(store.clone());
         Self {
-            intake: store.clone(),
+            writer: store.clone(),
             queue: store.clone(),
             nodes: store.clone(),
+            bell: store.clone(),
+            health: store.clone(),
+            partitions: store.clone(),
             material: store.clone(),
             credentials: store.clone(),
             directory: store.clone(),
@@ -91,8 +104,12 @@ pub trait Harness: Sized + Send + Sync + 'static {
     /// Its ports that are chosen at run time; the same store.
     fn ports(&self) -> Ports;
 
-    /// Lets `by` pass for what is stored: every `due_at`, `lease_until` and dedup `expires_at` is so much earlier
-    /// than it was, compared with the store's now. (Databases are not waited for: their rows are aged.)
+    /// The ports of another node on the same store; none where there is only ever one.
+    fn another_node(&self) -> impl Future<Output = Option<Ports>> + Send;
+
+    /// Lets `by` pass for what is stored: every `due_at`, `lease_until`, dedup `expires_at` and `since` of a failing
+    /// endpoint is so much earlier than it was, compared with the store's now. (Databases are not waited for: their
+    /// rows are aged.)
     fn age(&self, by: Duration) -> impl Future<Output = ()> + Send;
 
     /// Makes every row of the queue due `by` later than it was.

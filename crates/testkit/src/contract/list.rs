@@ -57,7 +57,6 @@ macro_rules! contract_cases {
                 material_is_found_under_its_own_tenant_only
                 an_aggregate_of_another_tenant_is_refused
                 an_endpoint_in_another_tenants_application_is_refused
-                a_message_for_another_application_is_refused
                 a_transaction_holds_one_tenant_only
                 ;
             isolation_of_people:

@@ -31,6 +31,10 @@ impl Harness for MemoryHarness {
         Ports::of(&self.store)
     }
 
+    async fn another_node(&self) -> Option<Ports> {
+        Some(self.ports())
+    }
+
     async fn age(&self, by: Duration) {
         self.clock.advance(by);
     }

@@ -5,7 +5,11 @@ use std::{collections::HashSet, time::Duration};
 use postrider_application::ports::{ClaimFrom, Epoch, WorkRef};
 use tokio::task::JoinSet;
 
-use super::{Fixture, Harness, claiming::given, queue_steps::LEASE};
+use super::{
+    Fixture, Harness,
+    claiming::given,
+    queue_steps::{FROM_QUEUE, LEASE},
+};
 
 /// Epochs are above zero, increase, and are never used again, not even those of nodes that left.
 pub async fn epochs_are_never_reused<H: Harness>(harness: &H) {
@@ -69,7 +73,7 @@ pub async fn rows_of_the_living_are_not_claimable<H: Harness>(harness: &H) {
     let held = fixture.claim_one(node).await;
     assert!(fixture.ports().nodes.bury().await.unwrap().is_empty());
     let queue = &fixture.ports().queue;
-    for from in [ClaimFrom::Queue, ClaimFrom::Dead(node), ClaimFrom::Dead(other)] {
+    for from in [FROM_QUEUE, ClaimFrom::Dead(node), ClaimFrom::Dead(other)] {
         assert!(queue.claim(other, from, 10).await.unwrap().is_empty(), "{from:?}");
     }
     let settled = fixture.delivered(message, postrider_domain::EndpointId::from_uuid(fixture.uuid()));

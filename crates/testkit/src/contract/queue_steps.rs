@@ -1,9 +1,10 @@
 //! Given-steps on messages and the queue.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use postrider_application::ports::{
-    AcceptMessage, Accepted, ClaimFrom, ClaimedWork, Epoch, NewWork, Retry, Settled, Settlement, WorkRef,
+    ClaimFrom, ClaimedWork, Concluded, Dedup, Epoch, MessageWriter, NewMessage, NewWork, Retry, Settlement,
+    WorkRef, Written,
 };
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
@@ -19,6 +20,52 @@ pub(super) const LEASE: Duration = Duration::from_secs(15);
 
 /// How long a failed delivery waits in the cases: 5 min.
 pub(super) const WAIT: Duration = Duration::from_mins(5);
+
+/// What nobody holds, however long it has been due.
+pub(super) const FROM_QUEUE: ClaimFrom = ClaimFrom::Queue { low: None };
+
+/// A message by itself, which nobody holds from the beginning.
+pub(super) fn alone(message: Message, dedup: Option<Dedup>) -> NewMessage {
+    NewMessage {
+        message: Arc::new(message),
+        dedup,
+        owner: None,
+    }
+}
+
+/// Writes one message, anew as long as its key was there and gone.
+pub(super) async fn write_one(writer: &dyn MessageWriter, new: NewMessage) -> Written {
+    loop {
+        let written = writer.write(std::slice::from_ref(&new)).await.unwrap();
+        assert_eq!(written.len(), 1);
+        if written[0] != Written::Again {
+            return written[0];
+        }
+    }
+}
+
+/// Whether that became durable, or was already by an earlier call with the same id.
+pub(super) fn is_stored(written: &Written) -> bool {
+    matches!(written, Written::Stored { .. })
+}
+
+/// What settles the row of a delivery.
+pub(super) fn ending(work: WorkRef, concluded: Concluded) -> Settlement {
+    Settlement {
+        work,
+        concluded: vec![concluded],
+        open: Vec::new(),
+    }
+}
+
+/// What settles the row of a message.
+pub(super) fn fanning_out(work: WorkRef, open: Vec<NewWork>) -> Settlement {
+    Settlement {
+        work,
+        concluded: Vec::new(),
+        open,
+    }
+}
 
 impl<H: Harness> Fixture<'_, H> {
     /// A new message with nothing but what it must have, not accepted.
@@ -40,9 +87,8 @@ impl<H: Harness> Fixture<'_, H> {
     pub async fn accepted(&self, customer: &Customer) -> MessageId {
         let message = self.message(customer);
         let id = message.id;
-        let accept = AcceptMessage { message, dedup: None };
-        let answer = self.ports().intake.accept(&customer.scope, accept).await.unwrap();
-        assert_eq!(answer, Accepted::New);
+        let answer = write_one(&*self.ports().writer, alone(message, None)).await;
+        assert!(is_stored(&answer), "{answer:?}");
         id
     }
 
@@ -53,11 +99,7 @@ impl<H: Harness> Fixture<'_, H> {
 
     /// Claims up to 100 rows from the queue.
     pub async fn claim(&self, node: Epoch) -> Vec<ClaimedWork> {
-        self.ports()
-            .queue
-            .claim(node, ClaimFrom::Queue, 100)
-            .await
-            .unwrap()
+        self.ports().queue.claim(node, FROM_QUEUE, 100).await.unwrap()
     }
 
     /// Claims the one row that is claimable.
@@ -67,15 +109,34 @@ impl<H: Harness> Fixture<'_, H> {
         rows.into_iter().next().unwrap()
     }
 
+    /// Settles the row of a delivery; whether it was.
+    pub async fn settle(&self, node: Epoch, work: WorkRef, concluded: Concluded) -> bool {
+        self.settle_one(node, ending(work, concluded)).await
+    }
+
+    /// Settles the row of a message into rows to be worked; whether it was.
+    pub async fn fan_out(&self, node: Epoch, work: WorkRef, open: Vec<NewWork>) -> bool {
+        self.settle_one(node, fanning_out(work, open)).await
+    }
+
     /// Settles one row; whether it was.
-    pub async fn settle(&self, node: Epoch, work: WorkRef, settled: Settled) -> bool {
-        let batch = vec![Settlement { work, settled }];
-        let done = self.ports().queue.settle(node, batch).await.unwrap();
+    pub async fn settle_one(&self, node: Epoch, settlement: Settlement) -> bool {
+        let work = settlement.work;
+        let done = self.ports().queue.settle(node, vec![settlement]).await.unwrap();
         assert!(
             done.iter().all(|id| *id == work.id),
             "only what was asked is settled"
         );
         done == [work.id]
+    }
+
+    /// A new row for a delivery, to be held by the settling node.
+    pub fn open(&self, endpoint: EndpointId) -> NewWork {
+        NewWork {
+            id: self.work_id(),
+            endpoint,
+            parked: false,
+        }
     }
 
     /// Accepts a message and fans it out to `endpoints`: the rows, held by `node` under claim 1, in their order.
@@ -92,15 +153,9 @@ impl<H: Harness> Fixture<'_, H> {
             .into_iter()
             .find(|row| row.message == message)
             .unwrap();
-        let rows: Vec<NewWork> = endpoints
-            .iter()
-            .map(|endpoint| NewWork {
-                id: self.work_id(),
-                endpoint: *endpoint,
-            })
-            .collect();
+        let rows: Vec<NewWork> = endpoints.iter().map(|endpoint| self.open(*endpoint)).collect();
         let refs = rows.iter().map(|row| WorkRef { id: row.id, claim: 1 }).collect();
-        assert!(self.settle(node, fan_out.work, Settled::FannedOut(rows)).await);
+        assert!(self.fan_out(node, fan_out.work, rows).await);
         (message, refs)
     }
 
@@ -119,14 +174,8 @@ impl<H: Harness> Fixture<'_, H> {
     pub async fn fan_out_to(&self, node: Epoch, message: MessageId, endpoint: EndpointId) -> WorkRef {
         let fan_out = self.claim_one(node).await;
         assert_eq!((fan_out.message, fan_out.endpoint), (message, None));
-        let row = NewWork {
-            id: self.work_id(),
-            endpoint,
-        };
-        assert!(
-            self.settle(node, fan_out.work, Settled::FannedOut(vec![row]))
-                .await
-        );
+        let row = self.open(endpoint);
+        assert!(self.fan_out(node, fan_out.work, vec![row]).await);
         WorkRef { id: row.id, claim: 1 }
     }
 
@@ -141,24 +190,35 @@ impl<H: Harness> Fixture<'_, H> {
     }
 
     /// A first attempt that succeeded.
-    pub fn delivered(&self, message: MessageId, endpoint: EndpointId) -> Settled {
+    pub fn delivered(&self, message: MessageId, endpoint: EndpointId) -> Concluded {
         let mut delivery = Delivery::begin(message, endpoint, self.now());
         let outcome = Outcome::of_status(204);
         self.record(&mut delivery, outcome);
-        Settled::Attempted {
-            attempt: self.attempt(1, outcome),
+        Concluded {
+            attempt: Some(self.attempt(1, outcome)),
             delivery,
             retry: None,
         }
     }
 
+    /// A delivery that nobody wants any more.
+    pub fn cancelled(&self, message: MessageId, endpoint: EndpointId) -> Concluded {
+        let mut delivery = Delivery::begin(message, endpoint, self.now());
+        delivery.cancel();
+        Concluded {
+            delivery,
+            attempt: None,
+            retry: None,
+        }
+    }
+
     /// A first attempt that failed, with the next one after [`WAIT`] as the named row.
-    pub fn failed(&self, message: MessageId, endpoint: EndpointId) -> (Settled, WorkId) {
+    pub fn failed(&self, message: MessageId, endpoint: EndpointId) -> (Concluded, WorkId) {
         self.retried(message, endpoint, self.attempt(1, Outcome::of_status(500)))
     }
 
     /// An attempt in a row of failures, with the next one after [`WAIT`] as the named row.
-    pub fn retried(&self, message: MessageId, endpoint: EndpointId, attempt: Attempt) -> (Settled, WorkId) {
+    pub fn retried(&self, message: MessageId, endpoint: EndpointId, attempt: Attempt) -> (Concluded, WorkId) {
         let delivery = Delivery {
             message,
             endpoint,
@@ -169,12 +229,12 @@ impl<H: Harness> Fixture<'_, H> {
             failures: attempt.number,
         };
         let work = self.work_id();
-        let settled = Settled::Attempted {
+        let concluded = Concluded {
             delivery,
-            attempt,
+            attempt: Some(attempt),
             retry: Some(Retry { work, after: WAIT }),
         };
-        (settled, work)
+        (concluded, work)
     }
 
     /// Records an attempt in `delivery`, by the default policy without jitter.

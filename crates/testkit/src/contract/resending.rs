@@ -2,7 +2,7 @@
 
 use postrider_application::{
     audit::Record,
-    ports::{DeliveryRepository as _, Settled, Store as _, StoreError, UniqueRule, UnitOfWork as _},
+    ports::{Concluded, DeliveryRepository as _, Store as _, StoreError, UniqueRule, UnitOfWork as _},
 };
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
@@ -40,8 +40,8 @@ async fn given_up<H: Harness>(
     let mut delivery = Delivery::begin(message, endpoint, fixture.now());
     let gone = Outcome::of_status(410);
     fixture.record(&mut delivery, gone);
-    let settled = Settled::Attempted {
-        attempt: fixture.attempt(1, gone),
+    let settled = Concluded {
+        attempt: Some(fixture.attempt(1, gone)),
         delivery,
         retry: None,
     };
@@ -78,9 +78,9 @@ pub async fn a_resend_is_queued_at_once<H: Harness>(harness: &H) {
 
     let attempt = fixture.attempt(2, Outcome::of_status(200));
     fixture.record(&mut delivery, attempt.outcome);
-    let settled = Settled::Attempted {
+    let settled = Concluded {
         delivery,
-        attempt,
+        attempt: Some(attempt),
         retry: None,
     };
     assert!(fixture.settle(node, row.work, settled).await);
@@ -182,9 +182,9 @@ pub async fn a_resend_decided_on_an_old_state_is_stale<H: Harness>(harness: &H) 
     let mut attempted = delivery.clone();
     let attempt = fixture.attempt(2, Outcome::of_status(410));
     fixture.record(&mut attempted, attempt.outcome);
-    let settled = Settled::Attempted {
+    let settled = Concluded {
         delivery: attempted.clone(),
-        attempt,
+        attempt: Some(attempt),
         retry: None,
     };
     assert!(fixture.settle(node, row.work, settled).await);

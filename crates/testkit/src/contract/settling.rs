@@ -1,6 +1,6 @@
 //! Settling: what became of a row is written, whole.
 
-use postrider_application::ports::{MessageViews as _, NewWork, PageRequest, Settled, Settlement, WorkRef};
+use postrider_application::ports::{Concluded, MessageViews as _, PageRequest, Settlement, WorkRef};
 use postrider_domain::{
     EndpointId, MessageId,
     deliveries::{Delivery, DeliveryStatus, Outcome},
@@ -9,7 +9,7 @@ use postrider_domain::{
 use super::{
     Customer, Fixture, Harness, Tenancy,
     claiming::given,
-    queue_steps::{LEASE, WAIT},
+    queue_steps::{LEASE, WAIT, ending},
 };
 
 /// Status and number of attempts of each delivery, and how many attempts are kept.
@@ -66,15 +66,8 @@ pub async fn a_retry_carries_on<H: Harness>(harness: &H) {
     let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
     let message = fixture.accepted(&customer).await;
     let fan_out = fixture.claim_one(node).await;
-    let row = NewWork {
-        id: fixture.work_id(),
-        endpoint,
-    };
-    assert!(
-        fixture
-            .settle(node, fan_out.work, Settled::FannedOut(vec![row]))
-            .await
-    );
+    let row = fixture.open(endpoint);
+    assert!(fixture.fan_out(node, fan_out.work, vec![row]).await);
     let mut work = WorkRef { id: row.id, claim: 1 };
 
     for attempts in 1..=2 {
@@ -160,9 +153,8 @@ pub async fn a_cancelled_row_ends_without_an_attempt<H: Harness>(harness: &H) {
     let node = fixture.node().await;
     let endpoint = fixture.endpoint(&tenant, &customer).await;
     let (message, work) = fixture.delivery(node, &customer, endpoint).await;
-    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
-    delivery.cancel();
-    assert!(fixture.settle(node, work, Settled::Cancelled { delivery }).await);
+    let cancelled = fixture.cancelled(message, endpoint);
+    assert!(fixture.settle(node, work, cancelled).await);
     let seen = history(&fixture, &tenant, &customer, message, endpoint).await;
     assert_eq!(seen, (Some(("cancelled", 0)), 0));
     assert_eq!(fixture.ports().queue.next_due().await.unwrap(), None);
@@ -178,8 +170,8 @@ pub async fn a_delivery_that_is_given_up_leaves_no_row<H: Harness>(harness: &H) 
     let gone = Outcome::of_status(410);
     fixture.record(&mut delivery, gone);
     assert!(!matches!(delivery.status, DeliveryStatus::Pending { .. }));
-    let settled = Settled::Attempted {
-        attempt: fixture.attempt(1, gone),
+    let settled = Concluded {
+        attempt: Some(fixture.attempt(1, gone)),
         delivery,
         retry: None,
     };
@@ -201,13 +193,13 @@ pub async fn a_large_batch_is_settled_whole<H: Harness>(harness: &H) {
     let node = fixture.node().await;
     let endpoints: Vec<_> = (0..ROWS).map(|_| EndpointId::from_uuid(fixture.uuid())).collect();
     let (message, rows) = fixture.fanned_out(node, &customer, &endpoints).await;
-    let settlement = |(place, (work, endpoint)): (usize, (&WorkRef, &EndpointId))| Settlement {
-        work: *work,
-        settled: if place % 2 == 0 {
+    let settlement = |(place, (work, endpoint)): (usize, (&WorkRef, &EndpointId))| -> Settlement {
+        let concluded = if place % 2 == 0 {
             fixture.delivered(message, *endpoint)
         } else {
             fixture.failed(message, *endpoint).0
-        },
+        };
+        ending(*work, concluded)
     };
     let batch: Vec<_> = rows.iter().zip(&endpoints).enumerate().map(settlement).collect();
     let queue = &fixture.ports().queue;

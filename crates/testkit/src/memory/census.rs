@@ -45,6 +45,7 @@ impl State {
         let configuration = counts!(self.configuration, row => row.state.tenant;
             memberships invitations sessions api_keys applications event_types endpoints);
         let hot = counts!(self.hot, row => row.tenant; messages deliveries);
+        let failing = self.hot.failing.values().filter(|row| row.tenant == tenant);
         let messages = &self.hot.messages;
         let of_message = |id| messages.get(id).is_some_and(|message| message.tenant == tenant);
         let attempts = self
@@ -62,6 +63,7 @@ impl State {
             ("attempts", attempts.count()),
             ("outbox_work", work.count()),
             ("dedup", dedup.count()),
+            ("endpoint_failures", failing.count()),
         ];
         configuration.into_iter().chain(hot).chain(others).collect()
     }

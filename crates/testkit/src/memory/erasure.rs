@@ -45,7 +45,13 @@ const QUEUE: Table = ("outbox_work", |state, tenant, left| {
     state.hot.work.retain(|_, row| !takes(left, row.tenant == tenant));
 });
 
-const HISTORY: [Table; 4] = [
+const HISTORY: [Table; 5] = [
+    ("endpoint_failures", |state, tenant, left| {
+        state
+            .hot
+            .failing
+            .retain(|_, row| !takes(left, row.tenant == tenant));
+    }),
     ("attempts", |state, tenant, left| {
         let Hot {
             attempts, messages, ..

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use postrider_application::ports::{ClaimedWork, Epoch, StoreError, UniqueRule, WorkRef};
+use postrider_application::ports::{ClaimedWork, Epoch, FailingEndpoint, StoreError, UniqueRule, WorkRef};
 use postrider_domain::{
     ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
     deliveries::{Attempt, Delivery, DeliveryStatus},
@@ -16,6 +16,8 @@ use super::state::fault;
 
 /// The owner of a row that anybody may claim.
 pub(super) const NOBODY: i64 = 0;
+/// The owner of a row that is set aside: it is claimed by its endpoint only.
+pub(super) const PARKED: i64 = -1;
 
 /// A row of the queue.
 #[derive(Debug, Clone)]
@@ -26,18 +28,19 @@ pub(super) struct Work {
     /// None: a message to fan out.
     pub(super) endpoint: Option<EndpointId>,
     pub(super) due_at: Timestamp,
-    /// [`NOBODY`] or a node's epoch.
+    /// [`NOBODY`], [`PARKED`] or a node's epoch.
     pub(super) owner: i64,
     /// How often it was claimed.
     pub(super) claim: i32,
     pub(super) attempts: u32,
     pub(super) failures: u32,
     pub(super) seq: i64,
+    pub(super) payload_bytes: u32,
 }
 
 impl Work {
-    /// The row as whoever claimed it sees it.
-    pub(super) fn claimed(&self, id: WorkId) -> ClaimedWork {
+    /// The row as whoever claimed it sees it, when its application's endpoints have that version.
+    pub(super) fn claimed(&self, id: WorkId, endpoints_version: i64) -> ClaimedWork {
         ClaimedWork {
             work: WorkRef {
                 id,
@@ -51,6 +54,8 @@ impl Work {
             attempts: self.attempts,
             failures: self.failures,
             seq: self.seq,
+            payload_bytes: self.payload_bytes,
+            endpoints_version,
         }
     }
 
@@ -102,6 +107,8 @@ pub(super) struct Hot {
     pub(super) work: BTreeMap<WorkId, Work>,
     pub(super) dedup: HashMap<(TenantId, ApplicationId, [u8; 32]), Remembered>,
     pub(super) nodes: BTreeMap<Epoch, Node>,
+    /// Endpoints to which every attempt has failed since a time.
+    pub(super) failing: BTreeMap<EndpointId, FailingEndpoint>,
     last_seq: i64,
 }
 
@@ -173,6 +180,15 @@ impl Hot {
         Ok(())
     }
 
+    /// The length of a message's payload; 0 if the message is gone.
+    fn payload_bytes(&self, message: MessageId) -> u32 {
+        let bytes = self
+            .messages
+            .get(&message)
+            .map(|message| message.payload.bytes().len());
+        bytes.map_or(0, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+
     /// Stores that a delivery is pending and queues it, due at once.
     pub(super) fn requeue(&mut self, requeue: Requeue, now: Timestamp) {
         let Requeue {
@@ -182,10 +198,11 @@ impl Hot {
             work,
         } = requeue;
         delivery.status = DeliveryStatus::Pending { due_at: now };
+        let message = delivery.message;
         let row = Work {
             tenant,
             application,
-            message: delivery.message,
+            message,
             endpoint: Some(delivery.endpoint),
             due_at: now,
             owner: NOBODY,
@@ -193,6 +210,7 @@ impl Hot {
             attempts: delivery.attempts,
             failures: delivery.failures,
             seq: self.next_seq(),
+            payload_bytes: self.payload_bytes(message),
         };
         self.work.insert(work, row);
         self.write(tenant, application, delivery, now);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postrider_application::{
     audit::AuditEntry,
-    ports::{ErasureStep, Housekeeping, StoreError},
+    ports::{ErasureStep, Housekeeping, Partitions, StoreError},
 };
 use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 
@@ -57,6 +57,13 @@ impl Housekeeping for MemoryStore {
             }
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Partitions for MemoryStore {
+    async fn make_ahead(&self, _: Duration) -> Result<u32, StoreError> {
+        Ok(0)
     }
 }
 

@@ -1,18 +1,22 @@
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use postrider_application::{
     access::ApplicationScope,
-    ports::{AcceptMessage, Accepted, IntakeError, MessageIntake, StoreError},
+    ports::{
+        AcceptMessage, Accepted, IntakeError, MessageIntake, MessageWriter, NewMessage, StoreError,
+        WriteError, Written,
+    },
 };
-use postrider_domain::WorkId;
+use postrider_domain::{Timestamp, WorkId, messages::Message};
 
 use super::{
-    hot::{NOBODY, Remembered, Work},
-    state::fault,
+    hot::{Hot, NOBODY, Remembered, Work},
+    state::{State, fault},
     store::MemoryStore,
 };
 
+/// One message at a time, for tests that need no engine.
 #[async_trait]
 impl MessageIntake for MemoryStore {
     async fn accept(&self, scope: &ApplicationScope, accept: AcceptMessage) -> Result<Accepted, IntakeError> {
@@ -20,49 +24,34 @@ impl MessageIntake for MemoryStore {
         if (message.tenant, message.application) != (scope.tenant(), scope.application()) {
             return Err(fault("a message of another application").into());
         }
-        let (mut state, now) = (self.state(), self.now());
-        let hot = &mut state.hot;
-        if let Some(dedup) = dedup {
-            let key = (message.tenant, message.application, dedup.key_hash);
-            match hot.dedup.get(&key) {
-                Some(known) if known.expires_at <= now => {}
-                // A rerun after an answer that was lost: it is this very publish that was committed.
-                Some(known) if known.message == message.id => return Ok(Accepted::New),
-                Some(known) if known.body_hash == dedup.body_hash => {
-                    return Ok(Accepted::Replayed(known.message));
-                }
-                Some(_) => return Err(IntakeError::KeyConflict),
-                None => {}
+        let batch = [NewMessage {
+            message: Arc::new(message),
+            dedup,
+            owner: None,
+        }];
+        loop {
+            let written = self.write(&batch).await.map_err(|error| match error {
+                WriteError::Refused(why) | WriteError::Unavailable(why) => IntakeError::Store(why),
+                WriteError::Unknown(why) => IntakeError::OutcomeUnknown(why),
+            })?;
+            match written.first() {
+                Some(Written::Stored { .. }) => return Ok(Accepted::New),
+                Some(Written::Replayed(id)) => return Ok(Accepted::Replayed(*id)),
+                Some(Written::KeyConflict) => return Err(IntakeError::KeyConflict),
+                Some(Written::Again) => {}
+                None => return Err(fault("a message without an answer").into()),
             }
-            let remembered = Remembered {
-                body_hash: dedup.body_hash,
-                message: message.id,
-                expires_at: now.plus(dedup.window),
-            };
-            hot.dedup.insert(key, remembered);
         }
-        if let Some(known) = hot.messages.get(&message.id) {
-            return if **known == message {
-                Ok(Accepted::New)
-            } else {
-                Err(fault("the id of another message").into())
-            };
-        }
-        let fan_out = Work {
-            tenant: message.tenant,
-            application: message.application,
-            message: message.id,
-            endpoint: None,
-            due_at: now,
-            owner: NOBODY,
-            claim: 0,
-            attempts: 0,
-            failures: 0,
-            seq: hot.next_seq(),
-        };
-        hot.work.insert(WorkId::from(message.id), fan_out);
-        hot.messages.insert(message.id, Arc::new(message));
-        Ok(Accepted::New)
+    }
+}
+
+#[async_trait]
+impl MessageWriter for MemoryStore {
+    async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
+        let (mut state, now) = (self.state(), self.now());
+        // Nothing is written before everything was looked at: a fault refuses the batch whole.
+        state.hot.may_write(batch, now).map_err(WriteError::Refused)?;
+        Ok(batch.iter().map(|new| state.write(new, now)).collect())
     }
 
     async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError> {
@@ -72,5 +61,89 @@ impl MessageIntake for MemoryStore {
         let keys: Vec<_> = expired.map(|(key, _)| *key).take(limit as usize).collect();
         let forgotten = keys.iter().filter(|key| dedup.remove(key).is_some()).count();
         Ok(u32::try_from(forgotten).unwrap_or(limit))
+    }
+}
+
+impl State {
+    fn write(&mut self, new: &NewMessage, now: Timestamp) -> Written {
+        let message = &new.message;
+        if let Some(known) = self.hot.earlier(new, now) {
+            return known;
+        }
+        let hot = &mut self.hot;
+        if let Some(dedup) = &new.dedup {
+            let remembered = Remembered {
+                body_hash: dedup.body_hash,
+                message: message.id,
+                expires_at: now.plus(dedup.window),
+            };
+            let key = (message.tenant, message.application, dedup.key_hash);
+            hot.dedup.insert(key, remembered);
+        }
+        if !hot.messages.contains_key(&message.id) {
+            hot.messages.insert(message.id, message.clone());
+            let fan_out = Work {
+                tenant: message.tenant,
+                application: message.application,
+                message: message.id,
+                endpoint: None,
+                due_at: now,
+                owner: new.owner.map_or(NOBODY, |node| node.0),
+                claim: 0,
+                attempts: 0,
+                failures: 0,
+                seq: hot.next_seq(),
+                payload_bytes: u32::try_from(message.payload.bytes().len()).unwrap_or(u32::MAX),
+            };
+            hot.work.insert(WorkId::from(message.id), fan_out);
+        }
+        let endpoints_version = self
+            .configuration
+            .endpoints_version(message.tenant, message.application);
+        Written::Stored { endpoints_version }
+    }
+}
+
+impl Hot {
+    /// What became of a message whose key was used by another before, within its window.
+    fn earlier(&self, new: &NewMessage, now: Timestamp) -> Option<Written> {
+        let (message, dedup) = (&new.message, new.dedup.as_ref()?);
+        let known = self
+            .dedup
+            .get(&(message.tenant, message.application, dedup.key_hash))?;
+        if known.expires_at <= now || known.message == message.id {
+            // Of the same id: a rerun after an answer that was lost.
+            None
+        } else if known.body_hash == dedup.body_hash {
+            Some(Written::Replayed(known.message))
+        } else {
+            Some(Written::KeyConflict)
+        }
+    }
+
+    /// Refuses what a database would refuse each time, and what must not be asked for.
+    fn may_write(&self, batch: &[NewMessage], now: Timestamp) -> Result<(), StoreError> {
+        let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+        for new in batch {
+            let message = &new.message;
+            let key = new.dedup.as_ref().map(|dedup| dedup.key_hash);
+            let first_of_key = key.is_none_or(|key| keys.insert((message.tenant, message.application, key)));
+            if !ids.insert(message.id) || !first_of_key {
+                return Err(fault("a message or a key that is in the batch twice"));
+            }
+            if self.earlier(new, now).is_some() {
+                continue;
+            }
+            let another = |known: &Arc<Message>| known != message;
+            if self.messages.get(&message.id).is_some_and(another) {
+                return Err(fault("the id of another message"));
+            }
+            // Texts of PostgreSQL hold no NUL.
+            let event_id = message.event_id.as_deref().unwrap_or_default();
+            if event_id.contains('\0') {
+                return Err(fault("a NUL in a text"));
+            }
+        }
+        Ok(())
     }
 }

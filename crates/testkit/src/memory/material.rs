@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use postrider_application::ports::{DeliverableEndpoint, DeliveryMaterial, StoreError};
+use postrider_application::ports::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, StoreError};
 use postrider_domain::{ApplicationId, MessageId, TenantId, endpoints::EndpointState, messages::Message};
 
 use super::{state::Row, store::MemoryStore};
@@ -26,7 +26,7 @@ impl DeliveryMaterial for MemoryStore {
     async fn endpoints(
         &self,
         applications: &[(TenantId, ApplicationId)],
-    ) -> Result<HashMap<ApplicationId, Arc<[DeliverableEndpoint]>>, StoreError> {
+    ) -> Result<HashMap<ApplicationId, Arc<EndpointSet>>, StoreError> {
         let state = self.state();
         let configuration = &state.configuration;
         Ok(applications
@@ -34,10 +34,14 @@ impl DeliveryMaterial for MemoryStore {
             .filter(|(tenant, id)| {
                 configuration.is_there(*tenant) && configuration.application(*tenant, *id).is_some()
             })
-            .map(|(_, application)| {
+            .map(|(tenant, application)| {
                 let rows = configuration.endpoints.values();
                 let theirs = rows.filter(|row| row.state.application == *application);
-                (*application, theirs.map(|row| deliverable(row)).collect())
+                let set = EndpointSet {
+                    version: configuration.endpoints_version(*tenant, *application),
+                    endpoints: theirs.map(|row| Arc::new(deliverable(row))).collect(),
+                };
+                (*application, Arc::new(set))
             })
             .collect())
     }

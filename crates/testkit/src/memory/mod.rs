@@ -15,10 +15,12 @@
 )]
 
 mod audit;
+mod bell;
 mod census;
 mod clock;
 mod erasure;
 mod fakes;
+mod health;
 mod hot;
 mod housekeeping;
 mod identity;

@@ -1,13 +1,14 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use postrider_application::ports::{
     ClaimFrom, ClaimedWork, DeliveryQueue, Epoch, Settlement, StoreError, WorkRef,
 };
-use postrider_domain::{Timestamp, WorkId};
+use postrider_domain::{EndpointId, Timestamp, WorkId};
 
 use super::{
-    hot::{Hot, NOBODY},
+    hot::{Hot, NOBODY, PARKED, Work},
+    state::State,
     store::MemoryStore,
 };
 
@@ -15,17 +16,21 @@ use super::{
 impl DeliveryQueue for MemoryStore {
     async fn claim(&self, node: Epoch, from: ClaimFrom, limit: u32) -> Result<Vec<ClaimedWork>, StoreError> {
         let (mut state, now) = (self.state(), self.now());
-        let hot = &mut state.hot;
-        let owner = match from {
-            ClaimFrom::Queue => NOBODY,
-            ClaimFrom::Dead(epoch) if hot.nodes.get(&epoch).is_some_and(|node| node.dead) => {
-                hot.release_what_is_not_due(epoch, now);
-                epoch.0
+        let claimed = match from {
+            ClaimFrom::Queue { low } => state.claim(node, limit, now, |row| {
+                row.owner == NOBODY && low.is_none_or(|low| row.due_at >= low)
+            }),
+            ClaimFrom::Parked(endpoint) => state.claim(node, limit, now, |row| {
+                row.owner == PARKED && row.endpoint == Some(endpoint)
+            }),
+            ClaimFrom::Dead(epoch) if state.hot.is_dead(epoch) => {
+                state.hot.release_what_is_not_due(epoch, now);
+                state.claim(node, limit, now, |row| row.owner == epoch.0)
             }
             // Who lives keeps what it holds.
-            ClaimFrom::Dead(_) => return Ok(Vec::new()),
+            ClaimFrom::Dead(_) => Vec::new(),
         };
-        Ok(hot.claim(node, owner, now, limit))
+        Ok(claimed)
     }
 
     async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError> {
@@ -34,15 +39,48 @@ impl DeliveryQueue for MemoryStore {
     }
 
     async fn hand_back(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError> {
-        let mut state = self.state();
-        for work in rows {
-            if let Some(row) = state.hot.work.get_mut(&work.id)
-                && row.is_held(node, work)
-            {
-                row.owner = NOBODY;
-            }
-        }
+        self.state().hot.let_go(node, &rows, NOBODY);
         Ok(())
+    }
+
+    async fn park(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError> {
+        self.state().hot.let_go(node, &rows, PARKED);
+        Ok(())
+    }
+
+    async fn parked_endpoints(
+        &self,
+        after: Option<EndpointId>,
+        limit: u32,
+    ) -> Result<Vec<EndpointId>, StoreError> {
+        let state = self.state();
+        let parked = state.hot.work.values().filter(|row| row.owner == PARKED);
+        let endpoints: BTreeSet<_> = parked.filter_map(|row| row.endpoint).collect();
+        let later = endpoints.into_iter().filter(|endpoint| Some(*endpoint) > after);
+        Ok(later.take(limit as usize).collect())
+    }
+
+    async fn owned(
+        &self,
+        node: Epoch,
+        age: Duration,
+        after: Option<(Timestamp, WorkId)>,
+        limit: u32,
+    ) -> Result<Vec<ClaimedWork>, StoreError> {
+        let (state, now) = (self.state(), self.now());
+        let mut rows: Vec<_> = state
+            .hot
+            .work
+            .iter()
+            .filter(|(_, row)| row.owner == node.0 && row.due_at.plus(age) <= now)
+            .filter(|(id, row)| after.is_none_or(|after| (row.due_at, **id) > after))
+            .collect();
+        rows.sort_by_key(|(id, row)| (row.due_at, **id));
+        let claimed = |(id, row): (&WorkId, &Work)| {
+            let version = state.configuration.endpoints_version(row.tenant, row.application);
+            row.claimed(*id, version)
+        };
+        Ok(rows.into_iter().take(limit as usize).map(claimed).collect())
     }
 
     async fn still_held(&self, node: Epoch, rows: &[WorkRef]) -> Result<Vec<WorkId>, StoreError> {
@@ -61,22 +99,49 @@ impl DeliveryQueue for MemoryStore {
     }
 }
 
-impl Hot {
-    fn claim(&mut self, node: Epoch, owner: i64, now: Timestamp, limit: u32) -> Vec<ClaimedWork> {
-        let mut due: Vec<_> = self
+impl State {
+    fn claim(
+        &mut self,
+        node: Epoch,
+        limit: u32,
+        now: Timestamp,
+        wanted: impl Fn(&Work) -> bool,
+    ) -> Vec<ClaimedWork> {
+        let Self {
+            configuration, hot, ..
+        } = self;
+        let mut due: Vec<_> = hot
             .work
             .iter_mut()
-            .filter(|(_, row)| row.owner == owner && row.due_at <= now)
+            .filter(|(_, row)| row.due_at <= now && wanted(row))
             .collect();
         due.sort_by_key(|(_, row)| (row.due_at, row.seq));
         due.into_iter()
-            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .take(limit as usize)
             .map(|(id, row)| {
                 row.owner = node.0;
                 row.claim += 1;
-                row.claimed(*id)
+                let version = configuration.endpoints_version(row.tenant, row.application);
+                row.claimed(*id, version)
             })
             .collect()
+    }
+}
+
+impl Hot {
+    /// Gives what `node` holds of `rows` to another owner.
+    fn let_go(&mut self, node: Epoch, rows: &[WorkRef], owner: i64) {
+        for work in rows {
+            if let Some(row) = self.work.get_mut(&work.id)
+                && row.is_held(node, *work)
+            {
+                row.owner = owner;
+            }
+        }
+    }
+
+    fn is_dead(&self, epoch: Epoch) -> bool {
+        self.nodes.get(&epoch).is_some_and(|node| node.dead)
     }
 
     fn release_what_is_not_due(&mut self, dead: Epoch, now: Timestamp) {

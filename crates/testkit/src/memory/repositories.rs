@@ -41,6 +41,7 @@ impl<A: Kept> Repository<A> for MemoryTx {
             return Err(StoreError::Stale);
         }
         let version = write(table, id, read, state.clone(), A::taken)?;
+        self.outdated.extend(A::outdated(&state));
         for event in aggregate.take_events() {
             self.record(Some(tenant), version, A::event(&state, event));
         }
@@ -62,6 +63,7 @@ impl<A: Kept> Repository<A> for MemoryTx {
             return Err(StoreError::Stale);
         }
         table.remove(&id);
+        self.outdated.extend(A::outdated(state));
         for event in events {
             self.record(Some(tenant), read.next(), A::event(state, event));
         }

@@ -1,13 +1,10 @@
 use std::collections::HashSet;
 
-use postrider_application::ports::{Epoch, NewWork, Retry, Settled, Settlement, StoreError};
-use postrider_domain::{
-    Timestamp, WorkId,
-    deliveries::{Attempt, Delivery, DeliveryStatus},
-};
+use postrider_application::ports::{Concluded, Epoch, NewWork, Settlement, StoreError};
+use postrider_domain::{EndpointId, Timestamp, WorkId, deliveries::DeliveryStatus};
 
 use super::{
-    hot::{Hot, NOBODY, Work},
+    hot::{Hot, NOBODY, PARKED, Work},
     state::fault,
 };
 
@@ -29,83 +26,77 @@ impl Hot {
             })
             .collect();
         // Nothing is written before everything was looked at: a fault fails the batch whole.
-        for (settlement, row) in &held {
-            self.check(settlement, row)?;
-        }
+        self.check(&held)?;
+        self.note_health(&held, now);
         let mut done = Vec::with_capacity(held.len());
         for (settlement, row) in held {
             self.work.remove(&settlement.work.id);
             done.push(settlement.work.id);
-            match settlement.settled {
-                Settled::FannedOut(rows) => self.explode(&row, rows, node),
-                Settled::Attempted {
-                    delivery,
-                    attempt,
-                    retry,
-                } => self.attempted(&row, delivery, attempt, retry, now),
-                Settled::Cancelled { delivery } => self.write(row.tenant, row.application, delivery, now),
+            for new in settlement.open {
+                self.open(&row, new, node);
+            }
+            for concluded in settlement.concluded {
+                self.conclude(&row, concluded, now);
             }
         }
         Ok(done)
     }
 
     /// Refuses what the engine must not ask for, and what the queue's constraints forbid.
-    fn check(&self, settlement: &Settlement, row: &Work) -> Result<(), StoreError> {
-        let about = |delivery: &Delivery| {
-            delivery.message == row.message
-                && row.endpoint.is_none_or(|endpoint| endpoint == delivery.endpoint)
-        };
-        let is_new = |id: &WorkId| !self.work.contains_key(id);
-        match &settlement.settled {
-            Settled::FannedOut(rows) => {
-                if row.endpoint.is_some() {
-                    return Err(fault("only a message is fanned out"));
-                }
-                let queued = |new: &NewWork| self.queued(row.message, new.endpoint).is_some();
-                let endpoints: HashSet<_> = rows.iter().map(|new| new.endpoint).collect();
-                let twice = endpoints.len() != rows.len();
-                if twice || rows.iter().any(|new| queued(new) || !is_new(&new.id)) {
-                    return Err(fault("a delivery is queued once, under an id of its own"));
-                }
+    fn check(&self, held: &[(Settlement, Work)]) -> Result<(), StoreError> {
+        let mut ids = HashSet::new();
+        for (settlement, row) in held {
+            let Settlement { concluded, open, .. } = settlement;
+            match row.endpoint {
+                Some(_) => check_delivery(settlement, row)?,
+                None => self.check_fan_out(settlement, row)?,
             }
-            Settled::Attempted { delivery, retry, .. } => {
-                let pending = matches!(delivery.status, DeliveryStatus::Pending { .. });
-                if !about(delivery) || pending != retry.is_some() {
-                    return Err(fault("another delivery, or a retry of what is not pending"));
-                }
-                if retry.is_some_and(|retry| !is_new(&retry.work)) {
-                    return Err(fault("a retry has an id of its own"));
-                }
+            for one in concluded {
+                check_conclusion(one, row)?;
             }
-            Settled::Cancelled { delivery } => {
-                if !about(delivery) || delivery.status != DeliveryStatus::Cancelled {
-                    return Err(fault("another delivery, or one that is not cancelled"));
+            let retries = concluded.iter().filter_map(|one| one.retry.as_ref());
+            let new = retries
+                .map(|retry| retry.work)
+                .chain(open.iter().map(|new| new.id));
+            for id in new {
+                if self.work.contains_key(&id) || !ids.insert(id) {
+                    return Err(fault("a new row has an id of its own"));
                 }
             }
         }
         Ok(())
     }
 
-    fn explode(&mut self, fan_out: &Work, rows: Vec<NewWork>, node: Epoch) {
-        for new in rows {
-            let row = Work {
-                endpoint: Some(new.endpoint),
-                owner: node.0,
-                claim: 1,
-                ..fan_out.clone()
-            };
-            self.work.insert(new.id, row);
+    fn check_fan_out(&self, settlement: &Settlement, row: &Work) -> Result<(), StoreError> {
+        let mut named = HashSet::new();
+        let concluded = settlement.concluded.iter().map(|one| one.delivery.endpoint);
+        let open = settlement.open.iter().map(|new| new.endpoint);
+        if !concluded.chain(open).all(|endpoint| named.insert(endpoint)) {
+            return Err(fault("an endpoint is named once"));
         }
+        let queued = |endpoint: &EndpointId| self.queued(row.message, *endpoint).is_some();
+        if named.iter().any(queued) {
+            return Err(fault("a delivery is queued once"));
+        }
+        Ok(())
     }
 
-    fn attempted(
-        &mut self,
-        row: &Work,
-        delivery: Delivery,
-        attempt: Attempt,
-        retry: Option<Retry>,
-        now: Timestamp,
-    ) {
+    fn open(&mut self, fan_out: &Work, new: NewWork, node: Epoch) {
+        let row = Work {
+            endpoint: Some(new.endpoint),
+            owner: if new.parked { PARKED } else { node.0 },
+            claim: i32::from(!new.parked),
+            ..fan_out.clone()
+        };
+        self.work.insert(new.id, row);
+    }
+
+    fn conclude(&mut self, row: &Work, concluded: Concluded, now: Timestamp) {
+        let Concluded {
+            delivery,
+            attempt,
+            retry,
+        } = concluded;
         if let Some(retry) = retry {
             let next = Work {
                 endpoint: Some(delivery.endpoint),
@@ -118,8 +109,35 @@ impl Hot {
             };
             self.work.insert(retry.work, next);
         }
-        let key = (delivery.message, delivery.endpoint, attempt.number);
-        self.attempts.insert(key, attempt);
+        if let Some(attempt) = attempt {
+            let key = (delivery.message, delivery.endpoint, attempt.number);
+            self.attempts.insert(key, attempt);
+        }
         self.write(row.tenant, row.application, delivery, now);
     }
+}
+
+fn check_delivery(settlement: &Settlement, row: &Work) -> Result<(), StoreError> {
+    match settlement.concluded.as_slice() {
+        [one] if settlement.open.is_empty() && row.endpoint == Some(one.delivery.endpoint) => Ok(()),
+        _ => Err(fault("a delivery has one conclusion, its own")),
+    }
+}
+
+fn check_conclusion(concluded: &Concluded, row: &Work) -> Result<(), StoreError> {
+    let Concluded {
+        delivery,
+        attempt,
+        retry,
+    } = concluded;
+    let pending = matches!(delivery.status, DeliveryStatus::Pending { .. });
+    if delivery.message != row.message || pending != retry.is_some() {
+        return Err(fault(
+            "another message's delivery, or a retry of what is not pending",
+        ));
+    }
+    if attempt.is_none() && delivery.status != DeliveryStatus::Cancelled {
+        return Err(fault("only a cancelled delivery needs no attempt"));
+    }
+    Ok(())
 }

@@ -9,10 +9,11 @@ use postrider_application::{
     audit::Record,
     ports::{Clock, Store, StoreError, UnitOfWork},
 };
-use postrider_domain::{ApplicationId, TenantId, Timestamp, UserId};
+use postrider_domain::{ApplicationId, EndpointId, TenantId, Timestamp, UserId};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
+    bell::Bell,
     hot::Requeue,
     log::PendingEvent,
     state::{State, fault},
@@ -27,6 +28,8 @@ pub struct MemoryStore {
     /// it was committed in. Reads and the hot path need no turn.
     writer: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<dyn Clock>,
+    /// A clone's own: as though it were another node.
+    pub(super) bell: Bell,
 }
 
 impl MemoryStore {
@@ -36,6 +39,7 @@ impl MemoryStore {
             state: Arc::default(),
             writer: Arc::default(),
             clock,
+            bell: Bell::new(),
         }
     }
 
@@ -55,13 +59,7 @@ impl MemoryStore {
         let state = self.state();
         let configuration = &state.configuration;
         configuration.application(scope.tenant(), application)?;
-        Some(
-            configuration
-                .endpoints_versions
-                .get(&application)
-                .copied()
-                .unwrap_or(0),
-        )
+        Some(configuration.endpoints_version(scope.tenant(), application))
     }
 
     /// Makes every row of the queue due `by` later than it was, as though it had been claimed too early: for
@@ -91,6 +89,7 @@ impl MemoryStore {
             configuration,
             events: Vec::new(),
             requeues: Vec::new(),
+            outdated: Vec::new(),
             _turn: turn,
         }
     }
@@ -136,6 +135,8 @@ pub struct MemoryTx {
     pub(super) configuration: Configuration,
     pub(super) events: Vec<PendingEvent>,
     pub(super) requeues: Vec<Requeue>,
+    /// Endpoints of which nothing is known any more that was before.
+    pub(super) outdated: Vec<EndpointId>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -184,6 +185,9 @@ impl UnitOfWork for MemoryTx {
         }
         state.configuration = self.configuration;
         state.append(record);
+        for endpoint in self.outdated {
+            state.hot.failing.remove(&endpoint);
+        }
         for event in self.events {
             state.last_position += 1;
             let position = state.last_position;

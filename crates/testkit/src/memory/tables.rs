@@ -73,6 +73,14 @@ impl Configuration {
         self.users.values().find(|row| row.state.email == *email)
     }
 
+    /// How often the application's endpoints were said to have changed; 0 if it is gone.
+    pub(super) fn endpoints_version(&self, tenant: TenantId, id: ApplicationId) -> i64 {
+        let known = self.application(tenant, id);
+        known
+            .and_then(|_| self.endpoints_versions.get(&id).copied())
+            .unwrap_or(0)
+    }
+
     /// The application, if the tenant has it.
     pub(super) fn application(&self, tenant: TenantId, id: ApplicationId) -> Option<&Row<ApplicationState>> {
         self.applications
@@ -97,6 +105,11 @@ pub trait Kept: Aggregate<State: Clone + Send> + Send {
     fn find<'c>(all: &'c Configuration, tenant: TenantId, name: &Self::Name) -> Option<&'c Row<Self::State>>;
 
     fn event(state: &Self::State, event: Self::Event) -> DomainEvent;
+
+    /// What is not known any more of an endpoint once this is saved or deleted.
+    fn outdated(_state: &Self::State) -> Option<EndpointId> {
+        None
+    }
 
     /// Refuses what contradicts other rows. `state` may be among them, as it was before.
     fn check(_all: &Configuration, _state: &Self::State) -> Result<(), StoreError> {
@@ -298,6 +311,10 @@ impl Kept for Endpoint {
 
     fn event(state: &EndpointState, event: Self::Event) -> DomainEvent {
         DomainEvent::Endpoint(state.application, state.id, event)
+    }
+
+    fn outdated(state: &EndpointState) -> Option<EndpointId> {
+        Some(state.id)
     }
 
     fn check(all: &Configuration, state: &EndpointState) -> Result<(), StoreError> {

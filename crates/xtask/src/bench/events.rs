@@ -1,5 +1,6 @@
 //! Waiting for many sockets at once.
 
+use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -14,7 +15,6 @@ use super::clock::SECOND;
 const BATCH: usize = 256;
 
 /// What is waited for.
-#[derive(Debug)]
 pub(super) struct Events {
     epoll: OwnedFd,
     seen: Vec<Event>,
@@ -93,6 +93,7 @@ fn timespec(nanoseconds: u64) -> Timespec {
 #[derive(Debug)]
 pub(super) struct Alarm {
     timer: OwnedFd,
+    set: Cell<u64>,
 }
 
 impl Alarm {
@@ -102,11 +103,18 @@ impl Alarm {
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let timer =
             rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        Ok(Self { timer })
+        Ok(Self {
+            timer,
+            set: Cell::new(0),
+        })
     }
 
-    /// Rings at this time of the monotonic clock; 0 is never. Replaces what was set, and what had rung.
+    /// Rings at this time of the monotonic clock, which is yet to come; 0 is never. Replaces what was set, and what
+    /// had rung.
     pub(super) fn set(&self, at: u64) -> anyhow::Result<()> {
+        if self.set.replace(at) == at {
+            return Ok(());
+        }
         let once = Itimerspec {
             it_interval: timespec(0),
             it_value: timespec(at),

@@ -19,6 +19,16 @@ pub(super) fn length(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
+/// A positive number without its fraction.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes the nearest value of the type, which is what is wanted at both ends"
+)]
+pub(super) fn whole(number: f64) -> u64 {
+    number as u64
+}
+
 /// Nanoseconds as seconds.
 pub(super) fn seconds(nanoseconds: u64) -> f64 {
     float(nanoseconds) / 1e9

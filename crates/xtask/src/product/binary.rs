@@ -49,22 +49,12 @@ impl Binary {
         }
     }
 
-    /// Builds it; cargo's own messages are shown.
     fn build(release: bool) -> anyhow::Result<Self> {
-        let mut command = cargo::command();
-        command.args(["build", "--package", "postrider", "--bin", "postrider"]);
-        command.args(["--message-format", "json-render-diagnostics"]);
+        let mut arguments = vec!["--package", "postrider", "--bin", "postrider"];
         if release {
-            command.arg("--release");
+            arguments.push("--release");
         }
-        let mut path = None;
-        let ended = process::stream(&mut command, BUILD_LIMIT, |line| {
-            path = executable(line).or(path.take());
-        })?;
-        if !ended.is_some_and(|status| status.success()) {
-            bail!("postrider does not build");
-        }
-        let path = path.context("cargo named no executable")?;
+        let path = build(&arguments, "postrider")?;
         Ok(Self { path })
     }
 
@@ -81,10 +71,25 @@ impl Binary {
     }
 }
 
-/// The program that this line of cargo's says was made.
-fn executable(line: &str) -> Option<PathBuf> {
+/// Builds the target of this name; cargo's own messages are shown.
+pub(crate) fn build(arguments: &[&str], target: &str) -> anyhow::Result<PathBuf> {
+    let mut command = cargo::command();
+    command.arg("build").args(arguments);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    let mut path = None;
+    let ended = process::stream(&mut command, BUILD_LIMIT, |line| {
+        path = executable(line, target).or(path.take());
+    })?;
+    if !ended.is_some_and(|status| status.success()) {
+        bail!("{target} does not build");
+    }
+    path.context("cargo named no executable")
+}
+
+/// The program for this target that this line of cargo's says was made.
+fn executable(line: &str, target: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
-    (message["reason"] == "compiler-artifact" && message["target"]["name"] == "postrider")
+    (message["reason"] == "compiler-artifact" && message["target"]["name"] == target)
         .then(|| message["executable"].as_str().map(PathBuf::from))
         .flatten()
 }
@@ -97,9 +102,9 @@ mod tests {
     fn the_executable_is_read_from_cargos_messages() {
         let line =
             r#"{"reason":"compiler-artifact","target":{"name":"postrider"},"executable":"/t/postrider"}"#;
-        assert_eq!(executable(line), Some(PathBuf::from("/t/postrider")));
+        assert_eq!(executable(line, "postrider"), Some(PathBuf::from("/t/postrider")));
         let library = r#"{"reason":"compiler-artifact","target":{"name":"postrider_api"},"executable":null}"#;
-        assert_eq!(executable(library), None);
-        assert_eq!(executable("warning: something"), None);
+        assert_eq!(executable(library, "postrider"), None);
+        assert_eq!(executable("warning: something", "postrider"), None);
     }
 }

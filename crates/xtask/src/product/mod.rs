@@ -10,6 +10,7 @@ use std::process::Command;
 
 pub use api::Api;
 pub use binary::{Binary, Which};
+pub(crate) use binary::build;
 pub use installation::{Database, Installation};
 pub use running::{Complaints, Running};
 pub use tenant::Tenant;

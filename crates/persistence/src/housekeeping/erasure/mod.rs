@@ -38,13 +38,14 @@ use crate::{
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     QUEUE,
     "dedup",
     "attempts",
     "deliveries",
     "payloads",
     "messages",
+    "endpoint_failures",
     "endpoints",
     "applications",
     "event_types",

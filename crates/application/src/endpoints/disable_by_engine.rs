@@ -1,0 +1,333 @@
+//! Disabling what is not worth sending to any more: nobody's request, but what the engine decides.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use postrider_domain::{
+    Aggregate as _, ApplicationId, AuditEntryId, Change, EndpointId, TenantId, Version,
+    endpoints::{DisableReason, Endpoint, EndpointRef},
+};
+
+use super::DisableEndpoint;
+use crate::{
+    access::{Origin, TenantScope},
+    audit::{Actor, Occasion},
+    mediator::Request,
+    ports::{
+        ApplicationRepository, Clock, EndpointGuard, Ids, Repository, Store, StoreError, UnitOfWork as _,
+    },
+};
+
+/// How often somebody else may save the endpoint between our reading and writing it before we give up for now.
+const TRIES: usize = 3;
+/// The part of the system that the audit log names.
+const ENGINE: &str = "engine";
+
+/// Disables endpoints in the name of the system: the engine's way to a change of an aggregate, which it does not make
+/// itself.
+pub struct DisableByEngine<S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+}
+
+impl<S> DisableByEngine<S> {
+    /// Disables what is in `store`.
+    pub const fn new(store: S, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self { store, clock, ids }
+    }
+
+    fn scope(&self, tenant: TenantId) -> TenantScope {
+        let occasion = Occasion {
+            id: AuditEntryId::from_uuid(self.ids.next()),
+            at: self.clock.now(),
+            action: DisableEndpoint::NAME,
+            actor: Actor::system(ENGINE),
+            origin: Origin::default(),
+        };
+        TenantScope::of_system(tenant, occasion)
+    }
+}
+
+#[async_trait]
+impl<S: Store> EndpointGuard for DisableByEngine<S>
+where
+    S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + ApplicationRepository,
+{
+    async fn disable(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        why: DisableReason,
+        seen: Option<Version>,
+    ) -> Result<Change, StoreError> {
+        let key = (application, EndpointRef::Id(endpoint));
+        let mut tries = 1;
+        loop {
+            match self.try_disable(tenant, &key, why, seen).await {
+                Err(StoreError::Stale) if tries < TRIES => tries += 1,
+                ended => return ended,
+            }
+        }
+    }
+}
+
+impl<S: Store> DisableByEngine<S>
+where
+    S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + ApplicationRepository,
+{
+    async fn try_disable(
+        &self,
+        tenant: TenantId,
+        key: &(ApplicationId, EndpointRef),
+        why: DisableReason,
+        seen: Option<Version>,
+    ) -> Result<Change, StoreError> {
+        let scope = self.scope(tenant);
+        let mut tx = self.store.begin(&scope).await?;
+        let Some(mut endpoint) = tx.find(&scope, key).await? else {
+            return Ok(Change::None);
+        };
+        let another_by_now = seen.is_some_and(|seen| seen != endpoint.version());
+        if another_by_now || endpoint.disable(why, self.clock.now()) == Change::None {
+            return Ok(Change::None);
+        }
+        tx.save(&scope, &mut endpoint).await?;
+        tx.endpoints_changed(&scope, key.0).await?;
+        tx.commit(scope.did(endpoint.state().id)).await?;
+        tracing::info!(endpoint = %endpoint.state().id, why = why.as_str(), "an endpoint was disabled");
+        Ok(Change::Made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::{Caller, OperatorScope, PersonScope},
+        audit::{ActorKind, AuditEntry, AuditOutcome, Record},
+        audit_entries::ListAuditEntries,
+        endpoints::{EnableEndpoint, GetEndpoint},
+        memory::{MemoryStore, SequentialIds},
+        ports::{AuditFilter, DeliveryMaterial as _, PageRequest, UnitOfWork},
+        testing::{World, create_endpoint},
+    };
+    use postrider_domain::{
+        access::{Grant, Role},
+        endpoints::EndpointStatus,
+    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Scene {
+        world: World,
+        owner: Caller,
+        tenant: TenantId,
+        application: ApplicationId,
+        endpoint: EndpointId,
+    }
+
+    impl Scene {
+        async fn new() -> Self {
+            let world = World::new();
+            let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+            let application = world.application(&owner, None).await;
+            let request = create_endpoint(application.id, "https://a.example/");
+            let endpoint = world.send(&owner, request).await.unwrap().endpoint.id;
+            Self {
+                owner,
+                tenant: application.tenant,
+                application: application.id,
+                endpoint,
+                world,
+            }
+        }
+
+        fn guard_over<S>(&self, store: S) -> DisableByEngine<S> {
+            let ids = Arc::new(SequentialIds::new(self.world.clock.clone()));
+            DisableByEngine::new(store, self.world.clock.clone(), ids)
+        }
+
+        async fn disable(&self, why: DisableReason, seen: Option<Version>) -> Change {
+            let guard = self.guard_over(self.world.store.clone());
+            let disabling = guard.disable(self.tenant, self.application, self.endpoint, why, seen);
+            disabling.await.unwrap()
+        }
+
+        async fn status(&self) -> EndpointStatus {
+            let request = GetEndpoint {
+                application: self.application.into(),
+                endpoint: self.endpoint.into(),
+            };
+            self.world.send(&self.owner, request).await.unwrap().status
+        }
+
+        async fn enable(&self) {
+            let request = EnableEndpoint {
+                application: self.application.into(),
+                endpoint: self.endpoint.into(),
+            };
+            self.world.send(&self.owner, request).await.unwrap();
+        }
+
+        /// The endpoint as the engine reads it: its version, and that of its application's endpoints.
+        async fn as_read(&self) -> (Version, i64) {
+            let key = [(self.tenant, self.application)];
+            let read = self.world.store.endpoints(&key).await.unwrap();
+            let set = &read[&self.application];
+            (set.get(self.endpoint).unwrap().version, set.version)
+        }
+
+        /// What the audit log says of disabling.
+        async fn entries(&self) -> Vec<AuditEntry> {
+            let request = ListAuditEntries {
+                filter: AuditFilter {
+                    action: Some("endpoint.disable".to_owned()),
+                    ..AuditFilter::default()
+                },
+                page: PageRequest {
+                    limit: 10,
+                    after: None,
+                },
+            };
+            self.world.send(&self.owner, request).await.unwrap().items
+        }
+
+        async fn disablings(&self) -> usize {
+            let kinds = self.world.kinds().await;
+            kinds.iter().filter(|kind| *kind == "endpoint.disabled").count()
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_disabled_with_its_reason_its_event_and_an_entry_that_names_the_engine() {
+        let scene = Scene::new().await;
+        let (seen, endpoints_version) = scene.as_read().await;
+        assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::Made);
+        let at = scene.world.now();
+        let why = DisableReason::Gone;
+        assert_eq!(scene.status().await, EndpointStatus::Disabled { why, at });
+        assert_eq!(scene.disablings().await, 1);
+        assert!(scene.as_read().await.1 > endpoints_version, "match sets are known to be old");
+        let [entry] = <[_; 1]>::try_from(scene.entries().await).unwrap();
+        assert_eq!((entry.actor.kind, &*entry.actor.id), (ActorKind::System, "engine"));
+        assert_eq!(entry.target, Some(scene.endpoint.to_string()));
+        assert_eq!((entry.outcome, entry.tenant), (AuditOutcome::Done, Some(scene.tenant)));
+        assert_eq!((entry.address, entry.request_id), (None, None));
+    }
+
+    #[tokio::test]
+    async fn what_is_disabled_already_or_gone_is_left_alone() {
+        let scene = Scene::new().await;
+        assert_eq!(scene.disable(DisableReason::Failing, None).await, Change::Made);
+        assert_eq!(scene.disable(DisableReason::Gone, None).await, Change::None);
+        let why = DisableReason::Failing;
+        let at = scene.world.now();
+        assert_eq!(scene.status().await, EndpointStatus::Disabled { why, at });
+        assert_eq!((scene.disablings().await, scene.entries().await.len()), (1, 1));
+        let other = EndpointId::from_uuid(uuid::Uuid::nil());
+        let guard = scene.guard_over(scene.world.store.clone());
+        let gone = guard.disable(scene.tenant, scene.application, other, why, None).await;
+        assert_eq!(gone.unwrap(), Change::None);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_of_another_tenant_does_not_exist() {
+        let scene = Scene::new().await;
+        let other = scene.world.tenant("eve@evil.example").await.tenant;
+        let guard = scene.guard_over(scene.world.store.clone());
+        let disabling = guard.disable(other, scene.application, scene.endpoint, DisableReason::Gone, None);
+        assert_eq!(disabling.await.unwrap(), Change::None);
+        assert!(!scene.status().await.is_disabled());
+    }
+
+    #[tokio::test]
+    async fn one_that_was_saved_since_is_another_one() {
+        let scene = Scene::new().await;
+        let (seen, _) = scene.as_read().await;
+        assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::Made);
+        scene.enable().await;
+        assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::None);
+        assert!(!scene.status().await.is_disabled(), "it was enabled after that answer");
+        let (seen, _) = scene.as_read().await;
+        assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::Made);
+    }
+
+    /// A store in which somebody else saves the endpoint first, so many times.
+    #[derive(Clone)]
+    struct Contended(MemoryStore, Arc<AtomicUsize>);
+
+    struct ContendedTx(<MemoryStore as Store>::Tx, Arc<AtomicUsize>);
+
+    impl Contended {
+        fn tx(&self, tx: <MemoryStore as Store>::Tx) -> ContendedTx {
+            ContendedTx(tx, self.1.clone())
+        }
+    }
+
+    impl Store for Contended {
+        type Tx = ContendedTx;
+
+        async fn begin(&self, scope: &TenantScope) -> Result<ContendedTx, StoreError> {
+            Ok(self.tx(self.0.begin(scope).await?))
+        }
+
+        async fn begin_as_operator(&self, scope: &OperatorScope) -> Result<ContendedTx, StoreError> {
+            Ok(self.tx(self.0.begin_as_operator(scope).await?))
+        }
+
+        async fn begin_as_person(&self, scope: &PersonScope) -> Result<ContendedTx, StoreError> {
+            Ok(self.tx(self.0.begin_as_person(scope).await?))
+        }
+    }
+
+    impl UnitOfWork for ContendedTx {
+        async fn commit(self, record: Record) -> Result<(), StoreError> {
+            self.0.commit(record).await
+        }
+    }
+
+    impl Repository<Endpoint> for ContendedTx {
+        type Key = (ApplicationId, EndpointRef);
+
+        async fn find(&mut self, scope: &TenantScope, key: &Self::Key) -> Result<Option<Endpoint>, StoreError> {
+            self.0.find(scope, key).await
+        }
+
+        async fn save(&mut self, scope: &TenantScope, endpoint: &mut Endpoint) -> Result<(), StoreError> {
+            let others = self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+            match others {
+                Ok(_) => Err(StoreError::Stale),
+                Err(_) => self.0.save(scope, endpoint).await,
+            }
+        }
+
+        async fn delete(&mut self, scope: &TenantScope, endpoint: Endpoint) -> Result<(), StoreError> {
+            self.0.delete(scope, endpoint).await
+        }
+    }
+
+    impl ApplicationRepository for ContendedTx {
+        async fn endpoints_changed(&mut self, scope: &TenantScope, id: ApplicationId) -> Result<(), StoreError> {
+            self.0.endpoints_changed(scope, id).await
+        }
+
+        async fn count_endpoints(&mut self, scope: &TenantScope, id: ApplicationId) -> Result<u32, StoreError> {
+            self.0.count_endpoints(scope, id).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stale_version_is_read_again_but_not_for_ever() {
+        for (others, succeeds) in [(TRIES - 1, true), (TRIES, false)] {
+            let scene = Scene::new().await;
+            let store = Contended(scene.world.store.clone(), Arc::new(AtomicUsize::new(others)));
+            let guard = scene.guard_over(store);
+            let why = DisableReason::Failing;
+            let ended = guard.disable(scene.tenant, scene.application, scene.endpoint, why, None).await;
+            assert_eq!(matches!(ended, Ok(Change::Made)), succeeds, "{others}");
+            assert_eq!(matches!(ended, Err(StoreError::Stale)), !succeeds, "{others}");
+            assert_eq!(scene.disablings().await, usize::from(succeeds));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Group commit: what is accepted while a batch is being committed makes the next batch. There is no timer: under
+//! little load a batch is one message, under much load it is many.
+
+mod committer;
+mod options;
+mod waiting;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use postrider_application::{
+    access::ApplicationScope,
+    ports::{
+        AcceptMessage, Accepted, Clock, IntakeError, MessageIntake, MessageWriter, NewMessage, StoreError,
+    },
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use self::options::IntakeOptions;
+use self::{committer::Committer, waiting::Waiting};
+use crate::{EngineHandle, OptionsError, handle::Shared};
+
+/// Commits accepted messages in batches, and hands them to the engine of this node if it has room for them.
+pub struct Intake {
+    waiting: Arc<Waiting>,
+    writer: Arc<dyn MessageWriter>,
+    engine: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    options: IntakeOptions,
+}
+
+/// Where messages are accepted. Cheap to clone.
+#[derive(Clone)]
+pub struct IntakeHandle {
+    waiting: Arc<Waiting>,
+    clock: Arc<dyn Clock>,
+    options: IntakeOptions,
+}
+
+impl Intake {
+    /// An intake that does not run yet, and where messages go in. What comes before it runs waits.
+    pub fn new(
+        writer: Arc<dyn MessageWriter>,
+        engine: &EngineHandle,
+        clock: Arc<dyn Clock>,
+        options: IntakeOptions,
+    ) -> Result<(Self, IntakeHandle), OptionsError> {
+        options.validate()?;
+        let waiting = Arc::new(Waiting::new(&options));
+        let handle = IntakeHandle {
+            waiting: Arc::clone(&waiting),
+            clock: Arc::clone(&clock),
+            options,
+        };
+        let intake = Self {
+            waiting,
+            writer,
+            engine: Arc::clone(&engine.shared),
+            clock,
+            options,
+        };
+        Ok((intake, handle))
+    }
+
+    /// Commits until `shutdown`, and then what has been let in; later ones are refused as [`IntakeError::Full`].
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut committers = JoinSet::new();
+        for _ in 0..self.options.committers {
+            committers.spawn(self.committer().run());
+        }
+        let waiting = Arc::clone(&self.waiting);
+        let closing = async move {
+            shutdown.cancelled().await;
+            waiting.close();
+        };
+        let committing = async {
+            while let Some(ended) = committers.join_next().await {
+                if ended.is_err() {
+                    // Its callers are told that the outcome is unknown; the others go on.
+                    tracing::error!("a committer panicked");
+                    committers.spawn(self.committer().run());
+                }
+            }
+        };
+        tokio::join!(closing, committing);
+    }
+
+    fn committer(&self) -> Committer {
+        Committer {
+            waiting: Arc::clone(&self.waiting),
+            writer: Arc::clone(&self.writer),
+            engine: Arc::clone(&self.engine),
+            clock: Arc::clone(&self.clock),
+            options: self.options,
+        }
+    }
+}
+
+impl IntakeHandle {
+    /// Messages that wait to be committed, those under way included.
+    pub fn waiting(&self) -> usize {
+        self.waiting.rows()
+    }
+}
+
+#[async_trait]
+impl MessageIntake for IntakeHandle {
+    async fn accept(&self, scope: &ApplicationScope, accept: AcceptMessage) -> Result<Accepted, IntakeError> {
+        let AcceptMessage { message, dedup } = accept;
+        if (message.tenant, message.application) != (scope.tenant(), scope.application()) {
+            let fault = "the message is another application's";
+            return Err(StoreError::Internal(fault.into()).into());
+        }
+        let new = NewMessage {
+            message: Arc::new(message),
+            dedup,
+            owner: None,
+        };
+        let deadline = self.clock.monotonic() + self.options.accept_timeout;
+        self.waiting.push(new, deadline)?.await.unwrap_or_else(|_| {
+            let cause = StoreError::Internal("nobody answered".into());
+            Err(IntakeError::OutcomeUnknown(cause))
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! Whose turn it is. Every endpoint has a lane: so many attempts at one time, the others wait. Tenants take turns, and
+//! within a tenant its endpoints, so that a backlog delays nobody but its own endpoint.
+//!
+//! Nothing here is anybody's alone. A lane, and a tenant, may have so much in flight, and waiting, as is still free:
+//! the fewer are busy the more each may have, and who comes new finds room. What finds none is parked in the
+//! database, and fetched when its lane has drained. Pure: no clock, no task.
+
+use std::collections::{HashMap, VecDeque};
+
+use postrider_domain::{EndpointId, TenantId};
+
+/// A delivery in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct JobId(pub(crate) u64);
+
+/// What becomes of a job that arrives at its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It has its turn.
+    Begins,
+    /// It waits for its turn.
+    Waits,
+    /// It waits in the database.
+    Parks,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Turns at one time, over all lanes.
+    pub(crate) in_flight: usize,
+    /// Turns at one time in one lane.
+    pub(crate) per_endpoint: usize,
+    /// Jobs that wait, over all lanes.
+    pub(crate) waiting: usize,
+}
+
+struct Lane {
+    tenant: TenantId,
+    active: usize,
+    waiting: VecDeque<JobId>,
+    /// Whether it is in its tenant's ring.
+    in_ring: bool,
+}
+
+#[derive(Default)]
+struct Tenant {
+    active: usize,
+    waiting: usize,
+    /// Lanes with somebody waiting and a turn free.
+    ring: VecDeque<EndpointId>,
+    /// Whether it is in the ring of tenants.
+    in_ring: bool,
+}
+
+/// All lanes that somebody is in.
+pub(crate) struct Lanes {
+    limits: Limits,
+    active: usize,
+    waiting: usize,
+    lanes: HashMap<EndpointId, Lane>,
+    tenants: HashMap<TenantId, Tenant>,
+    /// Tenants with a lane in their ring.
+    ring: VecDeque<TenantId>,
+}
+
+impl Lanes {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            active: 0,
+            waiting: 0,
+            lanes: HashMap::new(),
+            tenants: HashMap::new(),
+            ring: VecDeque::new(),
+        }
+    }
+
+    /// Turns that are taken.
+    #[cfg(test)]
+    pub(crate) const fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Jobs that wait.
+    pub(crate) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many wait in the lane of `endpoint`.
+    pub(crate) fn waiting_at(&self, endpoint: EndpointId) -> usize {
+        self.lanes.get(&endpoint).map_or(0, |lane| lane.waiting.len())
+    }
+
+    /// Turns that one lane may have now: as many as a quarter of those free, one at least, and its own bound at most.
+    fn width(&self) -> usize {
+        let free = self.limits.in_flight.saturating_sub(self.active);
+        self.limits.per_endpoint.min(free / 4).max(1)
+    }
+
+    /// Whether a tenant with `active` turns may have one more: as many as are free, one at least.
+    const fn tenant_may_begin(&self, active: usize) -> bool {
+        active == 0 || active < self.limits.in_flight - self.active
+    }
+
+    /// How many more may be fetched for the lane of `endpoint`.
+    pub(crate) fn room_in_lane(&self, endpoint: EndpointId) -> usize {
+        let free = self.limits.waiting.saturating_sub(self.waiting);
+        free.saturating_sub(self.waiting_at(endpoint))
+    }
+
+    /// How many more may wait in the lane of `endpoint`, of `tenant`.
+    fn room_at(&self, tenant: TenantId, endpoint: EndpointId) -> usize {
+        let free = self.limits.waiting.saturating_sub(self.waiting);
+        let of_tenant = self.tenants.get(&tenant).map_or(0, |tenant| tenant.waiting);
+        let tenants = free.saturating_sub(of_tenant / 2);
+        self.room_in_lane(endpoint).min(tenants)
+    }
+
+    /// A job for `endpoint`. With `backlog`, older ones of it wait in the database: it goes there too, unless its turn
+    /// is free.
+    pub(crate) fn arrive(
+        &mut self,
+        tenant: TenantId,
+        endpoint: EndpointId,
+        job: JobId,
+        backlog: bool,
+    ) -> Arrival {
+        let (lane_active, lane_waiting) = self
+            .lanes
+            .get(&endpoint)
+            .map_or((0, 0), |lane| (lane.active, lane.waiting.len()));
+        let tenant_active = self.tenants.get(&tenant).map_or(0, |tenant| tenant.active);
+        let turn = lane_waiting == 0
+            && lane_active < self.width()
+            && self.active < self.limits.in_flight
+            && self.tenant_may_begin(tenant_active);
+        if turn {
+            self.lane(tenant, endpoint).active += 1;
+            self.tenant(tenant).active += 1;
+            self.active += 1;
+            return Arrival::Begins;
+        }
+        if backlog || self.room_at(tenant, endpoint) == 0 {
+            return Arrival::Parks;
+        }
+        self.wait(tenant, endpoint, job);
+        Arrival::Waits
+    }
+
+    /// A job waits in its lane, whatever the room: it is ours already and was fetched for this lane.
+    pub(crate) fn wait(&mut self, tenant: TenantId, endpoint: EndpointId, job: JobId) {
+        self.lane(tenant, endpoint).waiting.push_back(job);
+        self.tenant(tenant).waiting += 1;
+        self.waiting += 1;
+        self.announce(endpoint);
+    }
+
+    fn lane(&mut self, tenant: TenantId, endpoint: EndpointId) -> &mut Lane {
+        self.lanes.entry(endpoint).or_insert_with(|| Lane {
+            tenant,
+            active: 0,
+            waiting: VecDeque::new(),
+            in_ring: false,
+        })
+    }
+
+    fn tenant(&mut self, tenant: TenantId) -> &mut Tenant {
+        self.tenants.entry(tenant).or_default()
+    }
+
+    /// Puts a lane with somebody waiting into its tenant's ring, and the tenant into the ring of tenants.
+    fn announce(&mut self, endpoint: EndpointId) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return;
+        };
+        if lane.in_ring || lane.waiting.is_empty() {
+            return;
+        }
+        lane.in_ring = true;
+        let id = lane.tenant;
+        let tenant = self.tenants.entry(id).or_default();
+        tenant.ring.push_back(endpoint);
+        if !tenant.in_ring {
+            tenant.in_ring = true;
+            self.ring.push_back(id);
+        }
+    }
+
+    /// A turn in the lane of `endpoint` ends.
+    pub(crate) fn end_turn(&mut self, endpoint: EndpointId) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            debug_assert!(false, "a turn ends in a lane that nobody is in");
+            return;
+        };
+        lane.active -= 1;
+        let id = lane.tenant;
+        self.active -= 1;
+        self.tenant(id).active -= 1;
+        self.announce(endpoint);
+        self.forget(endpoint, id);
+    }
+
+    /// A lane, or a tenant, that nobody is in needs no memory.
+    fn forget(&mut self, endpoint: EndpointId, tenant: TenantId) {
+        if self
+            .lanes
+            .get(&endpoint)
+            .is_some_and(|lane| lane.active == 0 && lane.waiting.is_empty() && !lane.in_ring)
+        {
+            self.lanes.remove(&endpoint);
+        }
+        if self
+            .tenants
+            .get(&tenant)
+            .is_some_and(|tenant| tenant.active == 0 && tenant.waiting == 0 && !tenant.in_ring)
+        {
+            self.tenants.remove(&tenant);
+        }
+    }
+
+    /// The next of those who wait, with its turn: of the tenant whose turn it is, of the endpoint whose turn it is.
+    pub(crate) fn call_next(&mut self) -> Option<(EndpointId, JobId)> {
+        // Every tenant and every lane is looked at once at most: those that may not begin now go behind the others.
+        for _ in 0..self.ring.len() {
+            if self.active >= self.limits.in_flight {
+                return None;
+            }
+            let id = self.ring.pop_front()?;
+            let called = self.call_of(id);
+            let Some(tenant) = self.tenants.get_mut(&id) else {
+                continue;
+            };
+            if tenant.ring.is_empty() {
+                tenant.in_ring = false;
+            } else {
+                self.ring.push_back(id);
+            }
+            if let Some((endpoint, job)) = called {
+                self.forget(endpoint, id);
+                return Some((endpoint, job));
+            }
+        }
+        None
+    }
+
+    fn call_of(&mut self, id: TenantId) -> Option<(EndpointId, JobId)> {
+        let width = self.width();
+        let tenant = self.tenants.get(&id)?;
+        if !self.tenant_may_begin(tenant.active) {
+            return None;
+        }
+        for _ in 0..tenant.ring.len() {
+            let tenant = self.tenants.get_mut(&id)?;
+            let endpoint = tenant.ring.pop_front()?;
+            let Some(lane) = self.lanes.get_mut(&endpoint) else {
+                continue;
+            };
+            if lane.active >= width {
+                // Its next turn that ends announces it again.
+                lane.in_ring = false;
+                continue;
+            }
+            let job = lane.waiting.pop_front();
+            if lane.waiting.is_empty() {
+                lane.in_ring = false;
+            } else {
+                tenant.ring.push_back(endpoint);
+            }
+            let Some(job) = job else { continue };
+            lane.active += 1;
+            tenant.active += 1;
+            tenant.waiting -= 1;
+            self.active += 1;
+            self.waiting -= 1;
+            return Some((endpoint, job));
+        }
+        None
+    }
+
+    /// Sends everybody away who waits.
+    pub(crate) fn dismiss_waiting(&mut self) -> Vec<JobId> {
+        let mut dismissed = Vec::with_capacity(self.waiting);
+        for lane in self.lanes.values_mut() {
+            dismissed.extend(lane.waiting.drain(..));
+            lane.in_ring = false;
+        }
+        self.lanes.retain(|_, lane| lane.active > 0);
+        for tenant in self.tenants.values_mut() {
+            tenant.waiting = 0;
+            tenant.ring.clear();
+            tenant.in_ring = false;
+        }
+        self.tenants.retain(|_, tenant| tenant.active > 0);
+        self.ring.clear();
+        self.waiting = 0;
+        dismissed
+    }
+}
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

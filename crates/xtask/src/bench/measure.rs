@@ -1,0 +1,324 @@
+//! One measurement: load, until everything has arrived and is settled, and what it cost.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use serde::Serialize;
+
+use super::histogram::Summary;
+use super::load::{self, Plan};
+use super::numbers::{count, float, length, median, seconds, share, whole};
+use super::processes;
+use super::sink::{Audit, Begin, Sink, State};
+use super::stage::{EVENT_TYPE, Stage, Written};
+use crate::interrupt;
+
+/// How long nothing may arrive while something is missing.
+const STANDSTILL: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
+/// How long the server must be still before it counts as done.
+const STILL: Duration = Duration::from_millis(300);
+/// In that time, so much CPU is stillness, in nanoseconds.
+const STILL_CPU: u64 = 15_000_000;
+/// How long stillness is waited for.
+const STILL_LIMIT: Duration = Duration::from_secs(15);
+/// The most that is expected of any server here, in messages a second: room for so many is made.
+const MOST_RATE: f64 = 60_000.0;
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    /// Where messages are published.
+    pub(super) path: String,
+    /// How many endpoints hear of each.
+    pub(super) endpoints: usize,
+    /// From how many connections.
+    pub(super) connections: usize,
+    /// For how long, in seconds.
+    pub(super) seconds: f64,
+    /// On a schedule of so many a second; without it, as fast as they are answered.
+    pub(super) rate: Option<f64>,
+    /// Whether each message has an event id.
+    pub(super) keyed: bool,
+    /// Whether the database writes a checkpoint in the middle.
+    pub(super) checkpoint: bool,
+    /// Whether the server is to come to rest afterwards; not while it has other work.
+    pub(super) to_rest: bool,
+}
+
+impl Order {
+    /// A closed loop from so many connections.
+    pub(super) fn closed(path: String, endpoints: usize, connections: usize, seconds: f64) -> Self {
+        Self {
+            path,
+            endpoints,
+            connections,
+            seconds,
+            rate: None,
+            keyed: false,
+            checkpoint: false,
+            to_rest: true,
+        }
+    }
+
+    /// An open loop at this rate.
+    pub(super) fn open(path: String, endpoints: usize, rate: f64, seconds: f64) -> Self {
+        Self {
+            rate: Some(rate),
+            checkpoint: true,
+            ..Self::closed(path, endpoints, 256, seconds)
+        }
+    }
+}
+
+/// CPU time a message, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(super) struct Cpu {
+    pub(super) server: f64,
+    pub(super) database: f64,
+    pub(super) generator: f64,
+    pub(super) receiver: f64,
+}
+
+impl Cpu {
+    /// Of server and database.
+    pub(super) fn product(self) -> f64 {
+        self.server + self.database
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Measured {
+    /// Answers with 202.
+    pub(super) messages: u64,
+    /// 202s a second.
+    pub(super) accepted_per_s: f64,
+    /// Messages a second until all were delivered; where nothing is delivered, the same as accepted.
+    pub(super) delivered_per_s: f64,
+    /// Accepted and not arrived.
+    pub(super) lost: u64,
+    /// Arrived more than once.
+    pub(super) duplicates: u64,
+    /// Refused for now.
+    pub(super) refused: u64,
+    /// CPU a message.
+    pub(super) cpu_us: Cpu,
+    /// Bytes of write-ahead log a message.
+    pub(super) wal_bytes: f64,
+    /// Pages written whole into it, a message.
+    pub(super) wal_whole_pages: f64,
+    /// By how much the files of an embedded database grew, a message.
+    pub(super) file_bytes: f64,
+    /// The most resident memory of the server, in bytes.
+    pub(super) peak_bytes: u64,
+    /// From (scheduled) send to 202.
+    pub(super) answer: Summary,
+    /// From (scheduled) send to arrival.
+    pub(super) end_to_end: Summary,
+    /// The medians, over the seconds of the run, of that second's percentiles.
+    pub(super) median_p50_us: f64,
+    pub(super) median_p99_us: f64,
+    /// The 99th percentile of each second.
+    pub(super) p99_by_second_us: Vec<f64>,
+    /// 202s by second.
+    pub(super) accepted_by_second: Vec<u64>,
+    /// Resident memory of the server by second, in bytes.
+    pub(super) resident_by_second: Vec<u64>,
+    /// The queue's length when the last 202 came, where it can be asked.
+    pub(super) backlog: u64,
+    /// How long from the last 202 until all had arrived, in seconds.
+    pub(super) drained_s: f64,
+}
+
+/// Whatever is counted before and after.
+struct Meter {
+    server: u64,
+    database: u64,
+    receiver: u64,
+    written: Written,
+}
+
+impl Meter {
+    fn read(stage: &mut Stage<'_>, sink: &mut Sink) -> anyhow::Result<Self> {
+        Ok(Self {
+            written: stage.written()?,
+            receiver: sink.state()?.cpu,
+            server: processes::cpu(stage.server()?),
+            database: stage.database_cpu(),
+        })
+    }
+}
+
+/// Measures. `children` is the program that plays the load generator, `run` a number not used before.
+pub(super) fn measure(
+    stage: &mut Stage<'_>,
+    sink: &mut Sink,
+    children: &Path,
+    run: u64,
+    order: &Order,
+) -> anyhow::Result<Measured> {
+    let rate = order.rate.unwrap_or(MOST_RATE);
+    sink.begin(&Begin {
+        run,
+        endpoints: order.endpoints,
+        messages: length(whole(rate * order.seconds)) + 1,
+        slow_ms: super::SLOW_MS,
+    })?;
+    let fates = stage.folder().join("fates");
+    let plan = Plan {
+        address: stage.address(),
+        path: order.path.clone(),
+        key: stage.key().to_owned(),
+        run,
+        connections: order.connections,
+        seconds: order.seconds,
+        messages: None,
+        rate: order.rate,
+        keyed: order.keyed,
+        event_type: EVENT_TYPE.to_owned(),
+    };
+    stage.checkpoint()?;
+    processes::reset_peak(stage.server()?);
+    let before = Meter::read(stage, sink)?;
+    let mut checkpoint_due = order.checkpoint;
+    let (server, mut resident) = (stage.server()?, Vec::new());
+    let report = load::run_plan(children, &plan, &fates, |elapsed| {
+        if elapsed >= float(count(resident.len())) {
+            resident.push(processes::resident(server).unwrap_or_default());
+        }
+        if checkpoint_due && elapsed > order.seconds / 2.0 {
+            checkpoint_due = false;
+            stage.checkpoint()?;
+        }
+        Ok(())
+    })?;
+    ensure!(report.wrong.is_empty(), "the server answered: {}", report.wrong.join("; "));
+    ensure!(report.accepted > 0, "nothing was accepted: {:?}", report.refused);
+    let backlog = stage.queued()?.unwrap_or_default();
+    let state = await_arrivals(stage, sink, &report, order.endpoints)?;
+    if order.to_rest {
+        await_rest(stage)?;
+    }
+    stage.check()?;
+    let after = Meter::read(stage, sink)?;
+    let audit = sink.audit(&fates)?;
+    judge(&audit, &report)?;
+    let measured = put_together(order, &report, &audit, &state, &before, &after);
+    Ok(Measured {
+        peak_bytes: processes::peak(server).unwrap_or_default(),
+        resident_by_second: resident,
+        backlog,
+        ..measured
+    })
+}
+
+/// Waits until every message has arrived at each of its endpoints.
+fn await_arrivals(
+    stage: &mut Stage<'_>,
+    sink: &mut Sink,
+    report: &load::Report,
+    endpoints: usize,
+) -> anyhow::Result<State> {
+    let wanted = report.accepted * count(endpoints);
+    let (mut moved, mut seen) = (Instant::now(), 0);
+    loop {
+        interrupt::check()?;
+        let state = sink.state()?;
+        if state.distinct >= wanted {
+            return Ok(state);
+        }
+        if state.distinct > seen {
+            (moved, seen) = (Instant::now(), state.distinct);
+        }
+        if moved.elapsed() > STANDSTILL {
+            bail!(
+                "LOST: nothing arrives any more, and {} of {wanted} webhooks have not ({} in the queue); the server \
+                 says: {:?}",
+                wanted - state.distinct,
+                stage.queued()?.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string()),
+                stage.complaints().others
+            );
+        }
+        stage.check()?;
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Waits until the queue is empty and the server has next to nothing to do.
+fn await_rest(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + STILL_LIMIT;
+    let server = stage.server()?;
+    while Instant::now() < deadline {
+        interrupt::check()?;
+        let before = processes::cpu(server);
+        std::thread::sleep(STILL);
+        let still = processes::cpu(server) - before <= STILL_CPU;
+        if still && stage.queued()?.unwrap_or_default() == 0 {
+            return Ok(());
+        }
+    }
+    // Something else keeps it busy: what was measured says so by its CPU.
+    Ok(())
+}
+
+fn judge(audit: &Audit, report: &load::Report) -> anyhow::Result<()> {
+    ensure!(
+        audit.lost == 0,
+        "LOST: {} webhooks of {} accepted messages have not arrived, the first message {:?}",
+        audit.lost,
+        report.accepted,
+        audit.first_lost
+    );
+    ensure!(audit.renamed == 0, "{} webhooks came under a wrong id", audit.renamed);
+    ensure!(audit.uncalled == 0, "{} webhooks came whose publish was refused", audit.uncalled);
+    Ok(())
+}
+
+fn put_together(
+    order: &Order,
+    report: &load::Report,
+    audit: &Audit,
+    state: &State,
+    before: &Meter,
+    after: &Meter,
+) -> Measured {
+    let messages = float(report.accepted);
+    let each = |total: u64| share(float(total), messages);
+    let accepting = seconds(report.last_at.saturating_sub(report.first_at));
+    let last_arrival = state.last_at.max(report.last_at);
+    let delivering = seconds(last_arrival.saturating_sub(report.first_at));
+    let delivers = order.endpoints > 0;
+    // The first second warms up, the last is cut off.
+    let windows = match audit.windows.len() {
+        0..=2 => &audit.windows[..],
+        many => &audit.windows[1..many - 1],
+    };
+    Measured {
+        messages: report.accepted,
+        accepted_per_s: share(messages, accepting),
+        delivered_per_s: share(messages, if delivers { delivering } else { accepting }),
+        lost: audit.lost,
+        // What comes of an earlier run had come already: that run ended when it was complete.
+        duplicates: audit.duplicates + state.strangers,
+        refused: report.refused.values().sum(),
+        cpu_us: Cpu {
+            server: each(after.server - before.server) / 1e3,
+            database: each(after.database.saturating_sub(before.database)) / 1e3,
+            generator: each(report.cpu) / 1e3,
+            receiver: each(after.receiver - before.receiver) / 1e3,
+        },
+        wal_bytes: each(after.written.wal - before.written.wal),
+        wal_whole_pages: each(after.written.whole_pages - before.written.whole_pages),
+        file_bytes: each(after.written.files.saturating_sub(before.written.files)),
+        answer: report.latency,
+        end_to_end: audit.latency,
+        median_p50_us: median(windows.iter().map(|window| window.p50_us).collect()),
+        median_p99_us: median(windows.iter().map(|window| window.p99_us).collect()),
+        p99_by_second_us: audit.windows.iter().map(|window| window.p99_us).collect(),
+        accepted_by_second: report.by_second.clone(),
+        drained_s: if delivers { seconds(last_arrival - report.last_at) } else { 0.0 },
+        ..Measured::default()
+    }
+}

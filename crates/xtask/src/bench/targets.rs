@@ -1,0 +1,149 @@
+//! What was hoped for: reported, never a reason to fail.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::peer;
+use super::results::Results;
+use crate::product::Database;
+
+/// One hope, and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Target {
+    pub(super) database: &'static str,
+    pub(super) what: String,
+    pub(super) value: f64,
+    /// The bound.
+    pub(super) wanted: f64,
+    /// Whether the value is to be at least the bound, or at most.
+    pub(super) at_least: bool,
+    pub(super) met: bool,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (met, sign) = (
+            if self.met { "met   " } else { "missed" },
+            if self.at_least { ">=" } else { "<=" },
+        );
+        write!(
+            f,
+            "{met} {:<10} {:<66} {:>10.2} {sign} {:.2}",
+            self.database, self.what, self.value, self.wanted
+        )
+    }
+}
+
+/// Collects targets of one database.
+struct Hopes<'a> {
+    results: &'a Results,
+    database: Database,
+    list: Vec<Target>,
+}
+
+/// Judges everything that was measured; what was not is left out.
+pub(super) fn judge(results: &Results) -> Vec<Target> {
+    Database::ALL
+        .into_iter()
+        .rev()
+        .flat_map(|database| {
+            let mut hopes = Hopes {
+                results,
+                database,
+                list: Vec::new(),
+            };
+            hopes.against_the_peer();
+            hopes.resources();
+            hopes.list
+        })
+        .collect()
+}
+
+impl Hopes<'_> {
+    fn push(&mut self, what: &str, value: Option<f64>, at_least: bool, wanted: f64) {
+        let Some(value) = value else { return };
+        self.list.push(Target {
+            database: self.database.name(),
+            what: what.to_owned(),
+            value,
+            wanted,
+            at_least,
+            met: if at_least { value >= wanted } else { value <= wanted },
+        });
+    }
+
+    fn at_least(&mut self, what: &str, value: Option<f64>, wanted: f64) {
+        self.push(what, value, true, wanted);
+    }
+
+    fn at_most(&mut self, what: &str, value: Option<f64>, wanted: f64) {
+        self.push(what, value, false, wanted);
+    }
+
+    fn against_the_peer(&mut self) {
+        let find = |name| self.results.find(name, self.database);
+        let rate = |name, peers: f64| find(name).map(|one| one.delivered_per_s / peers);
+        let (one, five, single) = (
+            rate("one", peer::ONE_ENDPOINT_PER_S),
+            rate("five", peer::FIVE_ENDPOINTS_PER_S),
+            rate("one-single", peer::SINGLE_CLIENT_PER_S),
+        );
+        let peers_cpu = peer::SERVER_CPU_US + peer::DATABASE_CPU_US;
+        let cpu = find("one").map(|one| peers_cpu / one.cpu_us.product());
+        let p99 = find("open500").map(|open| open.median_p99_us / peer::OPEN_P99_US);
+        let p50 = find("open500").map(|open| open.median_p50_us / peer::OPEN_P50_US);
+        self.at_least("messages delivered to 1 endpoint, in those of the peer", one, 12.0);
+        self.at_least("messages delivered to 5 endpoints, in those of the peer", five, 12.0);
+        self.at_least("the peer's CPU a message (server + database), in ours", cpu, 12.0);
+        self.at_most("p99 at 500/s, in the peer's", p99, 0.5);
+        self.at_most("p50 at 500/s, in the peer's", p50, 1.0);
+        self.at_least("messages from a single client, in those of the peer", single, 1.0);
+    }
+
+    fn resources(&mut self) {
+        let find = |name| self.results.find(name, self.database);
+        let fact = |name| self.results.fact(name, self.database);
+        let p99 = |name| find(name).map(|open| open.median_p99_us);
+        let calm = p99("open-half").zip(p99("open-tenth")).map(|(half, tenth)| half / tenth);
+        let fair = p99("slow-with").zip(p99("slow-without")).map(|(with, without)| with / without);
+        let wal = find("one").map(|one| one.wal_bytes).filter(|wal| *wal > 0.0);
+        let (busy, idle) = (fact("MB under full load at most"), fact("MB when idle after the start"));
+        let flat = fact("memory in the last fifth of ten minutes, in that of the second");
+        self.at_most("p99 at half the highest rate, in that at a tenth", calm, 4.0);
+        self.at_most("p99 beside a slow endpoint, in that without", fair, 1.2);
+        self.at_most("bytes of write-ahead log a message, 1 endpoint", wal, 4_096.0);
+        self.at_most("MB of memory under full load", busy, 100.0);
+        self.at_most("MB of memory when idle", idle, 40.0);
+        self.at_most("memory after ten minutes, in that after two", flat, 1.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::machine::Machine;
+    use crate::bench::measure::{Cpu, Measured};
+
+    #[test]
+    fn what_was_measured_is_judged_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut results = Results::new(Machine::look(folder.path(), None).unwrap(), 1.0);
+        let measured = Measured {
+            delivered_per_s: 13_000.0,
+            cpu_us: Cpu {
+                server: 100.0,
+                database: 100.0,
+                ..Cpu::default()
+            },
+            ..Measured::default()
+        };
+        results.keep("one", Database::Sqlite, measured);
+        results.note("MB when idle after the start", Database::Postgres, 39.0);
+        let targets = judge(&results);
+        let told: Vec<_> = targets.iter().map(|target| (target.database, target.met)).collect();
+        assert_eq!(told, [("PostgreSQL", true), ("SQLite", true), ("SQLite", false)]);
+        assert!(targets[1].to_string().starts_with("met    SQLite"));
+        assert!((targets[2].value - 8.6).abs() < 1e-9);
+    }
+}

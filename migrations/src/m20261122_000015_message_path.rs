@@ -1,0 +1,133 @@
+//! Why: the message path at full speed.
+//!
+//! The queue's rows say how large the payload is (`payload_bytes`), so that what a node takes is bounded in bytes
+//! before it is read.
+//!
+//! `endpoint_failures` are the endpoints to which every attempt has failed, since when: a row comes with the first
+//! failure and goes with the first success, so that a healthy endpoint costs nothing.
+//!
+//! On PostgreSQL history becomes partitioned by time (see [`crate::partitions`]): old rows go with their partition,
+//! and not one by one. What is there becomes the first partition.
+
+use sea_orm_migration::{
+    DbErr, MigrationTrait, SchemaManager, async_trait,
+    sea_orm::{ConnectionTrait as _, DeriveMigrationName, Statement},
+};
+
+use crate::{
+    ddl::{is_postgres, run},
+    grants::{
+        Command::{Delete, Insert, Select, Update},
+        EVERYTHING, May, TENANTS, api, declare, engine,
+    },
+    partitions::{Day, HISTORY, Partition},
+    roles::{API, ENGINE, IDENTITY},
+};
+
+/// For how many days after this one there are partitions from the beginning.
+const DAYS_AHEAD: u64 = 3;
+
+const TABLES: [&str; 4] = [
+    "ALTER TABLE outbox_work ADD COLUMN payload_bytes @int NOT NULL DEFAULT 0",
+    "UPDATE outbox_work SET payload_bytes =
+        coalesce((SELECT payload_bytes FROM messages WHERE messages.id = outbox_work.message), 0)",
+    "CREATE TABLE endpoint_failures (
+        endpoint @uuid NOT NULL CONSTRAINT endpoint_failures_pkey PRIMARY KEY,
+        tenant @uuid NOT NULL,
+        app @uuid NOT NULL,
+        since @time NOT NULL
+    ) @keyed",
+    "CREATE INDEX endpoint_failures_since ON endpoint_failures (since)",
+];
+
+/// Whoever adds a row must say it. SQLite cannot take a default away.
+const NO_DEFAULT: &str = "ALTER TABLE outbox_work ALTER COLUMN payload_bytes DROP DEFAULT";
+
+/// Who may do what. Of history it is what it was before there were partitions. A tenant who saves an endpoint sees to
+/// it that its failures are forgotten.
+const GRANTS: [(&str, &[May]); 5] = [
+    ("messages", &[api(&[Select], TENANTS), engine(EVERYTHING)]),
+    ("payloads", &[api(&[Select], TENANTS), engine(EVERYTHING)]),
+    (
+        "deliveries",
+        &[api(&[Select, Insert, Update], TENANTS), engine(EVERYTHING)],
+    ),
+    ("attempts", &[api(&[Select], TENANTS), engine(EVERYTHING)]),
+    (
+        "endpoint_failures",
+        &[api(&[Select, Delete], TENANTS), engine(EVERYTHING)],
+    ),
+];
+
+/// The database's now, and the time of the latest id of all history, in milliseconds since the Unix epoch.
+const TIMES: &str = "
+SELECT (extract(epoch from now()) * 1000)::bigint AS now,
+    (SELECT max(('x' || left(replace(last.id::text, '-', ''), 12))::bit(48)::bigint) FROM (
+        (SELECT id FROM messages ORDER BY id DESC LIMIT 1)
+        UNION ALL (SELECT message FROM payloads ORDER BY message DESC LIMIT 1)
+        UNION ALL (SELECT message FROM deliveries ORDER BY message DESC LIMIT 1)
+        UNION ALL (SELECT message FROM attempts ORDER BY message DESC LIMIT 1)
+    ) AS last (id)) AS latest";
+
+/// See the head of the file.
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, &TABLES).await?;
+        if !is_postgres(manager) {
+            return Ok(());
+        }
+        let (today, latest) = days(manager).await?;
+        let mut statements = vec![NO_DEFAULT.to_owned()];
+        for (table, column) in HISTORY {
+            let first = Partition::first(table, latest.max(today));
+            statements.extend(partition(table, column, &first));
+            let covered = latest.max(today).plus(1).first_id();
+            let ahead = Partition::missing(table, Some(covered), today, today.plus(DAYS_AHEAD));
+            statements.extend(ahead.iter().flat_map(Partition::make));
+        }
+        statements.extend(GRANTS.iter().flat_map(|(table, grants)| declare(table, grants)));
+        let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+        run(manager, &statements).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+/// Today, and the day of the latest id, if that is later.
+async fn days(manager: &SchemaManager<'_>) -> Result<(Day, Day), DbErr> {
+    let connection = manager.get_connection();
+    let times = Statement::from_string(connection.get_database_backend(), TIMES);
+    let row = connection.query_one_raw(times).await?;
+    let row = row.ok_or_else(|| DbErr::Custom("the database does not tell the time".to_owned()))?;
+    // Neither is before 1970.
+    let day = |millis: i64| Day::of_millis(millis.max(0).cast_unsigned());
+    let today = day(row.try_get("", "now")?);
+    let latest: Option<i64> = row.try_get("", "latest")?;
+    Ok((today, latest.map_or(today, day)))
+}
+
+/// Makes the table its own first partition, which nobody has a right to any more, and a new one of its name and form.
+/// Keys keep the names by which violations are told.
+fn partition(table: &str, column: &str, first: &Partition) -> Vec<String> {
+    let old = first.name();
+    vec![
+        format!("ALTER TABLE {table} RENAME TO {old}"),
+        format!("ALTER TABLE {old} RENAME CONSTRAINT {table}_pkey TO {old}_pkey"),
+        format!("REVOKE ALL ON {old} FROM {API}, {IDENTITY}, {ENGINE}"),
+        format!(
+            "DO $$ DECLARE policy name; BEGIN
+                FOR policy IN SELECT policyname FROM pg_policies
+                    WHERE schemaname = current_schema() AND tablename = '{old}'
+                LOOP EXECUTE format('DROP POLICY %I ON {old}', policy); END LOOP;
+             END $$"
+        ),
+        format!("CREATE TABLE {table} (LIKE {old} INCLUDING ALL) PARTITION BY RANGE ({column})"),
+        first.attach(),
+    ]
+}
