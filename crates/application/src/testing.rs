@@ -31,7 +31,7 @@ use crate::{
     messages::PublishMessage,
     ports::{
         AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
-        ExportCursor, ExportPage, MessageIntake, PageRequest, Reencrypted, ReencryptionCursor,
+        ExportCursor, ExportPage, Ids, MessageIntake, PageRequest, Reencrypted, ReencryptionCursor,
         ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject,
         TenantExport, TokenError,
     },
@@ -324,7 +324,15 @@ impl World {
 
     /// The rows that an engine would claim now.
     pub(crate) async fn due(&self) -> Vec<ClaimedWork> {
-        self.store.claim(Epoch(1), ClaimFrom::Queue { low: None }, 100).await.unwrap()
+        self.store
+            .claim(Epoch(1), ClaimFrom::Queue { low: None }, 100)
+            .await
+            .unwrap()
+    }
+
+    /// Where the world's ids come from.
+    pub(crate) fn ids(&self) -> Arc<dyn Ids> {
+        self.ports.ids.clone()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

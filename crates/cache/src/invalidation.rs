@@ -1,9 +1,9 @@
 use std::{fmt, sync::Arc};
 
 use postrider_application::ports::{ApplicationDirectory, Credentials, LoggedEvent};
-use postrider_domain::TenantId;
+use postrider_domain::{ApplicationId, TenantId};
 
-use crate::{CachedApplicationDirectory, CachedCredentials};
+use crate::{CachedApplicationDirectory, CachedCredentials, CachedMaterial, material::EndpointSets};
 
 /// What an event made the caches forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub enum Dropped {
 pub struct CacheInvalidation<C: ?Sized = dyn Credentials, D: ?Sized = dyn ApplicationDirectory> {
     credentials: Arc<CachedCredentials<C>>,
     directory: Arc<CachedApplicationDirectory<D>>,
+    endpoints: Option<Arc<EndpointSets>>,
 }
 
 impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
@@ -31,7 +32,15 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
         Self {
             credentials,
             directory,
+            endpoints: None,
         }
+    }
+
+    /// Tells this one as well, where there is one: a node that does not deliver has none.
+    #[must_use]
+    pub fn with_material<M: ?Sized>(mut self, material: &CachedMaterial<M>) -> Self {
+        self.endpoints = Some(Arc::clone(material.sets()));
+        self
     }
 
     /// Drops what the event concerns. An event of a kind that is not known here, perhaps written by a newer node,
@@ -44,12 +53,27 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
             // anew whenever one is accepted.
             ("tenant", "created")
             | ("user", "registered" | "password_changed")
-            | ("invitation" | "endpoint" | "event_type", _) => return Dropped::Nothing,
+            | ("invitation" | "event_type", _) => return Dropped::Nothing,
             // Every credential holds its tenant's status, and is found by its own id only. Which applications there
-            // are does not change with it.
-            ("tenant", "suspended" | "resumed" | "deletion_ordered") => self.credentials.invalidate_all(),
+            // are does not change with it. A suspended tenant's messages are delivered, one's that is to be deleted
+            // are not.
+            ("tenant", "suspended" | "resumed") => self.credentials.invalidate_all(),
+            ("tenant", "deletion_ordered") => {
+                self.credentials.invalidate_all();
+                self.endpoints_of_tenant(event.tenant);
+            }
+            ("endpoint", _) => match application_in(&event.body) {
+                Some(application) => self.endpoints_of(application),
+                None => self.endpoints_of_tenant(event.tenant),
+            },
             // By an application's id alone it cannot be told which uid it had.
-            ("application", _) => self.application_of(event.tenant),
+            ("application", _) => {
+                self.application_of(event.tenant);
+                match event.aggregate.parse() {
+                    Ok(application) => self.endpoints_of(application),
+                    Err(_) => self.endpoints_of_tenant(event.tenant),
+                }
+            }
             ("api_key", _) => match event.aggregate.parse() {
                 Ok(id) => self.credentials.invalidate_api_key(id),
                 Err(_) => self.credentials.invalidate_api_keys(),
@@ -78,11 +102,32 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
         }
     }
 
+    fn endpoints_of(&self, application: ApplicationId) {
+        if let Some(endpoints) = &self.endpoints {
+            endpoints.invalidate_application(application);
+        }
+    }
+
+    fn endpoints_of_tenant(&self, tenant: Option<TenantId>) {
+        match (&self.endpoints, tenant) {
+            (Some(endpoints), Some(tenant)) => endpoints.invalidate_tenant(tenant),
+            (Some(endpoints), None) => endpoints.invalidate_all(),
+            (None, _) => {}
+        }
+    }
+
     /// Drops everything: when events may have been missed.
     pub fn everything(&self) {
         self.credentials.invalidate_all();
         self.directory.invalidate_all();
+        self.endpoints_of_tenant(None);
     }
+}
+
+/// The application that an endpoint's event names in its body.
+fn application_in(body: &str) -> Option<ApplicationId> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body.get("application")?.as_str()?.parse().ok()
 }
 
 impl<C: ?Sized, D: ?Sized> Clone for CacheInvalidation<C, D> {
@@ -90,6 +135,7 @@ impl<C: ?Sized, D: ?Sized> Clone for CacheInvalidation<C, D> {
         Self {
             credentials: Arc::clone(&self.credentials),
             directory: Arc::clone(&self.directory),
+            endpoints: self.endpoints.clone(),
         }
     }
 }

@@ -11,6 +11,8 @@
 //! * **Bounded**: at most [`CacheOptions::max_entries`] of a kind; the least used go first.
 //!
 //! [`CachedAccessTokens`] is of another kind: what a signature says never changes, so nothing is ever invalidated there.
+//! [`CachedMaterial`] answers from memory only when it is asked to recall, by whoever knows how new the answer must be;
+//! everybody else reads. So nobody joins another's load there, and what was read under an invalidation is not kept.
 //! [`AttemptThrottle`] is no cache at all, but as bounded as one.
 //!
 //! Invalidation comes from the log of events, through [`CacheInvalidation`]: on every node, the committing one too, as
@@ -22,6 +24,7 @@ mod credentials;
 mod flight;
 mod generations;
 mod invalidation;
+mod material;
 #[cfg(test)]
 mod test_support;
 mod throttle;
@@ -31,4 +34,5 @@ pub use application_directory::CachedApplicationDirectory;
 pub use credentials::CachedCredentials;
 pub use flight::CacheOptions;
 pub use invalidation::{CacheInvalidation, Dropped};
+pub use material::{CachedMaterial, MaterialCacheOptions};
 pub use throttle::{Allowance, AttemptThrottle, ThrottleOptions};

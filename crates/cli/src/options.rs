@@ -24,6 +24,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         server,
         database: storage,
         security,
+        intake,
         delivery,
         ..
     } = configuration;
@@ -65,7 +66,9 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             max_endpoints_per_application: delivery.max_endpoints_per_application,
         },
         limits: Limits::for_payloads(server.max_payload_bytes),
+        intake: intake.options(storage.url.is_none()),
         engine: engine(delivery),
+        failing: delivery.failing_policy(),
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),
     }
@@ -112,6 +115,8 @@ fn engine(config: &DeliveryConfig) -> EngineOptions {
     EngineOptions {
         max_in_flight: config.max_in_flight,
         max_in_flight_per_endpoint: config.max_in_flight_per_endpoint.min(config.max_in_flight),
+        max_waiting: config.max_waiting,
+        max_memory_bytes: config.max_memory_bytes,
         attempt_timeout: AttemptTimeout::from_millis(config.attempt_timeout_ms).unwrap_or_default(),
         retry: config.retry_policy(),
         drain_timeout: Duration::from_millis(config.drain_timeout_ms),

@@ -16,14 +16,19 @@ use postrider_domain::{
     endpoints::{AddressPolicy, EndpointUrl},
 };
 use postrider_engine::{HttpOptions, HttpSender, HttpSenderError};
+use postrider_testkit::memory::TestClock;
 use support::receiver::{self, Answer, Receiver};
 
 fn loopback() -> AddressPolicy {
     AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()])
 }
 
+fn sending(options: &HttpOptions, policy: AddressPolicy) -> Result<HttpSender, HttpSenderError> {
+    HttpSender::new(options, policy, Arc::new(TestClock::new()))
+}
+
 fn sender() -> HttpSender {
-    HttpSender::new(&HttpOptions::default(), loopback()).unwrap()
+    sending(&HttpOptions::default(), loopback()).unwrap()
 }
 
 fn request(url: &str, timeout: Duration) -> OutgoingRequest {
@@ -88,6 +93,32 @@ async fn other_statuses_fail_and_keep_their_body() {
     assert_eq!(sent.outcome, failed(FailureClass::Status, Some(500)));
     assert_eq!(sent.response_body.bytes, b"database on fire");
     assert!(!sent.response_body.truncated);
+}
+
+/// What receivers ask for, and what is understood of it.
+#[tokio::test]
+async fn a_failed_answer_may_ask_for_a_pause() {
+    const SECONDS: &str = "retry-after: 120";
+    // The test's clock shows 2026-11-02T08:30:00Z.
+    const DATE: &str = "retry-after: Mon, 02 Nov 2026 08:31:30 GMT";
+    // By the receiver's own clock it is a minute later.
+    const BOTH: &str = "date: Mon, 02 Nov 2026 08:31:00 GMT\r\nretry-after: Mon, 02 Nov 2026 08:31:30 GMT";
+    for (line, headers, wait) in [
+        ("429 Too Many Requests", SECONDS, Some(120)),
+        ("503 Service Unavailable", DATE, Some(90)),
+        ("503 Service Unavailable", BOTH, Some(30)),
+        ("500 Oh No", SECONDS, Some(120)),
+        ("302 Elsewhere", SECONDS, Some(120)),
+        ("503 Service Unavailable", "retry-after: soon", None),
+        ("503 Service Unavailable", "retry-after: -1", None),
+        ("503 Service Unavailable", "x: y", None),
+        ("200 OK", SECONDS, None),
+    ] {
+        let answer = format!("HTTP/1.1 {line}\r\n{headers}\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::start(Answer::Bytes(answer.into_bytes())).await;
+        let sent = send_to(&receiver).await;
+        assert_eq!(sent.retry_after, wait.map(Duration::from_secs), "{line}, {headers}");
+    }
 }
 
 #[tokio::test]
@@ -173,6 +204,44 @@ async fn the_deadline_ends_a_dripping_body_slow_headers_and_silence() {
 }
 
 #[tokio::test]
+async fn the_deadline_ends_a_request_that_nobody_reads() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    // More than any socket buffers.
+    let sending = OutgoingRequest {
+        body: Arc::from(vec![0; 64 << 20]),
+        ..request(&url, Duration::from_millis(300))
+    };
+    let accepting = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        std::future::pending::<()>().await;
+        drop(stream);
+    };
+    let sender = sender();
+    let sent = tokio::select! {
+        sent = tokio::time::timeout(Duration::from_secs(10), sender.send(sending)) => sent.unwrap(),
+        () = accepting => unreachable!("it never ends"),
+    };
+    assert_eq!(sent.outcome, failed(FailureClass::TimeOut, None));
+}
+
+#[tokio::test]
+async fn the_deadline_ends_endless_interim_answers() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let answering = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        receiver::read_request(&mut stream).await.unwrap();
+        let early = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100);
+        while tokio::io::AsyncWriteExt::write_all(&mut stream, &early).await.is_ok() {}
+    };
+    let sender = sender();
+    let sending = sender.send(request(&url, Duration::from_millis(300)));
+    let (sent, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(10), sending), answering);
+    assert_eq!(sent.unwrap().outcome, failed(FailureClass::TimeOut, None));
+}
+
+#[tokio::test]
 async fn huge_headers_are_refused() {
     let huge = format!(
         "HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n",
@@ -206,7 +275,7 @@ async fn an_endless_body_is_capped_too() {
         ..HttpOptions::default()
     };
     let receiver = Receiver::start(Answer::ThenDrip(endless)).await;
-    let sender = HttpSender::new(&bounds, loopback()).unwrap();
+    let sender = sending(&bounds, loopback()).unwrap();
     let sent = sender
         .send(request(&receiver.url(), Duration::from_secs(30)))
         .await;
@@ -217,7 +286,7 @@ async fn an_endless_body_is_capped_too() {
 #[tokio::test]
 async fn the_policy_forbids_loopback_by_any_name() {
     let receiver = Receiver::start(Answer::status("204 No Content")).await;
-    let sender = HttpSender::new(&HttpOptions::default(), AddressPolicy::public_only()).unwrap();
+    let sender = sending(&HttpOptions::default(), AddressPolicy::public_only()).unwrap();
     let port = receiver.address.port();
     for host in [
         "127.0.0.1",
@@ -267,6 +336,20 @@ async fn connections_are_used_again() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_closes_after_each_answer_is_connected_to_again() {
+    let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let receiver = Receiver::start(Answer::ThenClose(answer)).await;
+    let sender = sender();
+    for _ in 0..3 {
+        let sent = sender
+            .send(request(&receiver.url(), Duration::from_secs(5)))
+            .await;
+        assert_eq!(sent.outcome, Outcome::Delivered { status: 200 });
+    }
+    assert_eq!((receiver.requests(), receiver.connections()), (3, 3));
+}
+
+#[tokio::test]
 async fn closing_leaves_no_task_behind() {
     let receiver = Receiver::start(Answer::status("204 No Content")).await;
     let sender = sender();
@@ -292,7 +375,7 @@ async fn unusable_options_are_refused() {
         max_response_header_bytes: 10,
         ..HttpOptions::default()
     };
-    let refused = HttpSender::new(&options, loopback()).err();
+    let refused = sending(&options, loopback()).err();
     assert!(
         matches!(refused, Some(HttpSenderError::Options(_))),
         "{refused:?}"

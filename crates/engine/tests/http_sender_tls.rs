@@ -33,6 +33,7 @@ use postrider_domain::{
     endpoints::{AddressPolicy, EndpointUrl},
 };
 use postrider_engine::{HttpOptions, HttpSender};
+use postrider_testkit::memory::TestClock;
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use support::receiver::{Answer, Receiver};
 use tokio::{
@@ -55,11 +56,17 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hy
     let authority = request.uri().authority().is_some() || request.headers().contains_key("host");
     let body = request.into_body().collect().await?.to_bytes();
     let status = match (version, &body[..], authority) {
-        (Version::HTTP_2, b"{}", true) => 202,
+        (_, b"silence", _) => std::future::pending().await,
+        (Version::HTTP_2, b"{}" | b"huge headers", true) => 202,
         (Version::HTTP_11, b"{}", true) => 201,
         _ => 500,
     };
     let mut response = Response::new(Empty::new());
+    if &body[..] == b"huge headers" {
+        let value = http::HeaderValue::from_str(&"a".repeat(10_000)).unwrap();
+        let names = (0..10).map(|n| http::HeaderName::try_from(format!("x-{n}")).unwrap());
+        response.headers_mut().extend(names.map(|name| (name, value.clone())));
+    }
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
     Ok(response)
 }
@@ -113,7 +120,7 @@ impl TlsReceiver {
 
 fn sender(options: &HttpOptions) -> HttpSender {
     let loopback = AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap()]);
-    HttpSender::new(options, loopback).unwrap()
+    HttpSender::new(options, loopback, Arc::new(TestClock::new())).unwrap()
 }
 
 fn trusting(receiver: &TlsReceiver) -> HttpSender {
@@ -123,20 +130,25 @@ fn trusting(receiver: &TlsReceiver) -> HttpSender {
     })
 }
 
-async fn send(sender: &HttpSender, url: &str) -> Outcome {
-    let request = OutgoingRequest {
+fn request(url: &str, body: &[u8], timeout: Duration) -> OutgoingRequest {
+    OutgoingRequest {
         url: EndpointUrl::parse(url).unwrap(),
         headers: Vec::new(),
-        body: Arc::from(*b"{}"),
-        timeout: Duration::from_secs(5),
-    };
+        body: Arc::from(body),
+        timeout,
+    }
+}
+
+async fn send(sender: &HttpSender, url: &str) -> Outcome {
+    let request = request(url, b"{}", Duration::from_secs(5));
     sender.send(request).await.outcome
 }
 
-const HANDSHAKE_FAILED: Outcome = Outcome::Failed {
-    class: FailureClass::Tls,
-    status: None,
-};
+const fn failed(class: FailureClass) -> Outcome {
+    Outcome::Failed { class, status: None }
+}
+
+const HANDSHAKE_FAILED: Outcome = failed(FailureClass::Tls);
 
 #[tokio::test]
 async fn a_trusted_certificate_and_http_2_on_one_connection() {
@@ -149,6 +161,49 @@ async fn a_trusted_certificate_and_http_2_on_one_connection() {
         );
     }
     assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn many_requests_at_once_share_the_http_2_connection() {
+    let receiver = TlsReceiver::start(&[b"h2", b"http/1.1"]).await;
+    let (sender, url) = (trusting(&receiver), receiver.url("localhost"));
+    assert_eq!(send(&sender, &url).await, Outcome::Delivered { status: 202 });
+    let many = (0..300).map(|_| send(&sender, &url));
+    for outcome in futures_util::future::join_all(many).await {
+        assert_eq!(outcome, Outcome::Delivered { status: 202 });
+    }
+    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_burst_before_anybody_knows_that_it_is_http_2_is_delivered_whole() {
+    let receiver = TlsReceiver::start(&[b"h2", b"http/1.1"]).await;
+    let (sender, url) = (trusting(&receiver), receiver.url("localhost"));
+    let burst = (0..50).map(|_| send(&sender, &url));
+    for outcome in futures_util::future::join_all(burst).await {
+        assert_eq!(outcome, Outcome::Delivered { status: 202 });
+    }
+}
+
+#[tokio::test]
+async fn over_http_2_one_that_hangs_ends_at_its_deadline_and_takes_no_other_with_it() {
+    let receiver = TlsReceiver::start(&[b"h2"]).await;
+    let (sender, url) = (trusting(&receiver), receiver.url("localhost"));
+    assert_eq!(send(&sender, &url).await, Outcome::Delivered { status: 202 });
+    let hanging = sender.send(request(&url, b"silence", Duration::from_millis(300)));
+    let (hung, other) = tokio::join!(hanging, send(&sender, &url));
+    assert_eq!(hung.outcome, failed(FailureClass::TimeOut));
+    assert_eq!(other, Outcome::Delivered { status: 202 });
+    assert_eq!(send(&sender, &url).await, Outcome::Delivered { status: 202 });
+    assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn huge_headers_over_http_2_are_refused() {
+    let receiver = TlsReceiver::start(&[b"h2"]).await;
+    let (sender, url) = (trusting(&receiver), receiver.url("localhost"));
+    let sent = sender.send(request(&url, b"huge headers", Duration::from_secs(5))).await;
+    assert_eq!(sent.outcome, failed(FailureClass::Body));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! How lists and small structures are stored: JSON, by types of this crate's own. The domain knows no serde, and
 //! a stored form changes only here.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use postrider_application::ports::StoreError;
 use postrider_domain::{
@@ -67,6 +67,16 @@ pub(crate) struct StoredTexts(Vec<String>);
 impl StoredTexts {
     pub(crate) fn of_event_types(names: &[EventTypeName]) -> Self {
         Self(names.iter().map(|name| name.as_str().to_owned()).collect())
+    }
+
+    /// The channels of a message as JSON.
+    pub(crate) fn json_of_channels(channels: &Channels) -> Result<Cow<'static, str>, StoreError> {
+        // Nearly all have none.
+        if channels.iter().next().is_none() {
+            return Ok(Cow::Borrowed("[]"));
+        }
+        let json = serde_json::to_string(&Self::of_channels(channels.iter()));
+        json.map(Cow::Owned).map_err(|why| corrupt("channels", why))
     }
 
     pub(crate) fn of_channels<'c>(channels: impl IntoIterator<Item = &'c Channel>) -> Self {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use postrider_application::ports::{StoreError, UniqueRule};
+use postrider_application::ports::{StoreError, UniqueRule, WriteError};
 use sea_orm::{DbErr, RuntimeErr};
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use thiserror::Error;
 
 /// The locks by which nodes take turns on PostgreSQL. Numbers of our own choosing, one for each purpose, for ever.
@@ -17,6 +17,8 @@ pub(crate) mod advisory_lock {
     pub(crate) const SIGNING_KEYS: i64 = 0x706f_7374_0003;
     /// Held by whoever erases a tenant.
     pub(crate) const ERASURE: i64 = 0x706f_7374_0004;
+    /// Held by whoever makes partitions.
+    pub(crate) const PARTITIONS: i64 = 0x706f_7374_0005;
 }
 
 /// An error of the database, reduced to what may be shown in a trace: the server's detail, which quotes values of
@@ -105,11 +107,21 @@ impl<T> OrStoreError<T> for Result<T, sqlx::Error> {
     }
 }
 
-fn of_orm(error: &DbErr) -> StoreError {
+/// What the database's library said, if the ORM only passes it on.
+fn cause(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(cause))
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
-        | DbErr::Query(RuntimeErr::SqlxError(cause)) => of_sqlx(cause),
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => Some(cause),
+        _ => None,
+    }
+}
+
+fn of_orm(error: &DbErr) -> StoreError {
+    if let Some(cause) = cause(error) {
+        return of_sqlx(cause);
+    }
+    match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
             StoreError::Unavailable(Box::new(Fault::saying(error)))
         }
@@ -122,7 +134,10 @@ fn of_sqlx(error: &sqlx::Error) -> StoreError {
         return violated;
     }
     let fault = Box::new(Fault::from(error));
-    if is_passing(error) {
+    if lacks_partition(error) {
+        tracing::error!(%fault, "history has no partition for this time: nothing can be written to it until there is one");
+        StoreError::Unavailable(fault)
+    } else if is_passing(error) {
         StoreError::Unavailable(fault)
     } else {
         StoreError::Internal(fault)
@@ -139,57 +154,96 @@ fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default();
-            if database.try_downcast_ref::<PgDatabaseError>().is_some() {
-                // Connection, transaction state, rollback, resources, prerequisite state, operator, system.
-                ["08", "25", "40", "53", "55", "57", "58"]
-                    .iter()
-                    .any(|class| code.starts_with(class))
-            } else {
-                // The lower byte of SQLite's code is its kind: busy, locked, no memory, read-only, interrupted,
-                // input or output, full, cannot open.
-                matches!(
-                    code.parse::<u32>().map(|code| code & 0xff),
-                    Ok(5 | 6 | 7 | 8 | 9 | 10 | 13 | 14)
-                )
-            }
-        }
+        sqlx::Error::Database(_) => match of_postgres(error) {
+            // Connection, transaction state, rollback, resources, prerequisite state, operator, system.
+            Some((_, code)) => ["08", "25", "40", "53", "55", "57", "58"]
+                .iter()
+                .any(|class| code.starts_with(class)),
+            // Busy, locked, no memory, read-only, interrupted, input or output, full, cannot open.
+            None => matches!(of_sqlite(error), Some(5 | 6 | 7 | 8 | 9 | 10 | 13 | 14)),
+        },
         _ => false,
     }
 }
 
-/// Whether the connection was lost while a statement was under way, so that whether it was committed is open.
-/// Not so if no connection was had in the first place.
-pub(crate) fn lost_under_way(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
-    else {
-        return false;
-    };
-    match &**cause {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-            true
+/// PostgreSQL's error, and its SQLSTATE.
+fn of_postgres(error: &sqlx::Error) -> Option<(&PgDatabaseError, &str)> {
+    let database = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    Some((database, database.code()))
+}
+
+/// The kind of SQLite's error: the lower byte of its code.
+fn of_sqlite(error: &sqlx::Error) -> Option<u32> {
+    let database = error.as_database_error()?;
+    if database.try_downcast_ref::<PgDatabaseError>().is_some() {
+        return None;
+    }
+    Some(database.code()?.parse::<u32>().ok()? & 0xff)
+}
+
+/// Whether a row belongs to a partition that is not there. The SQLSTATE is that of a violated CHECK, which has a name.
+fn lacks_partition(error: &sqlx::Error) -> bool {
+    of_postgres(error).is_some_and(|(database, code)| code == "23514" && database.constraint().is_none())
+}
+
+/// No connection was had for a batch, so nothing was written.
+pub(crate) fn not_had(error: &sqlx::Error) -> WriteError {
+    WriteError::Unavailable(match of_sqlx(error) {
+        error @ StoreError::Unavailable(_) => error,
+        // Refused at the door, whatever the reason.
+        _ => StoreError::Unavailable(Box::new(Fault::from(error))),
+    })
+}
+
+/// What the failure of the statement means that writes a batch on PostgreSQL, and is its own transaction.
+pub(crate) fn write_failed(error: &sqlx::Error) -> WriteError {
+    let store = of_sqlx(error);
+    match (error, of_postgres(error)) {
+        (_, Some((database, code))) => {
+            // The server ended the session; when it noticed that it was to, the commit may have been written.
+            let ended = matches!(database.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+                || code.starts_with("08")
+                || code == "57P01"
+                || code == "57P02";
+            // Data, constraint; a key that is there twice.
+            let of_a_row = ["21", "22", "23"].iter().any(|class| code.starts_with(class));
+            if ended {
+                WriteError::Unknown(store)
+            } else if of_a_row && !lacks_partition(error) {
+                WriteError::Refused(store)
+            } else {
+                WriteError::Unavailable(store)
+            }
         }
-        sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default();
-            // The server was told to end the session; when it noticed, the commit may have been written.
-            let ended = code.starts_with("08") || code == "57P01" || code == "57P02";
-            ended && database.try_downcast_ref::<PgDatabaseError>().is_some()
-        }
-        _ => false,
+        // It did not get as far as the wire.
+        (sqlx::Error::Encode(_), None) => WriteError::Refused(store),
+        // Lost under way, or an answer that cannot be read.
+        _ => WriteError::Unknown(store),
+    }
+}
+
+/// What the failure of a statement means that writes a batch on SQLite, before COMMIT.
+pub(crate) fn step_failed(error: &DbErr) -> WriteError {
+    // Too big, constraint, mismatch.
+    match cause(error).and_then(of_sqlite) {
+        Some(18..=20) => WriteError::Refused(of_orm(error)),
+        _ => WriteError::Unavailable(of_orm(error)),
+    }
+}
+
+/// What the failure of COMMIT means on SQLite.
+pub(crate) fn commit_failed(error: &DbErr) -> WriteError {
+    // Busy, full: the end of the transaction is not in the log. If the log could not be synced, it may be.
+    match cause(error).and_then(of_sqlite) {
+        Some(5 | 13) => WriteError::Unavailable(of_orm(error)),
+        _ => WriteError::Unknown(of_orm(error)),
     }
 }
 
 /// Whether the server gave the statement up because it took too long, waiting included.
 pub(crate) fn timed_out(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
-    else {
-        return false;
-    };
-    cause.as_database_error().is_some_and(|database| {
-        let code = database.code().unwrap_or_default();
-        code == "57014" && database.try_downcast_ref::<PgDatabaseError>().is_some()
-    })
+    let postgres = cause(error).and_then(of_postgres);
+    postgres.is_some_and(|(_, code)| code == "57014")
 }
 
 /// What a violated uniqueness constraint means.

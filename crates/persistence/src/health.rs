@@ -15,7 +15,7 @@ use crate::{
     error::OrStoreError as _,
 };
 
-/// An attempt that was under way may be settled after its endpoint was disabled or deleted: such a row says nothing.
+/// An attempt that was under way may be settled while its endpoint is disabled or deleted: such a row says nothing.
 const FAILING: &str = "
 SELECT f.endpoint, f.tenant, f.app, f.since FROM endpoint_failures f
 JOIN endpoints e ON e.tenant = f.tenant AND e.app = f.app AND e.id = f.endpoint AND e.disabled_at IS NULL

@@ -40,6 +40,7 @@ mod housekeeping;
 mod installation;
 mod messages;
 mod nodes;
+mod partitions;
 mod reencryption;
 mod store;
 mod stored;

@@ -19,16 +19,23 @@ struct EpochRow {
 }
 
 /// All dead epochs that still own rows. The owners are read off the index, one step for each, instead of looking
-/// for the rows of every node that ever lived. An owner that is not known at all is dead too.
+/// for the rows of every node that ever lived; the rows of the living, who have nearly all of them, and what is left
+/// of their settled ones, are stepped over. An owner that is not known at all is dead too.
 const DEAD_OWNERS: &str = "
-WITH RECURSIVE owners (epoch) AS (
-    SELECT (SELECT w.owner FROM outbox_work w WHERE w.owner > 0 ORDER BY w.owner LIMIT 1)
+WITH RECURSIVE living (epoch) AS (SELECT epoch FROM nodes WHERE NOT dead),
+steps (epoch) AS (
+    SELECT CAST(0 AS bigint)
     UNION ALL
-    SELECT (SELECT w.owner FROM outbox_work w WHERE w.owner > o.epoch ORDER BY w.owner LIMIT 1)
-    FROM owners o WHERE o.epoch IS NOT NULL
+    SELECT coalesce(
+        (SELECT w.owner FROM outbox_work w WHERE w.owner > s.epoch
+            AND w.owner < coalesce((SELECT min(l.epoch) FROM living l WHERE l.epoch > s.epoch), 9223372036854775807)
+         ORDER BY w.owner LIMIT 1),
+        (SELECT min(l.epoch) FROM living l WHERE l.epoch > s.epoch)
+    )
+    FROM steps s WHERE s.epoch IS NOT NULL
 )
-SELECT o.epoch FROM owners o LEFT JOIN nodes n ON n.epoch = o.epoch
-WHERE o.epoch IS NOT NULL AND (n.epoch IS NULL OR n.dead) ORDER BY o.epoch";
+SELECT s.epoch FROM steps s
+WHERE s.epoch > 0 AND NOT EXISTS (SELECT 1 FROM living l WHERE l.epoch = s.epoch) ORDER BY s.epoch";
 
 /// Declares every node dead.
 pub(crate) async fn bury_all(database: &Database) -> Result<(), StoreError> {

@@ -5,8 +5,6 @@ use postrider_application::{
     ports::{EventSignal, Sealer, Store, StoreError},
 };
 
-use tokio::sync::Semaphore;
-
 use crate::{
     bell::Bell,
     connection::{Database, Scope},
@@ -22,15 +20,12 @@ pub struct SqlStore {
     pub(crate) secrets: EndpointSecrets,
     pub(crate) event_signal: Option<Arc<dyn EventSignal>>,
     pub(crate) bell: Arc<Bell>,
-    /// Who may be accepting at the same time; see [`Database::accepts_at_once`].
-    pub(crate) accepting: Arc<Semaphore>,
 }
 
 impl SqlStore {
     /// The store in `database`, whose stored secrets are sealed with `sealer`. The database must be migrated.
     pub fn new(database: Database, sealer: Arc<dyn Sealer>) -> Self {
         Self {
-            accepting: Arc::new(Semaphore::new(database.accepts_at_once())),
             database,
             secrets: EndpointSecrets::sealed_with(sealer),
             event_signal: None,

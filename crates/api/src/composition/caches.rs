@@ -10,6 +10,7 @@ use postrider_persistence::SqlStore;
 pub(super) struct Caches {
     pub(super) credentials: Arc<CachedCredentials<SqlStore>>,
     pub(super) directory: Arc<CachedApplicationDirectory<SqlStore>>,
+    pub(super) material: Arc<SqlStore>,
 }
 
 impl Caches {
@@ -20,6 +21,7 @@ impl Caches {
             ..CacheOptions::default()
         };
         Self {
+            material: store.clone(),
             credentials: Arc::new(CachedCredentials::new(store.clone(), options, clock.clone())),
             directory: Arc::new(CachedApplicationDirectory::new(
                 store.clone(),

@@ -6,7 +6,8 @@ use postrider_application::{
     ports::{StoreError, UseCaseMetrics},
 };
 use postrider_crypto::{KeyRingError, MasterKey, MasterKeyCheckError, MasterKeyError, PasswordOptions};
-use postrider_engine::{EngineError, EngineOptions, HttpOptions};
+use postrider_domain::endpoints::FailingPolicy;
+use postrider_engine::{EngineError, EngineOptions, HttpOptions, IntakeOptions};
 use postrider_outbox::RelayError;
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;
@@ -43,8 +44,12 @@ pub struct PlatformOptions {
     pub settings: Settings,
     /// Bounds of the API.
     pub limits: Limits,
+    /// How messages are taken in.
+    pub intake: IntakeOptions,
     /// How deliveries are worked.
     pub engine: EngineOptions,
+    /// When endpoints that only fail are disabled.
+    pub failing: FailingPolicy,
     /// How webhooks are sent; where to, say the settings' address policy.
     pub sender: HttpOptions,
     /// Where use cases are counted.

@@ -3,15 +3,19 @@ use std::sync::Arc;
 use postrider_application::{
     Ports, UseCases,
     authentication::Authenticator,
+    endpoints::DisableByEngine,
     mediator::{Mediator, MediatorPorts},
-    ports::{AccessTokens, Clock, Ids, Randomness, Sealer, StoreError},
+    ports::{AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Randomness, Sealer, StoreError},
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
     AeadSealer, Argon2Passwords, HmacSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
     OsRandomness, TokenOptions, verify_master_key,
 };
-use postrider_engine::{Chores, ChoresOptions, Engine, EngineHandle, EngineOptions, EnginePorts, HttpSender};
+use postrider_engine::{
+    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, HttpSender, Intake,
+    IntakeHandle,
+};
 use postrider_outbox::{Relay, RelayOptions};
 use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
 use tokio_util::sync::CancellationToken;
@@ -31,12 +35,29 @@ use crate::{ApiContext, App, telemetry::OtelTracePropagation};
 pub struct Platform {
     database: Database,
     context: Arc<ApiContext>,
+    intake: Intake,
     background: Background,
 }
 
 impl Platform {
     /// Opens the database, checks keys, and composes everything. Nothing runs yet.
     pub async fn open(options: PlatformOptions) -> Result<Self, OpenError> {
+        Self::open_any(options, None).await
+    }
+
+    /// Like [`Self::open`], but messages come in by this way instead of the product's own: only for measuring what
+    /// that one costs.
+    pub async fn open_with_intake(
+        options: PlatformOptions,
+        intake: Arc<dyn MessageIntake>,
+    ) -> Result<Self, OpenError> {
+        Self::open_any(options, Some(intake)).await
+    }
+
+    async fn open_any(
+        options: PlatformOptions,
+        intake: Option<Arc<dyn MessageIntake>>,
+    ) -> Result<Self, OpenError> {
         // Both TLS users (the database driver, the sender) agree on one provider; a second call is refused and
         // means that it is done already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -51,6 +72,7 @@ impl Platform {
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
             store,
             system,
+            intake,
         };
         opened.compose(database, options).await
     }
@@ -65,11 +87,27 @@ impl Platform {
         self.context.clone()
     }
 
-    /// Delivers, relays and does the chores until `shutdown`, then drains, hands back what is left, and closes what
-    /// is its own. Requests may still be served meanwhile, and after it has ended; those leave no denials in the
-    /// audit log.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        self.background.run(shutdown).await
+    /// Takes messages in, delivers, relays and does the chores until `shutdown`. Then it drains, hands back what is left,
+    /// waits for `served`, which is to end when no request is served any more (as [`super::Server::stop`] does), and
+    /// closes what is its own. Until then messages are taken in, for the next start or another node; requests that end
+    /// after the drain leave no denials in the audit log.
+    pub async fn run(
+        self,
+        shutdown: CancellationToken,
+        served: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
+        let Self {
+            background, intake, ..
+        } = self;
+        let quiet = CancellationToken::new();
+        let working = async {
+            let ended = background.run(shutdown).await;
+            served.await;
+            quiet.cancel();
+            ended
+        };
+        let (ended, ()) = tokio::join!(working, intake.run(quiet.clone()));
+        ended
     }
 
     /// Closes the database without having run.
@@ -101,18 +139,22 @@ struct Opened {
     store: Arc<SqlStore>,
     keys: Arc<KeyRing>,
     caches: Caches,
+    /// Instead of the product's own way in.
+    intake: Option<Arc<dyn MessageIntake>>,
 }
 
 impl Opened {
     async fn compose(self, database: Database, options: PlatformOptions) -> Result<Platform, OpenError> {
-        let (engine, engine_handle, sender) = self.engine(&options)?;
+        let guard = self.guard();
+        let (engine, engine_handle, sender) = self.engine(&options, guard.clone())?;
+        let (intake, intake_handle) = self.intake(&options, &engine_handle)?;
         let subscribers = vec![Arc::new(self.caches.subscriber()) as _];
         let relay = Relay::at_head(self.store.clone(), subscribers, RelayOptions::default()).await?;
         let (denials, key_uses) = (Denials::default(), NotedKeyUses::default());
         let background = Background {
             engine,
             sender,
-            chores: self.chores(&options),
+            chores: self.chores(&options, guard.clone()),
             keys: KeyRingRefresher::new(self.keys.clone()),
             denials: DenialWriter::new(&denials, self.store.clone(), self.system.clock.clone()),
             key_uses: KeyUseWriter::new(&key_uses, self.store.clone()),
@@ -120,7 +162,11 @@ impl Opened {
         };
         let tokens = self.tokens(&options);
         let store = SqlStore::clone(&self.store).telling(Arc::new(background.relay.signal()));
-        let ports = self.ports(store, tokens.clone(), &engine_handle, &options)?;
+        let way_in = match &self.intake {
+            Some(other) => other.clone(),
+            None => Arc::new(intake_handle),
+        };
+        let ports = self.ports(store, (way_in, &engine_handle), tokens.clone(), &options)?;
         let mediator_ports = MediatorPorts {
             directory: self.caches.directory.clone(),
             metrics: options.metrics,
@@ -151,13 +197,34 @@ impl Opened {
         Ok(Platform {
             database,
             context,
+            intake,
             background,
         })
+    }
+
+    /// Who disables endpoints for the engine.
+    fn guard(&self) -> Arc<dyn EndpointGuard> {
+        let (store, system) = (SqlStore::clone(&self.store), &self.system);
+        Arc::new(DisableByEngine::new(
+            store,
+            system.clock.clone(),
+            system.ids.clone(),
+        ))
+    }
+
+    fn intake(
+        &self,
+        options: &PlatformOptions,
+        engine: &EngineHandle,
+    ) -> Result<(Intake, IntakeHandle), OpenError> {
+        let clock = self.system.clock.clone();
+        Intake::new(self.store.clone(), engine, clock, options.intake).map_err(OpenError::options)
     }
 
     fn engine(
         &self,
         options: &PlatformOptions,
+        guard: Arc<dyn EndpointGuard>,
     ) -> Result<(Engine, EngineHandle, Arc<HttpSender>), OpenError> {
         let policy = options.settings.address_policy.clone();
         let clock = self.system.clock.clone();
@@ -166,7 +233,9 @@ impl Opened {
         let ports = EnginePorts {
             queue: self.store.clone(),
             nodes: self.store.clone(),
-            material: self.store.clone(),
+            bell: self.store.clone(),
+            guard,
+            material: self.caches.material.clone(),
             sender: sender.clone(),
             signer: Arc::new(HmacSigner),
             clock: self.system.clock.clone(),
@@ -181,12 +250,21 @@ impl Opened {
         Ok((engine, handle, sender))
     }
 
-    fn chores(&self, options: &PlatformOptions) -> Chores {
+    fn chores(&self, options: &PlatformOptions, guard: Arc<dyn EndpointGuard>) -> Chores {
         let chores = ChoresOptions {
             erase_grace: options.erase_grace,
+            failing: options.failing,
             ..ChoresOptions::default()
         };
-        Chores::new(self.store.clone(), self.store.clone(), chores)
+        let ports = ChoresPorts {
+            writer: self.store.clone(),
+            housekeeping: self.store.clone(),
+            partitions: self.store.clone(),
+            health: self.store.clone(),
+            guard,
+            clock: self.system.clock.clone(),
+        };
+        Chores::new(ports, chores)
     }
 
     fn tokens(&self, options: &PlatformOptions) -> Arc<dyn AccessTokens> {
@@ -201,8 +279,8 @@ impl Opened {
     fn ports(
         &self,
         store: SqlStore,
+        (intake, engine): (Arc<dyn MessageIntake>, &EngineHandle),
         tokens: Arc<dyn AccessTokens>,
-        engine: &EngineHandle,
         options: &PlatformOptions,
     ) -> Result<Ports<SqlStore>, OpenError> {
         let System {
@@ -214,7 +292,7 @@ impl Opened {
             Argon2Passwords::new(options.passwords, randomness.clone()).map_err(OpenError::options)?;
         Ok(Ports {
             store,
-            intake: self.store.clone(),
+            intake,
             directory: self.caches.directory.clone(),
             identities: self.store.clone(),
             passwords: Arc::new(passwords),

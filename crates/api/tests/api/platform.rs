@@ -78,7 +78,6 @@ async fn open(directory: &Path) -> Platform {
 /// A node that serves.
 struct Node {
     address: SocketAddr,
-    server: Server,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -91,11 +90,11 @@ impl Node {
         let server = Server::start(&platform, listener, ServerOptions::default()).unwrap();
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
+        let address = server.address();
         #[expect(clippy::disallowed_methods, reason = "stop() awaits it")]
-        let running = tokio::spawn(async move { platform.run(token).await.unwrap() });
+        let running = tokio::spawn(async move { platform.run(token, server.stop()).await.unwrap() });
         let node = Self {
-            address: server.address(),
-            server,
+            address,
             shutdown,
             running,
         };
@@ -105,7 +104,6 @@ impl Node {
     async fn stop(self) {
         self.shutdown.cancel();
         self.running.await.unwrap();
-        self.server.stop().await;
     }
 
     /// One request on a connection of its own: status and body.

@@ -109,7 +109,7 @@ mod tests {
         audit::{ActorKind, AuditEntry, AuditOutcome, Record},
         audit_entries::ListAuditEntries,
         endpoints::{EnableEndpoint, GetEndpoint},
-        memory::{MemoryStore, SequentialIds},
+        memory::MemoryStore,
         ports::{AuditFilter, DeliveryMaterial as _, PageRequest, UnitOfWork},
         testing::{World, create_endpoint},
     };
@@ -144,8 +144,7 @@ mod tests {
         }
 
         fn guard_over<S>(&self, store: S) -> DisableByEngine<S> {
-            let ids = Arc::new(SequentialIds::new(self.world.clock.clone()));
-            DisableByEngine::new(store, self.world.clock.clone(), ids)
+            DisableByEngine::new(store, self.world.clock.clone(), self.world.ids())
         }
 
         async fn disable(&self, why: DisableReason, seen: Option<Version>) -> Change {
@@ -208,11 +207,20 @@ mod tests {
         let why = DisableReason::Gone;
         assert_eq!(scene.status().await, EndpointStatus::Disabled { why, at });
         assert_eq!(scene.disablings().await, 1);
-        assert!(scene.as_read().await.1 > endpoints_version, "match sets are known to be old");
+        assert!(
+            scene.as_read().await.1 > endpoints_version,
+            "match sets are known to be old"
+        );
         let [entry] = <[_; 1]>::try_from(scene.entries().await).unwrap();
-        assert_eq!((entry.actor.kind, &*entry.actor.id), (ActorKind::System, "engine"));
+        assert_eq!(
+            (entry.actor.kind, &*entry.actor.id),
+            (ActorKind::System, "engine")
+        );
         assert_eq!(entry.target, Some(scene.endpoint.to_string()));
-        assert_eq!((entry.outcome, entry.tenant), (AuditOutcome::Done, Some(scene.tenant)));
+        assert_eq!(
+            (entry.outcome, entry.tenant),
+            (AuditOutcome::Done, Some(scene.tenant))
+        );
         assert_eq!((entry.address, entry.request_id), (None, None));
     }
 
@@ -227,7 +235,9 @@ mod tests {
         assert_eq!((scene.disablings().await, scene.entries().await.len()), (1, 1));
         let other = EndpointId::from_uuid(uuid::Uuid::nil());
         let guard = scene.guard_over(scene.world.store.clone());
-        let gone = guard.disable(scene.tenant, scene.application, other, why, None).await;
+        let gone = guard
+            .disable(scene.tenant, scene.application, other, why, None)
+            .await;
         assert_eq!(gone.unwrap(), Change::None);
     }
 
@@ -236,7 +246,13 @@ mod tests {
         let scene = Scene::new().await;
         let other = scene.world.tenant("eve@evil.example").await.tenant;
         let guard = scene.guard_over(scene.world.store.clone());
-        let disabling = guard.disable(other, scene.application, scene.endpoint, DisableReason::Gone, None);
+        let disabling = guard.disable(
+            other,
+            scene.application,
+            scene.endpoint,
+            DisableReason::Gone,
+            None,
+        );
         assert_eq!(disabling.await.unwrap(), Change::None);
         assert!(!scene.status().await.is_disabled());
     }
@@ -248,7 +264,10 @@ mod tests {
         assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::Made);
         scene.enable().await;
         assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::None);
-        assert!(!scene.status().await.is_disabled(), "it was enabled after that answer");
+        assert!(
+            !scene.status().await.is_disabled(),
+            "it was enabled after that answer"
+        );
         let (seen, _) = scene.as_read().await;
         assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::Made);
     }
@@ -290,12 +309,18 @@ mod tests {
     impl Repository<Endpoint> for ContendedTx {
         type Key = (ApplicationId, EndpointRef);
 
-        async fn find(&mut self, scope: &TenantScope, key: &Self::Key) -> Result<Option<Endpoint>, StoreError> {
+        async fn find(
+            &mut self,
+            scope: &TenantScope,
+            key: &Self::Key,
+        ) -> Result<Option<Endpoint>, StoreError> {
             self.0.find(scope, key).await
         }
 
         async fn save(&mut self, scope: &TenantScope, endpoint: &mut Endpoint) -> Result<(), StoreError> {
-            let others = self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+            let others = self
+                .1
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
             match others {
                 Ok(_) => Err(StoreError::Stale),
                 Err(_) => self.0.save(scope, endpoint).await,
@@ -308,11 +333,19 @@ mod tests {
     }
 
     impl ApplicationRepository for ContendedTx {
-        async fn endpoints_changed(&mut self, scope: &TenantScope, id: ApplicationId) -> Result<(), StoreError> {
+        async fn endpoints_changed(
+            &mut self,
+            scope: &TenantScope,
+            id: ApplicationId,
+        ) -> Result<(), StoreError> {
             self.0.endpoints_changed(scope, id).await
         }
 
-        async fn count_endpoints(&mut self, scope: &TenantScope, id: ApplicationId) -> Result<u32, StoreError> {
+        async fn count_endpoints(
+            &mut self,
+            scope: &TenantScope,
+            id: ApplicationId,
+        ) -> Result<u32, StoreError> {
             self.0.count_endpoints(scope, id).await
         }
     }
@@ -324,7 +357,9 @@ mod tests {
             let store = Contended(scene.world.store.clone(), Arc::new(AtomicUsize::new(others)));
             let guard = scene.guard_over(store);
             let why = DisableReason::Failing;
-            let ended = guard.disable(scene.tenant, scene.application, scene.endpoint, why, None).await;
+            let ended = guard
+                .disable(scene.tenant, scene.application, scene.endpoint, why, None)
+                .await;
             assert_eq!(matches!(ended, Ok(Change::Made)), succeeds, "{others}");
             assert_eq!(matches!(ended, Err(StoreError::Stale)), !succeeds, "{others}");
             assert_eq!(scene.disablings().await, usize::from(succeeds));

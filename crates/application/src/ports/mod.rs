@@ -34,11 +34,12 @@ pub use identity::{
     SessionRecord, TenantInvitation, TenantMembership, Throttle,
 };
 pub use intake::{
-    AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake, MessageWriter, NewMessage, WriteError, Written,
+    AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake, MessageWriter, NewMessage, WriteError,
+    Written,
 };
 pub use queue::{
-    ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement, WorkBell,
-    WorkRef,
+    ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement,
+    WorkBell, WorkRef,
 };
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,

@@ -13,6 +13,7 @@ pub(super) fn run(args: &ServeArgs) -> Outcome {
         dev::refuse_dev_directory(&configuration.database.directory)?;
     }
     let _telemetry = Telemetry::start(&configuration.telemetry)?;
+    runtime::raise_open_file_limit();
     runtime::block_on(serve(&configuration))?
 }
 
@@ -28,10 +29,9 @@ async fn serve(configuration: &Configuration) -> Outcome {
     let shutdown = CancellationToken::new();
     let mut signals = tokio::task::JoinSet::new();
     signals.spawn(runtime::cancel_on_signal(shutdown.clone()));
-    let ended = platform.run(shutdown).await;
-    // The engine drained first, while the API went on accepting: what it accepts is durable either way. The
-    // database connections that the API's threads opened live as long as those threads, so they end last.
-    server.stop().await;
+    // The engine drains first, while the API goes on accepting: what it accepts is durable either way. The database
+    // connections that the API's threads opened live as long as those threads, so they end after it.
+    let ended = platform.run(shutdown, server.stop()).await;
     signals.abort_all();
     ended?;
     tracing::info!("stopped");

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use postrider_domain::{
     deliveries::{RetryPolicy, RetrySchedule},
-    endpoints::AddressPolicy,
+    endpoints::{AddressPolicy, FailingPolicy},
 };
 use serde::Deserialize;
 
@@ -14,10 +14,15 @@ use super::Faults;
 pub(crate) struct DeliveryConfig {
     /// Networks beside the public Internet that webhooks may be sent to, `10.1.0.0/16`. Default none.
     pub(crate) allowed_networks: Vec<String>,
-    /// The most attempts under way at once on this node. Default 512.
+    /// The most attempts under way at once on this node. One endpoint may take a quarter of those that are free, one
+    /// tenant as many as are free. Default 2,048.
     pub(crate) max_in_flight: usize,
     /// The most attempts under way at once to one endpoint, from this node. Default 64.
     pub(crate) max_in_flight_per_endpoint: usize,
+    /// The most deliveries that wait in memory for a turn at their endpoint; more wait in the database. Default 8,192.
+    pub(crate) max_waiting: usize,
+    /// The most bytes of payloads and captured answers in memory, for deliveries. Default 64 MiB.
+    pub(crate) max_memory_bytes: usize,
     /// How long one attempt may take in all, unless the endpoint says otherwise. Default 15,000.
     pub(crate) attempt_timeout_ms: u64,
     /// How long connecting may take, of that. Default 5,000.
@@ -28,6 +33,10 @@ pub(crate) struct DeliveryConfig {
     pub(crate) retry_schedule_s: Vec<u64>,
     /// By how much jitter may lengthen a wait. Default 20.
     pub(crate) retry_jitter_percent: u8,
+    /// The longest wait that a receiver may ask for by `Retry-After`. Default 24 hours.
+    pub(crate) max_retry_after_s: u64,
+    /// After how long an endpoint to which every attempt has failed is disabled; 0: never. Default 5 days.
+    pub(crate) disable_failing_after_s: u64,
     /// How long a shutdown waits for attempts under way; the rest is handed back. Default 20,000.
     pub(crate) drain_timeout_ms: u64,
     /// How long a publish's deduplication key is remembered. Default 24 hours.
@@ -40,8 +49,10 @@ impl Default for DeliveryConfig {
     fn default() -> Self {
         Self {
             allowed_networks: Vec::new(),
-            max_in_flight: 512,
+            max_in_flight: 2_048,
             max_in_flight_per_endpoint: 64,
+            max_waiting: 8_192,
+            max_memory_bytes: 64 << 20,
             attempt_timeout_ms: 15_000,
             connect_timeout_ms: 5_000,
             max_response_body_bytes: 16 << 10,
@@ -51,6 +62,8 @@ impl Default for DeliveryConfig {
                 .map(Duration::as_secs)
                 .collect(),
             retry_jitter_percent: 20,
+            max_retry_after_s: 86_400,
+            disable_failing_after_s: 5 * 86_400,
             drain_timeout_ms: 20_000,
             dedup_window_s: 86_400,
             max_endpoints_per_application: 100,
@@ -97,6 +110,18 @@ impl DeliveryConfig {
             self.retry_jitter_percent,
             0..=100,
         );
+        faults.range("delivery.max_waiting", self.max_waiting, 1..=1_000_000);
+        faults.range(
+            "delivery.max_memory_bytes",
+            self.max_memory_bytes,
+            1 << 20..=64 << 30,
+        );
+        faults.range("delivery.max_retry_after_s", self.max_retry_after_s, 1..=7 * 86_400);
+        faults.range(
+            "delivery.disable_failing_after_s",
+            self.disable_failing_after_s,
+            0..=365 * 86_400,
+        );
         faults.range("delivery.drain_timeout_ms", self.drain_timeout_ms, 10..=600_000);
         let max_endpoints = self.max_endpoints_per_application;
         faults.range("delivery.max_endpoints_per_application", max_endpoints, 1..=1_000);
@@ -118,7 +143,15 @@ impl DeliveryConfig {
         RetryPolicy {
             schedule: self.schedule().unwrap_or_default(),
             jitter_percent: self.retry_jitter_percent,
-            ..RetryPolicy::default()
+            max_retry_after: Duration::from_secs(self.max_retry_after_s),
+        }
+    }
+
+    /// When an endpoint that only fails is disabled.
+    pub(crate) fn failing_policy(&self) -> FailingPolicy {
+        let after = Duration::from_secs(self.disable_failing_after_s);
+        FailingPolicy {
+            disable_after: Some(after).filter(|after| !after.is_zero()),
         }
     }
 

@@ -4,12 +4,14 @@
 
 mod database;
 mod delivery;
+mod intake;
 mod security;
 mod server;
 mod telemetry;
 
 pub(crate) use database::DatabaseConfig;
 pub(crate) use delivery::DeliveryConfig;
+pub(crate) use intake::IntakeConfig;
 pub(crate) use security::SecurityConfig;
 pub(crate) use server::ServerConfig;
 pub(crate) use telemetry::{LogFormat, TelemetryConfig};
@@ -34,6 +36,8 @@ pub(crate) struct Configuration {
     pub(crate) database: DatabaseConfig,
     /// Keys, tokens, passwords.
     pub(crate) security: SecurityConfig,
+    /// The queue of messages that wait to be stored.
+    pub(crate) intake: IntakeConfig,
     /// How webhooks are sent.
     pub(crate) delivery: DeliveryConfig,
     /// Logs.
@@ -126,6 +130,7 @@ impl Configuration {
         self.server.validate(&mut faults);
         self.database.validate(&mut faults);
         self.security.validate(&self.database, &mut faults);
+        self.intake.validate(&mut faults);
         self.delivery.validate(&mut faults);
         self.telemetry.validate(&mut faults);
         if faults.0.is_empty() {

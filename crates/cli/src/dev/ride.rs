@@ -72,7 +72,7 @@ pub(crate) async fn run(
     let api_url = format!("http://{}", server.address());
     let shutdown = CancellationToken::new();
     let mut background = tokio::task::JoinSet::new();
-    background.spawn(platform.run(shutdown.clone()));
+    background.spawn(platform.run(shutdown.clone(), server.stop()));
     let mut signal = tokio::task::JoinSet::new();
     signal.spawn(runtime::cancel_on_signal(shutdown.clone()));
 
@@ -103,9 +103,8 @@ pub(crate) async fn run(
         show_arrivals(screen, &mut arrivals, &shutdown).await;
     }
     shutdown.cancel();
-    // The engine first: its attempts under way may still reach the receiver.
+    // The engine and the API first: attempts under way may still reach the receiver.
     while background.join_next().await.is_some() {}
-    server.stop().await;
     receiver.stop().await;
     signal.abort_all();
     outcome

@@ -210,7 +210,13 @@ mod tests {
     #[test]
     fn gone_is_final() {
         let mut delivery = begun();
-        delivery.record(Outcome::of_status(410), None, &RetryPolicy::default(), T0, NO_JITTER);
+        delivery.record(
+            Outcome::of_status(410),
+            None,
+            &RetryPolicy::default(),
+            T0,
+            NO_JITTER,
+        );
         assert_eq!(delivery.status, DeliveryStatus::Failed(FailureReason::Gone));
     }
 

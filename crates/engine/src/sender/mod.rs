@@ -77,6 +77,12 @@ impl HttpSenderError {
 /// [`FailureClass::TimeOut`]). A body longer than [`HttpOptions::max_response_read_bytes`] is not read to its end
 /// and is no failure. Any other status is [`FailureClass::Status`], whatever becomes of its body.
 ///
+/// The attempt's time-out is the one bound on everything after the handshake: a request that is not read, headers
+/// that do not come, interim answers (1xx) without end and bodies that drip are all [`FailureClass::TimeOut`].
+///
+/// Names are resolved for every new connection; answers are remembered as long as their time to live allows, at most
+/// five minutes. A connection in use stays with the address that it was made to.
+///
 /// Idle connections are bounded per host and in time, not in all: with many receivers, allow the process at least
 /// `pool_max_idle_per_host` file descriptors for each host that is sent to within `pool_idle_timeout`.
 pub struct HttpSender {
@@ -237,4 +243,48 @@ fn class_of(error: &legacy::Error) -> FailureClass {
     }
     // Our connector explains its failures; what else fails while connecting is the handshake above it.
     FailureClass::Tls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use postrider_domain::endpoints::EndpointUrl;
+
+    fn outgoing(body: &Arc<[u8]>) -> OutgoingRequest {
+        OutgoingRequest {
+            url: EndpointUrl::parse("https://receiver.example/hook?a=b").unwrap(),
+            headers: vec![
+                ("content-type", "application/json".to_owned()),
+                ("webhook-id", "msg_1".to_owned()),
+            ],
+            body: Arc::clone(body),
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_payload_is_shared_by_all_requests_and_never_copied() {
+        let payload: Arc<[u8]> = Arc::from(*br#"{"a":1}"#);
+        for _ in 0..2 {
+            let mut request = http_request(outgoing(&payload)).unwrap();
+            let frame = request.body_mut().frame().await.unwrap().unwrap();
+            let bytes = frame.into_data().unwrap();
+            assert_eq!((bytes.as_ptr(), bytes.len()), (payload.as_ptr(), payload.len()));
+        }
+        assert_eq!(Arc::strong_count(&payload), 1, "and let go of afterwards");
+    }
+
+    #[tokio::test]
+    async fn there_is_room_for_the_header_that_the_client_adds() {
+        let request = http_request(outgoing(&Arc::from(*b"{}"))).unwrap();
+        assert!(request.headers().capacity() > request.headers().len());
+    }
+
+    #[test]
+    fn a_stored_value_that_cannot_be_said_in_http_is_not_sent() {
+        let mut request = outgoing(&Arc::from(*b"{}"));
+        request.headers.push(("webhook-signature", "v1,a\r\nx: y".to_owned()));
+        assert!(http_request(request).is_none());
+    }
 }

@@ -67,7 +67,12 @@ impl Transaction {
 
     /// Makes the changes last.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.connection.commit().await.or_store_error()
+        self.try_commit().await.or_store_error()
+    }
+
+    /// The same, for who must know why it failed.
+    pub(crate) async fn try_commit(self) -> Result<(), DbErr> {
+        self.connection.commit().await
     }
 }
 

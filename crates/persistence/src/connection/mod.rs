@@ -2,7 +2,6 @@
 
 mod dialect;
 mod directory;
-mod fresh;
 mod guarded;
 mod options;
 mod pools;
@@ -122,15 +121,6 @@ impl Database {
         match &self.inner.options {
             DatabaseOptions::Sqlite(options) => options.acquire_timeout,
             DatabaseOptions::Postgres(options) => options.acquire_timeout,
-        }
-    }
-
-    /// How many messages may be accepted at the same time, so that publishers, however many, leave some of the
-    /// engine's connections (on SQLite: turns at the one writer) to the engine and its lease.
-    pub(crate) fn accepts_at_once(&self) -> usize {
-        match &self.inner.options {
-            DatabaseOptions::Sqlite(_) => 32,
-            DatabaseOptions::Postgres(options) => (options.engine_connections() as usize * 3 / 4).max(1),
         }
     }
 

@@ -105,7 +105,15 @@ pub(super) async fn postgres(options: &PostgresOptions, schema: &str) -> Result<
         ("search_path", schema),
     ]);
     // Part of connecting, so that there is no connection without it, and that a reset comes back to it.
-    let engine = login.clone().options([("role", roles::ENGINE)]);
+    let engine = login.clone().options([
+        ("role", roles::ENGINE),
+        // The engine's statements are few, prepared, given arrays of any size, and at home on tables whose statistics
+        // are always old. One plan is right for each of them whatever these say: everything is reached by an index.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        // What must be scanned nevertheless looks dear enough to be compiled, which takes longer than the scan.
+        ("jit", "off"),
+    ]);
     let orm = |pool: PgPool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
     Ok(Pools::Postgres {
         login: orm(postgres_pool(options, options.login_connections(), login).await?),

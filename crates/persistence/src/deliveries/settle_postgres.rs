@@ -20,7 +20,8 @@ use crate::{
 ///
 /// The health of endpoints is looked at once for each endpoint of the batch, and written when it changes. Nobody waits
 /// for whoever deletes the same row: it is gone either way. Those that begin to fail are written in the order of their
-/// ids, so that two nodes do not wait for each other; should they nevertheless, one of them settles again.
+/// ids, so that two nodes do not wait for each other; should they nevertheless, one of them settles again. An endpoint
+/// that was disabled or deleted while the attempt was under way leaves no row that nobody would remove.
 macro_rules! settle {
     ($begun:literal, $tried:literal) => {
         concat!(
@@ -115,6 +116,10 @@ macro_rules! settle {
                 ) d
                 WHERE d.endpoint <> ALL (ARRAY(SELECT endpoint FROM healthy))
                     AND NOT EXISTS (SELECT FROM endpoint_failures f WHERE f.endpoint = d.endpoint)
+                    AND EXISTS (
+                        SELECT FROM endpoints e
+                        WHERE e.tenant = d.tenant AND e.app = d.app AND e.id = d.endpoint AND e.disabled_at IS NULL
+                    )
                 ORDER BY d.endpoint
                 ON CONFLICT (endpoint) DO NOTHING
             )

@@ -30,7 +30,8 @@ RETURNING id, claim, tenant, app, message, endpoint, due_at, seq, payload_bytes"
 /// number that is there already is not written over: history is never changed.
 /// `$3`: id, tenant, app, message, endpoint, due time or null, else microseconds until it, owner, claim, attempts,
 /// failures, seq, size of the payload.
-/// `$4`: endpoints that fail no more. `$5`: endpoint, tenant, app: those that have only failed.
+/// `$4`: endpoints that fail no more. `$5`: endpoint, tenant, app: those that have only failed, unless they were
+/// disabled or deleted meanwhile.
 const WRITTEN: &str = concat!(
     "INSERT INTO deliveries (message, endpoint, tenant, app, status, reason, due_at, attempts, failures, updated_at)
     SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), unhex(value ->> 3), value ->> 4, value ->> 5, ",
@@ -55,9 +56,11 @@ const WRITTEN: &str = concat!(
     FROM json_each($3);
     DELETE FROM endpoint_failures WHERE endpoint IN (SELECT unhex(value ->> 0) FROM json_each($4));
     INSERT INTO endpoint_failures (endpoint, tenant, app, since)
-    SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), ",
+    SELECT e.id, e.tenant, e.app, ",
     sqlite_now!(),
-    " FROM json_each($5) WHERE true ON CONFLICT (endpoint) DO NOTHING"
+    " FROM json_each($5)
+    JOIN endpoints e ON e.tenant = unhex(value ->> 1) AND e.app = unhex(value ->> 2) AND e.id = unhex(value ->> 0)
+    WHERE e.disabled_at IS NULL ON CONFLICT (endpoint) DO NOTHING"
 );
 
 /// A row that is gone.

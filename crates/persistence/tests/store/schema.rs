@@ -45,7 +45,8 @@ async fn of_sqlite(harness: &SqliteHarness) -> (Columns, Unique) {
 async fn of_postgres(harness: &PostgresHarness) -> (Columns, Unique) {
     let columns: Vec<(String, String, bool)> = sqlx::query_as(
         "SELECT table_name::text, column_name::text, is_nullable = 'YES' FROM information_schema.columns
-         WHERE table_schema = 'public'",
+         WHERE table_schema = 'public' AND NOT EXISTS (SELECT FROM pg_class p WHERE p.relispartition
+             AND p.relname = table_name AND p.relnamespace = 'public'::regnamespace)",
     )
     .fetch_all(&harness.outside)
     .await
@@ -56,7 +57,7 @@ async fn of_postgres(harness: &PostgresHarness) -> (Columns, Unique) {
          JOIN pg_class c ON c.oid = i.indrelid AND c.relnamespace = 'public'::regnamespace
          CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
-         WHERE i.indisunique GROUP BY c.relname, i.indexrelid",
+         WHERE i.indisunique AND NOT c.relispartition GROUP BY c.relname, i.indexrelid",
     )
     .fetch_all(&harness.outside)
     .await

@@ -19,7 +19,8 @@ const NOBODYS: [(&str, &str); 6] = [
 ];
 
 const TABLES_ON_POSTGRES: &str = "
-SELECT table_name::text FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'tenant'";
+SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant'
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
 const TABLES_ON_SQLITE: &str = "
 SELECT t.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' AND c.name = 'tenant'";
 

@@ -19,11 +19,12 @@ pub(crate) fn sealer(key: u8) -> Arc<dyn Sealer> {
 }
 
 /// Makes rows older: `$1` is in microseconds. The same on both databases.
-const AGE: [&str; 4] = [
+const AGE: [&str; 5] = [
     "UPDATE outbox_work SET due_at = due_at - $1",
     "UPDATE deliveries SET due_at = due_at - $1 WHERE due_at IS NOT NULL",
     "UPDATE nodes SET lease_until = lease_until - $1",
     "UPDATE dedup SET expires_at = expires_at - $1",
+    "UPDATE endpoint_failures SET since = since - $1",
 ];
 const POSTPONE: &str = "UPDATE outbox_work SET due_at = due_at + $1";
 const ENDPOINTS_VERSION: &str = "SELECT endpoints_version FROM applications WHERE tenant = $1 AND id = $2";

@@ -1,7 +1,10 @@
 use std::{
     process,
     str::FromStr as _,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub(crate) const PASSWORD: &str = "of no use elsewhere";
 /// A database of its own on the server that `TEST_DATABASE_URL` names.
 pub(crate) struct PostgresHarness {
     store: SqlStore,
+    /// Other nodes' handles of the same database.
+    others: Mutex<Vec<Database>>,
     /// Looks and meddles from outside.
     pub(crate) outside: PgPool,
     pub(crate) name: String,
@@ -155,7 +160,12 @@ impl Harness for PostgresHarness {
         let name = Self::create(Some(template().await)).await;
         let store = SqlStore::new(Self::open(&name).await, sealer(1));
         let outside = Self::outside(&name);
-        Self { store, outside, name }
+        Self {
+            store,
+            others: Mutex::default(),
+            outside,
+            name,
+        }
     }
 
     fn store(&self) -> &SqlStore {
@@ -164,6 +174,12 @@ impl Harness for PostgresHarness {
 
     fn ports(&self) -> Ports {
         Ports::of(&self.store)
+    }
+
+    async fn another_node(&self) -> Option<Ports> {
+        let database = Self::open(&self.name).await;
+        self.others.lock().unwrap().push(database.clone());
+        Some(Ports::of(&SqlStore::new(database, sealer(1))))
     }
 
     async fn age(&self, by: Duration) {
@@ -196,6 +212,9 @@ impl Harness for PostgresHarness {
     async fn finish(self) {
         self.outside.close().await;
         self.store.database().close().await.unwrap();
+        for other in self.others.into_inner().unwrap() {
+            other.close().await.unwrap();
+        }
         Self::remove(&self.name).await;
     }
 }

@@ -44,6 +44,11 @@ impl Harness for SqliteHarness {
         Ports::of(&self.store)
     }
 
+    async fn another_node(&self) -> Option<Ports> {
+        // The data directory is one process's.
+        None
+    }
+
     async fn age(&self, by: Duration) {
         for sql in AGE {
             sqlx::query(sql)

@@ -29,7 +29,10 @@ pub async fn rows_of_lost_answers_are_adopted<H: Harness>(harness: &H) {
     fixture.accepted(&customer).await;
 
     let owned = queue.owned(node, Duration::ZERO, None, 100).await.unwrap();
-    let ids: Vec<_> = owned.iter().map(|row| (row.work, row.message, row.endpoint)).collect();
+    let ids: Vec<_> = owned
+        .iter()
+        .map(|row| (row.work, row.message, row.endpoint))
+        .collect();
     let of_written = WorkRef {
         id: WorkId::from(written),
         claim: 0,
@@ -43,12 +46,22 @@ pub async fn rows_of_lost_answers_are_adopted<H: Harness>(harness: &H) {
     assert!(owned.contains(&claimed[0]), "as it was claimed: {owned:?}");
     for (work, message, to) in expected {
         let settled = match to {
-            Some(endpoint) => fixture.settle(node, work, fixture.delivered(message, endpoint)).await,
+            Some(endpoint) => {
+                fixture
+                    .settle(node, work, fixture.delivered(message, endpoint))
+                    .await
+            }
             None => fixture.fan_out(node, work, vec![]).await,
         };
         assert!(settled, "{work:?}");
     }
-    assert!(queue.owned(node, Duration::ZERO, None, 100).await.unwrap().is_empty());
+    assert!(
+        queue
+            .owned(node, Duration::ZERO, None, 100)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 /// What a node owns is listed longest due first, page by page, each row once, though some be due at the same time.
@@ -74,7 +87,10 @@ pub async fn owned_rows_are_listed_in_pages<H: Harness>(harness: &H) {
         listed.extend(rows);
     }
     assert!(listed.is_sorted_by_key(|row| (row.due_at, row.work.id)));
-    assert_eq!(listed.iter().map(|row| row.work).collect::<HashSet<_>>(), expected);
+    assert_eq!(
+        listed.iter().map(|row| row.work).collect::<HashSet<_>>(),
+        expected
+    );
     assert_eq!(listed.len(), expected.len(), "no row twice");
 }
 
@@ -112,7 +128,10 @@ pub async fn only_what_a_node_owns_for_long_is_listed<H: Harness>(harness: &H) {
     assert_eq!(listed(AGE).await, [open.id]);
     assert_eq!(listed(AGE * 2).await, []);
     let theirs = queue.owned(other, AGE, None, 100).await.unwrap();
-    assert_eq!(theirs.iter().map(|row| row.work).collect::<Vec<_>>(), [foreign.work]);
+    assert_eq!(
+        theirs.iter().map(|row| row.work).collect::<Vec<_>>(),
+        [foreign.work]
+    );
     harness.postpone(AGE * 2).await;
     assert_eq!(listed(Duration::ZERO).await, [], "not due");
 }
@@ -130,7 +149,13 @@ pub async fn listing_what_is_owned_changes_nothing<H: Harness>(harness: &H) {
     }
     assert!(queue.claim(heir, FROM_QUEUE, 10).await.unwrap().is_empty());
     let taken = fixture.take_over(node, heir).await;
-    assert!(queue.owned(node, Duration::ZERO, None, 10).await.unwrap().is_empty());
+    assert!(
+        queue
+            .owned(node, Duration::ZERO, None, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let rows = queue.owned(heir, Duration::ZERO, None, 10).await.unwrap();
     assert_eq!(rows, taken);
 }

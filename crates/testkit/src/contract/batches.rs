@@ -37,7 +37,12 @@ async fn is_there<H: Harness>(
 async fn all_queued<H: Harness>(fixture: &Fixture<'_, H>) -> HashMap<MessageId, usize> {
     let (node, mut queued) = (fixture.node().await, HashMap::new());
     loop {
-        let rows = fixture.ports().queue.claim(node, FROM_QUEUE, 1_000).await.unwrap();
+        let rows = fixture
+            .ports()
+            .queue
+            .claim(node, FROM_QUEUE, 1_000)
+            .await
+            .unwrap();
         if rows.is_empty() {
             return queued;
         }
@@ -76,7 +81,11 @@ pub async fn a_batch_is_answered_in_its_order<H: Harness>(harness: &H) {
     let ids: Vec<MessageId> = batch.iter().map(|new| new.message.id).collect();
     let answers = writer.write(&batch).await.unwrap();
     assert_eq!(answers.len(), batch.len());
-    let not_stored: Vec<_> = answers.iter().enumerate().filter(|(_, answer)| !is_stored(answer)).collect();
+    let not_stored: Vec<_> = answers
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| !is_stored(answer))
+        .collect();
     let expected = [(0, &Written::KeyConflict), (3, &Written::Replayed(known[0]))];
     assert_eq!(not_stored, expected);
 
@@ -112,17 +121,28 @@ pub async fn a_repeated_batch_changes_nothing<H: Harness>(harness: &H) {
         assert!(answers.iter().all(is_stored), "{answers:?}");
     }
     let (other, work) = (fixture.node().await, WorkId::from(ids[0]));
-    assert!(fixture.fan_out(node, WorkRef { id: work, claim: 0 }, vec![]).await);
+    assert!(
+        fixture
+            .fan_out(node, WorkRef { id: work, claim: 0 }, vec![])
+            .await
+    );
     let claimed = fixture.claim(other).await;
     let claimed: HashSet<_> = claimed.iter().map(|row| row.message).collect();
     assert_eq!(claimed, HashSet::from([ids[1], ids[2]]));
 
     let answers = writer.write(&batch).await.unwrap();
     assert!(answers.iter().all(is_stored), "{answers:?}");
-    assert_eq!(all_queued(&fixture).await, HashMap::new(), "one is done, two are held");
+    assert_eq!(
+        all_queued(&fixture).await,
+        HashMap::new(),
+        "one is done, two are held"
+    );
     let (again, later) = (fixture.message(&customer), fixture.message(&customer));
     let answers = writer.write(&[keyed(again, 1, 1), keyed(later, 2, 3)]).await;
-    assert_eq!(answers.unwrap(), [Written::Replayed(ids[0]), Written::KeyConflict]);
+    assert_eq!(
+        answers.unwrap(),
+        [Written::Replayed(ids[0]), Written::KeyConflict]
+    );
 }
 
 /// The same batch twice at the same time, as when a lost answer's first try is still under way: both are told that it
@@ -179,11 +199,17 @@ pub async fn a_refused_row_leaves_nothing_of_its_batch<H: Harness>(harness: &H) 
     }
     assert_eq!(all_queued(&fixture).await, once([taken]));
 
-    let others = [keyed(fixture.message(&customer), 1, 3), keyed(fixture.message(&customer), 2, 3)];
+    let others = [
+        keyed(fixture.message(&customer), 1, 3),
+        keyed(fixture.message(&customer), 2, 3),
+    ];
     let batch = [others.as_slice(), &sound[1..]].concat();
     let answers = writer.write(&batch).await.unwrap();
     assert!(answers.iter().all(is_stored), "no key was left: {answers:?}");
-    assert_eq!(all_queued(&fixture).await, once(batch.iter().map(|new| new.message.id)));
+    assert_eq!(
+        all_queued(&fixture).await,
+        once(batch.iter().map(|new| new.message.id))
+    );
 }
 
 /// A text that one database keeps and another cannot: it comes back as it was, or its batch is refused and nothing is
@@ -194,7 +220,10 @@ pub async fn a_nul_in_a_text_is_kept_or_refused<H: Harness>(harness: &H) {
         event_id: Some("a\0b".to_owned()),
         ..fixture.message(&customer)
     };
-    let batch = [alone(fixture.message(&customer), None), alone(message.clone(), None)];
+    let batch = [
+        alone(fixture.message(&customer), None),
+        alone(message.clone(), None),
+    ];
     let ids = [batch[0].message.id, message.id];
     match fixture.ports().writer.write(&batch).await {
         Ok(answers) => {
@@ -267,7 +296,12 @@ pub async fn rows_written_with_an_owner_are_its_own<H: Harness>(harness: &H) {
         owner,
         ..alone(fixture.message(&customer), None)
     };
-    let batch = [owned_by(Some(node)), owned_by(None), owned_by(Some(other)), owned_by(Some(node))];
+    let batch = [
+        owned_by(Some(node)),
+        owned_by(None),
+        owned_by(Some(other)),
+        owned_by(Some(node)),
+    ];
     let answers = writer.write(&batch).await.unwrap();
     assert!(answers.iter().all(is_stored), "{answers:?}");
     let row = |nth: usize| WorkRef {
@@ -281,7 +315,10 @@ pub async fn rows_written_with_an_owner_are_its_own<H: Harness>(harness: &H) {
     }
     let rows = [row(0), row(1), row(2), row(3)];
     let held = queue.still_held(node, &rows).await.unwrap();
-    assert_eq!(held.into_iter().collect::<HashSet<_>>(), HashSet::from([row(0).id, row(3).id]));
+    assert_eq!(
+        held.into_iter().collect::<HashSet<_>>(),
+        HashSet::from([row(0).id, row(3).id])
+    );
     assert!(!fixture.fan_out(node, row(2), vec![]).await, "another's");
     assert!(fixture.fan_out(node, row(0), vec![]).await);
     queue.hand_back(node, vec![row(2), row(3)]).await.unwrap();
@@ -316,7 +353,10 @@ pub async fn an_expired_key_is_overwritten_within_a_batch<H: Harness>(harness: &
 /// for one that is gone.
 pub async fn a_batch_is_told_the_version_of_the_endpoints<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
-    let (sibling, gone) = (fixture.application(&tenant).await, ApplicationId::from_uuid(fixture.uuid()));
+    let (sibling, gone) = (
+        fixture.application(&tenant).await,
+        ApplicationId::from_uuid(fixture.uuid()),
+    );
     for _ in 0..3 {
         fixture.endpoints_changed(&tenant, &customer).await;
     }
@@ -336,8 +376,7 @@ pub async fn a_batch_is_told_the_version_of_the_endpoints<H: Harness>(harness: &
         let its = harness.endpoints_version(scope, customer.id).await;
         let siblings = harness.endpoints_version(scope, sibling.id).await;
         assert!(its > siblings && siblings > 0);
-        let expected =
-            [siblings, 0, its, its].map(|endpoints_version| Written::Stored { endpoints_version });
+        let expected = [siblings, 0, its, its].map(|endpoints_version| Written::Stored { endpoints_version });
         assert_eq!(writer.write(&batch).await.unwrap(), expected, "{what}");
         fixture.endpoints_changed(&tenant, &sibling).await;
     }

@@ -104,17 +104,45 @@ pub async fn a_fan_out_explodes_into_its_parts<H: Harness>(harness: &H) {
     let claimed = queue.claim(other, from, 10).await.unwrap();
     assert_eq!(claimed.len(), 1);
     let (row, expected) = (&claimed[0], &fan_out);
-    assert_eq!((row.work.id, row.endpoint), (parts.parked.id, Some(parts.endpoints[4])));
+    assert_eq!(
+        (row.work.id, row.endpoint),
+        (parts.parked.id, Some(parts.endpoints[4]))
+    );
     assert_eq!((row.tenant, row.application), (tenant.id, customer.id));
-    assert_eq!((row.seq, row.payload_bytes), (expected.seq, expected.payload_bytes));
+    assert_eq!(
+        (row.seq, row.payload_bytes),
+        (expected.seq, expected.payload_bytes)
+    );
     assert_eq!((row.due_at, row.attempts, row.failures), (expected.due_at, 0, 0));
 
-    assert!(fixture.settle(node, held(parts.open), fixture.delivered(parts.message, parts.endpoints[3])).await);
-    assert!(fixture.settle(other, row.work, fixture.delivered(parts.message, parts.endpoints[4])).await);
+    assert!(
+        fixture
+            .settle(
+                node,
+                held(parts.open),
+                fixture.delivered(parts.message, parts.endpoints[3])
+            )
+            .await
+    );
+    assert!(
+        fixture
+            .settle(
+                other,
+                row.work,
+                fixture.delivered(parts.message, parts.endpoints[4])
+            )
+            .await
+    );
     harness.age(WAIT).await;
     let retried = fixture.claim_one(node).await;
-    assert_eq!((retried.work.id, retried.endpoint), (parts.retry, Some(parts.endpoints[1])));
-    assert_eq!((retried.seq, retried.attempts, retried.failures), (expected.seq, 1, 1));
+    assert_eq!(
+        (retried.work.id, retried.endpoint),
+        (parts.retry, Some(parts.endpoints[1]))
+    );
+    assert_eq!(
+        (retried.seq, retried.attempts, retried.failures),
+        (expected.seq, 1, 1)
+    );
     assert_eq!(retried.payload_bytes, expected.payload_bytes);
 }
 
@@ -134,14 +162,25 @@ pub async fn what_an_explosion_left_open_is_taken_over<H: Harness>(harness: &H) 
         id: parts.open.id,
         claim: 2,
     };
-    assert_eq!((taken[0].work, taken[0].endpoint), (expected, Some(parts.endpoints[3])));
+    assert_eq!(
+        (taken[0].work, taken[0].endpoint),
+        (expected, Some(parts.endpoints[3]))
+    );
     assert!(fixture.claim(heir).await.is_empty());
     assert_eq!(stands(&fixture, &tenant, &customer, &parts).await, EXPLODED);
     let queue = &fixture.ports().queue;
     let parked = queue.parked_endpoints(None, 10).await.unwrap();
     assert_eq!(parked, [parts.endpoints[4]]);
     assert!(!fixture.settle_one(node, parts.settlement).await);
-    assert!(fixture.settle(heir, expected, fixture.delivered(parts.message, parts.endpoints[3])).await);
+    assert!(
+        fixture
+            .settle(
+                heir,
+                expected,
+                fixture.delivered(parts.message, parts.endpoints[3])
+            )
+            .await
+    );
 }
 
 /// The same explosion again, as after a lost answer, does nothing: its rows and its history are there once.
@@ -156,7 +195,15 @@ pub async fn exploding_again_does_nothing<H: Harness>(harness: &H) {
     assert_eq!(stands(&fixture, &tenant, &customer, &parts).await, EXPLODED);
 
     // Once its open row is settled as well, it does not come back.
-    assert!(fixture.settle(node, held(parts.open), fixture.delivered(parts.message, parts.endpoints[3])).await);
+    assert!(
+        fixture
+            .settle(
+                node,
+                held(parts.open),
+                fixture.delivered(parts.message, parts.endpoints[3])
+            )
+            .await
+    );
     assert!(!fixture.settle_one(node, parts.settlement).await);
     let queue = &fixture.ports().queue;
     let from = ClaimFrom::Parked(parts.endpoints[4]);
@@ -235,7 +282,10 @@ pub async fn a_message_that_was_never_claimed_explodes<H: Harness>(harness: &H) 
         }
     }
     harness.age(LEASE).await;
-    assert!(fixture.ports().nodes.bury().await.unwrap().is_empty(), "no row is left");
+    assert!(
+        fixture.ports().nodes.bury().await.unwrap().is_empty(),
+        "no row is left"
+    );
 }
 
 /// Many explosions and endings in one batch, and each row gets what is its own.
@@ -281,7 +331,12 @@ pub async fn many_explosions_are_settled_at_once<H: Harness>(harness: &H) {
     }
     fixture.ports().nodes.leave(node).await.unwrap();
     let other = fixture.node().await;
-    let left = fixture.ports().queue.claim(other, super::queue_steps::FROM_QUEUE, 1_000).await.unwrap();
+    let left = fixture
+        .ports()
+        .queue
+        .claim(other, super::queue_steps::FROM_QUEUE, 1_000)
+        .await
+        .unwrap();
     assert_eq!(left.len(), open.len());
     let left: HashSet<_> = left
         .iter()

@@ -6,7 +6,10 @@ use postrider_application::{
         Principal, PrincipalId, TenantScope,
     },
     audit::Record,
-    ports::{ApplicationRepository as _, Clock, Ids as _, Repository, Store, StoreError, UnitOfWork as _, UserRepository as _},
+    ports::{
+        ApplicationRepository as _, Clock, Ids as _, Repository, Store, StoreError, UnitOfWork as _,
+        UserRepository as _,
+    },
 };
 use postrider_domain::{
     Aggregate, ApplicationId, Description, EndpointId, MembershipId, Metadata, Name, SessionId, TenantId,

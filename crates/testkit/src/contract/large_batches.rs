@@ -1,8 +1,8 @@
 //! Batches as large as they come: the same few statements, and nothing that grows beyond its bounds.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use postrider_application::ports::{NewMessage, Written};
+use postrider_application::ports::{ClaimFrom, ClaimedWork, NewMessage, Settlement, WorkRef, Written};
 use postrider_domain::{
     MessageId, TenantId,
     messages::{ContentType, Message, Payload},
@@ -12,7 +12,7 @@ use super::{
     Harness,
     accepting::keyed,
     claiming::given,
-    queue_steps::{FROM_QUEUE, alone, is_stored},
+    queue_steps::{FROM_QUEUE, alone, ending, fanning_out, is_stored},
 };
 
 /// An empty batch is no fault.
@@ -49,7 +49,10 @@ pub async fn a_batch_of_five_hundred_rows_is_written<H: Harness>(harness: &H) {
     let unkeyed = again.iter().skip(1).step_by(2);
     let expected: HashSet<MessageId> = batch.iter().chain(unkeyed).map(|new| new.message.id).collect();
     assert_eq!(rows.len(), expected.len());
-    assert_eq!(rows.iter().map(|row| row.message).collect::<HashSet<_>>(), expected);
+    assert_eq!(
+        rows.iter().map(|row| row.message).collect::<HashSet<_>>(),
+        expected
+    );
     let places: HashSet<i64> = rows.iter().map(|row| row.seq).collect();
     assert_eq!(places.len(), rows.len(), "each has its own place");
 }
@@ -62,7 +65,9 @@ pub async fn a_batch_of_large_payloads_is_written<H: Harness>(harness: &H) {
     let new = |nth: usize| {
         // No two alike, and no two bytes in a row either, so that nothing is gained by compressing them.
         let step = nth * 2 + 1;
-        let bytes: Vec<u8> = (0..BYTES).map(|at| (at * step + (at >> 8) * 31).to_le_bytes()[0]).collect();
+        let bytes: Vec<u8> = (0..BYTES)
+            .map(|at| (at * step + (at >> 8) * 31).to_le_bytes()[0])
+            .collect();
         let message = Message {
             payload: Payload::restore(bytes, ContentType::json()),
             ..fixture.message(&customer)
@@ -84,4 +89,41 @@ pub async fn a_batch_of_large_payloads_is_written<H: Harness>(harness: &H) {
     let rows = fixture.claim(node).await;
     assert_eq!(rows.len(), ROWS);
     assert!(rows.iter().all(|row| row.payload_bytes as usize == BYTES));
+}
+
+/// Five hundred rows at once are parked, claimed, given back and settled.
+pub async fn five_hundred_rows_are_settled_parked_and_given_back<H: Harness>(harness: &H) {
+    const ROWS: usize = 500;
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, queue) = (fixture.node().await, &fixture.ports().queue);
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    let batch: Vec<NewMessage> = (0..ROWS)
+        .map(|_| alone(fixture.message(&customer), None))
+        .collect();
+    fixture.ports().writer.write(&batch).await.unwrap();
+    let rows = queue.claim(node, FROM_QUEUE, 500).await.unwrap();
+    let exploded = rows
+        .iter()
+        .map(|row| fanning_out(row.work, vec![fixture.open(endpoint)]));
+    let exploded: Vec<Settlement> = exploded.collect();
+    assert_eq!(queue.settle(node, exploded.clone()).await.unwrap().len(), ROWS);
+    assert_eq!(queue.settle(node, exploded).await.unwrap(), []);
+
+    let held = async || queue.owned(node, Duration::ZERO, None, 1_000).await.unwrap();
+    let works = |rows: &[ClaimedWork]| -> Vec<WorkRef> { rows.iter().map(|row| row.work).collect() };
+    let open = works(&held().await);
+    assert_eq!(open.len(), ROWS);
+    assert_eq!(queue.still_held(node, &open).await.unwrap().len(), ROWS);
+    queue.park(node, open).await.unwrap();
+    assert_eq!(held().await, []);
+    let refilled = queue.claim(node, ClaimFrom::Parked(endpoint), 500).await.unwrap();
+    assert_eq!(refilled.len(), ROWS);
+    queue.hand_back(node, works(&refilled)).await.unwrap();
+    let claimed = queue.claim(node, FROM_QUEUE, 500).await.unwrap();
+    assert!(claimed.iter().all(|row| row.endpoint == Some(endpoint)));
+    let ended = |row: &ClaimedWork| ending(row.work, fixture.delivered(row.message, endpoint));
+    let ended = claimed.iter().map(ended).collect();
+    assert_eq!(queue.settle(node, ended).await.unwrap().len(), ROWS);
+    assert_eq!(held().await, []);
+    assert_eq!(queue.next_due().await.unwrap(), None);
 }

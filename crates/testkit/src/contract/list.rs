@@ -166,6 +166,23 @@ macro_rules! contract_cases {
                 a_rerun_of_an_accept_changes_nothing
                 expired_keys_are_removed_in_batches
                 ;
+            batches:
+                a_batch_is_answered_in_its_order
+                a_repeated_batch_changes_nothing
+                racing_reruns_of_a_batch_store_it_once
+                a_refused_row_leaves_nothing_of_its_batch
+                a_nul_in_a_text_is_kept_or_refused
+                racing_batches_of_the_same_keys_do_not_deadlock
+                rows_written_with_an_owner_are_its_own
+                an_expired_key_is_overwritten_within_a_batch
+                a_batch_is_told_the_version_of_the_endpoints
+                ;
+            large_batches:
+                an_empty_batch_writes_nothing
+                a_batch_of_five_hundred_rows_is_written
+                a_batch_of_large_payloads_is_written
+                five_hundred_rows_are_settled_parked_and_given_back
+                ;
             claiming:
                 a_claimed_row_says_what_it_is
                 racing_claimers_share_no_row
@@ -176,6 +193,24 @@ macro_rules! contract_cases {
                 only_the_holder_hands_back
                 a_node_learns_which_rows_it_still_holds
                 rows_of_a_tenant_to_be_deleted_are_held_no_more
+                ;
+            claimed_facts:
+                a_low_water_mark_hides_what_was_due_before
+                the_length_of_the_payload_goes_along
+                the_version_of_the_endpoints_is_that_of_the_claim
+                ;
+            parking:
+                parked_rows_are_claimed_by_endpoint_only
+                parked_rows_are_claimed_in_due_order
+                racing_refillers_share_no_row
+                parked_endpoints_are_listed_in_pages
+                only_the_holder_parks
+                ;
+            adopting:
+                rows_of_lost_answers_are_adopted
+                owned_rows_are_listed_in_pages
+                only_what_a_node_owns_for_long_is_listed
+                listing_what_is_owned_changes_nothing
                 ;
             material:
                 endpoints_are_read_as_they_are
@@ -193,6 +228,25 @@ macro_rules! contract_cases {
                 a_large_batch_is_settled_whole
                 an_empty_batch_settles_nothing
                 ;
+            exploding:
+                a_fan_out_explodes_into_its_parts
+                what_an_explosion_left_open_is_taken_over
+                exploding_again_does_nothing
+                a_zombies_explosion_leaves_nothing
+                a_message_that_was_never_claimed_explodes
+                many_explosions_are_settled_at_once
+                ;
+            health:
+                the_first_failure_is_noted_once
+                a_success_ends_the_failing
+                a_success_outweighs_the_failures_of_its_batch
+                what_counts_as_neither_is_not_noted
+                every_failure_of_an_attempt_is_noted
+                a_saved_endpoint_fails_no_more
+                what_is_disabled_or_gone_is_not_failing
+                a_zombies_attempts_are_not_noted
+                the_longest_failing_are_listed_first
+                ;
             fencing:
                 settling_again_does_nothing
                 a_zombie_settles_nothing
@@ -209,6 +263,18 @@ macro_rules! contract_cases {
                 the_dead_are_named_while_they_own_rows
                 rows_of_the_dead_that_are_not_due_go_back
                 a_leaving_node_gives_back_what_it_holds
+                ;
+            late_commits:
+                what_a_dead_node_still_commits_is_taken_over
+                what_a_node_commits_after_it_left_is_taken_over
+                takers_find_all_that_a_dead_node_goes_on_to_commit
+                ;
+            bells:
+                a_ring_is_heard_by_every_node
+                a_bell_that_nobody_rings_is_silent
+                ;
+            partitions:
+                history_has_room_ahead
                 ;
             deliveries:
                 a_delivery_is_pending_before_its_first_attempt

@@ -43,7 +43,13 @@ pub async fn parked_rows_are_claimed_by_endpoint_only<H: Harness>(harness: &H) {
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].work, WorkRef { claim: 2, ..work });
     assert_eq!((rows[0].message, rows[0].endpoint), (message, Some(endpoint)));
-    assert!(queue.claim(third, ClaimFrom::Parked(endpoint), 10).await.unwrap().is_empty());
+    assert!(
+        queue
+            .claim(third, ClaimFrom::Parked(endpoint), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let delivered = fixture.delivered(message, endpoint);
     assert!(!fixture.settle(node, work, delivered.clone()).await);
     assert!(fixture.settle(third, rows[0].work, delivered).await);
@@ -105,7 +111,10 @@ pub async fn racing_refillers_share_no_row<H: Harness>(harness: &H) {
     }
     let claimed = racers.join_all().await.concat();
     assert_eq!(claimed.len(), ROWS, "no row twice");
-    assert_eq!(claimed.iter().map(|row| row.work.id).collect::<HashSet<_>>(), parked);
+    assert_eq!(
+        claimed.iter().map(|row| row.work.id).collect::<HashSet<_>>(),
+        parked
+    );
 }
 
 /// Which endpoints have parked rows is listed in the order of their ids, page by page, each once.
@@ -164,7 +173,11 @@ pub async fn only_the_holder_parks<H: Harness>(harness: &H) {
     queue.park(node, vec![work]).await.unwrap();
     queue.hand_back(node, vec![work]).await.unwrap();
     assert!(fixture.claim(other).await.is_empty(), "it is parked still");
-    assert!(!fixture.settle(node, work, fixture.delivered(message, endpoint)).await);
+    assert!(
+        !fixture
+            .settle(node, work, fixture.delivered(message, endpoint))
+            .await
+    );
     let rows = queue.claim(other, ClaimFrom::Parked(endpoint), 10).await.unwrap();
     queue.park(node, vec![work]).await.unwrap();
     assert_eq!(queue.still_held(other, &[rows[0].work]).await.unwrap(), [work.id]);

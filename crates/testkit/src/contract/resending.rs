@@ -29,6 +29,24 @@ async fn requeue<H: Harness>(
     tx.commit(Record::InHistory).await
 }
 
+impl<H: Harness> Fixture<'_, H> {
+    /// Sends a delivery again that came to an end.
+    pub(super) async fn resent(
+        &self,
+        tenant: &Tenancy,
+        customer: &Customer,
+        message: MessageId,
+        endpoint: EndpointId,
+    ) {
+        let found = find(self, tenant, customer, message, endpoint).await;
+        let mut delivery = found.unwrap();
+        delivery.resend(self.now()).unwrap();
+        requeue(self, tenant, customer, &delivery, self.work_id())
+            .await
+            .unwrap();
+    }
+}
+
 /// A delivery that was given up after one attempt.
 async fn given_up<H: Harness>(
     fixture: &Fixture<'_, H>,

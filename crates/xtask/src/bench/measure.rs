@@ -234,8 +234,8 @@ fn await_arrivals(
         }
         if moved.elapsed() > STANDSTILL {
             bail!(
-                "LOST: nothing arrives any more, and {} of {wanted} webhooks have not ({} in the queue); the server \
-                 says: {:?}",
+                "nothing arrived for a minute, and {} of {wanted} webhooks are missing ({} in the queue); the server \
+                 complains: {:?}",
                 wanted - state.distinct,
                 stage.queued()?.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string()),
                 stage.complaints().others

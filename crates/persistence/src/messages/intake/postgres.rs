@@ -4,7 +4,7 @@
 
 use postrider_application::ports::{StoreError, WriteError, Written};
 use sqlx::{
-    Encode, FromRow, PgConnection, Postgres, Type,
+    Encode, PgConnection, Postgres, Type,
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgArgumentBuffer, PgTypeInfo},
@@ -111,15 +111,9 @@ impl Encode<'_, Postgres> for Payloads<'_> {
     }
 }
 
-/// A row of [`LOOK`].
-#[derive(FromRow)]
-struct Looked {
-    number: i32,
-    itself: bool,
-    endpoints_version: i64,
-    message: Option<Uuid>,
-    body_hash: Option<Vec<u8>>,
-}
+/// A row of [`LOOK`]: its number, whether it is there itself, the version of its application's endpoints, and who holds
+/// its key.
+type Looked = (i32, bool, i64, Option<Uuid>, Option<Vec<u8>>);
 
 impl Batch<'_> {
     fn column<'s, T>(&'s self, of: impl Fn(&'s Row<'s>) -> T) -> Vec<T> {
@@ -169,13 +163,13 @@ async fn look(answers: &mut Answers<'_>, connection: &mut PgConnection) -> Resul
         .fetch_all(connection)
         .await
         .or_store_error()?;
-    for row in looked {
+    for (number, itself, endpoints_version, message, body_hash) in looked {
         let found = Found {
-            itself: row.itself,
-            endpoints_version: row.endpoints_version,
-            holder: row.message.zip(row.body_hash),
+            itself,
+            endpoints_version,
+            holder: message.zip(body_hash),
         };
-        answers.found(row.number, &found)?;
+        answers.found(number, &found)?;
     }
     Ok(())
 }

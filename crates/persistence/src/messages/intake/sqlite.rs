@@ -4,6 +4,8 @@
 //! Texts and numbers of a batch travel as JSON, an array for each row; what is bytes, one piece after the other, in one
 //! value of which each row gets its pieces. So the statements' texts stay the same and are prepared once.
 
+use std::collections::HashSet;
+
 use postrider_application::ports::{StoreError, WriteError, Written};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use serde::Serialize;
@@ -17,7 +19,7 @@ use crate::{
     SqlStore,
     codec::micros,
     connection::{Dialect, Scope, Transaction, sqlite_now},
-    error::{OrStoreError as _, commit_failed, corrupt, fault, orm_write_failed},
+    error::{OrStoreError as _, commit_failed, corrupt, fault, step_failed},
 };
 
 /// The ids of the row that `$n` describes, out of `$ids`: message, tenant, application.
@@ -216,12 +218,12 @@ async fn write_messages<'b>(batch: &'b Batch<'b>, transaction: &Transaction) -> 
     let values = batch.messages().map_err(WriteError::Refused)?;
     let statement = Dialect::Sqlite.exactly(MESSAGES, values);
     let stored = transaction.query_all_raw(statement).await;
-    let stored = stored.map_err(|error| orm_write_failed(&error))?;
+    let stored = stored.map_err(|error| step_failed(&error))?;
     if stored.len() == batch.rows.len() {
         return Ok(batch.rows.iter().collect());
     }
     let id = |row| Stored::from_query_result(row, "").map(|row| row.id).or_store_error();
-    let stored: Result<std::collections::HashSet<Uuid>, _> = stored.iter().map(id).collect();
+    let stored: Result<HashSet<Uuid>, _> = stored.iter().map(id).collect();
     let stored = stored.map_err(WriteError::Refused)?;
     Ok(batch.rows.iter().filter(|row| stored.contains(&row.id)).collect())
 }
@@ -244,7 +246,7 @@ async fn write_rest(
         json(&rows).map_err(WriteError::Refused)?,
     ];
     let queued = transaction.query_all_raw(Dialect::Sqlite.exactly(REST, values)).await;
-    let queued = queued.map_err(|error| orm_write_failed(&error))?;
+    let queued = queued.map_err(|error| step_failed(&error))?;
     let version = |row| {
         let row = Queued::from_query_result(row, "").or_store_error()?;
         Ok((row.id, row.endpoints_version))
@@ -305,7 +307,8 @@ impl SqlStore {
         look(batch, &mut answers, &transaction).await.map_err(by_kind)?;
         let answers = answers.finish().map_err(WriteError::Refused)?;
         if !stored.is_empty() {
-            transaction.commit().await.map_err(commit_failed)?;
+            let committed = transaction.try_commit().await;
+            committed.map_err(|error| commit_failed(&error))?;
         }
         Ok(answers)
     }

@@ -39,7 +39,9 @@ impl Table {
 pub(super) async fn tenants_tables(outside: &PgPool) -> Vec<Table> {
     let columns: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT c.table_name::text, c.column_name::text, c.data_type::text FROM information_schema.columns c
-         WHERE c.table_schema = 'public' AND (c.column_name = 'tenant'
+         WHERE c.table_schema = 'public' AND NOT EXISTS (SELECT FROM pg_class p WHERE p.relispartition
+                 AND p.relname = c.table_name AND p.relnamespace = 'public'::regnamespace)
+             AND (c.column_name = 'tenant'
              OR c.is_nullable = 'NO' AND c.column_default IS NULL AND c.is_identity = 'NO')
          ORDER BY c.table_name, c.ordinal_position",
     )

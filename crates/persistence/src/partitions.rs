@@ -1,0 +1,86 @@
+//! History's partitions, made before rows of their time come.
+//!
+//! What a partition is, and where it begins and ends, is [`postrider_migrations::partitions`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postrider_application::ports::{Partitions, StoreError};
+use postrider_migrations::partitions::{Day, HISTORY, Partition};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
+use crate::{
+    SqlStore,
+    connection::{Dialect, Scope},
+    error::{OrStoreError as _, advisory_lock, fault},
+};
+
+/// For each table that is partitioned: up to which id there are partitions (none: without end), and the time in
+/// milliseconds since the Unix epoch. Ids as text are in the order of ids, if bytes are compared.
+const COVERED: &str = r#"
+SELECT t.relname::text AS name, (extract(epoch from now()) * 1000)::bigint AS now,
+    count(bound.till) = count(p.oid) AS ends, max(bound.till COLLATE "C") AS till
+FROM pg_class t
+LEFT JOIN pg_inherits i ON i.inhparent = t.oid AND NOT i.inhdetachpending
+LEFT JOIN pg_class p ON p.oid = i.inhrelid
+LEFT JOIN LATERAL (
+    SELECT substring(pg_get_expr(p.relpartbound, p.oid) FROM 'TO \(''([-0-9a-f]{36})''\)')
+) AS bound (till) ON true
+WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind = 'p' GROUP BY t.relname"#;
+
+/// Whoever else holds the table's lock, say to analyse it, is not waited for longer than this.
+const DO_NOT_WAIT: &str = "SET LOCAL lock_timeout = '2s'";
+
+#[derive(FromQueryResult)]
+struct Covered {
+    name: String,
+    now: i64,
+    ends: bool,
+    till: Option<String>,
+}
+
+/// What is missing so that there are partitions until `ahead` from now.
+async fn missing(connection: &impl ConnectionTrait, ahead: Duration) -> Result<Vec<Partition>, StoreError> {
+    let rows = connection
+        .query_all_raw(Dialect::Postgres.exactly(COVERED, []))
+        .await
+        .or_store_error()?;
+    let covered = |row| Covered::from_query_result(row, "").or_store_error();
+    let covered = rows.iter().map(covered).collect::<Result<Vec<_>, _>>()?;
+    let mut missing = Vec::new();
+    for (table, _) in HISTORY {
+        let known = covered.iter().find(|covered| covered.name == table);
+        let known = known.ok_or_else(|| fault("a table of history is not partitioned"))?;
+        if !known.ends {
+            continue;
+        }
+        let now = u64::try_from(known.now).unwrap_or(0);
+        let ahead = u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX);
+        let (today, until) = (Day::of_millis(now), Day::of_millis(now.saturating_add(ahead)));
+        missing.extend(Partition::missing(table, known.till.clone(), today, until));
+    }
+    Ok(missing)
+}
+
+#[async_trait]
+impl Partitions for SqlStore {
+    async fn make_ahead(&self, ahead: Duration) -> Result<u32, StoreError> {
+        if self.database.dialect() == Dialect::Sqlite {
+            return Ok(0);
+        }
+        // The engine may look; to make them is the owner's.
+        if missing(&self.database.read(Scope::Engine).await?, ahead).await?.is_empty() {
+            return Ok(0);
+        }
+        let transaction = self.database.begin(Scope::Operator).await?;
+        transaction.take_turn(advisory_lock::PARTITIONS).await?;
+        transaction.execute_unprepared(DO_NOT_WAIT).await.or_store_error()?;
+        // Again: another node may have been first.
+        let missing = missing(&transaction, ahead).await?;
+        for statement in missing.iter().flat_map(Partition::make) {
+            transaction.execute_unprepared(&statement).await.or_store_error()?;
+        }
+        transaction.commit().await?;
+        u32::try_from(missing.len()).map_err(|_| fault("more partitions than can be counted"))
+    }
+}
