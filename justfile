@@ -50,6 +50,10 @@ faults *arguments:
 tenancy *arguments:
     cargo xtask tenancy {{arguments}}
 
+# Measure the real binary on both databases, beside its own limits (`--quick`, `--scenario`, `--help`)
+bench *arguments:
+    cargo xtask bench {{arguments}}
+
 # Check licences, bans, sources and advisories of third-party crates (needs cargo-deny)
 deny:
     cargo deny check

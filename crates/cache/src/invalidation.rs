@@ -62,6 +62,7 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
                 self.credentials.invalidate_all();
                 self.endpoints_of_tenant(event.tenant);
             }
+            ("endpoint", _) if self.endpoints.is_none() => return Dropped::Nothing,
             ("endpoint", _) => match application_in(&event.body) {
                 Some(application) => self.endpoints_of(application),
                 None => self.endpoints_of_tenant(event.tenant),

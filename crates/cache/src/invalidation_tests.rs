@@ -1,9 +1,10 @@
 use super::*;
+use crate::MaterialCacheOptions;
 use crate::test_support::{
-    FakeCredentials, FakeDirectory, TestClock, api_key, application, options, portal, scope, session, tenant,
-    uid,
+    FakeCredentials, FakeDirectory, FakeMaterial, TestClock, api_key, application, endpoint_set, options,
+    portal, scope, session, tenant, uid,
 };
-use postrider_application::access::TenantScope;
+use postrider_application::{access::TenantScope, ports::DeliveryMaterial as _};
 use postrider_domain::{
     Description, EndpointId, InvitationId, MembershipId, Name, TenantId, Timestamp, UserId,
     access::{Grant, Role},
@@ -15,13 +16,18 @@ use postrider_domain::{
     tenants::TenantEvent,
     users::{InvitationEvent, MembershipEvent, SessionEnd, SessionEvent, UserEvent},
 };
+use postrider_testkit::contract::{Fixture, Harness as _, MemoryHarness};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Both caches filled with two of everything, in tenants 1 and 2.
+/// The endpoints of which applications are remembered: two of tenant 1's, and one of tenant 2's.
+const WITH_ENDPOINTS: [(u128, u128); 3] = [(1, 1), (1, 11), (2, 2)];
+
+/// All caches filled with two of everything, in tenants 1 and 2.
 struct House {
     credentials: Arc<CachedCredentials<FakeCredentials>>,
     directory: Arc<CachedApplicationDirectory<FakeDirectory>>,
+    material: CachedMaterial<FakeMaterial>,
     stored: (Arc<FakeCredentials>, Arc<FakeDirectory>),
     scopes: [TenantScope; 2],
 }
@@ -33,6 +39,8 @@ struct Kept {
     sessions: [bool; 2],
     portals: [bool; 2],
     applications: [bool; 2],
+    /// Of [`WITH_ENDPOINTS`].
+    endpoints: [bool; 3],
 }
 
 const ALL: Kept = Kept {
@@ -40,12 +48,14 @@ const ALL: Kept = Kept {
     sessions: [true; 2],
     portals: [true; 2],
     applications: [true; 2],
+    endpoints: [true; 3],
 };
 const NONE: Kept = Kept {
     keys: [false; 2],
     sessions: [false; 2],
     portals: [false; 2],
     applications: [false; 2],
+    endpoints: [false; 3],
 };
 /// Of tenant 1 nothing, of tenant 2 all.
 const SECOND: [bool; 2] = [false, true];
@@ -62,8 +72,9 @@ impl House {
             directory: Arc::new(CachedApplicationDirectory::new(
                 stored.1.clone(),
                 options(),
-                clock,
+                clock.clone(),
             )),
+            material: CachedMaterial::new(Arc::default(), MaterialCacheOptions::default(), clock),
             stored,
             scopes: [scope(1).await, scope(2).await],
         };
@@ -71,6 +82,11 @@ impl House {
             house.stored.0.add(&api_key(n), &session(n));
             house.stored.0.add_portal(tenant(n), application(n), portal());
             house.stored.1.add(tenant(n), &uid("acme"), application(n));
+        }
+        for (owner, app) in WITH_ENDPOINTS {
+            let key = (tenant(owner), application(app));
+            house.material.inner().set(key.0, key.1, endpoint_set(7, 1));
+            house.material.endpoints(&[key]).await.unwrap();
         }
         assert_eq!(house.kept().await, ALL);
         // From now on, only the caches know of them.
@@ -89,6 +105,9 @@ impl House {
             let resolved = self.directory.resolve(&self.scopes[at], &uid("acme")).await;
             kept.applications[at] = resolved.unwrap().is_some();
         }
+        for (at, (_, app)) in WITH_ENDPOINTS.into_iter().enumerate() {
+            kept.endpoints[at] = self.material.recall(application(app), 7).is_some();
+        }
         kept
     }
 
@@ -96,7 +115,8 @@ impl House {
     async fn after(event: &LoggedEvent) -> (Dropped, Kept) {
         let house = Self::filled().await;
         let invalidation =
-            CacheInvalidation::new(Arc::clone(&house.credentials), Arc::clone(&house.directory));
+            CacheInvalidation::new(Arc::clone(&house.credentials), Arc::clone(&house.directory))
+                .with_material(&house.material);
         let dropped = invalidation.apply(event);
         (dropped, house.kept().await)
     }
@@ -110,6 +130,14 @@ fn logged(kind: &str, aggregate: &str, tenant: Option<TenantId>) -> LoggedEvent 
         aggregate: aggregate.to_owned(),
         version: 1,
         body: "{}".to_owned(),
+    }
+}
+
+/// As [`logged`], of an endpoint of that application.
+fn logged_of(kind: &str, application: ApplicationId) -> LoggedEvent {
+    LoggedEvent {
+        body: format!(r#"{{"v":1,"application":"{application}","why":"manual"}}"#),
+        ..logged(kind, "ep_x", Some(tenant(1)))
     }
 }
 
@@ -183,7 +211,17 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
     let concerned = |kept| (Dropped::Concerned, kept);
     let credentials = concerned(Kept {
         applications: [true; 2],
+        endpoints: [true; 3],
         ..NONE
+    });
+    let tenants = concerned(Kept {
+        applications: [true; 2],
+        endpoints: [false, false, true],
+        ..NONE
+    });
+    let endpoints = concerned(Kept {
+        endpoints: [false, true, true],
+        ..ALL
     });
     let sessions = concerned(Kept {
         sessions: [false; 2],
@@ -197,13 +235,17 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
     let application = concerned(Kept {
         applications: SECOND,
         portals: SECOND,
+        endpoints: [false, true, true],
         ..ALL
     });
     match event {
-        DomainEvent::Tenant(
+        DomainEvent::Tenant(_, TenantEvent::Suspended { .. } | TenantEvent::Resumed { .. }) => credentials,
+        DomainEvent::Tenant(_, TenantEvent::DeletionOrdered { .. }) => tenants,
+        DomainEvent::Endpoint(
             _,
-            TenantEvent::Suspended { .. } | TenantEvent::Resumed { .. } | TenantEvent::DeletionOrdered { .. },
-        ) => credentials,
+            _,
+            EndpointEvent::Created { .. } | EndpointEvent::Disabled { .. } | EndpointEvent::Enabled,
+        ) => endpoints,
         DomainEvent::Membership(
             _,
             MembershipEvent::Joined { .. }
@@ -225,12 +267,7 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
             | InvitationEvent::Withdrawn
             | InvitationEvent::Replaced,
         )
-        | DomainEvent::EventType(_, EventTypeEvent::Registered { .. })
-        | DomainEvent::Endpoint(
-            _,
-            _,
-            EndpointEvent::Created { .. } | EndpointEvent::Disabled { .. } | EndpointEvent::Enabled,
-        ) => (Dropped::Nothing, ALL),
+        | DomainEvent::EventType(_, EventTypeEvent::Registered { .. }) => (Dropped::Nothing, ALL),
     }
 }
 
@@ -239,7 +276,11 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
 async fn every_event_of_the_domain_drops_what_it_concerns_and_nothing_else() {
     let mut kinds = HashSet::new();
     for event in one_of_each() {
-        let logged = logged(event.kind(), &event.aggregate(), Some(tenant(1)));
+        let logged = if let DomainEvent::Endpoint(application, ..) = &event {
+            logged_of(event.kind(), *application)
+        } else {
+            logged(event.kind(), &event.aggregate(), Some(tenant(1)))
+        };
         assert_eq!(House::after(&logged).await, expected(&event), "{}", event.kind());
         assert!(kinds.insert(event.kind()), "{} stands twice", event.kind());
     }
@@ -269,6 +310,40 @@ async fn what_does_not_say_whom_it_concerns_concerns_all_of_its_kind() {
             Kept {
                 applications: [false; 2],
                 portals: [false; 2],
+                endpoints: [false, true, true],
+                ..ALL
+            },
+        ),
+        (
+            logged("application.renamed", "?", Some(tenant(2))),
+            Kept {
+                applications: [true, false],
+                portals: [true, false],
+                endpoints: [true, true, false],
+                ..ALL
+            },
+        ),
+        (
+            logged("endpoint.renamed", "ep_x", Some(tenant(1))),
+            Kept {
+                endpoints: [false, false, true],
+                ..ALL
+            },
+        ),
+        (
+            logged("endpoint.renamed", "ep_x", None),
+            Kept {
+                endpoints: [false; 3],
+                ..ALL
+            },
+        ),
+        (
+            LoggedEvent {
+                body: r#"{"v":2,"application":{"id":1}}"#.to_owned(),
+                ..logged("endpoint.disabled", "ep_x", Some(tenant(2)))
+            },
+            Kept {
+                endpoints: [true, true, false],
                 ..ALL
             },
         ),
@@ -296,4 +371,41 @@ async fn an_unknown_kind_drops_everything() {
         let event = logged(kind, "x", Some(tenant(1)));
         assert_eq!(House::after(&event).await, (Dropped::Everything, NONE), "{kind}");
     }
+}
+
+/// What a store writes of an endpoint names its application in the way that is looked for here.
+#[tokio::test]
+async fn what_a_store_logs_of_an_endpoint_drops_its_application_only() {
+    let harness = MemoryHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let (material, clock) = (fixture.ports().material.clone(), Arc::<TestClock>::default());
+    let cached = CachedMaterial::new(material, MaterialCacheOptions::default(), clock);
+    let acme = fixture.tenant("acme").await;
+    let (customer, other) = (fixture.application(&acme).await, fixture.application(&acme).await);
+    let head = fixture.ports().events.head().await.unwrap();
+    fixture.endpoint(&acme, &customer).await;
+    let events = fixture.ports().events.after(head, 10).await.unwrap();
+    assert_eq!(events.len(), 1);
+
+    let house = House::filled().await;
+    let invalidation = CacheInvalidation::new(house.credentials, house.directory).with_material(&cached);
+    let keys = [(acme.id, customer.id), (acme.id, other.id)];
+    assert_eq!(cached.endpoints(&keys).await.unwrap().len(), 2);
+    assert_eq!(invalidation.apply(&events[0]), Dropped::Concerned);
+    assert!(cached.recall(customer.id, 0).is_none());
+    assert!(cached.recall(other.id, 0).is_some());
+}
+
+/// A node that remembers no endpoints hears of them all the same.
+#[tokio::test]
+async fn without_material_events_of_endpoints_concern_nobody() {
+    let house = House::filled().await;
+    let invalidation = CacheInvalidation::new(house.credentials.clone(), house.directory.clone());
+    for event in [
+        logged_of("endpoint.disabled", application(1)),
+        logged("endpoint.disabled", "ep_x", None),
+    ] {
+        assert_eq!(invalidation.apply(&event), Dropped::Nothing, "{event:?}");
+    }
+    assert_eq!(house.kept().await, ALL);
 }

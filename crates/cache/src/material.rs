@@ -43,6 +43,11 @@ impl<M: ?Sized> CachedMaterial<M> {
         Self { inner, sets }
     }
 
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &M {
+        &self.inner
+    }
+
     /// What is remembered, for whoever makes it forget.
     pub(crate) const fn sets(&self) -> &Arc<EndpointSets> {
         &self.sets
@@ -100,6 +105,7 @@ impl<M: ?Sized> fmt::Debug for CachedMaterial<M> {
 }
 
 /// An application whose endpoints are about to be read, and what held then.
+#[derive(Clone, Copy)]
 struct Asked {
     application: ApplicationId,
     tenant: TenantId,

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -15,17 +15,21 @@ use async_trait::async_trait;
 use postrider_application::{
     access::TenantScope,
     ports::{
-        ApiKeyRecord, ApplicationDirectory, Clock, Credentials, PortalRecord, SessionRecord, StoreError,
+        ApiKeyRecord, ApplicationDirectory, Clock, Credentials, DeliverableEndpoint, DeliveryMaterial,
+        EndpointSet, PortalRecord, SessionRecord, StoreError,
     },
 };
 use postrider_domain::{
-    ApiKeyId, ApplicationId, SessionId, TenantId, Timestamp, Uid, UserId,
+    ApiKeyId, ApplicationId, EndpointId, MessageId, SessionId, TenantId, Timestamp, Uid, UserId, Version,
     access::{Grant, Role},
     applications::ApplicationRef,
+    endpoints::Filter,
+    messages::Message,
     tenants::TenantStatus,
     tokens::SecretHash,
 };
 use postrider_testkit::contract::{Fixture, Harness as _, MemoryHarness};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::CacheOptions;
@@ -201,5 +205,94 @@ impl ApplicationDirectory for FakeDirectory {
             .unwrap()
             .get(&(scope.tenant(), reference.clone()))
             .copied())
+    }
+}
+
+/// A set of that version, with that many endpoints.
+pub(crate) fn endpoint_set(version: i64, endpoints: u128) -> Arc<EndpointSet> {
+    let endpoint = |n| DeliverableEndpoint {
+        id: EndpointId::from_uuid(Uuid::from_u128(n)),
+        version: Version(1),
+        url: None,
+        filter: Filter::default(),
+        secrets: Vec::new(),
+        retry_schedule: None,
+        timeout: None,
+        enabled: true,
+    };
+    Arc::new(EndpointSet {
+        version,
+        endpoints: (0..endpoints).map(|n| Arc::new(endpoint(n))).collect(),
+    })
+}
+
+/// Material whose reads wait at a gate, after having read; open at first.
+pub(crate) struct FakeMaterial {
+    sets: Mutex<HashMap<(TenantId, ApplicationId), Arc<EndpointSet>>>,
+    away: Mutex<bool>,
+    loads: AtomicU32,
+    pub(crate) gate: Semaphore,
+}
+
+impl FakeMaterial {
+    /// More reads than a test has.
+    pub(crate) const OPEN: usize = 100_000;
+
+    pub(crate) fn set(&self, tenant: TenantId, application: ApplicationId, set: Arc<EndpointSet>) {
+        self.sets.lock().unwrap().insert((tenant, application), set);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.sets.lock().unwrap().clear();
+    }
+
+    /// From now on nothing can be read.
+    pub(crate) fn go_away(&self) {
+        *self.away.lock().unwrap() = true;
+    }
+
+    pub(crate) fn loads(&self) -> u32 {
+        self.loads.load(Ordering::SeqCst)
+    }
+}
+
+impl Default for FakeMaterial {
+    fn default() -> Self {
+        Self {
+            sets: Mutex::default(),
+            away: Mutex::default(),
+            loads: AtomicU32::new(0),
+            gate: Semaphore::new(Self::OPEN),
+        }
+    }
+}
+
+#[async_trait]
+impl DeliveryMaterial for FakeMaterial {
+    async fn messages(
+        &self,
+        keys: &[(TenantId, MessageId)],
+    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+        // No message is needed to see that it was asked.
+        Err(StoreError::Unavailable(
+            format!("{} asked for", keys.len()).into(),
+        ))
+    }
+
+    async fn endpoints(
+        &self,
+        applications: &[(TenantId, ApplicationId)],
+    ) -> Result<HashMap<ApplicationId, Arc<EndpointSet>>, StoreError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        if *self.away.lock().unwrap() {
+            return Err(StoreError::Unavailable("away".into()));
+        }
+        let found = {
+            let sets = self.sets.lock().unwrap();
+            let found = |key: &(TenantId, ApplicationId)| Some((key.1, sets.get(key)?.clone()));
+            applications.iter().filter_map(found).collect()
+        };
+        self.gate.acquire().await.unwrap().forget();
+        Ok(found)
     }
 }

@@ -211,6 +211,13 @@ mod tests {
         StoreError::Internal("no such column".into())
     }
 
+    /// Whether a row that was set aside comes back now.
+    fn recalled(batches: &mut Batches<u32>, now: Duration) -> bool {
+        let aside = batches.set_aside();
+        batches.recall(now);
+        batches.set_aside() < aside
+    }
+
     #[test]
     fn one_call_at_a_time_of_at_most_the_limit() {
         let mut batches = batches(5, 3);
@@ -255,9 +262,9 @@ mod tests {
         batches.push(8);
         assert_eq!(batches.next(T0).unwrap().rows, [8]);
         batches.succeeded();
-        assert!(batches.wakes_at().is_none(), "without room it stays aside");
         let later = batches.wakes_at().unwrap();
-        assert!(batches.next(later).is_none() && batches.recall(later));
+        assert_eq!((later, batches.set_aside()), (REFUSED_ROW_WAIT, 1));
+        assert!(batches.next(later).is_none() && recalled(&mut batches, later));
         assert_eq!(batches.next(later).unwrap().rows, [5]);
         batches.succeeded();
         assert!(batches.is_idle());
@@ -269,16 +276,16 @@ mod tests {
         while let Some(batch) = batches.next(T0) {
             batches.failed(batch, &refused(), T0);
         }
-        assert!(!batches.recall(T0) && !batches.is_idle());
+        assert!(!recalled(&mut batches, T0) && !batches.is_idle());
         let later = T0 + REFUSED_ROW_WAIT;
-        assert!(batches.recall(later) && !batches.recall(later));
+        assert!(recalled(&mut batches, later) && !recalled(&mut batches, later));
         let first = batches.next(later).unwrap();
-        assert!(!batches.recall(later));
+        assert!(!recalled(&mut batches, later));
         assert_eq!(batches.failed(first, &refused(), later), Some(&mut 0));
         assert_eq!(batches.wakes_at(), Some(later + REFUSED_AGAIN_PAUSE));
         let later = later + REFUSED_AGAIN_PAUSE;
         for row in [1, 2] {
-            assert!(batches.recall(later), "what succeeds is followed at once");
+            assert!(recalled(&mut batches, later), "what succeeds is followed at once");
             assert_eq!(batches.next(later).unwrap().rows, [row]);
             batches.succeeded();
         }
@@ -293,7 +300,7 @@ mod tests {
         batches.failed(poison, &refused(), T0);
         (10..14).for_each(|n| batches.push(n));
         let later = T0 + REFUSED_ROW_WAIT;
-        assert!(batches.recall(later));
+        assert!(recalled(&mut batches, later));
         let mut seen = Vec::new();
         for _ in 0..3 {
             let batch = batches.next(later).unwrap();

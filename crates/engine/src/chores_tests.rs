@@ -3,24 +3,55 @@ use std::sync::Mutex;
 use super::*;
 use async_trait::async_trait;
 use postrider_application::{
-    access::ApplicationScope,
     audit::AuditEntry,
-    ports::{AcceptMessage, Accepted, IntakeError},
+    ports::{FailingEndpoint, NewMessage, WriteError, Written},
 };
-use postrider_domain::{ApiKeyId, TenantId, Timestamp};
+use postrider_domain::{ApiKeyId, ApplicationId, EndpointId, TenantId, Timestamp, Version};
+use postrider_testkit::TokioClock;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 mockall::mock! {
-    Intake {}
+    Writer {}
     #[async_trait]
-    impl MessageIntake for Intake {
-        async fn accept(
-            &self,
-            scope: &ApplicationScope,
-            message: AcceptMessage,
-        ) -> Result<Accepted, IntakeError>;
+    impl MessageWriter for Writer {
+        async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;
         async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError>;
+    }
+}
+
+mockall::mock! {
+    History {}
+    #[async_trait]
+    impl Partitions for History {
+        async fn make_ahead(&self, ahead: Duration) -> Result<u32, StoreError>;
+    }
+}
+
+mockall::mock! {
+    Health {}
+    #[async_trait]
+    impl EndpointHealth for Health {
+        async fn failing_for(
+            &self,
+            at_least: Duration,
+            limit: u32,
+        ) -> Result<Vec<FailingEndpoint>, StoreError>;
+    }
+}
+
+mockall::mock! {
+    Guard {}
+    #[async_trait]
+    impl EndpointGuard for Guard {
+        async fn disable(
+            &self,
+            tenant: TenantId,
+            application: ApplicationId,
+            endpoint: EndpointId,
+            why: DisableReason,
+            seen: Option<Version>,
+        ) -> Result<Change, StoreError>;
     }
 }
 
@@ -59,14 +90,41 @@ fn idle_house() -> MockHouse {
     house
 }
 
-fn idle_intake() -> MockIntake {
-    let mut intake = MockIntake::new();
-    intake.expect_forget_expired_keys().returning(|_| Ok(0));
-    intake
+fn idle_writer() -> MockWriter {
+    let mut writer = MockWriter::new();
+    writer.expect_forget_expired_keys().returning(|_| Ok(0));
+    writer
 }
 
-async fn run(intake: MockIntake, house: MockHouse, done: CancellationToken) {
-    let chores = Chores::new(Arc::new(intake), Arc::new(house), ChoresOptions::default());
+fn idle_history() -> MockHistory {
+    let mut history = MockHistory::new();
+    history.expect_make_ahead().returning(|_| Ok(0));
+    history
+}
+
+fn idle_health() -> MockHealth {
+    let mut health = MockHealth::new();
+    health.expect_failing_for().returning(|_, _| Ok(Vec::new()));
+    health
+}
+
+fn ports(writer: MockWriter, house: MockHouse) -> ChoresPorts {
+    ChoresPorts {
+        writer: Arc::new(writer),
+        housekeeping: Arc::new(house),
+        partitions: Arc::new(idle_history()),
+        health: Arc::new(idle_health()),
+        guard: Arc::new(MockGuard::new()),
+        clock: Arc::new(TokioClock::new()),
+    }
+}
+
+async fn run(writer: MockWriter, house: MockHouse, done: CancellationToken) {
+    run_with(ports(writer, house), ChoresOptions::default(), done).await;
+}
+
+async fn run_with(ports: ChoresPorts, options: ChoresOptions, done: CancellationToken) {
+    let chores = Chores::new(ports, options);
     let ended = time::timeout(Duration::from_hours(24), chores.run(done)).await;
     assert!(ended.is_ok(), "the script was not played to its end");
 }
@@ -100,13 +158,13 @@ fn now() -> Instant {
 
 #[tokio::test(start_paused = true)]
 async fn a_round_goes_on_while_batches_are_full_and_survives_failures() {
-    let (mut intake, mut order) = (MockIntake::new(), mockall::Sequence::new());
+    let (mut writer, mut order) = (MockWriter::new(), mockall::Sequence::new());
     let answers = [Ok(BATCH), Ok(BATCH), Ok(7), Err(()), Ok(0)];
     let last = answers.len();
     let done = CancellationToken::new();
     for (index, answer) in answers.into_iter().enumerate() {
         let done = done.clone();
-        intake
+        writer
             .expect_forget_expired_keys()
             .times(1)
             .in_sequence(&mut order)
@@ -119,13 +177,13 @@ async fn a_round_goes_on_while_batches_are_full_and_survives_failures() {
             });
     }
     // Three rounds of a minute each: three batches, a failure, nothing left.
-    run(intake, idle_house(), done).await;
+    run(writer, idle_house(), done).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn expired_identities_are_forgotten_too_though_the_keys_fail() {
-    let (mut intake, mut house, mut order) = (MockIntake::new(), MockHouse::new(), mockall::Sequence::new());
-    intake.expect_forget_expired_keys().returning(|_| away(()));
+    let (mut writer, mut house, mut order) = (MockWriter::new(), MockHouse::new(), mockall::Sequence::new());
+    writer.expect_forget_expired_keys().returning(|_| away(()));
     house.expect_erase().returning(|_, _| Ok(ErasureStep::Nothing));
     let done = CancellationToken::new();
     for (answer, last) in [(Ok(BATCH), false), (Err(()), false), (Ok(3), true)] {
@@ -142,7 +200,7 @@ async fn expired_identities_are_forgotten_too_though_the_keys_fail() {
                 answer.or_else(away)
             });
     }
-    run(intake, house, done).await;
+    run(writer, house, done).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +214,7 @@ async fn an_erasure_goes_on_after_short_pauses_until_nothing_is_left() {
     script.push(Ok(ErasureStep::Nothing));
     script.push(Ok(ErasureStep::Nothing));
     let (house, times) = scripted(script, &done);
-    run(idle_intake(), house, done).await;
+    run(idle_writer(), house, done).await;
     let times = times.lock().unwrap();
     let (first, second) = times.split_at(ERASE_STEPS as usize);
     assert!(first.iter().all(|at| *at == MINUTE), "{first:?}");
@@ -176,24 +234,125 @@ async fn an_eraser_rests_where_another_node_is_at_it_or_the_database_is_away() {
         Ok(ErasureStep::Nothing),
     ];
     let (house, times) = scripted(script, &done);
-    run(idle_intake(), house, done).await;
+    run(idle_writer(), house, done).await;
     let rounds = [1, 1, 2, 2, 3].map(|round| MINUTE * round);
     assert_eq!(*times.lock().unwrap(), rounds);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endless_erasure_holds_up_no_forgetting() {
-    let (mut intake, mut house) = (MockIntake::new(), MockHouse::new());
+    let (mut writer, mut house) = (MockWriter::new(), MockHouse::new());
     let done = CancellationToken::new();
     house.expect_forget_expired().returning(|_| Ok(0));
     house.expect_erase().returning(|_, _| Ok(removed()));
     let (token, mut rounds) = (done.clone(), 0);
-    intake.expect_forget_expired_keys().returning(move |_| {
+    writer.expect_forget_expired_keys().returning(move |_| {
         rounds += 1;
         if rounds == 3 {
             token.cancel();
         }
         Ok(0)
     });
-    run(intake, house, done).await;
+    run(writer, house, done).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_are_made_at_once_and_again_after_a_failure() {
+    let done = CancellationToken::new();
+    let (start, times) = (now(), Arc::new(Mutex::new(Vec::new())));
+    let mut history = MockHistory::new();
+    let (mut answers, noted, token) = (
+        [Ok(3), Err(()), Ok(0), Ok(1)].into_iter(),
+        Arc::clone(&times),
+        done.clone(),
+    );
+    history.expect_make_ahead().times(4).returning(move |ahead| {
+        assert_eq!(ahead, Duration::from_hours(7 * 24));
+        noted.lock().unwrap().push(now() - start);
+        let answer = answers.next().unwrap();
+        if answers.len() == 0 {
+            token.cancel();
+        }
+        answer.or_else(away)
+    });
+    let ports = ChoresPorts {
+        partitions: Arc::new(history),
+        ..ports(idle_writer(), idle_house())
+    };
+    run_with(ports, ChoresOptions::default(), done).await;
+    let expected = [0, 1, 2, 3].map(|round| MINUTE * round);
+    assert_eq!(*times.lock().unwrap(), expected);
+}
+
+fn failing(n: u128, since: Timestamp) -> FailingEndpoint {
+    FailingEndpoint {
+        tenant: tenant(),
+        application: ApplicationId::from_uuid(Uuid::from_u128(7)),
+        endpoint: EndpointId::from_uuid(Uuid::from_u128(n)),
+        since,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_only_failed_for_long_enough_are_disabled_and_no_others() {
+    const FIVE_DAYS: Duration = FailingPolicy::DEFAULT_DISABLE_AFTER;
+    let done = CancellationToken::new();
+    let clock = Arc::new(TokioClock::new());
+    let long_ago = clock.now().minus(FIVE_DAYS);
+    let (mut health, mut guard) = (MockHealth::new(), MockGuard::new());
+    // The database's clock is a day ahead of ours: what it counts as five days is not yet so much by ours.
+    let found = vec![
+        failing(1, long_ago),
+        failing(2, clock.now()),
+        failing(3, long_ago),
+    ];
+    let mut rounds = [Ok(vec![]), Err(()), Ok(found)].into_iter();
+    health.expect_failing_for().returning(move |at_least, limit| {
+        assert_eq!((at_least, limit), (FIVE_DAYS, FAILING_AT_ONCE));
+        rounds.next().unwrap_or(Ok(vec![])).or_else(away)
+    });
+    let (disabled, token) = (Arc::new(Mutex::new(Vec::new())), done.clone());
+    let noted = Arc::clone(&disabled);
+    guard
+        .expect_disable()
+        .times(2)
+        .returning(move |whose, application, endpoint, why, seen| {
+            assert_eq!((whose, application), (tenant(), failing(1, long_ago).application));
+            assert_eq!((why, seen), (DisableReason::Failing, None));
+            let mut noted = noted.lock().unwrap();
+            noted.push(endpoint);
+            if noted.len() == 2 {
+                token.cancel();
+            }
+            Ok(Change::Made)
+        });
+    let ports = ChoresPorts {
+        health: Arc::new(health),
+        guard: Arc::new(guard),
+        clock,
+        ..ports(idle_writer(), idle_house())
+    };
+    run_with(ports, ChoresOptions::default(), done).await;
+    let expected = [1, 3].map(|n| failing(n, long_ago).endpoint);
+    assert_eq!(*disabled.lock().unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_disabled_where_nobody_is_to_be() {
+    let done = CancellationToken::new();
+    let mut health = MockHealth::new();
+    health.expect_failing_for().never();
+    let ports = ChoresPorts {
+        health: Arc::new(health),
+        ..ports(idle_writer(), idle_house())
+    };
+    let options = ChoresOptions {
+        failing: FailingPolicy::NEVER,
+        ..ChoresOptions::default()
+    };
+    let end = done.clone();
+    tokio::join!(run_with(ports, options, done), async move {
+        time::sleep(MINUTE * 10).await;
+        end.cancel();
+    });
 }

@@ -2,8 +2,9 @@
 //! within a tenant its endpoints, so that a backlog delays nobody but its own endpoint.
 //!
 //! Nothing here is anybody's alone. A lane, and a tenant, may have so much in flight, and waiting, as is still free:
-//! the fewer are busy the more each may have, and who comes new finds room. What finds none is parked in the
-//! database, and fetched when its lane has drained. Pure: no clock, no task.
+//! the fewer are busy the more each may have. The last quarter is for lanes that have nothing, so that who comes new
+//! finds room beside many that do not answer. What finds none is parked in the database, and fetched when its lane has
+//! drained. Pure: no clock, no task.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -91,21 +92,39 @@ impl Lanes {
         self.lanes.get(&endpoint).map_or(0, |lane| lane.waiting.len())
     }
 
-    /// Turns that one lane may have now: as many as a quarter of those free, one at least, and its own bound at most.
-    fn width(&self) -> usize {
-        let free = self.limits.in_flight.saturating_sub(self.active);
-        self.limits.per_endpoint.min(free / 4).max(1)
+    /// Turns that are free.
+    const fn free(&self) -> usize {
+        self.limits.in_flight.saturating_sub(self.active)
     }
 
-    /// Whether a tenant with `active` turns may have one more: as many as are free, one at least.
-    const fn tenant_may_begin(&self, active: usize) -> bool {
-        active == 0 || active < self.limits.in_flight - self.active
+    /// Turns that one lane may have now: one at least, and its own bound at most. The last quarter of all turns is for
+    /// lanes without any; of what is free besides, a quarter.
+    fn width(&self) -> usize {
+        let spare = self.free().saturating_sub(self.limits.in_flight / 4);
+        self.limits.per_endpoint.min(spare / 4).max(1)
+    }
+
+    /// Whether a tenant with `active` turns may have one more, in a lane with `in_lane`: as many as are free, one at
+    /// least. For a lane's first one it is enough if more than the last quarter is free, so that a tenant's slow
+    /// endpoints leave turns to its others, and all of them some to other tenants.
+    const fn tenant_may_begin(&self, active: usize, in_lane: usize) -> bool {
+        let free = self.free();
+        active == 0 || active < free || (in_lane == 0 && free > self.limits.in_flight / 4)
+    }
+
+    /// How many may wait in a lane in any case, as long as anybody may.
+    fn few(&self) -> usize {
+        (self.limits.waiting / 512).max(1)
     }
 
     /// How many more may be fetched for the lane of `endpoint`.
     pub(crate) fn room_in_lane(&self, endpoint: EndpointId) -> usize {
         let free = self.limits.waiting.saturating_sub(self.waiting);
-        free.saturating_sub(self.waiting_at(endpoint))
+        // The last quarter is for lanes with few.
+        let spare = free.saturating_sub(self.limits.waiting / 4);
+        spare
+            .max(self.few().min(free))
+            .saturating_sub(self.waiting_at(endpoint))
     }
 
     /// How many more may wait in the lane of `endpoint`, of `tenant`.
@@ -133,7 +152,7 @@ impl Lanes {
         let turn = lane_waiting == 0
             && lane_active < self.width()
             && self.active < self.limits.in_flight
-            && self.tenant_may_begin(tenant_active);
+            && self.tenant_may_begin(tenant_active, lane_active);
         if turn {
             self.lane(tenant, endpoint).active += 1;
             self.tenant(tenant).active += 1;
@@ -246,16 +265,17 @@ impl Lanes {
     fn call_of(&mut self, id: TenantId) -> Option<(EndpointId, JobId)> {
         let width = self.width();
         let tenant = self.tenants.get(&id)?;
-        if !self.tenant_may_begin(tenant.active) {
+        if !self.tenant_may_begin(tenant.active, 0) {
             return None;
         }
+        let may_have_more = self.tenant_may_begin(tenant.active, 1);
         for _ in 0..tenant.ring.len() {
             let tenant = self.tenants.get_mut(&id)?;
             let endpoint = tenant.ring.pop_front()?;
             let Some(lane) = self.lanes.get_mut(&endpoint) else {
                 continue;
             };
-            if lane.active >= width {
+            if lane.active >= width || (lane.active > 0 && !may_have_more) {
                 // Its next turn that ends announces it again.
                 lane.in_ring = false;
                 continue;

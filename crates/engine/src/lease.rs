@@ -41,6 +41,13 @@ fn micros(time: Duration) -> u64 {
 }
 
 impl Lease {
+    /// A life whose lease runs for `ttl`, and that nobody extends.
+    #[cfg(test)]
+    pub(crate) fn for_test(epoch: Epoch, clock: Arc<dyn Clock>, ttl: Duration) -> Arc<Self> {
+        let until = AtomicU64::new(micros(clock.monotonic() + ttl));
+        Arc::new(Self { epoch, clock, until })
+    }
+
     /// A new life.
     pub(crate) async fn join(ports: &EnginePorts, options: &EngineOptions) -> Arc<Self> {
         let mut backoff = Backoff::default();
@@ -105,8 +112,9 @@ impl Lease {
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use postrider_application::ports::{NodeRegistry, StoreError};
+    use postrider_application::ports::{EndpointGuard, NodeRegistry, StoreError};
     use postrider_crypto::HmacSigner;
+    use postrider_domain::{ApplicationId, Change, EndpointId, TenantId, Version, endpoints::DisableReason};
     use postrider_testkit::{
         RecordingSender, TokioClock,
         memory::{MemoryStore, SeededRandomness, SequentialIds},
@@ -142,12 +150,31 @@ mod tests {
         }
     }
 
+    /// Nobody's endpoint is disabled here.
+    struct NoGuard;
+
+    #[async_trait]
+    impl EndpointGuard for NoGuard {
+        async fn disable(
+            &self,
+            _: TenantId,
+            _: ApplicationId,
+            _: EndpointId,
+            _: DisableReason,
+            _: Option<Version>,
+        ) -> Result<Change, StoreError> {
+            Ok(Change::None)
+        }
+    }
+
     fn ports(beats: Vec<Result<bool, StoreError>>) -> EnginePorts {
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
         let store = Arc::new(MemoryStore::new(clock.clone()));
         EnginePorts {
             queue: store.clone(),
             nodes: Arc::new(Late(beats.into())),
+            bell: store.clone(),
+            guard: Arc::new(NoGuard),
             material: store,
             sender: Arc::new(RecordingSender::new(clock.clone())),
             signer: Arc::new(HmacSigner),

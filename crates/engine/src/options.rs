@@ -17,14 +17,14 @@ pub struct OptionsError {
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Attempts at one time. One endpoint may take a quarter of those that are free, and one tenant as many as are
-    /// free, so that however many endpoints do not answer there is always a turn for another. 1 to 65,536; default
-    /// 2,048.
+    /// free; the last quarter of all is for endpoints without any. So beside hundreds of endpoints that do not answer
+    /// there is a turn for another. 1 to 65,536; default 2,048.
     pub max_in_flight: usize,
     /// Attempts to one endpoint at one time. At most `max_in_flight`; default 64.
     pub max_in_flight_per_endpoint: usize,
     /// Deliveries that may wait for a turn in memory, over all endpoints. One endpoint may take as many as are free, so
-    /// that it never takes more than half; what finds no room is parked in the database and fetched when its lane has
-    /// drained. 1 to 1,000,000; default 8,192.
+    /// that it never takes more than half, and the last quarter is for endpoints with few; what finds no room is parked
+    /// in the database and fetched when its lane has drained. 1 to 1,000,000; default 8,192.
     ///
     /// Rows that the database refuses, each by itself, to read or to settle are in memory besides: they are tried
     /// again after 30 seconds, ten a second at most, until they are repaired. With all rows in memory refused, this

@@ -6,7 +6,9 @@
     reason = "a test's own steps fail by panicking"
 )]
 
-mod support;
+#[path = "support/receiver.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod receiver;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +19,7 @@ use postrider_domain::{
 };
 use postrider_engine::{HttpOptions, HttpSender, HttpSenderError};
 use postrider_testkit::memory::TestClock;
-use support::receiver::{self, Answer, Receiver};
+use receiver::{Answer, Receiver};
 
 fn loopback() -> AddressPolicy {
     AddressPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()])
@@ -117,7 +119,11 @@ async fn a_failed_answer_may_ask_for_a_pause() {
         let answer = format!("HTTP/1.1 {line}\r\n{headers}\r\ncontent-length: 0\r\n\r\n");
         let receiver = Receiver::start(Answer::Bytes(answer.into_bytes())).await;
         let sent = send_to(&receiver).await;
-        assert_eq!(sent.retry_after, wait.map(Duration::from_secs), "{line}, {headers}");
+        assert_eq!(
+            sent.retry_after,
+            wait.map(Duration::from_secs),
+            "{line}, {headers}"
+        );
     }
 }
 
@@ -233,7 +239,10 @@ async fn the_deadline_ends_endless_interim_answers() {
         let (mut stream, _) = listener.accept().await.unwrap();
         receiver::read_request(&mut stream).await.unwrap();
         let early = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100);
-        while tokio::io::AsyncWriteExt::write_all(&mut stream, &early).await.is_ok() {}
+        while tokio::io::AsyncWriteExt::write_all(&mut stream, &early)
+            .await
+            .is_ok()
+        {}
     };
     let sender = sender();
     let sending = sender.send(request(&url, Duration::from_millis(300)));

@@ -6,7 +6,9 @@
     reason = "a test's own steps fail by panicking"
 )]
 
-mod support;
+#[path = "support/receiver.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod receiver;
 
 use std::{
     net::SocketAddr,
@@ -34,8 +36,8 @@ use postrider_domain::{
 };
 use postrider_engine::{HttpOptions, HttpSender};
 use postrider_testkit::memory::TestClock;
+use receiver::{Answer, Receiver};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
-use support::receiver::{Answer, Receiver};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -65,7 +67,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hy
     if &body[..] == b"huge headers" {
         let value = http::HeaderValue::from_str(&"a".repeat(10_000)).unwrap();
         let names = (0..10).map(|n| http::HeaderName::try_from(format!("x-{n}")).unwrap());
-        response.headers_mut().extend(names.map(|name| (name, value.clone())));
+        response
+            .headers_mut()
+            .extend(names.map(|name| (name, value.clone())));
     }
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
     Ok(response)
@@ -202,7 +206,9 @@ async fn over_http_2_one_that_hangs_ends_at_its_deadline_and_takes_no_other_with
 async fn huge_headers_over_http_2_are_refused() {
     let receiver = TlsReceiver::start(&[b"h2"]).await;
     let (sender, url) = (trusting(&receiver), receiver.url("localhost"));
-    let sent = sender.send(request(&url, b"huge headers", Duration::from_secs(5))).await;
+    let sent = sender
+        .send(request(&url, b"huge headers", Duration::from_secs(5)))
+        .await;
     assert_eq!(sent.outcome, failed(FailureClass::Body));
 }
 

@@ -146,7 +146,12 @@ mod tests {
     fn rows_are_written_as_json() {
         let id = Uuid::from_u128(0x0193);
         let mut rows = JsonRows::default();
-        rows.row().id(id).number(-7).null().word(Some("delivered")).flag(true);
+        rows.row()
+            .id(id)
+            .number(-7)
+            .null()
+            .word(Some("delivered"))
+            .flag(true);
         rows.row()
             .bytes(&[0, 0xff, 0x2a])
             .number_or_null(Some(5_i64))
@@ -157,10 +162,8 @@ mod tests {
             panic!("a text");
         };
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let expected = serde_json::json!([
-            [hex(id), -7, null, "delivered", 1],
-            ["00ff2a", 5, null, null, 0],
-        ]);
+        let expected =
+            serde_json::json!([[hex(id), -7, null, "delivered", 1], ["00ff2a", 5, null, null, 0],]);
         assert_eq!(read, expected);
         assert_eq!(JsonRows::default().value(), Value::from("[]"));
     }

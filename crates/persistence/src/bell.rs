@@ -59,10 +59,7 @@ async fn listen(database: &Database) -> Result<PgListener, sqlx::Error> {
         .max_lifetime(None)
         .connect_lazy_with((*options).clone());
     let mut listener = PgListener::connect_with(&alone).await?;
-    let channel: String = sqlx::query(CHANNEL)
-        .fetch_one(&mut listener)
-        .await?
-        .try_get(0)?;
+    let channel: String = sqlx::query(CHANNEL).fetch_one(&mut listener).await?.try_get(0)?;
     listener.listen(&channel).await?;
     Ok(listener)
 }

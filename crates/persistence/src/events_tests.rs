@@ -164,15 +164,15 @@ fn of_applications_and_endpoints() {
         "endpoint.created",
         &format!(r#"{{"v":1,"application":"{APP}","uid":null,"url":"https://example.com/hooks"}}"#),
     );
-    let disabled = EndpointEvent::Disabled {
-        why: DisableReason::Manual,
-        at: Timestamp::from_micros(9),
-    };
-    check(
-        &endpoint(disabled),
-        "endpoint.disabled",
-        &format!(r#"{{"v":1,"application":"{APP}","why":"manual","at":9}}"#),
-    );
+    for why in DisableReason::ALL {
+        let name = why.as_str();
+        let at = Timestamp::from_micros(9);
+        check(
+            &endpoint(EndpointEvent::Disabled { why, at }),
+            "endpoint.disabled",
+            &format!(r#"{{"v":1,"application":"{APP}","why":"{name}","at":9}}"#),
+        );
+    }
     check(
         &endpoint(EndpointEvent::Enabled),
         "endpoint.enabled",

@@ -69,16 +69,25 @@ impl Partitions for SqlStore {
             return Ok(0);
         }
         // The engine may look; to make them is the owner's.
-        if missing(&self.database.read(Scope::Engine).await?, ahead).await?.is_empty() {
+        if missing(&self.database.read(Scope::Engine).await?, ahead)
+            .await?
+            .is_empty()
+        {
             return Ok(0);
         }
         let transaction = self.database.begin(Scope::Operator).await?;
         transaction.take_turn(advisory_lock::PARTITIONS).await?;
-        transaction.execute_unprepared(DO_NOT_WAIT).await.or_store_error()?;
+        transaction
+            .execute_unprepared(DO_NOT_WAIT)
+            .await
+            .or_store_error()?;
         // Again: another node may have been first.
         let missing = missing(&transaction, ahead).await?;
         for statement in missing.iter().flat_map(Partition::make) {
-            transaction.execute_unprepared(&statement).await.or_store_error()?;
+            transaction
+                .execute_unprepared(&statement)
+                .await
+                .or_store_error()?;
         }
         transaction.commit().await?;
         u32::try_from(missing.len()).map_err(|_| fault("more partitions than can be counted"))

@@ -14,7 +14,6 @@
 )]
 
 #[path = "../../src/args.rs"]
-#[expect(dead_code, reason = "the product's own, of which only `serve` is used here")]
 mod args;
 mod batches;
 mod client;

@@ -39,6 +39,7 @@ enum Kind {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let configuration = Configuration::load(&args.serve.config, args.serve.listen)?;
     let _telemetry = Telemetry::start(&configuration.telemetry)?;
+    runtime::raise_open_file_limit();
     runtime::block_on(serve(&configuration, args.intake))?
 }
 

@@ -42,20 +42,20 @@ const MESSAGE_ON_SQLITE: &str = "INSERT INTO messages
     VALUES ($1, $2, $3, $4, '[]', 'application/json', $5, $6)";
 const PAYLOAD: &str = "INSERT INTO payloads (message, tenant, body) VALUES ($1, $2, $3)";
 const WORK_ON_POSTGRES: &str = "INSERT INTO outbox_work
-    (id, tenant, app, message, due_at, owner, claim, attempts, failures)
-    VALUES ($1, $2, $3, $1, $4, 0, 0, 0, 0)";
+    (id, tenant, app, message, due_at, owner, claim, attempts, failures, payload_bytes)
+    VALUES ($1, $2, $3, $1, $4, 0, 0, 0, 0, $5::bigint)";
 const NEXT_ON_SQLITE: &str = "UPDATE outbox_work_seq SET last = last + 1";
 const WORK_ON_SQLITE: &str = "INSERT INTO outbox_work
-    (id, tenant, app, message, due_at, owner, claim, attempts, failures, seq)
-    SELECT $1, $2, $3, $1, $4, 0, 0, 0, 0, last FROM outbox_work_seq";
+    (id, tenant, app, message, due_at, owner, claim, attempts, failures, payload_bytes, seq)
+    SELECT $1, $2, $3, $1, $4, 0, 0, 0, 0, $5, last FROM outbox_work_seq";
 const BATCH_ON_POSTGRES: &str = "WITH r AS MATERIALIZED (
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bytea[])
             AS r (id, tenant, app, created_at, body)),
     m AS (INSERT INTO messages (id, tenant, app, event_type, channels, content_type, payload_bytes, created_at)
         SELECT id, tenant, app, $6, '[]', 'application/json', length(body), created_at FROM r),
     p AS (INSERT INTO payloads (message, tenant, body) SELECT id, tenant, body FROM r)
-    INSERT INTO outbox_work (id, tenant, app, message, due_at, owner, claim, attempts, failures)
-    SELECT id, tenant, app, id, created_at + $7, 0, 0, 0, 0 FROM r";
+    INSERT INTO outbox_work (id, tenant, app, message, due_at, owner, claim, attempts, failures, payload_bytes)
+    SELECT id, tenant, app, id, created_at + $7, 0, 0, 0, 0, length(body) FROM r";
 
 impl Storage {
     /// As many connections as the product's engine has.
@@ -132,6 +132,7 @@ async fn insert_one_on_postgres(pool: &PgPool, row: &Row) -> Result<(), sqlx::Er
         .bind(row.tenant)
         .bind(row.application)
         .bind(row.created_at + DELAY_US)
+        .bind(length(row))
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await
@@ -176,6 +177,7 @@ async fn insert_on_sqlite(pool: &SqlitePool, rows: &[Row]) -> Result<(), sqlx::E
             .bind(row.tenant)
             .bind(row.application)
             .bind(row.created_at + DELAY_US)
+            .bind(length(row))
             .execute(&mut *transaction)
             .await?;
     }

@@ -2,8 +2,16 @@
 //! little load a batch is one message, under much load it is many.
 
 mod committer;
+#[cfg(test)]
+mod committer_tests;
+#[cfg(test)]
+mod hand_off_tests;
 mod options;
+#[cfg(test)]
+mod testing;
 mod waiting;
+#[cfg(test)]
+mod waiting_tests;
 
 use std::sync::Arc;
 

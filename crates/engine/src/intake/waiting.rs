@@ -107,7 +107,7 @@ struct State {
     closed: bool,
 }
 
-/// Messages that wait to be committed. What is taken counts until it is [`Self::answered`].
+/// Messages that wait to be committed. What is taken counts until it is answered.
 pub(super) struct Waiting {
     state: Mutex<State>,
     more: Notify,

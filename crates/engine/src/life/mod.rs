@@ -45,6 +45,8 @@ use crate::{
 
 /// A wait without a reason to end; the loop just turns once more.
 const IDLE: Duration = Duration::from_mins(1);
+/// How long it waits for room in memory before it looks again.
+const STARVED: Duration = Duration::from_millis(20);
 /// The most that is taken of what is handed off before something else has its turn.
 const HANDED_OFF_AT_ONCE: usize = 256;
 
@@ -333,6 +335,15 @@ impl Life {
             .chain([self.settling.wakes_at(), self.fan_outs.explodes_at()])
             .flatten()
             .min();
-        earliest.map_or(IDLE, |at| at.saturating_sub(self.now()).min(IDLE))
+        let longest = if self.is_starved() { STARVED } else { IDLE };
+        earliest.map_or(longest, |at| at.saturating_sub(self.now()).min(longest))
+    }
+
+    /// Whether something waits for room in memory, some of which the intake holds and gives back without a word.
+    fn is_starved(&self) -> bool {
+        !self.hungry.is_empty()
+            || self.parking.waits_for_room()
+            || (self.lanes.waiting() > 0 && !self.budget.has_bytes())
+            || !self.has_room_to_claim()
     }
 }

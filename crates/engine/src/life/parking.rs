@@ -83,6 +83,11 @@ impl Parking {
         None
     }
 
+    /// Whether there is something to fetch, and nobody does.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.fetching && !self.ready.is_empty()
+    }
+
     /// No row of it is parked any more.
     fn forget(&mut self, endpoint: EndpointId) {
         self.known.remove(&endpoint);

@@ -284,7 +284,9 @@ mod tests {
     #[test]
     fn a_stored_value_that_cannot_be_said_in_http_is_not_sent() {
         let mut request = outgoing(&Arc::from(*b"{}"));
-        request.headers.push(("webhook-signature", "v1,a\r\nx: y".to_owned()));
+        request
+            .headers
+            .push(("webhook-signature", "v1,a\r\nx: y".to_owned()));
         assert!(http_request(request).is_none());
     }
 }

@@ -15,14 +15,13 @@ use postrider_domain::Timestamp;
 /// than 136 years (2³² seconds), which nobody means. How long is too long is for the retry policy to say.
 pub(super) fn of(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let asked = headers.get(RETRY_AFTER)?;
-    let seconds = match seconds(asked) {
-        Some(seconds) => seconds,
-        None => {
-            let there = headers.get(DATE).and_then(date);
-            let here = u64::try_from(now.as_unix_seconds()).ok()?;
-            let wait = date(asked)?.checked_sub(there.unwrap_or(here))?;
-            u32::try_from(wait).ok()?
-        }
+    let seconds = if let Some(seconds) = seconds(asked) {
+        seconds
+    } else {
+        let there = headers.get(DATE).and_then(date);
+        let here = u64::try_from(now.as_unix_seconds()).ok()?;
+        let wait = date(asked)?.checked_sub(there.unwrap_or(here))?;
+        u32::try_from(wait).ok()?
     };
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }

@@ -25,13 +25,14 @@ LIMIT 1";
 
 /// The queue's row, if the message is the application's. That it is not queued yet is a unique index.
 const QUEUE_ON_POSTGRES: &str = "
-INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures)
-SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5 FROM messages m
+INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes)
+SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, m.payload_bytes FROM messages m
 WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant}";
 const QUEUE_ON_SQLITE: &str = "
 UPDATE outbox_work_seq SET last = last + 1;
-INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq)
-SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, s.last FROM messages m, outbox_work_seq s
+INSERT INTO outbox_work
+    (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes)
+SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, s.last, m.payload_bytes FROM messages m, outbox_work_seq s
 WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant}";
 
 /// Pending again, if it still has as many attempts as when it was found: otherwise somebody else sent it in

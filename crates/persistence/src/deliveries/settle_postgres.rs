@@ -184,7 +184,9 @@ impl<'b> Columns<'b> {
             columns.opened_from.push(new.row);
             columns.opened_ids.push(new.id);
             columns.opened_endpoints.push(new.endpoint);
-            columns.opened_owners.push(if new.parked { PARKED } else { node.0 });
+            columns
+                .opened_owners
+                .push(if new.parked { PARKED } else { node.0 });
             columns.opened_claims.push(new.claim());
         }
         columns

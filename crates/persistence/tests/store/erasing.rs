@@ -173,8 +173,8 @@ async fn what_is_settled_during_the_proof_is_found<H: Outside>(harness: &H) {
     .map(H::literal);
     harness
         .run(&format!(
-            "INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq)
-             VALUES ({}, 0, {node}, 1, 0, 0, 1)",
+            "INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes)
+             VALUES ({}, 0, {node}, 1, 0, 0, 1, 7)",
             ids.join(", ")
         ))
         .await;
@@ -354,7 +354,11 @@ async fn what_is_being_settled_is_waited_for() {
         let (settled, _) = fixture.failed(message, endpoint);
         let settle = fixture.ports().queue.clone();
         let settling = async {
-            let batch = vec![Settlement { work, settled }];
+            let batch = vec![Settlement {
+                work,
+                concluded: vec![settled],
+                open: Vec::new(),
+            }];
             assert_eq!(settle.settle(node, batch).await.unwrap(), [work.id]);
         };
         let erasing = async {

@@ -1,11 +1,11 @@
 //! What an export holds, row by row, and what it never holds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use postrider_application::ports::{
-    AcceptMessage, Accepted, Dedup, ExportRow, MessageIntake as _, SigningKeyStore as _, Store as _,
-    StoredSigningKey, TenantExport as _, UnitOfWork as _,
+    Dedup, ExportRow, MessageWriter as _, NewMessage, SigningKeyStore as _, Store as _, StoredSigningKey,
+    TenantExport as _, UnitOfWork as _, Written,
 };
 use postrider_domain::{
     Description, EndpointId, MessageId,
@@ -90,9 +90,13 @@ async fn publish<H: Outside>(
         ContentType::parse("application/x-noise").unwrap(),
     );
     let id = message.id;
-    let accept = AcceptMessage { message, dedup };
-    let accepted = fixture.store().accept(&customer.scope, accept).await.unwrap();
-    assert_eq!(accepted, Accepted::New);
+    let new = NewMessage {
+        message: Arc::new(message),
+        dedup,
+        owner: None,
+    };
+    let written = fixture.store().write(&[new]).await.unwrap();
+    assert!(matches!(written[..], [Written::Stored { .. }]), "{written:?}");
     id
 }
 

@@ -1,4 +1,4 @@
-//! The connection is lost while an accept is under way: was it committed?
+//! The connection is lost while a batch is being written: was it committed?
 
 use std::{
     sync::{
@@ -8,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use postrider_application::ports::{
-    AcceptMessage, Accepted, IntakeError, MessageIntake as _, MessageViews as _, StoreError,
-};
+use postrider_application::ports::{MessageViews as _, MessageWriter as _, NewMessage, WriteError, Written};
+use postrider_domain::messages::Message;
 use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, SqlStore};
-use postrider_testkit::contract::{Fixture, Harness as _};
+use postrider_testkit::contract::{Fixture, Harness};
 use secrecy::ExposeSecret as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -20,7 +19,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{PostgresHarness, sealer};
+use crate::support::{PostgresHarness, SqliteHarness, sealer};
 
 /// What happens to one statement, once. New connections pass but in the last case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,81 +129,94 @@ async fn with_a_wire(harness: &PostgresHarness) -> (SqlStore, Wire) {
     (SqlStore::new(database, sealer(1)), wire)
 }
 
-/// Accepts two messages, so that the statement is prepared and the second is one exchange, which meets `trouble`;
-/// its answer, and whether it is stored.
-async fn accept_while(trouble: Trouble) -> (Result<Accepted, IntakeError>, bool) {
+fn alone(message: &Message) -> [NewMessage; 1] {
+    [NewMessage {
+        message: Arc::new(message.clone()),
+        dedup: None,
+        owner: None,
+    }]
+}
+
+/// Writes two messages, so that the statement is prepared and the second is one exchange, which meets `trouble`; its
+/// answer, whether it is stored, and the answer of the rerun if there are connections for one.
+async fn write_while(
+    trouble: Trouble,
+) -> (
+    Result<Vec<Written>, WriteError>,
+    bool,
+    Result<Vec<Written>, WriteError>,
+) {
     let harness = PostgresHarness::new().await;
     let fixture = Fixture::new(&harness);
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
     let (store, wire) = with_a_wire(&harness).await;
-    let accept = async |message| {
-        store
-            .accept(&customer.scope, AcceptMessage { message, dedup: None })
-            .await
-    };
-    assert_eq!(accept(fixture.message(&customer)).await.unwrap(), Accepted::New);
+    let first = store.write(&alone(&fixture.message(&customer))).await.unwrap();
+    assert_eq!(first, STORED);
 
     let message = fixture.message(&customer);
-    let id = message.id;
-    *wire.faults.next.lock().unwrap() = Some((*id.as_uuid().as_bytes(), trouble));
-    let answer = accept(message).await;
+    *wire.faults.next.lock().unwrap() = Some((*message.id.as_uuid().as_bytes(), trouble));
+    let answer = store.write(&alone(&message)).await;
     let stored = harness
         .store()
-        .message(&tenant.scope, customer.id, id)
+        .message(&tenant.scope, customer.id, message.id)
         .await
         .unwrap()
         .is_some();
     assert!(wire.faults.next.lock().unwrap().is_none(), "there was trouble");
+    let rerun = store.write(&alone(&message)).await;
+    let node = fixture.node().await;
+    let queued = fixture.claim(node).await.len();
+    assert_eq!(queued, 1 + usize::from(stored || rerun.is_ok()), "each once");
     store.database().close().await.unwrap();
     harness.finish().await;
-    (answer, stored)
+    (answer, stored, rerun)
 }
 
+const STORED: [Written; 1] = [Written::Stored { endpoints_version: 0 }];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_answer_is_looked_up() {
-    let (answer, stored) = accept_while(Trouble::AnswerLost).await;
+async fn a_lost_answer_is_unknown_until_the_rerun() {
+    let (answer, stored, rerun) = write_while(Trouble::AnswerLost).await;
     assert!(stored);
-    assert!(matches!(answer, Ok(Accepted::New)), "{answer:?}");
+    assert!(matches!(answer, Err(WriteError::Unknown(_))), "{answer:?}");
+    assert_eq!(rerun.unwrap(), STORED);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_did_not_arrive_was_not_accepted() {
-    let (answer, stored) = accept_while(Trouble::StatementLost).await;
+async fn what_did_not_arrive_is_unknown_until_the_rerun() {
+    let (answer, stored, rerun) = write_while(Trouble::StatementLost).await;
     assert!(!stored);
-    assert!(
-        matches!(answer, Err(IntakeError::Store(StoreError::Unavailable(_)))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(WriteError::Unknown(_))), "{answer:?}");
+    assert_eq!(rerun.unwrap(), STORED);
 }
 
+/// While there is no connection to be had, the rerun tells nothing, and says that it wrote nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_looked_up_is_unknown() {
-    let (answer, stored) = accept_while(Trouble::CutOff).await;
+async fn while_cut_off_it_stays_unknown() {
+    let (answer, stored, rerun) = write_while(Trouble::CutOff).await;
     assert!(stored);
-    assert!(
-        matches!(answer, Err(IntakeError::OutcomeUnknown(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(WriteError::Unknown(_))), "{answer:?}");
+    assert!(matches!(rerun, Err(WriteError::Unavailable(_))), "{rerun:?}");
 }
 
 /// No connection at all is no question: nothing was sent.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_never_sent_is_unavailable() {
-    let harness = PostgresHarness::new().await;
+async fn what_was_never_sent_is_unavailable<H: Harness<Store = SqlStore>>(harness: H) {
     let fixture = Fixture::new(&harness);
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
     harness.store().database().close().await.unwrap();
-    let accept = AcceptMessage {
-        message: fixture.message(&customer),
-        dedup: None,
-    };
-    let answer = harness.store().accept(&customer.scope, accept).await;
-    assert!(
-        matches!(answer, Err(IntakeError::Store(StoreError::Unavailable(_)))),
-        "{answer:?}"
-    );
-    drop(tenant);
+    let answer = harness.store().write(&alone(&fixture.message(&customer))).await;
+    assert!(matches!(answer, Err(WriteError::Unavailable(_))), "{answer:?}");
     harness.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_never_sent_is_unavailable_on_postgres() {
+    what_was_never_sent_is_unavailable(PostgresHarness::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_never_sent_is_unavailable_on_sqlite() {
+    what_was_never_sent_is_unavailable(SqliteHarness::new().await).await;
 }

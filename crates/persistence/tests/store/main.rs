@@ -1,6 +1,6 @@
 //! What the contract does not say, because it is of these two databases only: the data directory, secrets at rest,
-//! and in exports, another master key, the proof that a tenant is erased, migrations, who waits for whom, lost
-//! connections, what errors show.
+//! and in exports, another master key, the proof that a tenant is erased, migrations, partitions, who waits for whom,
+//! refused batches, lost connections, what errors show.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,10 @@ mod holding;
 mod lost_commits;
 mod migrations;
 mod outside;
+mod partitions;
+mod queue;
 mod reencryption;
 mod roles;
 mod schema;
 mod secrets;
+mod writing;

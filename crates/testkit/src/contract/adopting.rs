@@ -145,7 +145,7 @@ pub async fn listing_what_is_owned_changes_nothing<H: Harness>(harness: &H) {
     let held = fixture.claim_one(node).await;
     for _ in 0..2 {
         let rows = queue.owned(node, Duration::ZERO, None, 10).await.unwrap();
-        assert_eq!(rows, [held.clone()]);
+        assert_eq!(rows, std::slice::from_ref(&held));
     }
     assert!(queue.claim(heir, FROM_QUEUE, 10).await.unwrap().is_empty());
     let taken = fixture.take_over(node, heir).await;

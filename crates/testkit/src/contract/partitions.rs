@@ -33,8 +33,8 @@ pub async fn history_has_room_ahead<H: Harness>(harness: &H) {
     let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
     for days in [0, 1, AHEAD / 2, AHEAD] {
         // Not to the last moment: the store's clock is another.
-        let before_the_end = DAY * days - Duration::from_mins(5) * u32::from(days == AHEAD);
-        let at = fixture.now().plus(before_the_end).as_micros() / 1_000;
+        let ahead = (DAY * days).saturating_sub(Duration::from_mins(5));
+        let at = fixture.now().plus(ahead).as_micros() / 1_000;
         let unique = fixture.uuid();
         let (_, random) = unique.as_bytes().split_last_chunk::<10>().unwrap();
         let at = u64::try_from(at).unwrap();

@@ -315,11 +315,12 @@ pub async fn an_endpoints_changes_survive<H: Harness>(harness: &H) {
     let key = (customer.id, EndpointRef::Id(endpoint.state().id));
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
 
-    for version in 2..=3 {
+    let changes = DisableReason::ALL.into_iter().flat_map(|why| [Some(why), None]);
+    for (version, disabled) in (2..).zip(changes) {
         let mut endpoint: Endpoint = fixture.find(&tenant.scope, &key).await.unwrap();
-        let _ = match version {
-            2 => endpoint.disable(DisableReason::Manual, fixture.now()),
-            _ => endpoint.enable(),
+        let _ = match disabled {
+            Some(why) => endpoint.disable(why, fixture.now()),
+            None => endpoint.enable(),
         };
         fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
         let found: Endpoint = fixture.find(&tenant.scope, &key).await.unwrap();

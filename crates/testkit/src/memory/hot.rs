@@ -181,7 +181,7 @@ impl Hot {
     }
 
     /// The length of a message's payload; 0 if the message is gone.
-    fn payload_bytes(&self, message: MessageId) -> u32 {
+    pub(super) fn payload_bytes(&self, message: MessageId) -> u32 {
         let bytes = self
             .messages
             .get(&message)

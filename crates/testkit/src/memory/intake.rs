@@ -80,8 +80,8 @@ impl State {
             let key = (message.tenant, message.application, dedup.key_hash);
             hot.dedup.insert(key, remembered);
         }
-        if !hot.messages.contains_key(&message.id) {
-            hot.messages.insert(message.id, message.clone());
+        // If it is there already, this is a rerun after an answer that was lost.
+        if hot.messages.insert(message.id, message.clone()).is_none() {
             let fan_out = Work {
                 tenant: message.tenant,
                 application: message.application,
@@ -93,7 +93,7 @@ impl State {
                 attempts: 0,
                 failures: 0,
                 seq: hot.next_seq(),
-                payload_bytes: u32::try_from(message.payload.bytes().len()).unwrap_or(u32::MAX),
+                payload_bytes: hot.payload_bytes(message.id),
             };
             hot.work.insert(WorkId::from(message.id), fan_out);
         }

@@ -57,6 +57,12 @@ impl Events {
         Ok(())
     }
 
+    /// Waits for this source no longer.
+    pub(super) fn remove(&self, source: impl AsFd) -> anyhow::Result<()> {
+        epoll::delete(&self.epoll, source)?;
+        Ok(())
+    }
+
     /// Waits for something to happen, at most so many nanoseconds (for ever without a limit); nothing may have.
     pub(super) fn wait(&mut self, limit: Option<u64>) -> anyhow::Result<Vec<Happened>> {
         self.seen.clear();

@@ -64,12 +64,12 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.trim_ascii()
 }
 
-/// A short name of an id: FNV-1a, never 0 or 1, which mean something else in the lists here.
+/// A short name of an id: FNV-1a, never below 3, which mean something else in the lists here.
 pub(super) fn short(id: &[u8]) -> u64 {
     let hash = id.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    hash.max(2)
+    hash.max(3)
 }
 
 #[cfg(test)]
@@ -99,6 +99,6 @@ mod tests {
     #[test]
     fn short_names_differ() {
         assert_ne!(short(b"msg_1"), short(b"msg_2"));
-        assert!(short(b"") > 1);
+        assert!(short(b"") > 2);
     }
 }

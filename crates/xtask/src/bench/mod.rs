@@ -62,6 +62,9 @@ pub struct Options {
     /// Use this way to a throw-away PostgreSQL and no other
     #[arg(long, env = "POSTRIDER_TEST_POSTGRES", value_name = "WAY")]
     postgres: Option<Way>,
+    /// Build no `limits` example, run this one
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
     #[command(flatten)]
     which: Which,
 }
@@ -105,10 +108,14 @@ impl Options {
 
 /// Measures everything that is wanted; fails only if the server misbehaves.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let programs = Programs::get(&options.which)?;
+    let programs = Programs::get(&options.which, options.limits.as_deref())?;
     let databases = options.database.list();
     let postgres = if databases.contains(&Database::Postgres) {
-        Some(Postgres::start_throw_away(options.postgres, Settings::DURABLE)?)
+        let mut server = Postgres::start_throw_away(options.postgres, Settings::DURABLE)?;
+        if options.scenarios().contains(&Scenario::Backlog) {
+            count_statements(&mut server)?;
+        }
+        Some(server)
     } else {
         None
     };
@@ -140,4 +147,15 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Makes the server count statements, where it has the library for it.
+fn count_statements(server: &mut Postgres) -> anyhow::Result<()> {
+    const KNOWN: &str = "select 1 from pg_available_extensions where name = 'pg_stat_statements'";
+    if server.query(KNOWN)?.is_empty() {
+        return Ok(());
+    }
+    server.query("alter system set shared_preload_libraries = 'pg_stat_statements'")?;
+    server.stop()?;
+    server.start_again()
 }

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::processes;
+use crate::process;
 use crate::postgres::{Connection, Postgres};
 use crate::product::{Api, Binary, Complaints, Database, Installation};
 use crate::server::{Launch, Server};
@@ -14,13 +17,15 @@ use crate::server::{Launch, Server};
 /// The event type of all messages.
 pub(super) const EVENT_TYPE: &str = "bench.sent";
 
+/// How long another program may take; filling millions of rows in takes minutes.
+const RUN_LIMIT: Duration = Duration::from_mins(40);
+
 /// A running installation. Dropping it ends the server and removes the database.
 pub(super) struct Stage<'a> {
     // Dropped in this order: the server, then the folder, then the database that is on another server.
     server: Server,
     owner: Api,
     key: String,
-    tenant: String,
     installation: Installation,
     base: Option<Base<'a>>,
 }
@@ -82,7 +87,6 @@ impl<'a> Stage<'a> {
         let login = nobody.post("/v1/auth/login", &json!({ "email": email, "password": password }))?;
         let mut owner = Api::new(address, text(&login, "access_token")?);
         let key = owner.post("/v1/api-keys", &json!({ "name": "bench", "grants": [{ "role": "developer" }] }))?;
-        let tenant = owner.get("/v1/tenant")?.json()?;
         let base = match (cast.postgres, installation.database()) {
             (Some(postgres), Some(name)) => Some(Base::find(postgres, name)?),
             _ => None,
@@ -90,7 +94,6 @@ impl<'a> Stage<'a> {
         Ok(Self {
             owner: Api::new(address, text(&key, "token")?),
             key: text(&key, "token")?.to_owned(),
-            tenant: text(&tenant, "id")?.to_owned(),
             server,
             installation,
             base,
@@ -116,9 +119,27 @@ impl<'a> Stage<'a> {
         &self.key
     }
 
-    /// The tenant's id.
-    pub(super) fn tenant(&self) -> &str {
-        &self.tenant
+    /// Its database's name on the database's server.
+    pub(super) fn database_name(&self) -> Option<&str> {
+        self.base.as_ref().map(|base| base.name.as_str())
+    }
+
+    /// Runs another program with the installation's configuration, to its end; what it said. Nobody may serve.
+    pub(super) fn run(&self, program: &Path, words: &[&str], input: &[u8]) -> anyhow::Result<String> {
+        let launch = self.installation.launch(self.address());
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            // Without `serve --listen ADDRESS`.
+            .args(launch.arguments.iter().skip(3))
+            .envs(launch.environment.iter().cloned())
+            .current_dir(&launch.folder);
+        process::capture_with_input(&mut command, input, RUN_LIMIT)
+    }
+
+    /// The same without any configuration.
+    pub(super) fn run_bare(&self, program: &Path, words: &[&str]) -> anyhow::Result<String> {
+        process::capture(Command::new(program).args(words).current_dir(self.folder()), RUN_LIMIT)
     }
 
     /// A folder for what belongs to the measurement; gone with the stage.
@@ -221,7 +242,7 @@ impl<'a> Stage<'a> {
         ensure!(
             ended.is_none(),
             "the server has ended: {}",
-            crate::process::tail(&self.server.log(), 5)
+            process::tail(&self.server.log(), 5)
         );
         let panics = self.complaints().panics;
         ensure!(panics.is_empty(), "the server panicked: {}", panics.join("; "));

@@ -6,6 +6,7 @@ use super::machine::Machine;
 use super::measure::Measured;
 use super::processes::megabytes;
 use super::results::Results;
+use crate::product::Database;
 
 /// On what is measured.
 pub(super) fn machine(machine: &Machine) -> String {
@@ -98,4 +99,10 @@ pub(super) fn results(results: &Results) -> String {
         let _ = writeln!(text, "\nFAILED: {failure}");
     }
     text
+}
+
+/// Keeps a fact and shows it at once.
+pub(super) fn fact(name: &str, database: Database, value: f64, results: &mut Results) {
+    println!("    {name}: {value:.2}");
+    results.note(name, database, value);
 }

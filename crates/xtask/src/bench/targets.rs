@@ -54,6 +54,7 @@ pub(super) fn judge(results: &Results) -> Vec<Target> {
                 list: Vec::new(),
             };
             hopes.against_the_peer();
+            hopes.against_the_limits();
             hopes.resources();
             hopes.list
         })
@@ -82,7 +83,8 @@ impl Hopes<'_> {
     }
 
     fn against_the_peer(&mut self) {
-        let find = |name| self.results.find(name, self.database);
+        let (results, database) = (self.results, self.database);
+        let find = |name| results.find(name, database);
         let rate = |name, peers: f64| find(name).map(|one| one.delivered_per_s / peers);
         let (one, five, single) = (
             rate("one", peer::ONE_ENDPOINT_PER_S),
@@ -101,9 +103,33 @@ impl Hopes<'_> {
         self.at_least("messages from a single client, in those of the peer", single, 1.0);
     }
 
+    fn against_the_limits(&mut self) {
+        let (results, database) = (self.results, self.database);
+        let find = |name| results.find(name, database);
+        let both = |ours, limit| find(ours).zip(find(limit));
+        let rate = both("accept", "limit-plain").map(|(ours, plain)| ours.accepted_per_s / plain.accepted_per_s);
+        let cpu = both("accept", "limit-plain").map(|(ours, plain)| plain.cpu_us.product() / ours.cpu_us.product());
+        let single = both("accept-single", "limit-plain-single")
+            .map(|(ours, plain)| ours.accepted_per_s / plain.accepted_per_s);
+        let share = both("limit-discard", "limit-batches").zip(find("accept")).map(|((discard, batches), ours)| {
+            // Where the database is embedded, what drives it is the database.
+            let stored = match database {
+                Database::Postgres => batches.cpu_us.database,
+                Database::Sqlite => batches.cpu_us.server,
+            };
+            (discard.cpu_us.server + stored) / ours.cpu_us.product()
+        });
+        self.at_least("accepted messages, in those of plain transactions (iv)", rate, 6.0);
+        let wanted = if database == Database::Sqlite { 8.0 } else { 1.0 };
+        self.at_least("CPU of plain transactions (iv), in that of accepting", cpu, wanted);
+        self.at_least("accepted from a single client, in plain transactions (iv)", single, 1.0);
+        self.at_least("CPU of not storing (i) + of batches (ii), in that of accepting", share, 0.6);
+    }
+
     fn resources(&mut self) {
-        let find = |name| self.results.find(name, self.database);
-        let fact = |name| self.results.fact(name, self.database);
+        let (results, database) = (self.results, self.database);
+        let find = |name| results.find(name, database);
+        let fact = |name| results.fact(name, database);
         let p99 = |name| find(name).map(|open| open.median_p99_us);
         let calm = p99("open-half").zip(p99("open-tenth")).map(|(half, tenth)| half / tenth);
         let fair = p99("slow-with").zip(p99("slow-without")).map(|(with, without)| with / without);
@@ -115,6 +141,18 @@ impl Hopes<'_> {
         self.at_most("bytes of write-ahead log a message, 1 endpoint", wal, 4_096.0);
         self.at_most("MB of memory under full load", busy, 100.0);
         self.at_most("MB of memory when idle", idle, 40.0);
+        let (free, keyed) = (
+            fact("cost a message among many, in that among few, no keys"),
+            fact("cost a message among many, in that among few, keys"),
+        );
+        let (claim, held) = (
+            fact("backlog: claim, last tenth in first"),
+            fact("backlog, old snapshot: claim, last tenth in first"),
+        );
+        self.at_most("cost a message among many, in that among few, without keys", free, 1.15);
+        self.at_most("cost a message among many, in that among few, with keys", keyed, 1.15);
+        self.at_most("claiming the last tenth of a backlog, in the first", claim, 1.1);
+        self.at_most("the same while an old snapshot is held", held, 1.1);
         self.at_most("memory after ten minutes, in that after two", flat, 1.1);
     }
 }

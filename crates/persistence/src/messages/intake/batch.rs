@@ -47,7 +47,10 @@ impl<'b> Batch<'b> {
         let rows = batch.iter().enumerate().map(|(place, new)| Row::of(place, new));
         let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
         rows.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
-        if rows.windows(2).any(|two| two[0].key().is_some() && two[0].key() == two[1].key()) {
+        if rows
+            .windows(2)
+            .any(|two| two[0].key().is_some() && two[0].key() == two[1].key())
+        {
             return Err(fault("a key that is in the batch twice"));
         }
         let mut begins = 1_usize;
@@ -121,7 +124,10 @@ impl<'b> Answers<'b> {
     ) -> Result<Self, StoreError> {
         let mut written = vec![None; batch.rows.len()];
         for (id, endpoints_version) in stored {
-            let at = batch.of.get(&id).ok_or_else(|| fault("a message that nobody wrote"))?;
+            let at = batch
+                .of
+                .get(&id)
+                .ok_or_else(|| fault("a message that nobody wrote"))?;
             written[*at] = Some(Written::Stored { endpoints_version });
         }
         Ok(Self { batch, written })
@@ -138,7 +144,11 @@ impl<'b> Answers<'b> {
     /// What was in the way of the row of that number.
     pub(super) fn found(&mut self, number: i32, found: &Found) -> Result<(), StoreError> {
         let at = usize::try_from(number).map_err(|why| corrupt("number of a row", why))?;
-        let row = self.batch.rows.get(at).ok_or_else(|| fault("a row that nobody wrote"))?;
+        let row = self
+            .batch
+            .rows
+            .get(at)
+            .ok_or_else(|| fault("a row that nobody wrote"))?;
         self.written[at] = Some(found.answer(row));
         Ok(())
     }

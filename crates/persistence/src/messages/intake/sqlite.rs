@@ -214,7 +214,10 @@ impl Batch<'_> {
 }
 
 /// Writes keys and messages; the rows that were stored.
-async fn write_messages<'b>(batch: &'b Batch<'b>, transaction: &Transaction) -> Result<Vec<&'b Row<'b>>, WriteError> {
+async fn write_messages<'b>(
+    batch: &'b Batch<'b>,
+    transaction: &Transaction,
+) -> Result<Vec<&'b Row<'b>>, WriteError> {
     let values = batch.messages().map_err(WriteError::Refused)?;
     let statement = Dialect::Sqlite.exactly(MESSAGES, values);
     let stored = transaction.query_all_raw(statement).await;
@@ -222,7 +225,11 @@ async fn write_messages<'b>(batch: &'b Batch<'b>, transaction: &Transaction) -> 
     if stored.len() == batch.rows.len() {
         return Ok(batch.rows.iter().collect());
     }
-    let id = |row| Stored::from_query_result(row, "").map(|row| row.id).or_store_error();
+    let id = |row| {
+        Stored::from_query_result(row, "")
+            .map(|row| row.id)
+            .or_store_error()
+    };
     let stored: Result<HashSet<Uuid>, _> = stored.iter().map(id).collect();
     let stored = stored.map_err(WriteError::Refused)?;
     Ok(batch.rows.iter().filter(|row| stored.contains(&row.id)).collect())
@@ -238,24 +245,37 @@ async fn write_rest(
         return Ok(Vec::new());
     }
     let count = i64::try_from(stored.len()).map_err(|why| corrupt("length of a batch", why));
-    let rows: Vec<_> = stored.iter().map(|row| (row.begins, row.payload_bytes, row.owner)).collect();
+    let rows: Vec<_> = stored
+        .iter()
+        .map(|row| (row.begins, row.payload_bytes, row.owner))
+        .collect();
     let values = [
         ids(stored.iter().copied()).into(),
         count.map_err(WriteError::Refused)?.into(),
         batch.all_payloads().into(),
         json(&rows).map_err(WriteError::Refused)?,
     ];
-    let queued = transaction.query_all_raw(Dialect::Sqlite.exactly(REST, values)).await;
+    let queued = transaction
+        .query_all_raw(Dialect::Sqlite.exactly(REST, values))
+        .await;
     let queued = queued.map_err(|error| step_failed(&error))?;
     let version = |row| {
         let row = Queued::from_query_result(row, "").or_store_error()?;
         Ok((row.id, row.endpoints_version))
     };
-    queued.iter().map(version).collect::<Result<_, _>>().map_err(WriteError::Refused)
+    queued
+        .iter()
+        .map(version)
+        .collect::<Result<_, _>>()
+        .map_err(WriteError::Refused)
 }
 
 /// Looks who was there before the rows that have no answer yet.
-async fn look(batch: &Batch<'_>, answers: &mut Answers<'_>, transaction: &Transaction) -> Result<(), StoreError> {
+async fn look(
+    batch: &Batch<'_>,
+    answers: &mut Answers<'_>,
+    transaction: &Transaction,
+) -> Result<(), StoreError> {
     let missing = answers.missing();
     if missing.is_empty() {
         return Ok(());
@@ -282,7 +302,9 @@ async fn look(batch: &Batch<'_>, answers: &mut Answers<'_>, transaction: &Transa
         json(&described)?,
         batch.all_payloads().into(),
     ];
-    let looked = transaction.query_all_raw(Dialect::Sqlite.exactly(LOOK, values)).await;
+    let looked = transaction
+        .query_all_raw(Dialect::Sqlite.exactly(LOOK, values))
+        .await;
     for row in &looked.or_store_error()? {
         let row = Looked::from_query_result(row, "").or_store_error()?;
         if row.there && !row.itself {
@@ -300,7 +322,11 @@ async fn look(batch: &Batch<'_>, answers: &mut Answers<'_>, transaction: &Transa
 
 impl SqlStore {
     pub(super) async fn write_on_sqlite(&self, batch: &Batch<'_>) -> Result<Vec<Written>, WriteError> {
-        let transaction = self.database.begin(Scope::Engine).await.map_err(WriteError::Unavailable)?;
+        let transaction = self
+            .database
+            .begin(Scope::Engine)
+            .await
+            .map_err(WriteError::Unavailable)?;
         let stored = write_messages(batch, &transaction).await?;
         let versions = write_rest(batch, &stored, &transaction).await?;
         let mut answers = Answers::of(batch, versions).map_err(WriteError::Refused)?;

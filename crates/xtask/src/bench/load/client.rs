@@ -84,6 +84,8 @@ pub(super) struct Client {
     pub(super) busy: Option<Stamp>,
     /// Whether the request waits for the socket.
     pub(super) blocked: bool,
+    /// Whether the server has closed the connection while nothing was under way.
+    pub(super) closed: bool,
 }
 
 impl Client {
@@ -99,6 +101,7 @@ impl Client {
             input: Vec::with_capacity(READ_BYTES),
             busy: None,
             blocked: false,
+            closed: false,
         })
     }
 

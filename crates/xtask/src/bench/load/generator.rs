@@ -18,6 +18,8 @@ const IDLE: u64 = 200_000_000;
 /// Time to get ready before the first message is due.
 const LEAD: u64 = 20_000_000;
 const ALARM: u64 = u64::MAX;
+/// With so many connections a schedule begins.
+const FIRST: usize = 16;
 
 struct Generator<'a> {
     options: &'a LoadOptions,
@@ -39,7 +41,9 @@ pub(super) fn generate(options: &LoadOptions, key: &str) -> anyhow::Result<Repor
     events.add(&alarm, ALARM)?;
     let request = Request::new(options, key);
     let mut clients = Vec::with_capacity(options.connections);
-    for token in 0..options.connections {
+    // On a schedule there are as many connections as it takes, and no more.
+    let first = options.rate.map_or(options.connections, |_| options.connections.min(FIRST));
+    for token in 0..first {
         let client = Client::connect(options.address, request.clone())?;
         events.add(&client.stream, count(token))?;
         clients.push(client);
@@ -96,7 +100,7 @@ impl Generator<'_> {
                 self.alarm.set(due)?;
                 return Ok(false);
             }
-            let Some(client) = self.idle.pop() else {
+            let Some(client) = self.idle_client()? else {
                 // The next answer makes room; a clock that rings meanwhile helps nobody.
                 self.alarm.set(0)?;
                 return Ok(false);
@@ -113,6 +117,24 @@ impl Generator<'_> {
                 self.begins.saturating_add(whole(float(self.next) / rate * 1e9))
             }
         }
+    }
+
+    /// A connection with nothing under way: the one that was used last, or a new one while there may be more.
+    fn idle_client(&mut self) -> anyhow::Result<Option<usize>> {
+        let Some(client) = self.idle.pop() else {
+            let more = self.clients.len();
+            if more >= self.options.connections {
+                return Ok(None);
+            }
+            let client = self.clients[0].reconnect(self.options.address)?;
+            self.events.add(&client.stream, count(more))?;
+            self.clients.push(client);
+            return Ok(Some(more));
+        };
+        if self.clients[client].closed {
+            self.open_again(client)?;
+        }
+        Ok(Some(client))
     }
 
     fn send(&mut self, client: usize, at: u64) -> anyhow::Result<()> {
@@ -160,13 +182,98 @@ impl Generator<'_> {
         Ok(())
     }
 
-    /// A new connection for one that broke. One that was idle may be closed by the server at any time.
+    /// A new connection for one that broke. One with nothing under way may be closed by the server at any time, and
+    /// is opened again when it is needed.
     fn replace(&mut self, client: usize, why: &std::io::Error) -> anyhow::Result<()> {
-        if self.clients[client].busy.is_some() {
+        if self.clients[client].busy.take().is_some() {
             self.tally.broken(why);
             self.idle.push(client);
+            return self.open_again(client);
         }
+        self.clients[client].closed = true;
+        self.events.remove(&self.clients[client].stream)?;
+        self.idle.retain(|other| *other != client);
+        self.idle.insert(0, client);
+        Ok(())
+    }
+
+    fn open_again(&mut self, client: usize) -> anyhow::Result<()> {
         self.clients[client] = self.clients[client].reconnect(self.options.address)?;
         self.events.add(&self.clients[client].stream, count(client))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::load::fate;
+    use crate::http::Message;
+    use std::io::{BufReader, Write as _};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A server that accepts all but every tenth message.
+    fn server() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || serve(stream));
+            }
+        });
+        address
+    }
+
+    fn serve(stream: TcpStream) -> Option<()> {
+        static SERVED: AtomicUsize = AtomicUsize::new(0);
+        let mut stream = BufReader::new(stream);
+        loop {
+            let request = Message::read(&mut stream).ok()??;
+            assert_eq!(request.header("authorization"), Some("Bearer k"));
+            let (status, body) = match SERVED.fetch_add(1, Ordering::SeqCst) % 10 {
+                9 => (503, r#"{"code":"unavailable"}"#.to_owned()),
+                n => (202, format!(r#"{{"id":"msg_{n}"}}"#)),
+            };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+            stream.get_mut().write_all(answer.as_bytes()).ok()?;
+        }
+    }
+
+    fn publish(messages: Option<u64>, rate: Option<f64>, seconds: f64) -> (Report, Vec<u64>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let options = LoadOptions {
+            address: server(),
+            path: "/v1/x".to_owned(),
+            run: 1,
+            connections: 4,
+            seconds,
+            messages,
+            rate,
+            keyed: false,
+            event_type: "a.b".to_owned(),
+            fates: file.path().to_owned(),
+        };
+        let report = generate(&options, "k").unwrap();
+        let bytes = std::fs::read(file.path()).unwrap();
+        let (fates, _) = bytes.as_chunks::<8>();
+        (report, fates.iter().map(|fate| u64::from_le_bytes(*fate)).collect())
+    }
+
+    #[test]
+    fn a_closed_loop_publishes_as_many_as_are_wanted() {
+        let (report, fates) = publish(Some(200), None, 60.0);
+        assert_eq!((fates.len(), report.wrong.len(), report.unknown), (200, 0, 0));
+        assert_eq!(report.accepted + report.refused[&503], 200);
+        let accepted = fates.iter().filter(|fate| **fate > fate::ACCEPTED).count();
+        assert_eq!(count(accepted), report.accepted);
+    }
+
+    #[test]
+    fn an_open_loop_keeps_to_its_schedule() {
+        let (report, fates) = publish(None, Some(400.0), 0.5);
+        assert_eq!(fates.len(), 200);
+        assert!(report.last_at - report.first_at >= SECOND * 45 / 100);
+        assert!(report.latency.count == report.accepted && report.cpu > 0);
     }
 }

@@ -26,6 +26,8 @@ pub(super) mod fate {
     pub(in crate::bench) const NOT_ACCEPTED: u64 = 0;
     /// The connection broke, or the answer said so: nobody knows.
     pub(in crate::bench) const UNKNOWN: u64 = 1;
+    /// It was accepted, under an id that does not matter.
+    pub(in crate::bench) const ACCEPTED: u64 = 2;
 }
 
 /// Options of the hidden command.

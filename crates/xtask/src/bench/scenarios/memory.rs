@@ -9,6 +9,7 @@ use crate::bench::measure::Order;
 use crate::bench::processes::{self, megabytes};
 use crate::bench::results::Results;
 use crate::bench::stage::{Cast, Stage};
+use crate::bench::table;
 use crate::interrupt;
 use crate::postgres::Postgres;
 
@@ -29,9 +30,9 @@ impl Bench<'_> {
         let measured = self.measure(&mut stage, &order)?;
         let afterwards = rest(&stage)?;
         let database = stage.database();
-        results.note("MB when idle after the start", database, megabytes(idle));
-        results.note("MB under full load at most", database, megabytes(measured.peak_bytes));
-        results.note("MB when idle after full load", database, megabytes(afterwards));
+        table::fact("MB when idle after the start", database, megabytes(idle), results);
+        table::fact("MB under full load at most", database, megabytes(measured.peak_bytes), results);
+        table::fact("MB when idle after full load", database, megabytes(afterwards), results);
         keep("memory", &stage, measured, results);
         Ok(())
     }

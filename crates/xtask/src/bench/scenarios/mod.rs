@@ -1,6 +1,10 @@
 //! What is played.
 
+mod backlog;
+mod limits;
 mod memory;
+mod rows;
+mod scale;
 mod slow;
 mod steady;
 
@@ -48,13 +52,19 @@ pub(super) enum Scenario {
     Memory,
     /// 500 messages a second beside an endpoint that takes 30 s and for which many messages wait
     Slow,
+    /// Each part of the product by itself: no storing, plain transactions, batches only, the sender only
+    Limits,
     /// Full load for ten minutes: memory must stay flat (not usual)
     Steady,
+    /// A message's cost among 10 million others and 10,000 endpoints, against 10,000 and 10 (not usual)
+    Scale,
+    /// A million due messages when the server starts (not usual)
+    Backlog,
 }
 
 impl Scenario {
     /// What is played unless something else is named.
-    pub(super) const USUAL: [Self; 13] = [
+    pub(super) const USUAL: [Self; 14] = [
         Self::Accept,
         Self::AcceptSingle,
         Self::AcceptKeyed,
@@ -68,6 +78,7 @@ impl Scenario {
         Self::OpenHalf,
         Self::Memory,
         Self::Slow,
+        Self::Limits,
     ];
 
     /// The name on the command line and in the table.
@@ -86,7 +97,10 @@ impl Scenario {
             Self::OpenHalf => "open-half",
             Self::Memory => "memory",
             Self::Slow => "slow",
+            Self::Limits => "limits",
             Self::Steady => "steady",
+            Self::Scale => "scale",
+            Self::Backlog => "backlog",
         }
     }
 }
@@ -136,7 +150,10 @@ impl<'o> Bench<'o> {
             }
             Scenario::Memory => self.memory(postgres, results),
             Scenario::Slow => self.slow(postgres, results),
+            Scenario::Limits => self.limits(postgres, results),
             Scenario::Steady => self.steady(postgres, results),
+            Scenario::Scale => self.scale(postgres, results),
+            Scenario::Backlog => self.backlog(postgres, results),
         }
     }
 

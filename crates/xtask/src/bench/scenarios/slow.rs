@@ -8,6 +8,7 @@ use crate::bench::measure::Order;
 use crate::bench::numbers::float;
 use crate::bench::results::Results;
 use crate::bench::stage::{Cast, EVENT_TYPE, Stage};
+use crate::bench::table;
 use crate::postgres::Postgres;
 
 /// How many messages wait for the slow endpoint.
@@ -30,20 +31,19 @@ impl Bench<'_> {
         let slow = stage.application(&[])?;
         let url = self.sink.slow_endpoint();
         stage.endpoint(&slow, &json!({ "url": url, "timeout_ms": ATTEMPT_TIMEOUT_MS }))?;
-        let filled = self.fill(&mut stage, &slow)?;
+        let filled = self.keep_waiting(&mut stage, &slow)?;
         order.to_rest = false;
         let beside = self.measure_cold(&mut stage, &order)?;
         let database = stage.database();
-        results.note("messages waiting for the slow endpoint", database, float(filled));
-        results.note("webhooks that the slow endpoint took meanwhile", database, float(self.sink.state()?.slow));
+        table::fact("messages waiting for the slow endpoint", database, float(filled), results);
+        table::fact("webhooks that the slow endpoint took meanwhile", database, float(self.sink.state()?.slow), results);
         keep("slow-with", &stage, beside, results);
         // It has hours of work left: nobody waits for that.
         stage.process().kill_hard();
         Ok(())
     }
 
-    fn fill(&mut self, stage: &mut Stage<'_>, application: &str) -> anyhow::Result<u64> {
-        let usual = if self.options.quick { WAITING_QUICK } else { WAITING };
+    fn keep_waiting(&mut self, stage: &mut Stage<'_>, application: &str) -> anyhow::Result<u64> {
         self.runs += 1;
         let plan = Plan {
             address: stage.address(),
@@ -52,7 +52,7 @@ impl Bench<'_> {
             run: self.runs,
             connections: CONNECTIONS,
             seconds: FILL_LIMIT,
-            messages: Some(self.options.rows.unwrap_or(usual)),
+            messages: Some(self.rows(WAITING, WAITING_QUICK)),
             rate: None,
             keyed: false,
             event_type: EVENT_TYPE.to_owned(),

@@ -5,6 +5,7 @@ use crate::bench::measure::Order;
 use crate::bench::numbers::{float, median, share};
 use crate::bench::results::Results;
 use crate::bench::stage::{Cast, Stage};
+use crate::bench::table;
 use crate::postgres::Postgres;
 
 const SECONDS: f64 = 600.0;
@@ -18,7 +19,8 @@ impl Bench<'_> {
         let seconds = if self.options.quick { SECONDS_QUICK } else { SECONDS };
         let measured = self.measure(&mut stage, &Order::closed(path, 1, CONNECTIONS, seconds))?;
         if let Some(growth) = growth(&measured.resident_by_second) {
-            results.note("memory in the last fifth of ten minutes, in that of the second", stage.database(), growth);
+            let name = "memory in the last fifth of ten minutes, in that of the second";
+            table::fact(name, stage.database(), growth, results);
         }
         keep("steady", &stage, measured, results);
         Ok(())

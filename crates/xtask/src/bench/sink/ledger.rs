@@ -95,6 +95,7 @@ impl Ledger {
                         audit.lost += 1;
                         audit.first_lost.get_or_insert(count(number));
                     }
+                    (fate::ACCEPTED, _) => {}
                     (id, arrived) => audit.renamed += u64::from(id != arrived),
                 }
             }

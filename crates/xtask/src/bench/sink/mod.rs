@@ -6,21 +6,28 @@ mod ledger;
 mod remote;
 mod server;
 
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Summary;
+use crate::interrupt;
 pub(super) use remote::Sink;
 
 /// Options of the hidden command.
 #[derive(Debug, clap::Args)]
 pub struct SinkOptions {}
 
-/// Receives until it is told to end.
+/// Receives until it is told to end; says where on standard output.
 pub fn run(_options: &SinkOptions) -> anyhow::Result<ExitCode> {
     super::events::end_with_parent()?;
-    server::serve()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free loopback port")?;
+    println!("{}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+    server::serve(&listener, || interrupt::check().is_err())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,7 +19,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// A running receiver. Dropping it ends it.
 #[derive(Debug)]
 pub(in crate::bench) struct Sink {
-    process: Speaker,
+    // Ends with us.
+    _process: Speaker,
     address: SocketAddr,
     connection: Connection,
 }
@@ -31,15 +32,10 @@ impl Sink {
         let said = process.line(START_LIMIT)?.context("the receiver says nothing")?;
         let address = said.parse().with_context(|| format!("not an address: {said}"))?;
         Ok(Self {
-            process,
+            _process: process,
             address,
             connection: Connection::new(address, ANSWER_LIMIT),
         })
-    }
-
-    /// Its process.
-    pub(in crate::bench) fn id(&self) -> u32 {
-        self.process.id()
     }
 
     /// Where the n-th endpoint is.

@@ -1,10 +1,8 @@
 //! The receiver's one loop.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 
-use anyhow::Context;
 use serde::Serialize;
 
 use super::connection::Connection;
@@ -14,7 +12,6 @@ use crate::bench::clock::{now, own_cpu};
 use crate::bench::events::Events;
 use crate::bench::http1::{Message, Read, read, short};
 use crate::bench::payload::Stamp;
-use crate::interrupt;
 
 /// How often an idle loop looks whether it is to end.
 const IDLE: u64 = 200_000_000;
@@ -39,9 +36,8 @@ enum Reply {
     Slow,
 }
 
-/// Listens on a free loopback port, says which on standard output, and serves until a signal.
-pub(super) fn serve() -> anyhow::Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free loopback port")?;
+/// Serves until it is to stop.
+pub(super) fn serve(listener: &TcpListener, stop: impl Fn() -> bool) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     let mut server = Server {
         events: Events::new()?,
@@ -51,14 +47,12 @@ pub(super) fn serve() -> anyhow::Result<()> {
         slow: 0,
         held: VecDeque::new(),
     };
-    server.events.add(&listener, LISTENER)?;
-    println!("{}", listener.local_addr()?);
-    std::io::stdout().flush()?;
-    while interrupt::check().is_ok() {
+    server.events.add(listener, LISTENER)?;
+    while !stop() {
         let wait = server.held.front().map_or(IDLE, |(due, _)| due.saturating_sub(now()).min(IDLE));
         for happened in server.events.wait(Some(wait))? {
             if happened.token == LISTENER {
-                server.accept(&listener);
+                server.accept(listener);
             } else {
                 server.attend(happened.token);
             }
@@ -188,4 +182,68 @@ fn answer(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
 fn refusal(error: &anyhow::Error) -> Vec<u8> {
     let body = format!("{error:#}");
     format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::load::fate;
+    use crate::bench::payload;
+    use crate::bench::sink::Audit;
+    use crate::http::{Connection as Sender, Outcome, Response};
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    /// Serves while the closure runs.
+    fn serving(use_it: impl FnOnce(SocketAddr)) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let server = scope.spawn(|| serve(&listener, || stop.load(Ordering::SeqCst)));
+            use_it(address);
+            stop.store(true, Ordering::SeqCst);
+            server.join().unwrap().unwrap();
+        });
+    }
+
+    fn post(sender: &mut Sender, path: &str, id: &str, body: &[u8]) -> Response {
+        match sender.send("POST", path, &[("webhook-id", id)], body) {
+            Outcome::Answered(answer) => answer,
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    fn webhook(number: u64, at: u64) -> Vec<u8> {
+        let mut body = payload::blank();
+        Stamp { run: 4, number, at }.put(&mut body);
+        body
+    }
+
+    #[test]
+    fn what_arrives_is_told_and_compared() {
+        serving(|address| {
+            let mut sender = Sender::new(address, Duration::from_secs(5));
+            let begin = br#"{"run":4,"endpoints":1,"messages":2,"slow_ms":100}"#;
+            assert_eq!(post(&mut sender, "/begin", "", begin).status, 200);
+            for (number, id) in [(0, "msg_a"), (1, "msg_b"), (1, "msg_b")] {
+                assert_eq!(post(&mut sender, "/e/0", id, &webhook(number, now())).status, 204);
+            }
+            let began = Instant::now();
+            assert_eq!(post(&mut sender, "/slow", "msg_c", b"{}").status, 204);
+            assert!(began.elapsed() >= Duration::from_millis(100));
+
+            let state: State = serde_json::from_slice(&post(&mut sender, "/state", "", b"").body).unwrap();
+            assert_eq!((state.arrived, state.distinct, state.slow), (3, 2, 1));
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let fates = [short(b"msg_a"), fate::ACCEPTED, short(b"msg_c")];
+            let bytes: Vec<u8> = fates.iter().flat_map(|fate| fate.to_le_bytes()).collect();
+            std::fs::write(file.path(), bytes).unwrap();
+            let path = file.path().to_str().unwrap().as_bytes();
+            let audit: Audit = serde_json::from_slice(&post(&mut sender, "/audit", "", path).body).unwrap();
+            assert_eq!((audit.lost, audit.first_lost, audit.renamed, audit.duplicates), (1, Some(2), 0, 1));
+            assert_eq!(post(&mut sender, "/elsewhere", "", b"").status, 400);
+        });
+    }
 }

@@ -1,0 +1,373 @@
+//! The queue where the contract cannot look: how rows are reached, what racing settlements do to the health of
+//! endpoints, whose bell is heard.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use postrider_application::ports::{
+    ClaimFrom, DeliveryQueue as _, EndpointHealth as _, Epoch, NewWork, NodeRegistry as _, Settlement,
+    WorkBell as _, WorkRef,
+};
+use postrider_domain::{EndpointId, MessageId, WorkId, deliveries::DeliveryStatus};
+use postrider_persistence::SqlStore;
+use postrider_testkit::contract::{Customer, Fixture, Harness as _, Tenancy};
+use sqlx::postgres::PgListener;
+use tokio::task::JoinSet;
+
+use crate::{
+    on_both,
+    outside::Outside,
+    support::{PostgresHarness, SqliteHarness, sealer},
+};
+
+/// Rows of others that stand in the queue: enough to notice who walks through them.
+const OTHERS: i64 = 30_000;
+
+/// How often a table was walked through, and how many of its rows were reached by an index.
+type Reached = BTreeMap<String, (i64, i64)>;
+
+/// What the server counted so far of the tables that settling and claiming are about, partitions included.
+async fn reached(harness: &PostgresHarness) -> Reached {
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT relname::text, coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables
+         WHERE relname ~ '^(outbox_work|endpoint_failures|deliveries|attempts|endpoints|applications)'",
+    )
+    .fetch_all(&harness.outside)
+    .await
+    .unwrap();
+    rows.into_iter()
+        .map(|(table, walks, rows)| (table, (walks, rows)))
+        .collect()
+}
+
+/// Rows of nobody, of another node, and parked ones of a hundred endpoints; long due, so that they come first.
+async fn crowd(harness: &PostgresHarness, other: Epoch) {
+    sqlx::query(
+        "INSERT INTO outbox_work
+            (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes)
+         SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),
+            lpad(to_hex(n % 100 + 1), 32, '0')::uuid, n, (ARRAY[0, -1, $2])[n % 3 + 1], 0, 0, 0, 1
+         FROM generate_series(1, $1) AS n",
+    )
+    .bind(OTHERS)
+    .bind(other.0)
+    .execute(&harness.outside)
+    .await
+    .unwrap();
+}
+
+/// Everything that is done to the queue, once and again, as prepared statements are planned anew at first.
+async fn work(
+    store: &SqlStore,
+    fixture: &Fixture<'_, PostgresHarness>,
+    tenant: &Tenancy,
+    customer: &Customer,
+) {
+    let node = store.join(Duration::from_secs(15)).await.unwrap();
+    let endpoint = fixture.endpoint(tenant, customer).await;
+    for _ in 0..7 {
+        let from_now_on = ClaimFrom::Queue {
+            low: Some(fixture.ago(Duration::from_hours(1))),
+        };
+        let (message, held) = (fixture.accepted(customer).await, fixture.work_id());
+        let rows = store.claim(node, from_now_on, 10).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        let open = NewWork {
+            id: held,
+            endpoint,
+            parked: false,
+        };
+        let settle = |work, concluded, open| Settlement {
+            work,
+            concluded,
+            open,
+        };
+        let fan_out = settle(rows[0].work, Vec::new(), vec![open]);
+        assert_eq!(store.settle(node, vec![fan_out]).await.unwrap().len(), 1);
+        let held = WorkRef { id: held, claim: 1 };
+        assert_eq!(store.still_held(node, &[held]).await.unwrap(), [held.id]);
+        let owned = store.owned(node, Duration::ZERO, None, 10).await.unwrap();
+        assert_eq!(owned.len(), 1);
+        store.park(node, vec![held]).await.unwrap();
+        assert_eq!(store.parked_endpoints(None, 10).await.unwrap().len(), 10);
+        let parked = store.claim(node, ClaimFrom::Parked(endpoint), 10).await.unwrap();
+        assert_eq!(parked.len(), 1);
+        let failed = settle(
+            parked[0].work,
+            vec![fixture.failed(message, endpoint).0],
+            Vec::new(),
+        );
+        assert_eq!(store.settle(node, vec![failed]).await.unwrap().len(), 1);
+        assert_eq!(store.failing_for(Duration::ZERO, 10).await.unwrap().len(), 1);
+        store.next_due().await.unwrap();
+        assert!(store.bury().await.unwrap().is_empty());
+        let old = store
+            .claim(node, ClaimFrom::Queue { low: None }, 10)
+            .await
+            .unwrap();
+        assert_eq!(old.len(), 10);
+        let old: Vec<WorkRef> = old.into_iter().map(|row| row.work).collect();
+        store.hand_back(node, old).await.unwrap();
+    }
+}
+
+/// No statement walks through a table, whatever is in the queue and however old the statistics are.
+#[tokio::test]
+async fn rows_are_reached_by_their_keys() {
+    let harness = PostgresHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let other = fixture.node().await;
+    crowd(&harness, other).await;
+    let database = PostgresHarness::open(&harness.name).await;
+    let store = SqlStore::new(database.clone(), sealer(1));
+    let before = reached(&harness).await;
+    work(&store, &fixture, &tenant, &customer).await;
+    // Sessions tell what they did when they end.
+    database.close().await.unwrap();
+    harness.store().database().close().await.unwrap();
+    let sessions = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND usename <> current_user AND backend_type = 'client backend'";
+    while sqlx::query_scalar::<_, i64>(sessions)
+        .fetch_one(&harness.outside)
+        .await
+        .unwrap()
+        > 0
+    {}
+    let after = reached(&harness).await;
+    assert!(
+        after.keys().any(|table| table == "outbox_work") && after.len() > 8,
+        "{after:?}"
+    );
+    assert!(
+        after["outbox_work"].1 > before["outbox_work"].1,
+        "something was counted"
+    );
+    for (table, (walks, rows)) in &after {
+        let (walks_before, rows_before) = before.get(table).copied().unwrap_or_default();
+        // Making an application or an endpoint is not the queue's.
+        if !["applications", "endpoints"].contains(&table.as_str()) {
+            assert_eq!(walks - walks_before, 0, "{table} was walked through");
+        }
+        let rows = rows - rows_before;
+        assert!(rows < 5_000, "{rows} rows of {table} were reached");
+    }
+    harness.finish().await;
+}
+
+/// Nodes that settle successes and failures of the same endpoints at the same time, in any order, neither fail nor wait
+/// for each other for ever, and the last word is kept.
+async fn racing_settlements_keep_the_health_of_endpoints<H: Outside>(harness: &H) {
+    const ENDPOINTS: usize = 12;
+    const ROUNDS: usize = 6;
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let mut endpoints = Vec::new();
+    for _ in 0..ENDPOINTS {
+        endpoints.push(fixture.endpoint(&tenant, &customer).await);
+    }
+    let mut nodes = JoinSet::new();
+    for nth in 0..4 {
+        let node = fixture.node().await;
+        let mut batches = Vec::new();
+        for round in 0..ROUNDS {
+            let (message, rows) = fixture.fanned_out(node, &customer, &endpoints).await;
+            let mut batch: Vec<Settlement> = rows
+                .into_iter()
+                .zip(&endpoints)
+                .enumerate()
+                .map(|(place, (work, endpoint))| Settlement {
+                    work,
+                    concluded: vec![if (place + nth + round) % 2 == 0 {
+                        fixture.delivered(message, *endpoint)
+                    } else {
+                        fixture.failed(message, *endpoint).0
+                    }],
+                    open: Vec::new(),
+                })
+                .collect();
+            batch.rotate_left(nth * 3);
+            if nth % 2 == 1 {
+                batch.reverse();
+            }
+            batches.push(batch);
+        }
+        let queue = fixture.ports().queue.clone();
+        nodes.spawn(async move {
+            for batch in batches {
+                assert_eq!(queue.settle(node, batch).await.unwrap().len(), ENDPOINTS);
+            }
+        });
+    }
+    nodes.join_all().await;
+
+    // In turn, the last settlement decides: half of them fail, and the others do not.
+    let node = fixture.node().await;
+    let (message, rows) = fixture.fanned_out(node, &customer, &endpoints).await;
+    let batch = rows
+        .into_iter()
+        .zip(&endpoints)
+        .enumerate()
+        .map(|(place, (work, endpoint))| Settlement {
+            work,
+            concluded: vec![if place % 2 == 0 {
+                fixture.delivered(message, *endpoint)
+            } else {
+                fixture.failed(message, *endpoint).0
+            }],
+            open: Vec::new(),
+        });
+    let queue = &fixture.ports().queue;
+    assert_eq!(
+        queue.settle(node, batch.collect()).await.unwrap().len(),
+        ENDPOINTS
+    );
+    let failing = fixture
+        .ports()
+        .health
+        .failing_for(Duration::ZERO, 100)
+        .await
+        .unwrap();
+    let mut failing: Vec<EndpointId> = failing.into_iter().map(|failing| failing.endpoint).collect();
+    failing.sort_unstable();
+    let mut expected: Vec<EndpointId> = endpoints.into_iter().skip(1).step_by(2).collect();
+    expected.sort_unstable();
+    assert_eq!(failing, expected);
+}
+
+async fn status_of<H: Outside>(harness: &H, message: MessageId) -> Vec<String> {
+    let message = H::literal(message.as_uuid());
+    let select = format!("SELECT status FROM deliveries WHERE message = {message} ORDER BY status");
+    harness.texts(&select).await
+}
+
+/// First attempts are written without looking for history. One that has some nevertheless, as a delivery has that was
+/// cancelled and is sent again, takes the others of its batch along.
+async fn first_attempts_over_history_are_written<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    let node = fixture.node().await;
+    let ending = |work, concluded| Settlement {
+        work,
+        concluded: vec![concluded],
+        open: Vec::new(),
+    };
+    let (again, cancelled) = fixture.delivery(node, &customer, endpoint).await;
+    let (fresh, row) = fixture.delivery(node, &customer, endpoint).await;
+    let queue = &fixture.ports().queue;
+    let end = vec![ending(cancelled, fixture.cancelled(again, endpoint))];
+    assert_eq!(queue.settle(node, end).await.unwrap(), [cancelled.id]);
+    assert_eq!(status_of(harness, again).await, ["cancelled"]);
+
+    let sent_again = fixture.work_id();
+    queued_again(harness, again, endpoint, (&tenant, &customer), sent_again).await;
+    let claimed = fixture.claim_one(node).await;
+    assert_eq!((claimed.work.id, claimed.attempts), (sent_again, 0));
+    let batch = vec![
+        ending(row, fixture.delivered(fresh, endpoint)),
+        ending(claimed.work, fixture.delivered(again, endpoint)),
+    ];
+    assert_eq!(queue.settle(node, batch.clone()).await.unwrap().len(), 2);
+    assert!(queue.settle(node, batch).await.unwrap().is_empty());
+    for message in [fresh, again] {
+        assert_eq!(
+            status_of(harness, message).await,
+            [DeliveryStatus::Delivered.as_str()]
+        );
+    }
+}
+
+/// As a resend does.
+async fn queued_again<H: Outside>(
+    harness: &H,
+    message: MessageId,
+    endpoint: EndpointId,
+    (tenant, customer): (&Tenancy, &Customer),
+    work: WorkId,
+) {
+    let [work, tenant, app, message, endpoint] = [
+        work.as_uuid(),
+        tenant.id.as_uuid(),
+        customer.id.as_uuid(),
+        message.as_uuid(),
+        endpoint.as_uuid(),
+    ]
+    .map(H::literal);
+    harness
+        .run(&format!(
+            "INSERT INTO outbox_work
+                (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes)
+             VALUES ({work}, {tenant}, {app}, {message}, {endpoint}, 0, 0, 0, 0, 0, 0, 7)"
+        ))
+        .await;
+}
+
+/// An endpoint that is gone, or disabled, when its last attempt is settled leaves no trace of its health.
+async fn an_endpoint_that_is_gone_does_not_fail<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let (node, unknown) = (fixture.node().await, EndpointId::from_uuid(fixture.uuid()));
+    let (message, work) = fixture.delivery(node, &customer, unknown).await;
+    assert!(
+        fixture
+            .settle(node, work, fixture.failed(message, unknown).0)
+            .await
+    );
+    let rows = harness.rows(Some(tenant.id)).await;
+    assert!(
+        rows.contains_key("attempts") && !rows.contains_key("endpoint_failures"),
+        "{rows:?}"
+    );
+}
+
+on_both! {
+    racing_settlements_keep_the_health_of_endpoints;
+    first_attempts_over_history_are_written;
+    an_endpoint_that_is_gone_does_not_fail;
+}
+
+/// Channels are a database's, so the name has the schema in it; and whoever lost the connection is told.
+#[tokio::test]
+async fn the_bell_is_the_installations_own_and_a_lost_connection_counts_as_rung() {
+    const SURELY: Duration = Duration::from_secs(30);
+    let harness = PostgresHarness::new().await;
+    let store = harness.store();
+    let schema: String = sqlx::query_scalar("SELECT 'public'::regnamespace::oid::text")
+        .fetch_one(&harness.outside)
+        .await
+        .unwrap();
+    let mut outside = PgListener::connect(&PostgresHarness::admin_url(&harness.name))
+        .await
+        .unwrap();
+    outside.listen(&format!("postrider_work_{schema}")).await.unwrap();
+    store.rung().await.unwrap();
+    store.ring().await.unwrap();
+    let heard = tokio::time::timeout(SURELY, outside.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(heard.payload(), "");
+    tokio::time::timeout(SURELY, store.rung()).await.unwrap().unwrap();
+
+    let listening = tokio::time::timeout(SURELY, async {
+        let ((), ended) = tokio::join!(async { store.rung().await.unwrap() }, async {
+            sqlx::query_scalar::<_, i64>(
+                "SELECT count(*) FROM (SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                 WHERE datname = current_database() AND query LIKE 'LISTEN%' AND usename <> current_user) AS ended",
+            )
+            .fetch_one(&harness.outside)
+            .await
+            .unwrap()
+        });
+        ended
+    });
+    assert_eq!(listening.await.unwrap(), 1);
+    store.ring().await.unwrap();
+    tokio::time::timeout(SURELY, store.rung()).await.unwrap().unwrap();
+    drop(outside);
+    harness.finish().await;
+}
