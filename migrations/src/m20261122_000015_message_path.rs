@@ -1,7 +1,7 @@
 //! Why: the message path at full speed.
 //!
 //! The queue's rows say how large the payload is (`payload_bytes`), so that what a node takes is bounded in bytes
-//! before it is read.
+//! before it is read. A node of before does not say it, and its rows count as empty.
 //!
 //! `endpoint_failures` are the endpoints to which every attempt has failed, since when: a row comes with the first
 //! failure and goes with the first success, so that a healthy endpoint costs nothing.
@@ -39,9 +39,6 @@ const TABLES: [&str; 4] = [
     ) @keyed",
     "CREATE INDEX endpoint_failures_since ON endpoint_failures (since)",
 ];
-
-/// Whoever adds a row must say it. SQLite cannot take a default away.
-const NO_DEFAULT: &str = "ALTER TABLE outbox_work ALTER COLUMN payload_bytes DROP DEFAULT";
 
 /// Who may do what. Of history it is what it was before there were partitions. A tenant who saves an endpoint sees to
 /// it that its failures are forgotten.
@@ -81,7 +78,7 @@ impl MigrationTrait for Migration {
             return Ok(());
         }
         let (today, latest) = days(manager).await?;
-        let mut statements = vec![NO_DEFAULT.to_owned()];
+        let mut statements = Vec::new();
         for (table, column) in HISTORY {
             let first = Partition::first(table, latest.max(today));
             statements.extend(partition(table, column, &first));

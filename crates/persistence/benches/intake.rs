@@ -141,7 +141,8 @@ async fn measure<H: Measured>(name: &str) {
                     .all(|written| matches!(written, Written::Stored { .. }))
             );
         }
-        let (time, own) = (clock.monotonic() - began, on_processor("self") - own);
+        let time = clock.monotonic().saturating_sub(began);
+        let own = on_processor("self") - own;
         let after = harness.spent().await;
         let each = |sum: f64| sum / (batches.len() * rows) as f64;
         println!(

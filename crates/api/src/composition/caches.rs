@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use postrider_application::ports::{Clock, LoggedEvent};
-use postrider_cache::{CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials};
+use postrider_cache::{
+    CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials, CachedMaterial,
+    MaterialCacheOptions,
+};
 use postrider_outbox::{Subscriber, SubscriberError};
 use postrider_persistence::SqlStore;
 
@@ -10,7 +13,7 @@ use postrider_persistence::SqlStore;
 pub(super) struct Caches {
     pub(super) credentials: Arc<CachedCredentials<SqlStore>>,
     pub(super) directory: Arc<CachedApplicationDirectory<SqlStore>>,
-    pub(super) material: Arc<SqlStore>,
+    pub(super) material: Arc<CachedMaterial<SqlStore>>,
 }
 
 impl Caches {
@@ -21,7 +24,14 @@ impl Caches {
             ..CacheOptions::default()
         };
         Self {
-            material: store.clone(),
+            material: Arc::new(CachedMaterial::new(
+                store.clone(),
+                MaterialCacheOptions {
+                    ttl,
+                    ..MaterialCacheOptions::default()
+                },
+                clock.clone(),
+            )),
             credentials: Arc::new(CachedCredentials::new(store.clone(), options, clock.clone())),
             directory: Arc::new(CachedApplicationDirectory::new(
                 store.clone(),
@@ -33,10 +43,8 @@ impl Caches {
 
     /// Makes them forget what changed.
     pub(super) fn subscriber(&self) -> CacheSubscriber {
-        CacheSubscriber(CacheInvalidation::new(
-            self.credentials.clone(),
-            self.directory.clone(),
-        ))
+        let invalidation = CacheInvalidation::new(self.credentials.clone(), self.directory.clone());
+        CacheSubscriber(invalidation.with_material(&self.material))
     }
 }
 

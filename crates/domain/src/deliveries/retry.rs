@@ -112,7 +112,8 @@ impl RetryPolicy {
         let planned = self.schedule.wait_after(failures)?;
         let asked = retry_after.unwrap_or_default().min(self.max_retry_after);
         let wait = planned.max(asked);
-        Some(wait + jitter.of(wait * u32::from(self.jitter_percent) / 100))
+        let stretch = wait.saturating_mul(self.jitter_percent.into()) / 100;
+        Some(wait.saturating_add(jitter.of(stretch)))
     }
 }
 
@@ -140,6 +141,17 @@ mod tests {
         assert_eq!(schedule.wait_after(0), None);
         assert_eq!(schedule.wait_after(1), Some(Duration::from_secs(5)));
         assert_eq!(schedule.wait_after(10), None);
+    }
+
+    #[test]
+    fn the_longest_wait_of_all_does_not_overflow() {
+        let policy = RetryPolicy {
+            jitter_percent: 255,
+            max_retry_after: Duration::MAX,
+            ..RetryPolicy::default()
+        };
+        let wait = policy.wait_after(1, Some(Duration::MAX), Jitter::from_bits(u16::MAX));
+        assert_eq!(wait, Some(Duration::MAX));
     }
 
     #[test]

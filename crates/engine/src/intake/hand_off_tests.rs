@@ -5,10 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use postrider_application::ports::Epoch;
 
-use super::{
-    testing::{Answered, Scene, Try, answer, is_new, new_message},
-    *,
-};
+use super::testing::{Answered, Scene, Try, answer, is_new, new_message};
 use crate::{EngineOptions, lease::Lease};
 
 const A_WHILE: Duration = Duration::from_secs(1);

@@ -8,5 +8,7 @@
 )]
 
 pub(crate) mod faulty;
+pub(crate) mod node;
 pub(crate) mod receiver;
+pub(crate) mod receivers;
 pub(crate) mod world;

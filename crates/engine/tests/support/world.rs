@@ -1,31 +1,37 @@
 //! A tenant with a customer, and engines over the memory store, in tokio's paused time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use postrider_application::{
     access::TenantScope,
+    endpoints::DisableByEngine,
     ports::{
-        AcceptMessage, AttemptView, Clock, DeliveryView, Ids, MessageViews as _, PageRequest, Sender,
-        WorkSignal as _,
+        AttemptView, Clock, DeliveryView, EndpointGuard, Ids, MessageViews as _, NewMessage, PageRequest,
+        Sender, StoreError, WorkSignal as _,
     },
 };
 use postrider_crypto::HmacSigner;
 use postrider_domain::{
-    Aggregate as _, ApplicationId, Description, EndpointId, MessageId, Metadata,
+    Aggregate as _, ApplicationId, Change, Description, EndpointId, MessageId, Metadata, TenantId, Version,
     endpoints::{DisableReason, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
-    messages::TraceParent,
+    messages::{ContentType, Message, Payload, TraceParent},
 };
-use postrider_engine::{Engine, EngineError, EngineHandle, EngineOptions, EnginePorts};
+use postrider_engine::{EngineOptions, EnginePorts, IntakeOptions};
 use postrider_testkit::{
     RecordingSender, TokioClock,
     contract::{Customer, Fixture, Harness, Ports, Tenancy},
     memory::{MemoryStore, SeededRandomness},
 };
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::faulty::{Faults, Faulty};
+use super::{
+    faulty::{Faults, Faulty},
+    node::{Node, Running},
+};
 
 /// The memory store in tokio's time.
 pub(crate) struct PausedHarness {
@@ -50,6 +56,10 @@ impl Harness for PausedHarness {
 
     fn ports(&self) -> Ports {
         Ports::of(&self.store)
+    }
+
+    async fn another_node(&self) -> Option<Ports> {
+        Some(self.ports())
     }
 
     async fn age(&self, by: Duration) {
@@ -83,39 +93,29 @@ pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sender: Arc<RecordingSender>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) guard: Arc<RecordingGuard>,
     pub(crate) tenancy: Tenancy,
     pub(crate) customer: Customer,
-    faulty: Arc<Faulty>,
 }
 
-/// An engine that runs; dropping it is a crash.
-pub(crate) struct Running {
-    pub(crate) handle: EngineHandle,
-    shutdown: CancellationToken,
-    task: JoinSet<Result<(), EngineError>>,
+/// Disables endpoints as the engine says, and remembers which.
+pub(crate) struct RecordingGuard {
+    inner: DisableByEngine<MemoryStore>,
+    pub(crate) disabled: Mutex<Vec<(EndpointId, DisableReason)>>,
 }
 
-impl Running {
-    pub(crate) fn start(options: EngineOptions, ports: EnginePorts) -> Self {
-        let (engine, handle) = Engine::new(ports, options);
-        let shutdown = CancellationToken::new();
-        let mut task = JoinSet::new();
-        task.spawn(engine.run(shutdown.clone()));
-        Self {
-            handle,
-            shutdown,
-            task,
-        }
-    }
-
-    /// Asks it to end.
-    pub(crate) fn begin_shutdown(&self) {
-        self.shutdown.cancel();
-    }
-
-    /// Waits for its orderly end.
-    pub(crate) async fn ended(mut self) {
-        self.task.join_next().await.unwrap().unwrap().unwrap();
+#[async_trait]
+impl EndpointGuard for RecordingGuard {
+    async fn disable(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        why: DisableReason,
+        seen: Option<Version>,
+    ) -> Result<Change, StoreError> {
+        self.disabled.lock().unwrap().push((endpoint, why));
+        self.inner.disable(tenant, application, endpoint, why, seen).await
     }
 }
 
@@ -127,24 +127,39 @@ impl World {
         let tenancy = fixture.tenant("acme").await;
         let customer = fixture.application(&tenancy).await;
         let clock = harness.clock();
-        let faulty = Arc::new(Faulty::new(harness.store.clone()));
+        let ids: Arc<dyn Ids> = Arc::new(FixtureIds(fixture));
         Self {
             fixture,
             store: harness.store.clone(),
             sender: Arc::new(RecordingSender::new(clock.clone())),
-            faults: Arc::clone(&faulty.faults),
+            faults: Arc::default(),
+            guard: Arc::new(RecordingGuard {
+                inner: DisableByEngine::new(harness.store.clone(), clock.clone(), ids),
+                disabled: Mutex::default(),
+            }),
             clock,
             tenancy,
             customer,
-            faulty,
         }
     }
 
+    /// A node's way to the store.
+    pub(crate) fn faulty(&self) -> Arc<Faulty> {
+        Arc::new(Faulty::new(self.store.clone(), &self.faults))
+    }
+
+    /// The ports of a node.
     pub(crate) fn ports(&self) -> EnginePorts {
+        self.ports_over(&self.faulty())
+    }
+
+    pub(crate) fn ports_over(&self, faulty: &Arc<Faulty>) -> EnginePorts {
         EnginePorts {
-            queue: self.faulty.clone(),
-            nodes: self.faulty.clone(),
-            material: self.faulty.clone(),
+            queue: faulty.clone(),
+            nodes: faulty.clone(),
+            bell: faulty.clone(),
+            guard: self.guard.clone(),
+            material: faulty.clone(),
             sender: self.sender.clone(),
             signer: Arc::new(HmacSigner),
             clock: self.clock.clone(),
@@ -169,6 +184,36 @@ impl World {
         Running::start(options, ports)
     }
 
+    /// A node with an intake, that remembers endpoints, sends by `sender` and takes messages in.
+    pub(crate) async fn node<S: Sender + 'static>(&self, options: EngineOptions, sender: &Arc<S>) -> Node {
+        self.node_with(options, IntakeOptions::default(), sender).await
+    }
+
+    pub(crate) async fn node_with<S: Sender + 'static>(
+        &self,
+        options: EngineOptions,
+        intake: IntakeOptions,
+        sender: &Arc<S>,
+    ) -> Node {
+        self.faults
+            .remembers
+            .store(true, std::sync::atomic::Ordering::SeqCst);
+        let faulty = self.faulty();
+        let ports = EnginePorts {
+            sender: sender.clone(),
+            ..self.ports_over(&faulty)
+        };
+        Node::start(self, &faulty, options, ports, intake).joined().await
+    }
+
+    /// A message with a payload of so many bytes.
+    pub(crate) fn message_of(&self, customer: &Customer, bytes: usize) -> Message {
+        Message {
+            payload: Payload::restore(vec![b'7'; bytes], ContentType::json()),
+            ..self.fixture.message(customer)
+        }
+    }
+
     pub(crate) async fn endpoint(&self, url: &str) -> EndpointId {
         self.endpoint_of(&self.customer, url, Filter::default()).await
     }
@@ -190,6 +235,7 @@ impl World {
             .save(&self.tenancy.scope, &mut endpoint)
             .await
             .unwrap();
+        self.fixture.endpoints_changed(&self.tenancy, customer).await;
         id
     }
 
@@ -202,6 +248,9 @@ impl World {
             .save(&self.tenancy.scope, &mut endpoint)
             .await
             .unwrap();
+        self.fixture
+            .endpoints_changed(&self.tenancy, &self.customer)
+            .await;
     }
 
     /// Publishes to the customer, and signals as the use case does.
@@ -215,13 +264,12 @@ impl World {
         let mut message = self.fixture.message(&self.customer);
         message.trace = Some(TraceParent::parse(trace).unwrap());
         let id = message.id;
-        let accept = AcceptMessage { message, dedup: None };
-        self.fixture
-            .ports()
-            .intake
-            .accept(&self.customer.scope, accept)
-            .await
-            .unwrap();
+        let new = NewMessage {
+            message: Arc::new(message),
+            dedup: None,
+            owner: None,
+        };
+        self.fixture.ports().writer.write(&[new]).await.unwrap();
         id
     }
 

@@ -27,7 +27,7 @@ macro_rules! let_go {
             "UPDATE outbox_work w SET owner = ",
             $owner,
             " FROM unnest($2::uuid[], $3::int[]) AS held(id, claim)
-             WHERE w.id = held.id AND w.claim = held.claim AND w.owner = $1",
+             WHERE w.id = held.id AND w.claim = held.claim AND w.owner + 0 = $1",
             $rows
         )
     };
@@ -83,7 +83,7 @@ macro_rules! still_held {
 const STILL_HELD_ON_POSTGRES: &str = still_held!(
     "unnest($2::uuid[], $3::int[]) AS held(id, claim)",
     " JOIN",
-    "w.owner"
+    "w.owner + 0"
 );
 const STILL_HELD_ON_SQLITE: &str = still_held!(
     "(SELECT unhex(value ->> 0) AS id, value ->> 1 AS claim FROM json_each($2)) AS held",

@@ -15,6 +15,9 @@ use crate::{
 /// The most bytes of payload in a batch. Both databases end at one gigabyte, all else included.
 const MAX_BYTES: usize = 900_000_000;
 
+/// Tenant, application, and the key's hash.
+type Key<'b> = (Uuid, Uuid, &'b [u8; 32]);
+
 /// A message of a batch.
 pub(super) struct Row<'b> {
     pub(super) message: &'b Message,
@@ -100,11 +103,11 @@ impl<'b> Row<'b> {
         })
     }
 
-    fn key(&self) -> Option<(Uuid, Uuid, &'b [u8; 32])> {
+    fn key(&self) -> Option<Key<'b>> {
         self.dedup.map(|dedup| (self.tenant, self.app, &dedup.key_hash))
     }
 
-    fn order(&self) -> (Option<(Uuid, Uuid, &'b [u8; 32])>, Uuid) {
+    fn order(&self) -> (Option<Key<'b>>, Uuid) {
         (self.key(), self.id)
     }
 }

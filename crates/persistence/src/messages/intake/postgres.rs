@@ -3,6 +3,7 @@
 //! By sqlx and not by a statement of the ORM, whose arrays cannot hold nulls.
 
 use postrider_application::ports::{StoreError, WriteError, Written};
+use postrider_domain::messages::TraceParent;
 use sqlx::{
     Encode, PgConnection, Postgres, Type,
     encode::IsNull,
@@ -136,7 +137,7 @@ impl Batch<'_> {
             .bind(self.column(|row| row.message.payload.content_type().as_str()))
             .bind(self.column(|row| row.payload_bytes))
             .bind(self.column(|row| row.message.created_at.as_micros()))
-            .bind(self.column(|row| row.message.trace.as_ref().map(|trace| trace.as_str())))
+            .bind(self.column(|row| row.message.trace.as_ref().map(TraceParent::as_str)))
             .bind(self.column(|row| row.owner))
             .bind(self.column(|row| row.begins))
             .bind(self.column(|row| row.dedup.map(|dedup| dedup.key_hash.as_slice())))
