@@ -276,6 +276,9 @@ async fn what_is_handed_off_while_the_node_drains_is_delivered_by_the_next() {
     *world.faults.latency.lock().unwrap() = Duration::from_millis(50);
     let node = world.node(EngineOptions::default(), &receivers).await;
     let under_way = node.publish(&world, &world.customer).await;
+    world
+        .until(Duration::from_secs(1), "it is sent", || receivers.at(URL) == 1)
+        .await;
     // It has its place, and is committed only when the engine drains already.
     let (late, ()) = tokio::join!(node.publish(&world, &world.customer), async {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -326,16 +329,17 @@ async fn a_drain_writes_what_ends_in_time_though_a_part_of_its_fan_out_was_being
             receivers.times(second, slow) == 1
         })
         .await;
-    // Now the turn of the second at `URL` comes, and its payload is to be read, for a long time.
-    world.faults.plan(Op::Messages, [Fault::Hangs]);
+    // Now the turn of the second at `URL` comes, and its payload is to be read, which takes a while.
+    *world.faults.latency.lock().unwrap() = Duration::from_secs(1);
     receivers.behave(URL, Behaviour::Answers(204));
     world
         .until(Duration::from_secs(1), "it is being read", || {
-            world.faults.are_over(Op::Messages)
+            world.faults.count(Op::Messages) == 1
         })
         .await;
     node.shut_down().await;
     assert_eq!(world.store.queued(), 1, "the one that was being read goes back");
+    *world.faults.latency.lock().unwrap() = Duration::ZERO;
     let _next = world.node(EngineOptions::default(), &receivers).await;
     world.settled_within(Duration::from_secs(1)).await;
     assert_eq!(

@@ -70,9 +70,9 @@ impl WorkBell for SqlStore {
         if self.database.dialect() == Dialect::Sqlite {
             return Ok(());
         }
-        let ring = Dialect::Postgres.exactly(RING, []);
-        let rung = self.database.engine().query_one_raw(ring).await;
-        rung.or_store_error().map(drop)
+        let notify = Dialect::Postgres.exactly(RING, []);
+        let notified = self.database.engine().query_one_raw(notify).await;
+        notified.or_store_error().map(drop)
     }
 
     async fn rung(&self) -> Result<(), StoreError> {

@@ -47,7 +47,11 @@ async fn insert(configuration: &Configuration, args: &Args) -> Result<(), Failur
     let until = began + Duration::from_secs_f64(args.seconds);
     let mut committers = JoinSet::new();
     // One writer on SQLite: a second would only wait for its turn.
-    let many = if matches!(*storage, Storage::Sqlite(_)) { 1 } else { CONNECTIONS };
+    let many = if matches!(*storage, Storage::Sqlite(_)) {
+        1
+    } else {
+        CONNECTIONS
+    };
     for _ in 0..many {
         let (storage, body) = (storage.clone(), body.clone());
         committers.spawn(commit(storage, until, tenant, application, body));
@@ -56,7 +60,7 @@ async fn insert(configuration: &Configuration, args: &Args) -> Result<(), Failur
     while let Some(committed) = committers.join_next().await {
         count += committed??;
     }
-    tell(count, clock.monotonic() - began, own_cpu() - cpu)
+    tell(count, clock.monotonic().saturating_sub(began), own_cpu() - cpu)
 }
 
 async fn commit(

@@ -51,13 +51,19 @@ async fn send(args: Args) -> Result<(), Failure> {
     let until = began + Duration::from_secs_f64(args.seconds);
     let mut lanes = JoinSet::new();
     for _ in 0..args.concurrency {
-        lanes.spawn(lane(sender.clone(), clock.clone(), until, url.clone(), body.clone()));
+        lanes.spawn(lane(
+            sender.clone(),
+            clock.clone(),
+            until,
+            url.clone(),
+            body.clone(),
+        ));
     }
     let mut count = 0;
     while let Some(sent) = lanes.join_next().await {
         count += sent??;
     }
-    tell(count, clock.monotonic() - began, own_cpu() - cpu)
+    tell(count, clock.monotonic().saturating_sub(began), own_cpu() - cpu)
 }
 
 async fn lane(

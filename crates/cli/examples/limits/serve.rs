@@ -47,14 +47,20 @@ async fn serve(configuration: &Configuration, kind: Kind) -> Result<(), Failure>
     let listener = TcpListener::bind(configuration.server.listen)?;
     let intake: Arc<dyn MessageIntake> = match kind {
         Kind::Discard => Arc::new(Discard),
-        Kind::Plain => Arc::new(Plain::new(Storage::open(&configuration.database, Storage::ENGINE).await?)),
+        Kind::Plain => Arc::new(Plain::new(
+            Storage::open(&configuration.database, Storage::ENGINE).await?,
+        )),
     };
-    let platform = Platform::open_with_intake(options::platform(configuration), intake).await?;
+    let platform = Box::pin(Platform::open_with_intake(
+        options::platform(configuration),
+        intake,
+    ))
+    .await?;
     let server = Server::start(&platform, listener, options::server(&configuration.server))?;
     let shutdown = CancellationToken::new();
     let mut signals = tokio::task::JoinSet::new();
     signals.spawn(runtime::cancel_on_signal(shutdown.clone()));
-    let ended = platform.run(shutdown, server.stop()).await;
+    let ended = Box::pin(platform.run(shutdown, server.stop())).await;
     signals.abort_all();
     Ok(ended?)
 }

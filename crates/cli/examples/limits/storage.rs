@@ -71,7 +71,9 @@ impl Storage {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(patience)
                 .disable_statement_logging();
-            let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(patience);
+            let pool = SqlitePoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(patience);
             return Ok(Self::Sqlite(pool.connect_with(connect).await?));
         };
         let connect = PgConnectOptions::from_str(url.expose_secret())?

@@ -116,7 +116,11 @@ impl DeliveryConfig {
             self.max_memory_bytes,
             1 << 20..=64 << 30,
         );
-        faults.range("delivery.max_retry_after_s", self.max_retry_after_s, 1..=7 * 86_400);
+        faults.range(
+            "delivery.max_retry_after_s",
+            self.max_retry_after_s,
+            1..=7 * 86_400,
+        );
         faults.range(
             "delivery.disable_failing_after_s",
             self.disable_failing_after_s,

@@ -40,6 +40,9 @@ impl Life {
         if self.drain.is_some() {
             return; // it is ours, and goes back when this life leaves
         }
+        if self.held.contains_key(&work.work.id) {
+            return; // its commit took so long to be known that it was adopted
+        }
         self.held.insert(work.work.id, work.work.claim);
         let payload = Arc::new(Payload {
             message,

@@ -277,8 +277,9 @@ impl Life {
     pub(super) fn loaded(&mut self, batch: Batch<Loading>, read: Result<Read, StoreError>) {
         if self.drain.is_some() {
             self.loading.succeeded();
-            // What is here and not begun goes back when this life leaves.
-            return batch.rows.into_iter().for_each(|loading| self.let_go(loading));
+            // What is here and not begun goes back when this life leaves. Its fan-out has exploded, and is not let go:
+            // others of its parts are under way.
+            return;
         }
         match read {
             Ok(read) => {
@@ -354,6 +355,10 @@ impl Life {
         if let For::Job(id) = loading.what
             && let Some(job) = self.jobs.remove(id)
         {
+            // By now it may have a row of its own. If it is still ours, it is adopted.
+            if let Some(row) = job.origin.row() {
+                self.forget_row(row);
+            }
             if !job.without_turn {
                 self.end_turn(job.subject.endpoint);
             }

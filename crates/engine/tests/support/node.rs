@@ -1,6 +1,6 @@
 //! Nodes: an engine, and an engine with its intake.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postrider_application::ports::{AcceptMessage, Accepted, IntakeError, MessageIntake as _};
 use postrider_domain::{MessageId, messages::Message};
@@ -86,7 +86,7 @@ impl Node {
     /// Waits until it takes messages in.
     pub(crate) async fn joined(self) -> Self {
         while !self.status().lease_held {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self
     }

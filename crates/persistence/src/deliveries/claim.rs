@@ -1,7 +1,7 @@
 //! Taking rows of the queue: one statement, and of racing claimers one gets a row.
 
 use postrider_application::ports::{ClaimFrom, ClaimedWork, Epoch, StoreError, WorkRef};
-use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId, WorkId};
+use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId};
 use sea_orm::{ConnectionTrait as _, FromQueryResult, QueryResult, Value};
 use uuid::Uuid;
 
@@ -50,8 +50,8 @@ macro_rules! work {
 pub(super) use work;
 
 /// Rows that are due and that match. Whoever else claims at the same time skips what is locked; the CTE is
-/// materialized so that the limit is applied once, before the update. Rows are reached by their key: an estimate of
-/// how many are due, which is always old, decides nothing.
+/// materialized so that the limit is applied once, before the update. Its rows are reached by their key, as the array
+/// says: an estimate of how many there are, which is always old, decides nothing.
 macro_rules! due_on_postgres {
     ($matching:literal) => {
         concat!(
@@ -62,7 +62,8 @@ macro_rules! due_on_postgres {
             postgres_now!(),
             " ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
             )
-            UPDATE outbox_work w SET owner = $1, claim = w.claim + 1 FROM due WHERE w.id = due.id RETURNING ",
+            UPDATE outbox_work w SET owner = $1, claim = w.claim + 1
+            WHERE w.id = ANY (ARRAY(SELECT id FROM due)) RETURNING ",
             work!("w")
         )
     };
@@ -96,15 +97,16 @@ const PARKED_ON_SQLITE: &str = due_on_sqlite!("owner = -1 AND endpoint = $3");
 /// holds; a node that is not known at all is dead.
 const FROM_DEAD_ON_POSTGRES: &str = concat!(
     "WITH held AS MATERIALIZED (
-        SELECT id, due_at <= ",
-    postgres_now!(),
-    " AS due FROM outbox_work
+        SELECT id FROM outbox_work
         WHERE owner = $3 AND NOT EXISTS (SELECT 1 FROM nodes WHERE epoch = $3 AND NOT dead)
         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
     )
-    UPDATE outbox_work w SET owner = CASE WHEN held.due THEN $1 ELSE 0 END,
-        claim = CASE WHEN held.due THEN w.claim + 1 ELSE w.claim END
-    FROM held WHERE w.id = held.id RETURNING ",
+    UPDATE outbox_work w SET owner = CASE WHEN w.due_at <= ",
+    postgres_now!(),
+    " THEN $1 ELSE 0 END, claim = CASE WHEN w.due_at <= ",
+    postgres_now!(),
+    " THEN w.claim + 1 ELSE w.claim END
+    WHERE w.id = ANY (ARRAY(SELECT id FROM held)) RETURNING ",
     work!("w")
 );
 const FROM_DEAD_ON_SQLITE: &str = concat!(
@@ -187,7 +189,7 @@ impl SqlStore {
         let (sql, of): (_, Value) = match from {
             ClaimFrom::Queue { low } => (
                 dialect.choose(FROM_QUEUE_ON_POSTGRES, FROM_QUEUE_ON_SQLITE),
-                low.map_or(i64::MIN, |low| low.as_micros()).into(),
+                low.map_or(i64::MIN, Timestamp::as_micros).into(),
             ),
             ClaimFrom::Parked(endpoint) => (
                 dialect.choose(PARKED_ON_POSTGRES, PARKED_ON_SQLITE),

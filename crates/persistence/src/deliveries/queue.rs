@@ -20,14 +20,15 @@ use crate::{
     error::OrStoreError as _,
 };
 
-/// Rows that are held under those claims and get another owner. The plus: see settling.
+/// Rows that are held under those claims and get another owner. See settling.
 macro_rules! let_go {
     (postgres, $owner:literal, $rows:literal) => {
         concat!(
             "UPDATE outbox_work w SET owner = ",
             $owner,
-            " FROM unnest($2::uuid[], $3::int[]) AS held(id, claim)
-             WHERE w.id = held.id AND w.claim = held.claim AND w.owner + 0 = $1",
+            "
+             WHERE w.id = ANY ($2) AND w.owner + 0 = $1
+                AND ((w.id, w.claim) IN (SELECT * FROM unnest($2::uuid[], $3::int[]))) IS TRUE",
             $rows
         )
     };
@@ -67,29 +68,14 @@ const OWNED: &str = concat!(
 );
 
 /// Rows of the queue that are held under those claims, unless an eraser is about to take them.
-macro_rules! still_held {
-    ($held:literal, $w:literal, $owner:literal) => {
-        concat!(
-            "SELECT w.id FROM ",
-            $held,
-            $w,
-            " outbox_work w ON w.id = held.id AND w.claim = held.claim AND ",
-            $owner,
-            " = $1
-             JOIN tenants t ON t.id = w.tenant AND t.status <> 'deleting'"
-        )
-    };
-}
-const STILL_HELD_ON_POSTGRES: &str = still_held!(
-    "unnest($2::uuid[], $3::int[]) AS held(id, claim)",
-    " JOIN",
-    "w.owner + 0"
-);
-const STILL_HELD_ON_SQLITE: &str = still_held!(
-    "(SELECT unhex(value ->> 0) AS id, value ->> 1 AS claim FROM json_each($2)) AS held",
-    " CROSS JOIN",
-    "+w.owner"
-);
+const STILL_HELD_ON_POSTGRES: &str = "
+SELECT w.id FROM outbox_work w JOIN tenants t ON t.id = w.tenant AND t.status <> 'deleting'
+WHERE w.id = ANY ($2) AND w.owner + 0 = $1
+    AND ((w.id, w.claim) IN (SELECT * FROM unnest($2::uuid[], $3::int[]))) IS TRUE";
+const STILL_HELD_ON_SQLITE: &str = "
+SELECT w.id FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS claim FROM json_each($2)) AS held
+CROSS JOIN outbox_work w ON w.id = held.id AND w.claim = held.claim AND +w.owner = $1
+JOIN tenants t ON t.id = w.tenant AND t.status <> 'deleting'";
 
 /// The head of the index; parked and owned rows are elsewhere in it.
 const NEXT_DUE: &str =

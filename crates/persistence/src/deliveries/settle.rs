@@ -86,8 +86,12 @@ impl Batch {
             conclusions: Vec::with_capacity(settlements.len()),
             opened: Vec::new(),
         };
+        let mut named = HashSet::with_capacity(settlements.len());
         for settlement in settlements {
-            batch.add(settlement)?;
+            // A row that is named twice is settled once.
+            if named.insert(settlement.work) {
+                batch.add(settlement)?;
+            }
         }
         Ok(batch)
     }

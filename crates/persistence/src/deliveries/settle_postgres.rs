@@ -14,9 +14,10 @@ use crate::{
     error::{OrStoreError as _, fault},
 };
 
-/// Only rows that are still held, under that claim, are gone; everything else is written for those alone. The plus keeps
-/// the planner from walking through all that the node owns, by the index on owners, instead of reaching each row by its
-/// key. A settlement that is not about its row divides by zero, and the batch fails whole: better than a delivery that
+/// Only rows that are still held, under that claim, are gone; everything else is written for those alone. A plan that
+/// was made for an empty queue stays when the queue has grown, and must reach each row by its key even so: by the array
+/// of keys, once, and neither by the index on owners (hence the plus), nor by a join, whose order is a guess. Claims are
+/// compared in a hash (a join again, but for `IS TRUE`). A settlement that is not about its row divides by zero, and the batch fails whole: better than a delivery that
 /// is recorded for another.
 ///
 /// The health of endpoints is looked at once for each endpoint of the batch, and written when it changes. Nobody waits
@@ -28,14 +29,19 @@ macro_rules! settle {
         concat!(
             "WITH gone AS (
                 DELETE FROM outbox_work w
-                USING unnest($2::uuid[], $3::int[], $4::uuid[], $5::uuid[])
-                    WITH ORDINALITY AS s (row_id, row_claim, to_message, only_endpoint, place)
-                WHERE w.id = s.row_id AND w.claim = s.row_claim AND w.owner + 0 = $1
-                RETURNING w.id, w.tenant, w.app, w.message, w.due_at, w.seq, w.payload_bytes,
-                    w.attempts AS attempts_before, s.place,
-                    1 / (CASE WHEN w.endpoint IS NULL THEN coalesce(s.to_message = w.message, true)
-                         ELSE coalesce(s.to_message = w.message AND s.only_endpoint = w.endpoint, false)
+                WHERE w.id = ANY ($2) AND w.owner + 0 = $1
+                    AND ((w.id, w.claim) IN (SELECT * FROM unnest($2::uuid[], $3::int[]))) IS TRUE
+                RETURNING w.id, w.claim, w.tenant, w.app, w.message, w.endpoint, w.due_at, w.seq, w.payload_bytes,
+                    w.attempts AS attempts_before
+            ),
+            held AS MATERIALIZED (
+                SELECT g.*, s.place,
+                    1 / (CASE WHEN g.endpoint IS NULL THEN coalesce(s.to_message = g.message, true)
+                         ELSE coalesce(s.to_message = g.message AND s.only_endpoint = g.endpoint, false)
                          END)::int AS about
+                FROM unnest($2::uuid[], $3::int[], $4::uuid[], $5::uuid[])
+                    WITH ORDINALITY AS s (row_id, row_claim, to_message, only_endpoint, place)
+                JOIN gone g ON g.id = s.row_id AND g.claim = s.row_claim
             ),
             done AS MATERIALIZED (
                 SELECT g.tenant, g.app, g.message, g.seq, g.payload_bytes, g.attempts_before, c.*
@@ -45,7 +51,7 @@ macro_rules! settle {
                 ) AS c (
                     place, endpoint, status, reason, attempts, failures, retry_id, retry_after,
                     started_at, latency_us, failure, http_status, body, truncated
-                ) JOIN gone g ON g.place = c.place
+                ) JOIN held g ON g.place = c.place
             ),
             begun AS (
                 INSERT INTO deliveries
@@ -96,7 +102,7 @@ macro_rules! settle {
                     g.payload_bytes
                 FROM unnest($20::int[], $21::uuid[], $22::uuid[], $23::bigint[], $24::int[])
                     AS o (place, id, endpoint, owner, claim)
-                JOIN gone g ON g.place = o.place
+                JOIN held g ON g.place = o.place
             ),
             healthy AS MATERIALIZED (
                 SELECT DISTINCT endpoint FROM done WHERE started_at IS NOT NULL AND failure IS NULL
@@ -116,15 +122,15 @@ macro_rules! settle {
                     WHERE failure <> 'internal' AND http_status IS DISTINCT FROM 410
                 ) d
                 WHERE d.endpoint <> ALL (ARRAY(SELECT endpoint FROM healthy))
-                    AND NOT EXISTS (SELECT FROM endpoint_failures f WHERE f.endpoint = d.endpoint)
-                    AND EXISTS (
-                        SELECT FROM endpoints e
-                        WHERE e.tenant = d.tenant AND e.app = d.app AND e.id = d.endpoint AND e.disabled_at IS NULL
+                    AND (SELECT true FROM endpoint_failures f WHERE f.endpoint = d.endpoint) IS NULL
+                    AND (
+                        SELECT e.disabled_at IS NULL FROM endpoints e
+                        WHERE e.tenant = d.tenant AND e.app = d.app AND e.id = d.endpoint
                     )
                 ORDER BY d.endpoint
                 ON CONFLICT (endpoint) DO NOTHING
             )
-            SELECT id FROM gone"
+            SELECT id FROM held WHERE about = 1"
         )
     };
 }

@@ -21,7 +21,7 @@ use crate::{
 macro_rules! endpoints_of_applications {
     ($pairs:expr, $then:literal) => {
         concat!(
-            "SELECT a.id AS of_app, a.endpoints_version, e.id IS NOT NULL AS present, e.tenant, e.app, e.id, e.uid, e.url, e.description,
+            "SELECT a.id AS application, a.endpoints_version, e.id IS NOT NULL AS present, e.tenant, e.app, e.id, e.uid, e.url, e.description,
                 e.event_types, e.channels, e.sealed_secret, e.retry_waits, e.timeout_ms, e.metadata,
                 e.disabled_why, e.disabled_at, e.created_at, e.version
              FROM ",
@@ -37,7 +37,7 @@ macro_rules! endpoints_of_applications {
 
 #[derive(FromQueryResult)]
 struct Of {
-    of_app: Uuid,
+    application: Uuid,
     endpoints_version: i64,
     present: bool,
 }
@@ -69,7 +69,7 @@ impl SqlStore {
         let mut found: HashMap<ApplicationId, EndpointSet> = HashMap::new();
         for row in &rows {
             let of = Of::from_query_result(row, "").or_store_error()?;
-            let theirs = found.entry(ApplicationId::from_uuid(of.of_app));
+            let theirs = found.entry(ApplicationId::from_uuid(of.application));
             let theirs = theirs.or_insert_with(|| EndpointSet {
                 version: of.endpoints_version,
                 endpoints: Vec::new(),

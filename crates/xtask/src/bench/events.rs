@@ -107,8 +107,10 @@ impl Alarm {
     pub(super) fn new() -> anyhow::Result<Self> {
         // The kernel may be late by 50 us otherwise, to wake several sleepers at once.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
-        let timer =
-            rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let timer = rustix::time::timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
         Ok(Self {
             timer,
             set: Cell::new(0),

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn messages_follow_one_another_in_a_buffer() {
-        let buffer = b"POST /e/1 HTTP/1.1\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\n\r\n";
+        let buffer =
+            b"POST /e/1 HTTP/1.1\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\n\r\n";
         let Read::Whole(first) = read(buffer) else {
             panic!("no message")
         };

@@ -42,7 +42,10 @@ impl Machine {
                 .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
                 .unwrap_or_default()
                 >> 20,
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             file_system: file_system(folder).unwrap_or_else(|| "?".to_owned()),
             sync: syncs(folder).context("could not measure syncs")?,
             postgres,
@@ -94,13 +97,17 @@ fn commit() -> String {
     let git = |arguments: &[&str]| {
         let mut command = std::process::Command::new("git");
         // Looking must not touch the index, which somebody else may be working with.
-        command.arg("--no-optional-locks").args(arguments).current_dir(cargo::workspace_root());
+        command
+            .arg("--no-optional-locks")
+            .args(arguments)
+            .current_dir(cargo::workspace_root());
         process::capture(&mut command, Duration::from_secs(10)).ok()
     };
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else {
         return "?".to_owned();
     };
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|said| !said.trim().is_empty());
+    let changed =
+        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|said| !said.trim().is_empty());
     commit.trim().to_owned() + if changed { "+" } else { "" }
 }
 

@@ -15,7 +15,7 @@ use super::stage::{EVENT_TYPE, Stage, Written};
 use crate::interrupt;
 
 /// How long nothing may arrive while something is missing.
-const STANDSTILL: Duration = Duration::from_secs(60);
+const STANDSTILL: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
 /// How long the server must be still before it counts as done.
 const STILL: Duration = Duration::from_millis(300);
@@ -194,10 +194,14 @@ pub(super) fn measure(
         }
         Ok(())
     })?;
-    ensure!(report.wrong.is_empty(), "the server answered: {}", report.wrong.join("; "));
+    ensure!(
+        report.wrong.is_empty(),
+        "the server answered: {}",
+        report.wrong.join("; ")
+    );
     ensure!(report.accepted > 0, "nothing was accepted: {:?}", report.refused);
     let backlog = stage.queued()?.unwrap_or_default();
-    let state = await_arrivals(stage, sink, &report, order.endpoints)?;
+    let arrivals = await_arrivals(stage, sink, &report, order.endpoints)?;
     if order.to_rest {
         await_rest(stage)?;
     }
@@ -205,7 +209,7 @@ pub(super) fn measure(
     let after = Meter::read(stage, sink)?;
     let audit = sink.audit(&fates)?;
     judge(&audit, &report)?;
-    let measured = put_together(order, &report, &audit, &state, &before, &after);
+    let measured = put_together(order, &report, &audit, &arrivals, &before, &after);
     Ok(Measured {
         peak_bytes: processes::peak(server).unwrap_or_default(),
         resident_by_second: resident,
@@ -225,19 +229,21 @@ fn await_arrivals(
     let (mut moved, mut seen) = (Instant::now(), 0);
     loop {
         interrupt::check()?;
-        let state = sink.state()?;
-        if state.distinct >= wanted {
-            return Ok(state);
+        let seen_now = sink.state()?;
+        if seen_now.distinct >= wanted {
+            return Ok(seen_now);
         }
-        if state.distinct > seen {
-            (moved, seen) = (Instant::now(), state.distinct);
+        if seen_now.distinct > seen {
+            (moved, seen) = (Instant::now(), seen_now.distinct);
         }
         if moved.elapsed() > STANDSTILL {
             bail!(
                 "nothing arrived for a minute, and {} of {wanted} webhooks are missing ({} in the queue); the server \
                  complains: {:?}",
-                wanted - state.distinct,
-                stage.queued()?.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string()),
+                wanted - seen_now.distinct,
+                stage
+                    .queued()?
+                    .map_or_else(|| "unknown".to_owned(), |rows| rows.to_string()),
                 stage.complaints().others
             );
         }
@@ -271,8 +277,16 @@ fn judge(audit: &Audit, report: &load::Report) -> anyhow::Result<()> {
         report.accepted,
         audit.first_lost
     );
-    ensure!(audit.renamed == 0, "{} webhooks came under a wrong id", audit.renamed);
-    ensure!(audit.uncalled == 0, "{} webhooks came whose publish was refused", audit.uncalled);
+    ensure!(
+        audit.renamed == 0,
+        "{} webhooks came under a wrong id",
+        audit.renamed
+    );
+    ensure!(
+        audit.uncalled == 0,
+        "{} webhooks came whose publish was refused",
+        audit.uncalled
+    );
     Ok(())
 }
 
@@ -280,14 +294,14 @@ fn put_together(
     order: &Order,
     report: &load::Report,
     audit: &Audit,
-    state: &State,
+    arrivals: &State,
     before: &Meter,
     after: &Meter,
 ) -> Measured {
     let messages = float(report.accepted);
     let each = |total: u64| share(float(total), messages);
     let accepting = seconds(report.last_at.saturating_sub(report.first_at));
-    let last_arrival = state.last_at.max(report.last_at);
+    let last_arrival = arrivals.last_at.max(report.last_at);
     let delivering = seconds(last_arrival.saturating_sub(report.first_at));
     let delivers = order.endpoints > 0;
     // The first second warms up, the last is cut off.
@@ -301,7 +315,7 @@ fn put_together(
         delivered_per_s: share(messages, if delivers { delivering } else { accepting }),
         lost: audit.lost,
         // What comes of an earlier run had come already: that run ended when it was complete.
-        duplicates: audit.duplicates + state.strangers,
+        duplicates: audit.duplicates + arrivals.strangers,
         refused: report.refused.values().sum(),
         cpu_us: Cpu {
             server: each(after.server - before.server) / 1e3,
@@ -318,7 +332,11 @@ fn put_together(
         median_p99_us: median(windows.iter().map(|window| window.p99_us).collect()),
         p99_by_second_us: audit.windows.iter().map(|window| window.p99_us).collect(),
         accepted_by_second: report.by_second.clone(),
-        drained_s: if delivers { seconds(last_arrival - report.last_at) } else { 0.0 },
+        drained_s: if delivers {
+            seconds(last_arrival - report.last_at)
+        } else {
+            0.0
+        },
         ..Measured::default()
     }
 }

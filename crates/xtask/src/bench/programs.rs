@@ -44,7 +44,10 @@ impl Programs {
         if let Some(known) = self.limits.get() {
             return Ok(known);
         }
-        let built = build(&["--release", "--package", "postrider", "--example", "limits"], "limits")?;
+        let built = build(
+            &["--release", "--package", "postrider", "--example", "limits"],
+            "limits",
+        )?;
         Ok(self.limits.get_or_init(|| built))
     }
 }

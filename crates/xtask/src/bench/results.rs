@@ -58,7 +58,11 @@ impl Results {
     /// The measurement of this name, if it was made.
     pub(super) fn find(&self, name: &str, database: Database) -> Option<&Measured> {
         let figure = |figure: &&Figure| figure.name == name && figure.database == database.name();
-        self.figures.iter().rev().find(figure).map(|figure| &figure.measured)
+        self.figures
+            .iter()
+            .rev()
+            .find(figure)
+            .map(|figure| &figure.measured)
     }
 
     /// Keeps a fact.

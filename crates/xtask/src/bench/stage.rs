@@ -9,8 +9,8 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::processes;
-use crate::process;
 use crate::postgres::{Connection, Postgres};
+use crate::process;
 use crate::product::{Api, Binary, Complaints, Database, Installation};
 use crate::server::{Launch, Server};
 
@@ -86,7 +86,10 @@ impl<'a> Stage<'a> {
         let mut nobody = Api::new(address, "");
         let login = nobody.post("/v1/auth/login", &json!({ "email": email, "password": password }))?;
         let mut owner = Api::new(address, text(&login, "access_token")?);
-        let key = owner.post("/v1/api-keys", &json!({ "name": "bench", "grants": [{ "role": "developer" }] }))?;
+        let key = owner.post(
+            "/v1/api-keys",
+            &json!({ "name": "bench", "grants": [{ "role": "developer" }] }),
+        )?;
         let base = match (cast.postgres, installation.database()) {
             (Some(postgres), Some(name)) => Some(Base::find(postgres, name)?),
             _ => None,
@@ -139,7 +142,10 @@ impl<'a> Stage<'a> {
 
     /// The same without any configuration.
     pub(super) fn run_bare(&self, program: &Path, words: &[&str]) -> anyhow::Result<String> {
-        process::capture(Command::new(program).args(words).current_dir(self.folder()), RUN_LIMIT)
+        process::capture(
+            Command::new(program).args(words).current_dir(self.folder()),
+            RUN_LIMIT,
+        )
     }
 
     /// A folder for what belongs to the measurement; gone with the stage.
@@ -258,7 +264,9 @@ impl Drop for Stage<'_> {
 
 impl<'a> Base<'a> {
     fn find(postgres: &'a Postgres, name: &str) -> anyhow::Result<Self> {
-        let port = postgres.port().context("a given database is not filled by this tool")?;
+        let port = postgres
+            .port()
+            .context("a given database is not filled by this tool")?;
         let mut connection = Connection::open(port, name)?;
         let rows = connection.query("select pg_backend_pid()")?;
         let backend = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
@@ -278,7 +286,9 @@ impl<'a> Base<'a> {
 impl Drop for Base<'_> {
     fn drop(&mut self) {
         // The disk is not endless; should it fail, the whole cluster goes in the end.
-        let _ = self.postgres.query(&format!("drop database {} with (force)", self.name));
+        let _ = self
+            .postgres
+            .query(&format!("drop database {} with (force)", self.name));
     }
 }
 
@@ -288,7 +298,11 @@ fn launch(installation: &Installation, cast: &Cast<'_>) -> Launch {
     if let Some((program, words)) = &cast.instead {
         launch.program.clone_from(program);
         let own = std::mem::take(&mut launch.arguments);
-        launch.arguments = words.iter().map(Into::into).chain(own.into_iter().skip(1)).collect();
+        launch.arguments = words
+            .iter()
+            .map(Into::into)
+            .chain(own.into_iter().skip(1))
+            .collect();
     }
     launch
 }
@@ -306,5 +320,7 @@ fn bytes_in(folder: &Path) -> u64 {
 }
 
 fn text<'v>(answer: &'v Value, field: &str) -> anyhow::Result<&'v str> {
-    answer[field].as_str().with_context(|| format!("the answer has no `{field}`"))
+    answer[field]
+        .as_str()
+        .with_context(|| format!("the answer has no `{field}`"))
 }

@@ -22,7 +22,10 @@ pub(super) fn machine(machine: &Machine) -> String {
         machine.file_system, machine.sync.p50_us, machine.sync.p99_us
     );
     if matches!(machine.file_system.as_str(), "tmpfs" | "ramfs") {
-        let _ = writeln!(text, "WARNING: that is memory, not a disk: set TMPDIR to a folder on one");
+        let _ = writeln!(
+            text,
+            "WARNING: that is memory, not a disk: set TMPDIR to a folder on one"
+        );
     }
     if let Some(postgres) = &machine.postgres {
         let _ = writeln!(text, "{postgres}");
@@ -33,8 +36,26 @@ pub(super) fn machine(machine: &Machine) -> String {
 fn heading() -> String {
     format!(
         "{:<14} {:<10} {:>8} {:>8} {:>8} | {:>6} {:>6} {:>6} {:>6} | {:>6} {:>6} {:>6} | {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>4} {:>4} {:>5}",
-        "", "", "messages", "202/s", "all/s", "server", "db", "load", "recv", "WAL B", "file B", "RSS MB", "202 p50",
-        "202 p99", "e2e p50", "e2e p99", "e2e 99.9", "lost", "dup", "again"
+        "",
+        "",
+        "messages",
+        "202/s",
+        "all/s",
+        "server",
+        "db",
+        "load",
+        "recv",
+        "WAL B",
+        "file B",
+        "RSS MB",
+        "202 p50",
+        "202 p99",
+        "e2e p50",
+        "e2e p99",
+        "e2e 99.9",
+        "lost",
+        "dup",
+        "again"
     )
 }
 

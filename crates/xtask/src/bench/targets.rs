@@ -70,7 +70,11 @@ impl Hopes<'_> {
             value,
             wanted,
             at_least,
-            met: if at_least { value >= wanted } else { value <= wanted },
+            met: if at_least {
+                value >= wanted
+            } else {
+                value <= wanted
+            },
         });
     }
 
@@ -95,8 +99,16 @@ impl Hopes<'_> {
         let cpu = find("one").map(|one| peers_cpu / one.cpu_us.product());
         let p99 = find("open500").map(|open| open.median_p99_us / peer::OPEN_P99_US);
         let p50 = find("open500").map(|open| open.median_p50_us / peer::OPEN_P50_US);
-        self.at_least("messages delivered to 1 endpoint, in those of the peer", one, 12.0);
-        self.at_least("messages delivered to 5 endpoints, in those of the peer", five, 12.0);
+        self.at_least(
+            "messages delivered to 1 endpoint, in those of the peer",
+            one,
+            12.0,
+        );
+        self.at_least(
+            "messages delivered to 5 endpoints, in those of the peer",
+            five,
+            12.0,
+        );
         self.at_least("the peer's CPU a message (server + database), in ours", cpu, 12.0);
         self.at_most("p99 at 500/s, in the peer's", p99, 0.5);
         self.at_most("p50 at 500/s, in the peer's", p50, 1.0);
@@ -107,23 +119,44 @@ impl Hopes<'_> {
         let (results, database) = (self.results, self.database);
         let find = |name| results.find(name, database);
         let both = |ours, limit| find(ours).zip(find(limit));
-        let rate = both("accept", "limit-plain").map(|(ours, plain)| ours.accepted_per_s / plain.accepted_per_s);
-        let cpu = both("accept", "limit-plain").map(|(ours, plain)| plain.cpu_us.product() / ours.cpu_us.product());
+        let rate =
+            both("accept", "limit-plain").map(|(ours, plain)| ours.accepted_per_s / plain.accepted_per_s);
+        let cpu =
+            both("accept", "limit-plain").map(|(ours, plain)| plain.cpu_us.product() / ours.cpu_us.product());
         let single = both("accept-single", "limit-plain-single")
             .map(|(ours, plain)| ours.accepted_per_s / plain.accepted_per_s);
-        let share = both("limit-discard", "limit-batches").zip(find("accept")).map(|((discard, batches), ours)| {
-            // Where the database is embedded, what drives it is the database.
-            let stored = match database {
-                Database::Postgres => batches.cpu_us.database,
-                Database::Sqlite => batches.cpu_us.server,
-            };
-            (discard.cpu_us.server + stored) / ours.cpu_us.product()
-        });
-        self.at_least("accepted messages, in those of plain transactions (iv)", rate, 6.0);
+        let share =
+            both("limit-discard", "limit-batches")
+                .zip(find("accept"))
+                .map(|((discard, batches), ours)| {
+                    // Where the database is embedded, what drives it is the database.
+                    let stored = match database {
+                        Database::Postgres => batches.cpu_us.database,
+                        Database::Sqlite => batches.cpu_us.server,
+                    };
+                    (discard.cpu_us.server + stored) / ours.cpu_us.product()
+                });
+        self.at_least(
+            "accepted messages, in those of plain transactions (iv)",
+            rate,
+            6.0,
+        );
         let wanted = if database == Database::Sqlite { 8.0 } else { 1.0 };
-        self.at_least("CPU of plain transactions (iv), in that of accepting", cpu, wanted);
-        self.at_least("accepted from a single client, in plain transactions (iv)", single, 1.0);
-        self.at_least("CPU of not storing (i) + of batches (ii), in that of accepting", share, 0.6);
+        self.at_least(
+            "CPU of plain transactions (iv), in that of accepting",
+            cpu,
+            wanted,
+        );
+        self.at_least(
+            "accepted from a single client, in plain transactions (iv)",
+            single,
+            1.0,
+        );
+        self.at_least(
+            "CPU of not storing (i) + of batches (ii), in that of accepting",
+            share,
+            0.6,
+        );
     }
 
     fn resources(&mut self) {
@@ -131,10 +164,17 @@ impl Hopes<'_> {
         let find = |name| results.find(name, database);
         let fact = |name| results.fact(name, database);
         let p99 = |name| find(name).map(|open| open.median_p99_us);
-        let calm = p99("open-half").zip(p99("open-tenth")).map(|(half, tenth)| half / tenth);
-        let fair = p99("slow-with").zip(p99("slow-without")).map(|(with, without)| with / without);
+        let calm = p99("open-half")
+            .zip(p99("open-tenth"))
+            .map(|(half, tenth)| half / tenth);
+        let fair = p99("slow-with")
+            .zip(p99("slow-without"))
+            .map(|(with, without)| with / without);
         let wal = find("one").map(|one| one.wal_bytes).filter(|wal| *wal > 0.0);
-        let (busy, idle) = (fact("MB under full load at most"), fact("MB when idle after the start"));
+        let (busy, idle) = (
+            fact("MB under full load at most"),
+            fact("MB when idle after the start"),
+        );
         let flat = fact("memory in the last fifth of ten minutes, in that of the second");
         self.at_most("p99 at half the highest rate, in that at a tenth", calm, 4.0);
         self.at_most("p99 beside a slow endpoint, in that without", fair, 1.2);
@@ -149,8 +189,16 @@ impl Hopes<'_> {
             fact("backlog: claim, last tenth in first"),
             fact("backlog, old snapshot: claim, last tenth in first"),
         );
-        self.at_most("cost a message among many, in that among few, without keys", free, 1.15);
-        self.at_most("cost a message among many, in that among few, with keys", keyed, 1.15);
+        self.at_most(
+            "cost a message among many, in that among few, without keys",
+            free,
+            1.15,
+        );
+        self.at_most(
+            "cost a message among many, in that among few, with keys",
+            keyed,
+            1.15,
+        );
         self.at_most("claiming the last tenth of a backlog, in the first", claim, 1.1);
         self.at_most("the same while an old snapshot is held", held, 1.1);
         self.at_most("memory after ten minutes, in that after two", flat, 1.1);
@@ -179,7 +227,10 @@ mod tests {
         results.keep("one", Database::Sqlite, measured);
         results.note("MB when idle after the start", Database::Postgres, 39.0);
         let targets = judge(&results);
-        let told: Vec<_> = targets.iter().map(|target| (target.database, target.met)).collect();
+        let told: Vec<_> = targets
+            .iter()
+            .map(|target| (target.database, target.met))
+            .collect();
         assert_eq!(told, [("PostgreSQL", true), ("SQLite", true), ("SQLite", false)]);
         assert!(targets[1].to_string().starts_with("met    SQLite"));
         assert!((targets[2].value - 8.6).abs() < 1e-9);

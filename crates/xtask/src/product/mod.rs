@@ -9,8 +9,8 @@ mod tenant;
 use std::process::Command;
 
 pub use api::Api;
-pub use binary::{Binary, Which};
 pub(crate) use binary::build;
+pub use binary::{Binary, Which};
 pub use installation::{Database, Installation};
 pub use running::{Complaints, Running};
 pub use tenant::Tenant;

@@ -72,14 +72,15 @@ const MESSAGES: &str = concat!(
 );
 
 /// Writes payloads and queue rows of the messages that were stored: `$1` their ids; `$2` how many there are; `$3` all
-/// payloads; `$4` for each message where its payload begins, its length, and the owner.
+/// payloads; `$4` for each message where its payload begins, its length, and the owner. A piece of nothing is null, and
+/// here means no bytes.
 const REST: &str = concat!(
     "INSERT INTO payloads (message, tenant, body)
     SELECT ",
     id!("$1", "1"),
     ", ",
     id!("$1", "17"),
-    ", substr($3, value ->> 0, value ->> 1) FROM json_each($4);
+    ", coalesce(substr($3, value ->> 0, value ->> 1), x'') FROM json_each($4);
     UPDATE outbox_work_seq SET last = last + $2;
     INSERT INTO outbox_work
         (id, tenant, app, message, due_at, owner, claim, attempts, failures, seq, payload_bytes)
@@ -110,7 +111,7 @@ const LOOK: &str = concat!(
     id!("$1", "33"),
     " AND m.event_type = value ->> 1 AND m.channels = value ->> 2 AND m.event_id IS value ->> 3
         AND m.content_type = value ->> 4 AND m.payload_bytes = value ->> 5 AND m.created_at = value ->> 6
-        AND p.body IS substr($4, value ->> 7, value ->> 5), false) AS itself,
+        AND p.body IS coalesce(substr($4, value ->> 7, value ->> 5), x''), false) AS itself,
         coalesce((SELECT endpoints_version FROM applications a WHERE a.tenant = ",
     id!("$1", "17"),
     " AND a.id = ",

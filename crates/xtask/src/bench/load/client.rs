@@ -138,7 +138,8 @@ impl Client {
             let begins = self.input.len();
             self.input.resize(begins + READ_BYTES, 0);
             let got = self.stream.read(&mut self.input[begins..]);
-            self.input.truncate(begins + got.as_ref().copied().unwrap_or_default());
+            self.input
+                .truncate(begins + got.as_ref().copied().unwrap_or_default());
             match got {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(READ_BYTES) => {}
@@ -226,9 +227,18 @@ mod tests {
         let accepted = understand(b"HTTP/1.1 202 Accepted", br#"{"id":"msg_1","event_type":"a"}"#);
         assert_eq!(accepted, Answer::Accepted(short(b"msg_1")));
         let unavailable = b"HTTP/1.1 503 Service Unavailable";
-        assert_eq!(understand(unavailable, br#"{"code":"outcome_unknown"}"#), Answer::Unknown);
-        assert_eq!(understand(unavailable, br#"{"code":"busy"}"#), Answer::Refused(503));
-        assert!(matches!(understand(b"HTTP/1.1 202 Accepted", b"{}"), Answer::Wrong(_)));
+        assert_eq!(
+            understand(unavailable, br#"{"code":"outcome_unknown"}"#),
+            Answer::Unknown
+        );
+        assert_eq!(
+            understand(unavailable, br#"{"code":"busy"}"#),
+            Answer::Refused(503)
+        );
+        assert!(matches!(
+            understand(b"HTTP/1.1 202 Accepted", b"{}"),
+            Answer::Wrong(_)
+        ));
         assert!(matches!(understand(b"HTTP/1.1 500 Oh", b"{}"), Answer::Wrong(_)));
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn generate(options: &LoadOptions, key: &str) -> anyhow::Result<Repor
     let request = Request::new(options, key);
     let mut clients = Vec::with_capacity(options.connections);
     // On a schedule there are as many connections as it takes, and no more.
-    let first = options.rate.map_or(options.connections, |_| options.connections.min(FIRST));
+    let first = options
+        .rate
+        .map_or(options.connections, |_| options.connections.min(FIRST));
     for token in 0..first {
         let client = Client::connect(options.address, request.clone())?;
         events.add(&client.stream, count(token))?;
@@ -113,9 +115,7 @@ impl Generator<'_> {
     fn due(&self, now: u64) -> u64 {
         match self.options.rate {
             None => now.max(self.begins),
-            Some(rate) => {
-                self.begins.saturating_add(whole(float(self.next) / rate * 1e9))
-            }
+            Some(rate) => self.begins.saturating_add(whole(float(self.next) / rate * 1e9)),
         }
     }
 
@@ -165,7 +165,10 @@ impl Generator<'_> {
         match self.clients[token].answer() {
             Ok(None) => Ok(()),
             Ok(Some(answer)) => {
-                let stamp = self.clients[token].busy.take().context("an answer to no question")?;
+                let stamp = self.clients[token]
+                    .busy
+                    .take()
+                    .context("an answer to no question")?;
                 self.tally.answered(stamp, answer, now());
                 self.idle.push(token);
                 Ok(())
@@ -177,7 +180,8 @@ impl Generator<'_> {
     fn block(&mut self, client: usize, blocked: bool) -> anyhow::Result<()> {
         if self.clients[client].blocked != blocked {
             self.clients[client].blocked = blocked;
-            self.events.want_write(&self.clients[client].stream, count(client), blocked)?;
+            self.events
+                .want_write(&self.clients[client].stream, count(client), blocked)?;
         }
         Ok(())
     }
@@ -257,7 +261,10 @@ mod tests {
         let report = generate(&options, "k").unwrap();
         let bytes = std::fs::read(file.path()).unwrap();
         let (fates, _) = bytes.as_chunks::<8>();
-        (report, fates.iter().map(|fate| u64::from_le_bytes(*fate)).collect())
+        (
+            report,
+            fates.iter().map(|fate| u64::from_le_bytes(*fate)).collect(),
+        )
     }
 
     #[test]

@@ -30,7 +30,8 @@ impl Tally {
         }
         let number = length(stamp.number);
         if number >= self.fates.len() {
-            self.fates.resize((number + 1).next_power_of_two(), fate::NOT_ACCEPTED);
+            self.fates
+                .resize((number + 1).next_power_of_two(), fate::NOT_ACCEPTED);
         }
         // Until it is answered.
         self.fates[number] = fate::UNKNOWN;
@@ -120,7 +121,10 @@ mod tests {
         let report = tally.close(file.path(), 4).unwrap();
         assert_eq!((report.accepted, report.unknown, report.refused[&503]), (2, 1, 1));
         assert_eq!((report.by_second, report.wrong.len()), (vec![1, 0, 0, 1], 1));
-        let fates: Vec<u8> = [99_u64, 0, 98, 1].iter().flat_map(|fate| fate.to_le_bytes()).collect();
+        let fates: Vec<u8> = [99_u64, 0, 98, 1]
+            .iter()
+            .flat_map(|fate| fate.to_le_bytes())
+            .collect();
         assert_eq!(std::fs::read(file.path()).unwrap(), fates);
     }
 }

@@ -36,7 +36,11 @@ struct Moment {
 
 impl Bench<'_> {
     /// Plays it; on PostgreSQL a second time while an old snapshot is held open.
-    pub(super) fn backlog(&mut self, postgres: Option<&Postgres>, results: &mut Results) -> anyhow::Result<()> {
+    pub(super) fn backlog(
+        &mut self,
+        postgres: Option<&Postgres>,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
         self.drain(postgres, false, results)?;
         if postgres.is_some() {
             self.drain(postgres, true, results)?;
@@ -44,7 +48,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn drain(&mut self, postgres: Option<&Postgres>, snapshot: bool, results: &mut Results) -> anyhow::Result<()> {
+    fn drain(
+        &mut self,
+        postgres: Option<&Postgres>,
+        snapshot: bool,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
         let messages = self.rows(ROWS, ROWS_QUICK);
         let mut stage = Stage::set(&Cast::product(&self.programs.product, postgres))?;
         self.application(&mut stage, 1)?;
@@ -67,7 +76,11 @@ impl Bench<'_> {
         let before = (stage.written()?, stage.database_cpu());
         stage.process().start_again()?;
         let moments = self.watch(&mut stage, messages, tells)?;
-        let name = if snapshot { "backlog, old snapshot" } else { "backlog" };
+        let name = if snapshot {
+            "backlog, old snapshot"
+        } else {
+            "backlog"
+        };
         note(&mut stage, name, &moments, before, results)?;
         self.judge(&stage, messages)?;
         drop(held);
@@ -110,7 +123,11 @@ impl Bench<'_> {
         let file = stage.folder().join("fates");
         std::fs::write(&file, fate::ACCEPTED.to_le_bytes().repeat(length(messages)))?;
         let audit = self.sink.audit(&file)?;
-        ensure!(audit.lost == 0, "LOST: {} of {messages} have not arrived", audit.lost);
+        ensure!(
+            audit.lost == 0,
+            "LOST: {} of {messages} have not arrived",
+            audit.lost
+        );
         Ok(())
     }
 
@@ -124,7 +141,11 @@ impl Bench<'_> {
             }
             stage.query("vacuum analyze")?;
         } else {
-            stage.run(self.programs.limits()?, &["sql"], statements.join(";\n").as_bytes())?;
+            stage.run(
+                self.programs.limits()?,
+                &["sql"],
+                statements.join(";\n").as_bytes(),
+            )?;
         }
         println!("    filled in {:.0} s", began.elapsed().as_secs_f64());
         Ok(())
@@ -132,7 +153,9 @@ impl Bench<'_> {
 
     /// How many rows to fill in.
     pub(super) fn rows(&self, usual: u64, quick: u64) -> u64 {
-        self.options.rows.unwrap_or(if self.options.quick { quick } else { usual })
+        self.options
+            .rows
+            .unwrap_or(if self.options.quick { quick } else { usual })
     }
 }
 
@@ -149,8 +172,13 @@ fn prepare(stage: &mut Stage<'_>) -> anyhow::Result<bool> {
 }
 
 /// An old snapshot, for as long as the connection lives.
-fn hold(stage: &Stage<'_>, postgres: Option<&Postgres>, snapshot: bool) -> anyhow::Result<Option<Connection>> {
-    let (Some(port), Some(name), true) = (postgres.and_then(Postgres::port), stage.database_name(), snapshot) else {
+fn hold(
+    stage: &Stage<'_>,
+    postgres: Option<&Postgres>,
+    snapshot: bool,
+) -> anyhow::Result<Option<Connection>> {
+    let (Some(port), Some(name), true) = (postgres.and_then(Postgres::port), stage.database_name(), snapshot)
+    else {
         return Ok(None);
     };
     let mut connection = Connection::open(port, name)?;
@@ -162,7 +190,10 @@ fn claims(stage: &mut Stage<'_>) -> anyhow::Result<Option<(f64, f64)>> {
     let rows = stage.query(CLAIMS)?;
     Ok(rows.and_then(|rows| {
         let row = rows.first()?;
-        Some((row.first()?.as_ref()?.parse().ok()?, row.get(1)?.as_ref()?.parse().ok()?))
+        Some((
+            row.first()?.as_ref()?.parse().ok()?,
+            row.get(1)?.as_ref()?.parse().ok()?,
+        ))
     }))
 }
 
@@ -175,18 +206,26 @@ fn note(
 ) -> anyhow::Result<()> {
     let database = stage.database();
     let [start, early, late, end] = moments;
-    let rate = |from: &Moment, to: &Moment| {
-        share(float(to.arrived - from.arrived), (to.at - from.at).as_secs_f64())
-    };
+    let rate =
+        |from: &Moment, to: &Moment| share(float(to.arrived - from.arrived), (to.at - from.at).as_secs_f64());
     let each = |count: u64| share(float(count), float(end.arrived));
     let server = processes::cpu(stage.server()?);
     let facts = [
         ("messages a second", rate(start, end)),
-        ("messages a second, last tenth in first", share(rate(late, end), rate(start, early))),
+        (
+            "messages a second, last tenth in first",
+            share(rate(late, end), rate(start, early)),
+        ),
         ("server CPU us a message", each(server) / 1e3),
-        ("database CPU us a message", each(stage.database_cpu() - before.1) / 1e3),
+        (
+            "database CPU us a message",
+            each(stage.database_cpu() - before.1) / 1e3,
+        ),
         ("WAL bytes a message", each(stage.written()?.wal - before.0.wal)),
-        ("MB at most", processes::peak(stage.server()?).map_or(0.0, megabytes)),
+        (
+            "MB at most",
+            processes::peak(stage.server()?).map_or(0.0, megabytes),
+        ),
     ];
     for (what, value) in facts {
         table::fact(&format!("{name}: {what}"), database, value, results);
@@ -196,9 +235,24 @@ fn note(
         Some(share(millis - millis_before, rows - rows_before) * 1e3)
     };
     if let Some((first, last)) = claim(start, early).zip(claim(late, end)) {
-        table::fact(&format!("{name}: claim us a row, first tenth"), database, first, results);
-        table::fact(&format!("{name}: claim us a row, last tenth"), database, last, results);
-        table::fact(&format!("{name}: claim, last tenth in first"), database, share(last, first), results);
+        table::fact(
+            &format!("{name}: claim us a row, first tenth"),
+            database,
+            first,
+            results,
+        );
+        table::fact(
+            &format!("{name}: claim us a row, last tenth"),
+            database,
+            last,
+            results,
+        );
+        table::fact(
+            &format!("{name}: claim, last tenth in first"),
+            database,
+            share(last, first),
+            results,
+        );
     }
     Ok(())
 }

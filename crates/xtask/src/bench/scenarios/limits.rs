@@ -20,7 +20,11 @@ struct Done {
 
 impl Bench<'_> {
     /// Plays all of them.
-    pub(super) fn limits(&mut self, postgres: Option<&Postgres>, results: &mut Results) -> anyhow::Result<()> {
+    pub(super) fn limits(
+        &mut self,
+        postgres: Option<&Postgres>,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
         self.instead("discard", postgres, results)?;
         self.instead("plain", postgres, results)?;
         self.batches(postgres, results)?;
@@ -28,7 +32,12 @@ impl Bench<'_> {
     }
 
     /// The real server with another way in, at 64 connections and at one.
-    fn instead(&mut self, intake: &str, postgres: Option<&Postgres>, results: &mut Results) -> anyhow::Result<()> {
+    fn instead(
+        &mut self,
+        intake: &str,
+        postgres: Option<&Postgres>,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
         let words = ["serve", "--intake", intake].map(str::to_owned).to_vec();
         let cast = Cast {
             instead: Some((self.programs.limits()?.to_owned(), words)),

@@ -19,20 +19,41 @@ const POLL: Duration = Duration::from_millis(100);
 
 impl Bench<'_> {
     /// Plays it.
-    pub(super) fn memory(&mut self, postgres: Option<&Postgres>, results: &mut Results) -> anyhow::Result<()> {
+    pub(super) fn memory(
+        &mut self,
+        postgres: Option<&Postgres>,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
         let mut stage = Stage::set(&Cast::product(&self.programs.product, postgres))?;
         let path = self.application(&mut stage, 1)?;
         // A person has logged in to set things up, which takes memory of its own: begin anew.
         stage.process().stop();
         stage.process().start_again()?;
         let idle = rest(&stage)?;
+        let files = processes::mapped_files(stage.server()?).unwrap_or_default();
         let order = Order::closed(path, 1, CONNECTIONS, self.options.seconds());
         let measured = self.measure(&mut stage, &order)?;
         let afterwards = rest(&stage)?;
         let database = stage.database();
         table::fact("MB when idle after the start", database, megabytes(idle), results);
-        table::fact("MB under full load at most", database, megabytes(measured.peak_bytes), results);
-        table::fact("MB when idle after full load", database, megabytes(afterwards), results);
+        table::fact(
+            "MB of mapped files when idle",
+            database,
+            megabytes(files),
+            results,
+        );
+        table::fact(
+            "MB under full load at most",
+            database,
+            megabytes(measured.peak_bytes),
+            results,
+        );
+        table::fact(
+            "MB when idle after full load",
+            database,
+            megabytes(afterwards),
+            results,
+        );
         keep("memory", &stage, measured, results);
         Ok(())
     }

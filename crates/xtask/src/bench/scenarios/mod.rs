@@ -136,7 +136,9 @@ impl<'o> Bench<'o> {
             _ => CONNECTIONS,
         };
         match scenario {
-            Scenario::Accept | Scenario::AcceptSingle => self.closed(scenario, postgres, 0, connections, results),
+            Scenario::Accept | Scenario::AcceptSingle => {
+                self.closed(scenario, postgres, 0, connections, results)
+            }
             Scenario::AcceptKeyed => self.closed(scenario, postgres, 0, connections, results),
             Scenario::One | Scenario::OneSingle | Scenario::OneKeyed => {
                 self.closed(scenario, postgres, 1, connections, results)

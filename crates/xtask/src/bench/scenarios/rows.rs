@@ -25,7 +25,12 @@ impl Rows {
     /// Messages that wait to be fanned out and are due, with payloads of this run.
     pub(super) fn backlog(self, run: u64) -> Vec<String> {
         let mut payload = payload::blank();
-        Stamp { run, number: 0, at: 0 }.put(&mut payload);
+        Stamp {
+            run,
+            number: 0,
+            at: 0,
+        }
+        .put(&mut payload);
         let payload = String::from_utf8_lossy(&payload).replacen("0000000000", "%", 1);
         // The run's number is short, so the first ten zeros in a row are the message's number.
         let (head, tail) = payload.split_once('%').unwrap_or((&payload, ""));
@@ -102,8 +107,13 @@ impl Rows {
                       SELECT i FROM n)"
                 ),
             };
-            let beside = format!("{numbers}, (SELECT id, tenant, app FROM endpoints ORDER BY id LIMIT 1) AS e");
-            all.extend(filled.iter().map(|statement| statement.replace("@numbers, e", &beside)));
+            let beside =
+                format!("{numbers}, (SELECT id, tenant, app FROM endpoints ORDER BY id LIMIT 1) AS e");
+            all.extend(
+                filled
+                    .iter()
+                    .map(|statement| statement.replace("@numbers, e", &beside)),
+            );
             first = last + 1;
         }
         all
@@ -164,11 +174,21 @@ mod tests {
         assert!(statements[0].contains("generate_series(0::bigint, 49999::bigint)"));
         assert!(statements[5].contains("generate_series(50000::bigint, 50006::bigint)"));
         assert!(statements[1].contains(r#"{"run":"0012","number":"' || lpad(i::text, 10, '0') || '","at":"#));
-        assert!(statements.iter().chain(&rows.history()).all(|sql| !sql.contains('@')));
+        assert!(
+            statements
+                .iter()
+                .chain(&rows.history())
+                .all(|sql| !sql.contains('@'))
+        );
         let rows = Rows {
             database: Database::Sqlite,
             ..rows
         };
-        assert!(rows.backlog(12).iter().chain(&rows.history()).all(|sql| !sql.contains('@')));
+        assert!(
+            rows.backlog(12)
+                .iter()
+                .chain(&rows.history())
+                .all(|sql| !sql.contains('@'))
+        );
     }
 }

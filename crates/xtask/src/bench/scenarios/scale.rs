@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::rows::Rows;
 use super::backlog::wall_clock;
+use super::rows::Rows;
 use super::{Bench, CONNECTIONS, keep};
 use crate::bench::measure::{Measured, Order};
 use crate::bench::results::Results;
@@ -24,13 +24,24 @@ impl Bench<'_> {
     /// Plays it.
     pub(super) fn scale(&mut self, postgres: Option<&Postgres>, results: &mut Results) -> anyhow::Result<()> {
         let messages = self.rows(MANY, MANY_QUICK);
-        let endpoints = if self.options.quick { MANY_ENDPOINTS_QUICK } else { MANY_ENDPOINTS };
+        let endpoints = if self.options.quick {
+            MANY_ENDPOINTS_QUICK
+        } else {
+            MANY_ENDPOINTS
+        };
         let few = self.among("few", FEW, FEW_ENDPOINTS, postgres, results)?;
         let many = self.among("many", messages, endpoints, postgres, results)?;
         for (name, few, many) in [("no keys", &few[0], &many[0]), ("keys", &few[1], &many[1])] {
             let growth = many.cpu_us.product() / few.cpu_us.product();
-            let database = postgres.map_or(crate::product::Database::Sqlite, |_| crate::product::Database::Postgres);
-            table::fact(&format!("cost a message among many, in that among few, {name}"), database, growth, results);
+            let database = postgres.map_or(crate::product::Database::Sqlite, |_| {
+                crate::product::Database::Postgres
+            });
+            table::fact(
+                &format!("cost a message among many, in that among few, {name}"),
+                database,
+                growth,
+                results,
+            );
         }
         Ok(())
     }
@@ -50,7 +61,10 @@ impl Bench<'_> {
             let application = stage.application(&[])?;
             for _ in 0..ENDPOINTS_EACH.min(endpoints - made) {
                 let url = self.sink.endpoint(9);
-                stage.endpoint(&application, &json!({ "url": url, "event_types": ["bench.other"] }))?;
+                stage.endpoint(
+                    &application,
+                    &json!({ "url": url, "event_types": ["bench.other"] }),
+                )?;
                 made += 1;
             }
         }

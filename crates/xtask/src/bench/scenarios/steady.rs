@@ -13,10 +13,18 @@ const SECONDS_QUICK: f64 = 30.0;
 
 impl Bench<'_> {
     /// Plays it.
-    pub(super) fn steady(&mut self, postgres: Option<&Postgres>, results: &mut Results) -> anyhow::Result<()> {
+    pub(super) fn steady(
+        &mut self,
+        postgres: Option<&Postgres>,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
         let mut stage = Stage::set(&Cast::product(&self.programs.product, postgres))?;
         let path = self.application(&mut stage, 1)?;
-        let seconds = if self.options.quick { SECONDS_QUICK } else { SECONDS };
+        let seconds = if self.options.quick {
+            SECONDS_QUICK
+        } else {
+            SECONDS
+        };
         let measured = self.measure(&mut stage, &Order::closed(path, 1, CONNECTIONS, seconds))?;
         if let Some(growth) = growth(&measured.resident_by_second) {
             let name = "memory in the last fifth of ten minutes, in that of the second";

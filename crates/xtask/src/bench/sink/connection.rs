@@ -33,7 +33,8 @@ impl Connection {
             let begins = self.input.len();
             self.input.resize(begins + READ_BYTES, 0);
             let read = self.stream.read(&mut self.input[begins..]);
-            self.input.truncate(begins + read.as_ref().copied().unwrap_or_default());
+            self.input
+                .truncate(begins + read.as_ref().copied().unwrap_or_default());
             match read {
                 Ok(0) => return Ok(false),
                 Ok(READ_BYTES) => {}

@@ -85,7 +85,9 @@ impl Ledger {
         for arrivals in &self.endpoints {
             let known = fates.len().max(arrivals.len());
             for number in 0..known {
-                let fate = fates.get(number).map_or(fate::NOT_ACCEPTED, |bytes| u64::from_le_bytes(*bytes));
+                let fate = fates
+                    .get(number)
+                    .map_or(fate::NOT_ACCEPTED, |bytes| u64::from_le_bytes(*bytes));
                 let arrived = arrivals.get(number).copied().unwrap_or_default();
                 match (fate, arrived) {
                     (fate::NOT_ACCEPTED | fate::UNKNOWN, 0) => {}
@@ -113,8 +115,8 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn stamp(number: u64, at: u64) -> Option<Stamp> {
-        Some(Stamp { run: 3, number, at })
+    fn stamp(number: u64, at: u64) -> Stamp {
+        Stamp { run: 3, number, at }
     }
 
     fn fates(list: &[u64]) -> Vec<u8> {
@@ -130,19 +132,31 @@ mod tests {
             slow_ms: 0,
         });
         for endpoint in 0..2 {
-            ledger.note(endpoint, stamp(0, 1_000), 10, 3_000);
-            ledger.note(endpoint, stamp(1, SECOND + 1_000), 11, SECOND + 9_000);
+            ledger.note(endpoint, Some(stamp(0, 1_000)), 10, 3_000);
+            ledger.note(endpoint, Some(stamp(1, SECOND + 1_000)), 11, SECOND + 9_000);
         }
-        ledger.note(0, stamp(1, SECOND + 1_000), 11, SECOND + 9_500);
-        ledger.note(0, Some(Stamp { run: 2, number: 0, at: 1 }), 10, 2);
-        ledger.note(7, stamp(0, 1), 10, 2);
+        ledger.note(0, Some(stamp(1, SECOND + 1_000)), 11, SECOND + 9_500);
+        ledger.note(
+            0,
+            Some(Stamp {
+                run: 2,
+                number: 0,
+                at: 1,
+            }),
+            10,
+            2,
+        );
+        ledger.note(7, Some(stamp(0, 1)), 10, 2);
         ledger.note(0, None, 10, 2);
         let state = ledger.state();
         assert_eq!((state.arrived, state.distinct, state.strangers), (5, 4, 3));
         assert_eq!(state.last_at, SECOND + 9_000);
 
         let good = ledger.audit(&fates(&[10, 11])).unwrap();
-        assert_eq!((good.lost, good.renamed, good.uncalled, good.duplicates), (0, 0, 0, 1));
+        assert_eq!(
+            (good.lost, good.renamed, good.uncalled, good.duplicates),
+            (0, 0, 0, 1)
+        );
         assert_eq!((good.windows.len(), good.latency.count), (2, 4));
         assert!((good.latency.max_us - 8.0).abs() < 1e-9);
         let bad = ledger
@@ -150,7 +164,13 @@ mod tests {
             .unwrap();
         assert_eq!((bad.lost, bad.renamed, bad.uncalled), (2, 2, 2));
         assert_eq!(bad.first_lost, Some(2));
-        assert_eq!(ledger.audit(&fates(&[10, fate::UNKNOWN])).unwrap().unknown_arrived, 2);
+        assert_eq!(
+            ledger
+                .audit(&fates(&[10, fate::UNKNOWN]))
+                .unwrap()
+                .unknown_arrived,
+            2
+        );
         assert!(ledger.audit(&[0; 9]).is_err());
     }
 }

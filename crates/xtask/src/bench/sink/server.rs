@@ -49,7 +49,10 @@ pub(super) fn serve(listener: &TcpListener, stop: impl Fn() -> bool) -> anyhow::
     };
     server.events.add(listener, LISTENER)?;
     while !stop() {
-        let wait = server.held.front().map_or(IDLE, |(due, _)| due.saturating_sub(now()).min(IDLE));
+        let wait = server
+            .held
+            .front()
+            .map_or(IDLE, |(due, _)| due.saturating_sub(now()).min(IDLE));
         for happened in server.events.wait(Some(wait))? {
             if happened.token == LISTENER {
                 server.accept(listener);
@@ -135,9 +138,15 @@ impl Server {
     }
 
     fn take(&mut self, message: &Message<'_>, at: u64) -> Reply {
-        let path = message.start.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        let path = message
+            .start
+            .split(|byte| *byte == b' ')
+            .nth(1)
+            .unwrap_or_default();
         if let Some(endpoint) = path.strip_prefix(b"/e/") {
-            let endpoint = std::str::from_utf8(endpoint).ok().and_then(|text| text.parse().ok());
+            let endpoint = std::str::from_utf8(endpoint)
+                .ok()
+                .and_then(|text| text.parse().ok());
             self.ledger.note(
                 endpoint.unwrap_or(usize::MAX),
                 Stamp::read(message.body),
@@ -149,7 +158,10 @@ impl Server {
             self.ledger.note_slow();
             Reply::Slow
         } else {
-            Reply::Now(self.command(path, message.body).unwrap_or_else(|error| refusal(&error)))
+            Reply::Now(
+                self.command(path, message.body)
+                    .unwrap_or_else(|error| refusal(&error)),
+            )
         }
     }
 
@@ -181,7 +193,11 @@ fn answer(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
 
 fn refusal(error: &anyhow::Error) -> Vec<u8> {
     let body = format!("{error:#}");
-    format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]
@@ -225,8 +241,8 @@ mod tests {
     fn what_arrives_is_told_and_compared() {
         serving(|address| {
             let mut sender = Sender::new(address, Duration::from_secs(5));
-            let begin = br#"{"run":4,"endpoints":1,"messages":2,"slow_ms":100}"#;
-            assert_eq!(post(&mut sender, "/begin", "", begin).status, 200);
+            let run = br#"{"run":4,"endpoints":1,"messages":2,"slow_ms":100}"#;
+            assert_eq!(post(&mut sender, "/begin", "", run).status, 200);
             for (number, id) in [(0, "msg_a"), (1, "msg_b"), (1, "msg_b")] {
                 assert_eq!(post(&mut sender, "/e/0", id, &webhook(number, now())).status, 204);
             }
@@ -242,7 +258,10 @@ mod tests {
             std::fs::write(file.path(), bytes).unwrap();
             let path = file.path().to_str().unwrap().as_bytes();
             let audit: Audit = serde_json::from_slice(&post(&mut sender, "/audit", "", path).body).unwrap();
-            assert_eq!((audit.lost, audit.first_lost, audit.renamed, audit.duplicates), (1, Some(2), 0, 1));
+            assert_eq!(
+                (audit.lost, audit.first_lost, audit.renamed, audit.duplicates),
+                (1, Some(2), 0, 1)
+            );
             assert_eq!(post(&mut sender, "/elsewhere", "", b"").status, 400);
         });
     }
