@@ -44,12 +44,16 @@ fn matching(criterion: &mut Criterion) {
             .map(|n| Filter::new((n..n + 10).map(event_type).collect(), Vec::new()).unwrap())
             .collect();
         let wanted = event_type(5);
-        group.bench_with_input(BenchmarkId::from_parameter(endpoints), &filters, |bencher, filters| {
-            bencher.iter(|| {
-                let wants = |filter: &&Filter| filter.wants(black_box(&wanted), &channels);
-                filters.iter().filter(wants).count()
-            });
-        });
+        group.bench_with_input(
+            BenchmarkId::from_parameter(endpoints),
+            &filters,
+            |bencher, filters| {
+                bencher.iter(|| {
+                    let wants = |filter: &&Filter| filter.wants(black_box(&wanted), &channels);
+                    filters.iter().filter(wants).count()
+                });
+            },
+        );
     }
     group.finish();
 }
@@ -82,9 +86,13 @@ fn turns(endpoints: u64, jobs: u64) -> usize {
 fn scheduling(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("1,000 turns");
     for endpoints in [1, 10, 1_000] {
-        group.bench_with_input(BenchmarkId::from_parameter(endpoints), &endpoints, |bencher, endpoints| {
-            bencher.iter(|| turns(black_box(*endpoints), 1_000));
-        });
+        group.bench_with_input(
+            BenchmarkId::from_parameter(endpoints),
+            &endpoints,
+            |bencher, endpoints| {
+                bencher.iter(|| turns(black_box(*endpoints), 1_000));
+            },
+        );
     }
     group.finish();
     let (_, endpoint) = endpoint(1);
@@ -99,7 +107,13 @@ fn scheduling(criterion: &mut Criterion) {
             || Delivery::begin(message, endpoint, Timestamp::from_micros(0)),
             |mut delivery| {
                 let (after, jitter) = (Some(Duration::from_secs(1)), Jitter::from_bits(40_000));
-                delivery.record(black_box(failed), after, &policy, Timestamp::from_micros(5), jitter);
+                delivery.record(
+                    black_box(failed),
+                    after,
+                    &policy,
+                    Timestamp::from_micros(5),
+                    jitter,
+                );
                 delivery
             },
             BatchSize::SmallInput,
@@ -110,7 +124,9 @@ fn scheduling(criterion: &mut Criterion) {
 fn codec(criterion: &mut Criterion) {
     let id = MessageId::from_uuid(Uuid::from_u128(0x0192_fe3b_7c5d_7abc_8def_0123_4567_89ab));
     let text = id.to_string();
-    criterion.bench_function("write an id", |bencher| bencher.iter(|| black_box(id).to_string()));
+    criterion.bench_function("write an id", |bencher| {
+        bencher.iter(|| black_box(id).to_string())
+    });
     criterion.bench_function("read an id", |bencher| {
         bencher.iter(|| black_box(text.as_str()).parse::<MessageId>().unwrap());
     });

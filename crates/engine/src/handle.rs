@@ -6,12 +6,14 @@ use std::sync::{
 use postrider_application::ports::{Epoch, WorkSignal};
 use tokio::sync::Notify;
 
-use crate::{EngineOptions, budget::Budget, door::Door, lease::Lease};
+use crate::{EngineOptions, budget::Budget, congestion::Congestion, door::Door, lease::Lease};
 
 /// What the engine, its handles and the intake share.
 pub(crate) struct Shared {
     /// Where the intake hands messages off.
     pub(crate) door: Door,
+    /// Whose publishers wait a little.
+    pub(crate) congestion: Congestion,
     /// What may be in memory.
     pub(crate) budget: Arc<Budget>,
     pub(crate) work: Notify,
@@ -27,6 +29,7 @@ impl Shared {
         Self {
             door: Door::new(Arc::clone(&budget)),
             budget,
+            congestion: Congestion::default(),
             work: Notify::new(),
             in_flight: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),

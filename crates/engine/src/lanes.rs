@@ -58,7 +58,7 @@ pub(crate) struct Lanes {
     limits: Limits,
     active: usize,
     waiting: usize,
-    lanes: HashMap<EndpointId, Lane>,
+    by_endpoint: HashMap<EndpointId, Lane>,
     tenants: HashMap<TenantId, Tenant>,
     /// Tenants with a lane in their ring.
     ring: VecDeque<TenantId>,
@@ -70,7 +70,7 @@ impl Lanes {
             limits,
             active: 0,
             waiting: 0,
-            lanes: HashMap::new(),
+            by_endpoint: HashMap::new(),
             tenants: HashMap::new(),
             ring: VecDeque::new(),
         }
@@ -89,7 +89,9 @@ impl Lanes {
 
     /// How many wait in the lane of `endpoint`.
     pub(crate) fn waiting_at(&self, endpoint: EndpointId) -> usize {
-        self.lanes.get(&endpoint).map_or(0, |lane| lane.waiting.len())
+        self.by_endpoint
+            .get(&endpoint)
+            .map_or(0, |lane| lane.waiting.len())
     }
 
     /// Turns that are free.
@@ -145,7 +147,7 @@ impl Lanes {
         backlog: bool,
     ) -> Arrival {
         let (lane_active, lane_waiting) = self
-            .lanes
+            .by_endpoint
             .get(&endpoint)
             .map_or((0, 0), |lane| (lane.active, lane.waiting.len()));
         let tenant_active = self.tenants.get(&tenant).map_or(0, |tenant| tenant.active);
@@ -175,7 +177,7 @@ impl Lanes {
     }
 
     fn lane(&mut self, tenant: TenantId, endpoint: EndpointId) -> &mut Lane {
-        self.lanes.entry(endpoint).or_insert_with(|| Lane {
+        self.by_endpoint.entry(endpoint).or_insert_with(|| Lane {
             tenant,
             active: 0,
             waiting: VecDeque::new(),
@@ -189,7 +191,7 @@ impl Lanes {
 
     /// Puts a lane with somebody waiting into its tenant's ring, and the tenant into the ring of tenants.
     fn announce(&mut self, endpoint: EndpointId) {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+        let Some(lane) = self.by_endpoint.get_mut(&endpoint) else {
             return;
         };
         if lane.in_ring || lane.waiting.is_empty() {
@@ -207,7 +209,7 @@ impl Lanes {
 
     /// A turn in the lane of `endpoint` ends.
     pub(crate) fn end_turn(&mut self, endpoint: EndpointId) {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+        let Some(lane) = self.by_endpoint.get_mut(&endpoint) else {
             debug_assert!(false, "a turn ends in a lane that nobody is in");
             return;
         };
@@ -222,11 +224,11 @@ impl Lanes {
     /// A lane, or a tenant, that nobody is in needs no memory.
     fn forget(&mut self, endpoint: EndpointId, tenant: TenantId) {
         if self
-            .lanes
+            .by_endpoint
             .get(&endpoint)
             .is_some_and(|lane| lane.active == 0 && lane.waiting.is_empty() && !lane.in_ring)
         {
-            self.lanes.remove(&endpoint);
+            self.by_endpoint.remove(&endpoint);
         }
         if self
             .tenants
@@ -272,7 +274,7 @@ impl Lanes {
         for _ in 0..tenant.ring.len() {
             let tenant = self.tenants.get_mut(&id)?;
             let endpoint = tenant.ring.pop_front()?;
-            let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            let Some(lane) = self.by_endpoint.get_mut(&endpoint) else {
                 continue;
             };
             if lane.active >= width || (lane.active > 0 && !may_have_more) {
@@ -300,11 +302,11 @@ impl Lanes {
     /// Sends everybody away who waits.
     pub(crate) fn dismiss_waiting(&mut self) -> Vec<JobId> {
         let mut dismissed = Vec::with_capacity(self.waiting);
-        for lane in self.lanes.values_mut() {
+        for lane in self.by_endpoint.values_mut() {
             dismissed.extend(lane.waiting.drain(..));
             lane.in_ring = false;
         }
-        self.lanes.retain(|_, lane| lane.active > 0);
+        self.by_endpoint.retain(|_, lane| lane.active > 0);
         for tenant in self.tenants.values_mut() {
             tenant.waiting = 0;
             tenant.ring.clear();

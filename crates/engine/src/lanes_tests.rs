@@ -132,7 +132,7 @@ impl Scene {
 
     fn is_forgotten(&self) -> bool {
         let lanes = &self.lanes;
-        lanes.lanes.is_empty() && lanes.tenants.is_empty() && lanes.ring.is_empty() && lanes.active == 0
+        lanes.by_endpoint.is_empty() && lanes.tenants.is_empty() && lanes.ring.is_empty() && lanes.active == 0
     }
 }
 

@@ -19,6 +19,7 @@ mod batches;
 mod budget;
 mod chores;
 mod claims;
+mod congestion;
 mod door;
 mod engine;
 mod handle;

@@ -203,7 +203,7 @@ pub struct HttpOptions {
     pub max_response_header_bytes: usize,
     /// How long an unused connection is kept. Default 30 seconds, shorter than most receivers keep theirs.
     pub pool_idle_timeout: Duration,
-    /// The most unused connections kept to one host. Default 32.
+    /// The most unused connections kept to one host. Default 64, as many as there are attempts to one endpoint.
     pub pool_max_idle_per_host: usize,
     /// Root certificates to trust besides Mozilla's, PEM, for receivers with certificates of a private authority.
     pub extra_roots_pem: Vec<u8>,
@@ -217,7 +217,7 @@ impl Default for HttpOptions {
             max_response_read_bytes: 64 * 1_024,
             max_response_header_bytes: 64 * 1_024,
             pool_idle_timeout: Duration::from_secs(30),
-            pool_max_idle_per_host: 32,
+            pool_max_idle_per_host: 64,
             extra_roots_pem: Vec::new(),
         }
     }

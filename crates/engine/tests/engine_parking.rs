@@ -117,7 +117,7 @@ async fn a_great_backlog_of_one_endpoint_delays_nobody_and_is_delivered_when_it_
             .await;
         is_within_bounds(&node, &narrow());
     }
-    assert!(world.clock.monotonic() - begun < Duration::from_secs(1));
+    assert!(world.clock.monotonic().saturating_sub(begun) < Duration::from_secs(1));
     assert_eq!(receivers.under_way(), under_way);
 
     receivers.behave(SLOW, Behaviour::Answers(204));

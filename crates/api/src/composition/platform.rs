@@ -5,7 +5,10 @@ use postrider_application::{
     authentication::Authenticator,
     endpoints::DisableByEngine,
     mediator::{Mediator, MediatorPorts},
-    ports::{AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Randomness, Sealer, StoreError},
+    ports::{
+        AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
+        StoreError,
+    },
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
@@ -74,6 +77,7 @@ impl Platform {
             system,
             intake,
         };
+        opened.make_partitions().await;
         opened.compose(database, options).await
     }
 
@@ -200,6 +204,15 @@ impl Opened {
             intake,
             background,
         })
+    }
+
+    /// History needs its partitions before the first message comes; after a long stop they may be missing. What fails
+    /// here the chores repeat.
+    async fn make_partitions(&self) {
+        let ahead = ChoresOptions::default().partitions_ahead;
+        if let Err(error) = self.store.make_ahead(ahead).await {
+            tracing::warn!(%error, "partitions of history could not be made");
+        }
     }
 
     /// Who disables endpoints for the engine.

@@ -55,6 +55,8 @@ pub(crate) fn guarded() -> Scope<
 > {
     scope("/v1").configure(|config| {
         config
+            // Patterns are tried in this order, so the busiest comes first.
+            .service(messages::publish_message)
             .service(operator::create_tenant)
             .service(operator::list_tenants)
             .service(operator::show_tenant)
@@ -88,7 +90,6 @@ pub(crate) fn guarded() -> Scope<
             .service(endpoints::enable_endpoint)
             .service(endpoints::disable_endpoint)
             .service(endpoints::get_endpoint_secret)
-            .service(messages::publish_message)
             .service(messages::get_message)
             .service(messages::get_payload)
             .service(deliveries::list_deliveries)

@@ -29,9 +29,18 @@ async fn serve(configuration: &Configuration) -> Outcome {
     let shutdown = CancellationToken::new();
     let mut signals = tokio::task::JoinSet::new();
     signals.spawn(runtime::cancel_on_signal(shutdown.clone()));
+    let mut running = tokio::task::JoinSet::new();
     // The engine drains first, while the API goes on accepting: what it accepts is durable either way. The database
     // connections that the API's threads opened live as long as those threads, so they end after it.
-    let ended = platform.run(shutdown, server.stop()).await;
+    //
+    // On a thread of the runtime's, beside the attempts and the database's answers that it works with: on this one each
+    // of them would have to wake it across threads.
+    running.spawn(platform.run(shutdown, server.stop()));
+    let ended = match running.join_next().await {
+        Some(Ok(ended)) => ended,
+        Some(Err(panic)) => return Err(panic.into()),
+        None => Ok(()), // one was spawned
+    };
     signals.abort_all();
     ended?;
     tracing::info!("stopped");

@@ -42,6 +42,7 @@ pub struct Intake {
 #[derive(Clone)]
 pub struct IntakeHandle {
     waiting: Arc<Waiting>,
+    engine: Arc<Shared>,
     clock: Arc<dyn Clock>,
     options: IntakeOptions,
 }
@@ -58,6 +59,7 @@ impl Intake {
         let waiting = Arc::new(Waiting::new(&options));
         let handle = IntakeHandle {
             waiting: Arc::clone(&waiting),
+            engine: Arc::clone(&engine.shared),
             clock: Arc::clone(&clock),
             options,
         };
@@ -126,9 +128,15 @@ impl MessageIntake for IntakeHandle {
             owner: None,
         };
         let deadline = self.clock.monotonic() + self.options.accept_timeout;
-        self.waiting.push(new, deadline)?.await.unwrap_or_else(|_| {
+        let accepted = self.waiting.push(new, deadline)?.await.unwrap_or_else(|_| {
             let cause = StoreError::Internal("nobody answered".into());
             Err(IntakeError::OutcomeUnknown(cause))
-        })
+        })?;
+        // It is durable; the answer may wait.
+        let congestion = &self.engine.congestion;
+        congestion
+            .wait(scope.application(), self.options.slow_down_for_at_most)
+            .await;
+        Ok(accepted)
     }
 }

@@ -21,6 +21,9 @@ pub struct IntakeOptions {
     /// How long a message may wait until it is committed, tries after failures included. Then the caller is told that
     /// it was not stored, or that it is unknown. Default 10 seconds.
     pub accept_timeout: Duration,
+    /// How long an answer waits at most while deliveries of the same application cannot keep up with what is published,
+    /// though its endpoints answer. Zero: not at all. At most a second; default 100 milliseconds.
+    pub slow_down_for_at_most: Duration,
     /// How long one try may take. Default 5 seconds.
     pub write_timeout: Duration,
 }
@@ -34,6 +37,7 @@ impl Default for IntakeOptions {
             batch_rows: 256,
             batch_bytes: 4 << 20,
             accept_timeout: Duration::from_secs(10),
+            slow_down_for_at_most: Duration::from_millis(100),
             write_timeout: Duration::from_secs(5),
         }
     }
@@ -75,6 +79,11 @@ impl IntakeOptions {
             "accept_timeout",
             within.contains(&self.accept_timeout),
             "must be from 10 milliseconds to 2 minutes",
+        )?;
+        check(
+            "slow_down_for_at_most",
+            self.slow_down_for_at_most <= Duration::from_secs(1),
+            "must be at most 1 second",
         )?;
         check(
             "write_timeout",

@@ -75,6 +75,9 @@ pub(super) enum Try {
     TooShort,
 }
 
+/// Which messages a try was to write, and for whom.
+type Tried = Vec<(MessageId, Option<Epoch>)>;
+
 /// A memory store that fails.
 pub(super) struct Scripted {
     pub(super) store: MemoryStore,
@@ -84,8 +87,7 @@ pub(super) struct Scripted {
     pub(super) always: Mutex<Option<Try>>,
     /// Messages that are refused.
     pub(super) poison: Mutex<HashSet<MessageId>>,
-    /// Which messages each try was to write, and for whom.
-    pub(super) tries: Mutex<Vec<Vec<(MessageId, Option<Epoch>)>>>,
+    pub(super) tries: Mutex<Vec<Tried>>,
 }
 
 impl Scripted {

@@ -117,7 +117,7 @@ impl Life {
         for work in ours {
             // What finds no room is found again.
             if let Some(permit) = self.budget.take_rows(1) {
-                self.admit(work, permit);
+                self.admit(&work, permit);
             } else {
                 self.adoption.suspect(now);
             }

@@ -127,7 +127,7 @@ impl Life {
         let mut surplus = Vec::new();
         for work in rows {
             match permit.split_row() {
-                Some(permit) if self.drain.is_none() => self.admit(work, permit),
+                Some(permit) if self.drain.is_none() => self.admit(&work, permit),
                 _ => surplus.push(work.work),
             }
         }
@@ -136,8 +136,8 @@ impl Life {
     }
 
     /// A row that is ours comes into memory.
-    pub(super) fn admit(&mut self, work: ClaimedWork, permit: Permit) {
-        let Some((subject, job)) = self.job_of(&work, permit) else {
+    pub(super) fn admit(&mut self, work: &ClaimedWork, permit: Permit) {
+        let Some((subject, job)) = self.job_of(work, permit) else {
             return;
         };
         let (tenant, endpoint) = (subject.tenant, subject.endpoint);
@@ -159,8 +159,8 @@ impl Life {
     }
 
     /// A row that was fetched for its lane.
-    pub(super) fn fetched(&mut self, work: ClaimedWork, permit: Permit) {
-        let Some((subject, job)) = self.job_of(&work, permit) else {
+    pub(super) fn fetched(&mut self, work: &ClaimedWork, permit: Permit) {
+        let Some((subject, job)) = self.job_of(work, permit) else {
             return;
         };
         let (tenant, endpoint) = (subject.tenant, subject.endpoint);

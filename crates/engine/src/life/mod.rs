@@ -17,7 +17,7 @@ use std::{
 };
 
 use postrider_application::ports::{ClaimedWork, Epoch, StoreError, WorkRef};
-use postrider_domain::{EndpointId, WorkId};
+use postrider_domain::{EndpointId, Version, WorkId};
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,7 @@ use crate::{
     batches::{Batch, Batches},
     budget::Budget,
     claims::Claims,
+    congestion::Pace,
     door::HandedOff,
     handle::Shared,
     lanes::{Lanes, Limits},
@@ -97,6 +98,7 @@ pub(crate) struct Life {
     handed_off: UnboundedReceiver<HandedOff>,
     lanes: Lanes,
     parking: Parking,
+    pace: Pace,
     claims: Claims,
     adoption: Adoption,
     jobs: Jobs,
@@ -109,6 +111,8 @@ pub(crate) struct Life {
     hungry: VecDeque<Loading>,
     /// Rows that found their lanes full, to be parked.
     full: Vec<WorkRef>,
+    /// Endpoints that said that they are gone, as they were then.
+    gone: HashMap<EndpointId, Version>,
     /// Endpoints that are being disabled.
     guarding: HashSet<EndpointId>,
     /// When the bell may be rung again.
@@ -135,6 +139,7 @@ impl Life {
                 per_endpoint: options.max_in_flight_per_endpoint,
                 waiting: options.max_waiting,
             }),
+            pace: Pace::default(),
             parking: Parking::new(options.max_in_flight_per_endpoint, now),
             claims: Claims::new(options, now),
             adoption: Adoption::new(options, now),
@@ -145,6 +150,7 @@ impl Life {
             held: HashMap::new(),
             hungry: VecDeque::new(),
             full: Vec::new(),
+            gone: HashMap::new(),
             guarding: HashSet::new(),
             bell_from: Duration::ZERO,
             attempts: JoinSet::new(),
@@ -165,6 +171,7 @@ impl Life {
         self.listen();
         let end = self.work(shutdown).await;
         self.shared.door.close();
+        self.pace.end(&self.shared.congestion);
         self.watches.shutdown().await;
         self.attempts.shutdown().await;
         self.calls.shutdown().await;
@@ -240,12 +247,27 @@ impl Life {
             return self.drained(now).await;
         }
         self.call_waiting();
+        self.watch_pace(now);
         self.load(now);
         self.sweep(now);
         self.refill();
         self.claim(now);
         self.look_for_own(now);
         None
+    }
+
+    /// Looks whether deliveries keep up.
+    fn watch_pace(&mut self, now: Duration) {
+        let (lanes, parking) = (&self.lanes, &self.parking);
+        // What is parked waits in the database, and slowing down helps it no more.
+        let waiting_at = |endpoint| {
+            if parking.has(endpoint) {
+                0
+            } else {
+                lanes.waiting_at(endpoint)
+            }
+        };
+        self.pace.look(now, &self.shared.congestion, waiting_at);
     }
 
     /// Says how it is.
@@ -326,9 +348,17 @@ impl Life {
             self.claims.sweeps_at(),
             self.adoption.looks_at(),
             self.looks_for_parked_at(),
+            self.pace.looks_at(),
             self.loading.wakes_at(),
         ];
-        let draining = [self.drain.as_ref().map(Drain::wakes_at), None, None, None, None];
+        let draining = [
+            self.drain.as_ref().map(Drain::wakes_at),
+            None,
+            None,
+            None,
+            None,
+            None,
+        ];
         let timers = if self.drain.is_none() { working } else { draining };
         let earliest = timers
             .into_iter()

@@ -165,7 +165,7 @@ impl Life {
         let mut surplus = Vec::new();
         for work in rows {
             match permit.split_row() {
-                Some(permit) if self.drain.is_none() => self.fetched(work, permit),
+                Some(permit) if self.drain.is_none() => self.fetched(&work, permit),
                 _ => surplus.push(work.work),
             }
         }

@@ -88,11 +88,12 @@ impl Life {
                 if let Some(retry) = concluded.retry {
                     self.claims.due_at(now + retry.after);
                 }
-                if known {
+                // An answer that was lost may have said so.
+                if known || batch.uncertain {
                     self.guard(*whose, concluded);
                 }
             }
-            if known {
+            if known || batch.uncertain {
                 self.note_parked(&settlement.open);
             }
             self.exploded(*whose, row.id, known, batch.uncertain);
@@ -109,9 +110,11 @@ impl Life {
         if !self.guarding.insert(endpoint) {
             return;
         }
+        // Whoever has changed the endpoint meanwhile has changed what was gone.
+        let seen = self.gone.remove(&endpoint);
         let (guard, timeout) = (Arc::clone(&self.ports.guard), self.options.store_timeout);
         self.calls.spawn(async move {
-            let disabled = guard.disable(tenant, application, endpoint, DisableReason::Gone, None);
+            let disabled = guard.disable(tenant, application, endpoint, DisableReason::Gone, seen);
             if let Err(error) = bounded(timeout, disabled).await {
                 warn("an endpoint that is gone could not be disabled", &error);
             }

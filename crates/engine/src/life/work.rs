@@ -9,7 +9,11 @@ use std::{
 use postrider_application::ports::{
     ClaimedWork, Concluded, DeliverableEndpoint, EndpointSet, Epoch, NewWork, StoreError, WorkRef,
 };
-use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId, WorkId, messages::Message};
+use postrider_domain::{
+    ApplicationId, EndpointId, MessageId, TenantId, Version, WorkId,
+    deliveries::{DeliveryStatus, FailureReason},
+    messages::Message,
+};
 
 use super::{
     Done, Life,
@@ -95,6 +99,8 @@ pub(super) struct Read {
 pub(super) struct Attempted {
     job: JobId,
     endpoint: EndpointId,
+    /// The endpoint's, as it was sent to.
+    version: Version,
     concluded: Option<Concluded>,
 }
 
@@ -154,6 +160,9 @@ impl Life {
             fan_out.open.push(id);
             if arrival == Arrival::Begins {
                 begin.push((id, endpoint));
+            } else {
+                let waiting = self.lanes.waiting_at(endpoint.id);
+                self.pace.waits(endpoint.id, work.application, waiting);
             }
         }
         self.begin_fan_out(fan_out);
@@ -199,7 +208,7 @@ impl Life {
             message: Arc::clone(&payload.message),
             endpoint: Arc::clone(endpoint),
         };
-        let endpoint = endpoint.id;
+        let (endpoint, version) = (endpoint.id, endpoint.version);
         let (ports, options) = (self.ports.clone(), Arc::clone(&self.options));
         let lease = Arc::clone(&self.lease);
         self.attempts.spawn(async move {
@@ -211,6 +220,7 @@ impl Life {
             Attempted {
                 job: id,
                 endpoint,
+                version,
                 concluded,
             }
         });
@@ -219,11 +229,15 @@ impl Life {
     pub(super) fn attempted(&mut self, attempted: Attempted) {
         self.end_turn(attempted.endpoint);
         if let Some(concluded) = attempted.concluded {
+            if concluded.delivery.status == DeliveryStatus::Failed(FailureReason::Gone) {
+                self.gone.insert(attempted.endpoint, attempted.version);
+            }
             self.conclude(attempted.job, concluded);
         }
     }
 
     fn end_turn(&mut self, endpoint: EndpointId) {
+        self.pace.ended(endpoint);
         self.lanes.end_turn(endpoint);
         self.parking.drained_to(endpoint, self.lanes.waiting_at(endpoint));
     }
@@ -321,7 +335,7 @@ impl Life {
         if read.gone.contains(&loading.row.id) {
             // Not handed back: if it is still there, its tenant is being deleted. While we own it nobody claims it
             // until the eraser comes.
-            return self.let_go(loading);
+            return self.let_go(&loading);
         }
         let payload = loading.payload.take().or_else(|| {
             let message = Arc::clone(read.messages.get(&loading.message)?);
@@ -332,7 +346,7 @@ impl Life {
             }))
         });
         let (Some(payload), Some(set)) = (payload, read.endpoints.get(&loading.application)) else {
-            return self.let_go(loading); // reading says so of every row, or fails
+            return self.let_go(&loading); // reading says so of every row, or fails
         };
         match loading.what {
             For::Message(work, permit) => self.fan_out(&work, &payload, set, permit),
@@ -350,7 +364,7 @@ impl Life {
     }
 
     /// Something that was read, or was to be, leaves memory, and what belongs to it.
-    fn let_go(&mut self, loading: Loading) {
+    fn let_go(&mut self, loading: &Loading) {
         self.forget_row(loading.row);
         if let For::Job(id) = loading.what
             && let Some(job) = self.jobs.remove(id)

@@ -93,8 +93,8 @@ pub(crate) struct Faults {
     pub(crate) unwritable: Mutex<HashSet<MessageId>>,
     /// How many rows were asked for by each claim.
     pub(crate) limits: Mutex<Vec<u32>>,
-    /// What was asked to be settled.
-    pub(crate) settlements: Mutex<Vec<Vec<Settlement>>>,
+    /// Attempts that were written, and how often.
+    pub(crate) written: Mutex<HashMap<(MessageId, EndpointId, u32), usize>>,
 }
 
 impl Faults {
@@ -126,6 +126,21 @@ impl Faults {
             .get_mut(&op)
             .and_then(VecDeque::pop_front);
         planned.or_else(|| self.chance.lock().unwrap().as_mut().and_then(|chance| chance(op)))
+    }
+
+    fn note_written(&self, batch: &[Settlement], settled: &[WorkId]) {
+        let mut written = self.written.lock().unwrap();
+        let settled = batch
+            .iter()
+            .filter(|settlement| settled.contains(&settlement.work.id));
+        for concluded in settled.flat_map(|settlement| &settlement.concluded) {
+            let Some(attempt) = &concluded.attempt else {
+                continue;
+            };
+            let delivery = &concluded.delivery;
+            let key = (delivery.message, delivery.endpoint, attempt.number);
+            *written.entry(key).or_default() += 1;
+        }
     }
 
     async fn with<T, E>(
@@ -219,7 +234,6 @@ impl DeliveryQueue for Faulty {
     }
 
     async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError> {
-        self.faults.settlements.lock().unwrap().push(batch.clone());
         let refused = {
             let unwritable = self.faults.unwritable.lock().unwrap();
             let concluded = batch.iter().flat_map(|settlement| &settlement.concluded);
@@ -230,7 +244,12 @@ impl DeliveryQueue for Faulty {
         if refused {
             return Err(StoreError::Internal("this row cannot be written".into()));
         }
-        self.faults.of(Op::Settle, self.store.settle(node, batch)).await
+        let settle = async {
+            let settled = self.store.settle(node, batch.clone()).await?;
+            self.faults.note_written(&batch, &settled);
+            Ok(settled)
+        };
+        self.faults.of(Op::Settle, settle).await
     }
 
     async fn hand_back(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError> {

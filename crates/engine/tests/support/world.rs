@@ -274,13 +274,17 @@ impl World {
     }
 
     pub(crate) async fn deliveries(&self, message: MessageId) -> Vec<DeliveryView> {
+        self.deliveries_of(&self.customer, message).await
+    }
+
+    pub(crate) async fn deliveries_of(&self, customer: &Customer, message: MessageId) -> Vec<DeliveryView> {
         let page = PageRequest {
             limit: 100,
             after: None,
         };
         let scope = &self.tenancy.scope;
         self.store
-            .deliveries(scope, self.customer.id, message, page)
+            .deliveries(scope, customer.id, message, page)
             .await
             .unwrap()
             .items
