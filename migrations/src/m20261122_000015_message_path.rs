@@ -3,8 +3,9 @@
 //! The queue's rows say how large the payload is (`payload_bytes`), so that what a node takes is bounded in bytes
 //! before it is read. A node of before does not say it, and its rows count as empty.
 //!
-//! `endpoint_failures` are the endpoints to which every attempt has failed, since when: a row comes with the first
-//! failure and goes with the first success, so that a healthy endpoint costs nothing.
+//! `endpoint_failures` are the endpoints to which every attempt has failed, since when and until when: a row comes with
+//! the first failure and goes with the first success, so that a healthy endpoint costs nothing. `last_at` follows by the
+//! hour, and has no index, so that on PostgreSQL the row is changed in its place.
 //!
 //! On PostgreSQL history becomes partitioned by time (see [`crate::partitions`]): old rows go with their partition,
 //! and not one by one. What is there becomes the first partition.
@@ -35,7 +36,8 @@ const TABLES: [&str; 4] = [
         endpoint @uuid NOT NULL CONSTRAINT endpoint_failures_pkey PRIMARY KEY,
         tenant @uuid NOT NULL,
         app @uuid NOT NULL,
-        since @time NOT NULL
+        since @time NOT NULL,
+        last_at @time NOT NULL
     ) @keyed",
     "CREATE INDEX endpoint_failures_since ON endpoint_failures (since)",
 ];

@@ -20,6 +20,10 @@ const REFUSED_AGAIN_PAUSE: Duration = Duration::from_millis(100);
 /// Bounded by the rows in flight and set aside, each of which is here at most once. Pure: time is handed in.
 pub(crate) struct Batches<T> {
     limit: usize,
+    /// How long a batch may gather, unless it is half full before.
+    gather: Duration,
+    /// Since when the fresh rows gather.
+    gathers_since: Option<Duration>,
     fresh: VecDeque<T>,
     failed: VecDeque<Batch<T>>,
     /// Batches of one row each, in the order in which they are to be recalled.
@@ -62,6 +66,8 @@ impl<T> Batches<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
+            gather: Duration::ZERO,
+            gathers_since: None,
             fresh: VecDeque::new(),
             failed: VecDeque::new(),
             set_aside: VecDeque::new(),
@@ -70,6 +76,28 @@ impl<T> Batches<T> {
             busy: false,
             closed_until: Duration::ZERO,
             backoff: Backoff::default(),
+        }
+    }
+
+    /// The same, gathering for so long before a batch that is less than half full: each call costs something,
+    /// whatever its size, and nobody waits for it.
+    pub(crate) fn gathering(self, gather: Duration) -> Self {
+        Self { gather, ..self }
+    }
+
+    /// No more gathering: whoever waits for the end wants it soon.
+    pub(crate) const fn hurry(&mut self) {
+        self.gather = Duration::ZERO;
+    }
+
+    /// When fresh rows make a batch; none if there are none.
+    fn gathered_at(&self) -> Option<Duration> {
+        if self.fresh.is_empty() {
+            None
+        } else if self.fresh.len() >= self.limit / 2 {
+            Some(Duration::ZERO)
+        } else {
+            self.gathers_since.map(|since| since + self.gather)
         }
     }
 
@@ -108,20 +136,27 @@ impl<T> Batches<T> {
     /// The batch of the next call, if there is one and no call is under way; then [`Self::succeeded`] or
     /// [`Self::failed`] must follow.
     pub(crate) fn next(&mut self, now: Duration) -> Option<Batch<T>> {
+        if self.gathers_since.is_none() && !self.fresh.is_empty() {
+            self.gathers_since = Some(now);
+        }
         if self.busy || now < self.closed_until {
             return None;
         }
+        let gathered = self.gathered_at().is_some_and(|at| at <= now);
         let again = self.failed.iter().position(|batch| batch.not_before <= now);
         // In turn, so that neither batches that always fail nor a steady flow keeps the other from its turn.
         let batch = match again {
-            Some(index) if self.fresh.is_empty() || self.prefer_failed => self.failed.remove(index)?,
-            _ if self.fresh.is_empty() => return None,
-            _ => Batch {
-                rows: self.fresh.drain(..self.fresh.len().min(self.limit)).collect(),
-                uncertain: false,
-                recalled: false,
-                not_before: now,
-            },
+            Some(index) if !gathered || self.prefer_failed => self.failed.remove(index)?,
+            _ if !gathered => return None,
+            _ => {
+                self.gathers_since = None;
+                Batch {
+                    rows: self.fresh.drain(..self.fresh.len().min(self.limit)).collect(),
+                    uncertain: false,
+                    recalled: false,
+                    not_before: now,
+                }
+            }
         };
         self.busy = true;
         self.prefer_failed = !self.prefer_failed;
@@ -134,7 +169,7 @@ impl<T> Batches<T> {
             return None;
         }
         let again = self.failed.iter().map(|batch| batch.not_before).min();
-        let fresh = (!self.fresh.is_empty()).then_some(self.closed_until);
+        let fresh = self.gathered_at();
         let recall = self.recalls_at();
         let earliest = again.into_iter().chain(fresh).chain(recall).min();
         earliest.map(|at| at.max(self.closed_until))
@@ -181,6 +216,7 @@ impl<T> Batches<T> {
 
     /// Empties it of all that is in flight and not under way.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
+        self.gathers_since = None;
         let failed = self.failed.drain(..).flat_map(|batch| batch.rows);
         self.fresh.drain(..).chain(failed).collect()
     }
@@ -227,6 +263,31 @@ mod tests {
         assert_eq!(batches.next(T0).unwrap().rows, [3, 4]);
         batches.succeeded();
         assert!(batches.next(T0).is_none() && batches.is_idle());
+    }
+
+    #[test]
+    fn a_small_batch_gathers_and_a_large_one_does_not() {
+        let gather = Duration::from_millis(10);
+        let mut small = batches(1, 4).gathering(gather);
+        assert!(small.next(T0).is_none());
+        assert_eq!(small.wakes_at(), Some(T0 + gather));
+        assert_eq!(small.next(T0 + gather).unwrap().rows, [0]);
+        assert_eq!(batches(2, 4).gathering(gather).next(T0).unwrap().rows, [0, 1]);
+        let mut hurried = batches(1, 4).gathering(gather);
+        hurried.hurry();
+        assert_eq!(hurried.next(T0).unwrap().rows, [0]);
+    }
+
+    #[test]
+    fn a_batch_that_failed_does_not_gather_again() {
+        let gather = Duration::from_secs(10);
+        let mut batches = batches(1, 4).gathering(gather);
+        let batch = batches.next(T0 + gather);
+        assert!(batch.is_none(), "it gathers from the first look on");
+        let batch = batches.next(T0 + gather * 2).unwrap();
+        batches.failed(batch, &unavailable(), T0 + gather * 2);
+        let again = batches.wakes_at().unwrap();
+        assert!(again < T0 + gather * 3 && batches.next(again).is_some());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_application::ports::{
-    Clock, EndpointGuard, EndpointHealth, ErasureStep, Housekeeping, MessageWriter, Partitions, StoreError,
+    EndpointGuard, EndpointHealth, ErasureStep, Housekeeping, MessageWriter, Partitions, StoreError,
 };
 use postrider_domain::{
     Change,
@@ -67,8 +67,6 @@ pub struct ChoresPorts {
     pub health: Arc<dyn EndpointHealth>,
     /// Disables them.
     pub guard: Arc<dyn EndpointGuard>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
 }
 
 /// How a round of erasing ended.
@@ -144,17 +142,18 @@ impl Chores {
     async fn disable_those_failing_for(&self, at_least: Duration) -> Result<(), StoreError> {
         let failing = self.ports.health.failing_for(at_least, FAILING_AT_ONCE).await?;
         for failing in failing {
+            // By its own attempts and no clock: our time may be another one than the database's.
             if !self
                 .options
                 .failing
-                .disables(Some(failing.since), self.ports.clock.now())
+                .disables(Some(failing.since), failing.last_at)
             {
-                continue; // the database's clock is ahead of ours
+                continue;
             }
             let (tenant, application) = (failing.tenant, failing.application);
-            let why = DisableReason::Failing;
+            let (why, seen) = (DisableReason::Failing, Some(failing.version));
             let (guard, endpoint) = (&self.ports.guard, failing.endpoint);
-            let change = guard.disable(tenant, application, endpoint, why, None).await?;
+            let change = guard.disable(tenant, application, endpoint, why, seen).await?;
             if change == Change::Made {
                 tracing::info!(%tenant, %endpoint, "an endpoint that only fails was disabled");
             }

@@ -7,7 +7,6 @@ use postrider_application::{
     ports::{FailingEndpoint, NewMessage, WriteError, Written},
 };
 use postrider_domain::{ApiKeyId, ApplicationId, EndpointId, TenantId, Timestamp, Version};
-use postrider_testkit::TokioClock;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -115,7 +114,6 @@ fn ports(writer: MockWriter, house: MockHouse) -> ChoresPorts {
         partitions: Arc::new(idle_history()),
         health: Arc::new(idle_health()),
         guard: Arc::new(MockGuard::new()),
-        clock: Arc::new(TokioClock::new()),
     }
 }
 
@@ -284,12 +282,16 @@ async fn partitions_are_made_at_once_and_again_after_a_failure() {
     assert_eq!(*times.lock().unwrap(), expected);
 }
 
-fn failing(n: u128, since: Timestamp) -> FailingEndpoint {
+/// At version `n`.
+fn failing(n: u32, lasted: Duration) -> FailingEndpoint {
+    let since = Timestamp::from_micros(0);
     FailingEndpoint {
         tenant: tenant(),
         application: ApplicationId::from_uuid(Uuid::from_u128(7)),
-        endpoint: EndpointId::from_uuid(Uuid::from_u128(n)),
+        endpoint: EndpointId::from_uuid(Uuid::from_u128(n.into())),
+        version: Version(n),
         since,
+        last_at: since.plus(lasted),
     }
 }
 
@@ -297,14 +299,12 @@ fn failing(n: u128, since: Timestamp) -> FailingEndpoint {
 async fn endpoints_that_only_failed_for_long_enough_are_disabled_and_no_others() {
     const FIVE_DAYS: Duration = FailingPolicy::DEFAULT_DISABLE_AFTER;
     let done = CancellationToken::new();
-    let clock = Arc::new(TokioClock::new());
-    let long_ago = clock.now().minus(FIVE_DAYS);
     let (mut health, mut guard) = (MockHealth::new(), MockGuard::new());
-    // The database's clock is a day ahead of ours: what it counts as five days is not yet so much by ours.
+    // The second is named too early.
     let found = vec![
-        failing(1, long_ago),
-        failing(2, clock.now()),
-        failing(3, long_ago),
+        failing(1, FIVE_DAYS),
+        failing(2, FIVE_DAYS.checked_sub(MINUTE).unwrap()),
+        failing(3, FIVE_DAYS * 2),
     ];
     let mut rounds = [Ok(vec![]), Err(()), Ok(found)].into_iter();
     health.expect_failing_for().returning(move |at_least, limit| {
@@ -317,10 +317,13 @@ async fn endpoints_that_only_failed_for_long_enough_are_disabled_and_no_others()
         .expect_disable()
         .times(2)
         .returning(move |whose, application, endpoint, why, seen| {
-            assert_eq!((whose, application), (tenant(), failing(1, long_ago).application));
-            assert_eq!((why, seen), (DisableReason::Failing, None));
+            assert_eq!(
+                (whose, application),
+                (tenant(), failing(1, FIVE_DAYS).application)
+            );
+            assert_eq!(why, DisableReason::Failing);
             let mut noted = noted.lock().unwrap();
-            noted.push(endpoint);
+            noted.push((endpoint, seen));
             if noted.len() == 2 {
                 token.cancel();
             }
@@ -329,11 +332,10 @@ async fn endpoints_that_only_failed_for_long_enough_are_disabled_and_no_others()
     let ports = ChoresPorts {
         health: Arc::new(health),
         guard: Arc::new(guard),
-        clock,
         ..ports(idle_writer(), idle_house())
     };
     run_with(ports, ChoresOptions::default(), done).await;
-    let expected = [1, 3].map(|n| failing(n, long_ago).endpoint);
+    let expected = [1, 3].map(|n| (failing(n, FIVE_DAYS).endpoint, Some(Version(n))));
     assert_eq!(*disabled.lock().unwrap(), expected);
 }
 

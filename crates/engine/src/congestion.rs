@@ -37,6 +37,11 @@ impl Congestion {
         }
     }
 
+    /// Nobody is slowed down any more.
+    pub(crate) fn end(&self) {
+        self.set(HashSet::new());
+    }
+
     fn has(&self, application: ApplicationId) -> bool {
         let applications = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
         applications.contains(&application)
@@ -136,16 +141,13 @@ impl Pace {
         }
         congestion.set(congested);
     }
-
-    /// Nobody is slowed down any more.
-    pub(crate) fn end(&self, congestion: &Congestion) {
-        congestion.set(HashSet::new());
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postrider_application::ports::Clock as _;
+    use postrider_testkit::TokioClock;
     use std::sync::Arc;
     use uuid::Uuid;
 
@@ -171,9 +173,9 @@ mod tests {
     }
 
     async fn waited(congestion: &Congestion) -> Duration {
-        let begun = time::Instant::now();
+        let clock = TokioClock::new();
         congestion.wait(application(), LONGEST).await;
-        begun.elapsed()
+        clock.monotonic()
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,9 +202,9 @@ mod tests {
             time::sleep(Duration::from_millis(30)).await;
             pace.look(T0 + LOOK_EVERY * 2, &congestion, |_| 10);
         };
-        let begun = time::Instant::now();
+        let clock = TokioClock::new();
         tokio::join!(waiting, easing);
-        assert_eq!(begun.elapsed(), Duration::from_millis(30));
+        assert_eq!(clock.monotonic(), Duration::from_millis(30));
         assert_eq!(pace.looks_at(), None);
     }
 }

@@ -43,6 +43,10 @@ pub struct EngineOptions {
     pub claim_batch: u32,
     /// The most rows a settle writes. 1 to 500; default 500.
     pub settle_batch: usize,
+    /// How long outcomes gather before they are written, unless half a batch is there before: nobody waits for them, and
+    /// each write costs something, whatever its size. An outcome that is not written when the node dies is repeated.
+    /// At most a second; default 10 milliseconds.
+    pub settle_gather: Duration,
     /// How often the node extends its lease. Default 3 seconds.
     pub lease_beat: Duration,
     /// How long a lease runs from a beat. At least twice `lease_beat`, so that one beat may be lost; default 15
@@ -83,6 +87,7 @@ impl Default for EngineOptions {
             adoption_interval: Duration::from_mins(1),
             claim_batch: 500,
             settle_batch: 500,
+            settle_gather: Duration::from_millis(10),
             lease_beat: Duration::from_secs(3),
             lease_ttl: Duration::from_secs(15),
             sole_node: false,
@@ -144,6 +149,11 @@ impl EngineOptions {
             "must be at least 1 MiB",
         )?;
         check(
+            "settle_gather",
+            self.settle_gather <= Duration::from_secs(1),
+            "must be at most 1 second",
+        )?;
+        check(
             "explode_after",
             (Duration::from_millis(1)..=Duration::from_secs(10)).contains(&self.explode_after),
             "must be from 1 millisecond to 10 seconds",
@@ -203,7 +213,7 @@ pub struct HttpOptions {
     pub max_response_header_bytes: usize,
     /// How long an unused connection is kept. Default 30 seconds, shorter than most receivers keep theirs.
     pub pool_idle_timeout: Duration,
-    /// The most unused connections kept to one host. Default 64, as many as there are attempts to one endpoint.
+    /// The most unused connections kept to one host. Several endpoints, of several tenants, may be on one. Default 512.
     pub pool_max_idle_per_host: usize,
     /// Root certificates to trust besides Mozilla's, PEM, for receivers with certificates of a private authority.
     pub extra_roots_pem: Vec<u8>,
@@ -217,7 +227,7 @@ impl Default for HttpOptions {
             max_response_read_bytes: 64 * 1_024,
             max_response_header_bytes: 64 * 1_024,
             pool_idle_timeout: Duration::from_secs(30),
-            pool_max_idle_per_host: 64,
+            pool_max_idle_per_host: 512,
             extra_roots_pem: Vec::new(),
         }
     }

@@ -13,13 +13,15 @@ use crate::{
     codec::{micros, timestamp},
     connection::{Dialect, Scope},
     error::OrStoreError as _,
+    stored::read_version,
 };
 
 /// An attempt that was under way may be settled while its endpoint is disabled or deleted: such a row says nothing.
+/// What began too late is left out by the index already, and cannot have lasted.
 const FAILING: &str = "
-SELECT f.endpoint, f.tenant, f.app, f.since FROM endpoint_failures f
+SELECT f.endpoint, f.tenant, f.app, f.since, f.last_at, e.version FROM endpoint_failures f
 JOIN endpoints e ON e.tenant = f.tenant AND e.app = f.app AND e.id = f.endpoint AND e.disabled_at IS NULL
-WHERE f.since <= {now} - $1 ORDER BY f.since, f.endpoint LIMIT $2";
+WHERE f.since <= {now} - $1 AND f.last_at - f.since >= $1 ORDER BY f.since, f.endpoint LIMIT $2";
 
 const FORGET: &str = "DELETE FROM endpoint_failures WHERE endpoint = $1 AND tenant = {tenant}";
 
@@ -29,6 +31,13 @@ struct FailingRow {
     tenant: Uuid,
     app: Uuid,
     since: i64,
+    last_at: i64,
+    version: i32,
+}
+
+/// How much later than the last failure that is noted another must be to be noted, in microseconds.
+pub(crate) fn last_at_step() -> i64 {
+    micros(FailingEndpoint::LAST_AT_STEP)
 }
 
 /// Forgets that the endpoint failed: it may be another one now.
@@ -54,7 +63,9 @@ impl EndpointHealth for SqlStore {
                 tenant: TenantId::from_uuid(row.tenant),
                 application: ApplicationId::from_uuid(row.app),
                 endpoint: EndpointId::from_uuid(row.endpoint),
+                version: read_version(row.version)?,
                 since: timestamp(row.since),
+                last_at: timestamp(row.last_at),
             })
         };
         rows.iter().map(endpoint).collect()

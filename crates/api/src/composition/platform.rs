@@ -275,7 +275,6 @@ impl Opened {
             partitions: self.store.clone(),
             health: self.store.clone(),
             guard,
-            clock: self.system.clock.clone(),
         };
         Chores::new(ports, chores)
     }

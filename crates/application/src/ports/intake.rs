@@ -114,6 +114,9 @@ pub trait MessageWriter: Send + Sync {
     /// Makes a batch durable in one transaction: each message with its payload, its key and its queue row, or none
     /// of them. Answers for each, in the order of the batch. Repeating a batch changes nothing.
     ///
+    /// An id that another message has already makes the batch [`WriteError::Refused`]; it is never answered as
+    /// [`Written::Stored`].
+    ///
     /// No id and no key may be in a batch twice. Batches with the same keys may be written at the same time,
     /// in any order.
     async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;

@@ -128,7 +128,9 @@ pub trait DeliveryQueue: Send + Sync {
     /// those that were settled. Repeating a batch does nothing.
     ///
     /// Health: an endpoint to which an attempt of the batch succeeded fails no more; one with failed attempts only
-    /// fails since now, unless it did before ([`super::EndpointHealth`]). Answers of 410 and attempts that failed
+    /// fails since now, or, if it did before, still: now is its last failure if the one that is noted is at least
+    /// [`LAST_AT_STEP`](super::FailingEndpoint::LAST_AT_STEP) ago ([`super::EndpointHealth`]). Nobody waits in order
+    /// to note the last failure; what is not noted, a later batch notes. Answers of 410 and attempts that failed
     /// for our own reasons ([`FailureClass::Internal`](postrider_domain::deliveries::FailureClass::Internal)) count
     /// as neither.
     async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError>;
@@ -161,7 +163,8 @@ pub trait DeliveryQueue: Send + Sync {
     /// being deleted. The others it may forget: they are settled, erased or another's, or the eraser takes them.
     async fn still_held(&self, node: Epoch, rows: &[WorkRef]) -> Result<Vec<WorkId>, StoreError>;
 
-    /// How long until the earliest row that nobody owns is due; zero if one is; none if there is none.
+    /// How long until the earliest row that nobody owns is due; zero if one is; none if there is none. Parked rows
+    /// do not count: they wait for their lane, not for a time.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
 }
 

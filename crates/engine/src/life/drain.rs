@@ -31,6 +31,7 @@ impl Life {
             attempts_stopped: false,
         });
         self.shared.door.close();
+        self.settling.hurry();
         let mut rows = Vec::new();
         for id in self.lanes.dismiss_waiting() {
             // A part stays, so that the explosion makes it a row.

@@ -146,7 +146,7 @@ impl Life {
             jobs: Jobs::default(),
             fan_outs: FanOuts::new(options.explode_after),
             loading: Batches::new(options.claim_batch as usize),
-            settling: Batches::new(options.settle_batch),
+            settling: Batches::new(options.settle_batch).gathering(options.settle_gather),
             held: HashMap::new(),
             hungry: VecDeque::new(),
             full: Vec::new(),
@@ -171,7 +171,7 @@ impl Life {
         self.listen();
         let end = self.work(shutdown).await;
         self.shared.door.close();
-        self.pace.end(&self.shared.congestion);
+        self.shared.congestion.end();
         self.watches.shutdown().await;
         self.attempts.shutdown().await;
         self.calls.shutdown().await;

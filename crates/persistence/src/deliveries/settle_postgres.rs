@@ -12,6 +12,7 @@ use crate::{
     SqlStore,
     connection::postgres_now,
     error::{OrStoreError as _, fault},
+    health::last_at_step,
 };
 
 /// Only rows that are still held, under that claim, are gone; everything else is written for those alone. A plan that
@@ -21,8 +22,10 @@ use crate::{
 /// is recorded for another.
 ///
 /// The health of endpoints is looked at once for each endpoint of the batch, and written when it changes. Nobody waits
-/// for whoever deletes the same row: it is gone either way. Those that begin to fail are written in the order of their
-/// ids, so that two nodes do not wait for each other; should they nevertheless, one of them settles again. An endpoint
+/// for whoever deletes the same row: it is gone either way; nor in order to note a last failure: whoever has the row
+/// notes it too, or deletes it, and if not, the next batch notes it. A row whose last failure is recent is neither
+/// written nor locked. Those that begin to fail are written in the order of their ids, so that two nodes do not wait for
+/// each other; should they nevertheless, one of them settles again. An endpoint
 /// that was disabled or deleted while the attempt was under way leaves no row that nobody would remove.
 macro_rules! settle {
     ($begun:literal, $tried:literal) => {
@@ -113,16 +116,29 @@ macro_rules! settle {
                     WHERE f.endpoint = ANY (ARRAY(SELECT endpoint FROM healthy)) FOR UPDATE SKIP LOCKED
                 ))
             ),
+            ill AS MATERIALIZED (
+                SELECT DISTINCT ON (endpoint) endpoint, tenant, app FROM done
+                WHERE failure <> 'internal' AND http_status IS DISTINCT FROM 410
+                    AND endpoint <> ALL (ARRAY(SELECT endpoint FROM healthy))
+            ),
+            still_failing AS (
+                UPDATE endpoint_failures SET last_at = ",
+            postgres_now!(),
+            " WHERE endpoint = ANY (ARRAY(
+                    SELECT f.endpoint FROM endpoint_failures f
+                    WHERE f.endpoint = ANY (ARRAY(SELECT endpoint FROM ill)) AND f.last_at <= ",
+            postgres_now!(),
+            " - $25 FOR UPDATE SKIP LOCKED
+                ))
+            ),
             failing AS (
-                INSERT INTO endpoint_failures (endpoint, tenant, app, since)
+                INSERT INTO endpoint_failures (endpoint, tenant, app, since, last_at)
                 SELECT d.endpoint, d.tenant, d.app, ",
             postgres_now!(),
-            " FROM (
-                    SELECT DISTINCT ON (endpoint) endpoint, tenant, app FROM done
-                    WHERE failure <> 'internal' AND http_status IS DISTINCT FROM 410
-                ) d
-                WHERE d.endpoint <> ALL (ARRAY(SELECT endpoint FROM healthy))
-                    AND (SELECT true FROM endpoint_failures f WHERE f.endpoint = d.endpoint) IS NULL
+            ", ",
+            postgres_now!(),
+            " FROM ill d
+                WHERE (SELECT true FROM endpoint_failures f WHERE f.endpoint = d.endpoint) IS NULL
                     AND (
                         SELECT e.disabled_at IS NULL FROM endpoints e
                         WHERE e.tenant = d.tenant AND e.app = d.app AND e.id = d.endpoint
@@ -244,6 +260,7 @@ impl<'b> Columns<'b> {
             .bind(&self.opened_endpoints)
             .bind(&self.opened_owners)
             .bind(&self.opened_claims)
+            .bind(last_at_step())
             .fetch_all(pool)
             .await
     }

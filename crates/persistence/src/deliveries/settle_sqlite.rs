@@ -14,6 +14,7 @@ use crate::{
     batch::JsonRows,
     connection::{Dialect, Scope, sqlite_now},
     error::{OrStoreError as _, fault},
+    health::last_at_step,
 };
 
 /// Only rows that are still held, under that claim, are gone. `$2`: id, claim. The plus keeps the planner from
@@ -31,7 +32,8 @@ RETURNING id, claim, tenant, app, message, endpoint, due_at, seq, payload_bytes"
 /// `$3`: id, tenant, app, message, endpoint, due time or null, else microseconds until it, owner, claim, attempts,
 /// failures, seq, size of the payload.
 /// `$4`: endpoints that fail no more. `$5`: endpoint, tenant, app: those that have only failed, unless they were
-/// disabled or deleted meanwhile.
+/// disabled or deleted meanwhile. `$6`: how much later than their last failure this one must be to be noted, in
+/// microseconds.
 const WRITTEN: &str = concat!(
     "INSERT INTO deliveries (message, endpoint, tenant, app, status, reason, due_at, attempts, failures, updated_at)
     SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), unhex(value ->> 3), value ->> 4, value ->> 5, ",
@@ -55,12 +57,16 @@ const WRITTEN: &str = concat!(
     " + (value ->> 6)), value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
     FROM json_each($3);
     DELETE FROM endpoint_failures WHERE endpoint IN (SELECT unhex(value ->> 0) FROM json_each($4));
-    INSERT INTO endpoint_failures (endpoint, tenant, app, since)
+    INSERT INTO endpoint_failures (endpoint, tenant, app, since, last_at)
     SELECT e.id, e.tenant, e.app, ",
+    sqlite_now!(),
+    ", ",
     sqlite_now!(),
     " FROM json_each($5)
     JOIN endpoints e ON e.tenant = unhex(value ->> 1) AND e.app = unhex(value ->> 2) AND e.id = unhex(value ->> 0)
-    WHERE e.disabled_at IS NULL ON CONFLICT (endpoint) DO NOTHING"
+    WHERE e.disabled_at IS NULL
+    ON CONFLICT (endpoint) DO UPDATE SET last_at = excluded.last_at
+        WHERE endpoint_failures.last_at <= excluded.last_at - $6"
 );
 
 /// A row that is gone.
@@ -176,7 +182,7 @@ impl Writes {
     }
 
     /// As the parameters of [`WRITTEN`].
-    fn values(self) -> [sea_orm::Value; 5] {
+    fn values(self) -> [sea_orm::Value; 6] {
         let (mut healthy, mut failing) = (JsonRows::default(), JsonRows::default());
         for (endpoint, (tenant, app, only_failed)) in self.endpoints {
             if only_failed {
@@ -185,7 +191,16 @@ impl Writes {
                 healthy.row().id(endpoint);
             }
         }
-        [self.deliveries, self.attempts, self.work, healthy, failing].map(JsonRows::value)
+        let [deliveries, attempts, work, healthy, failing] =
+            [self.deliveries, self.attempts, self.work, healthy, failing].map(JsonRows::value);
+        [
+            deliveries,
+            attempts,
+            work,
+            healthy,
+            failing,
+            last_at_step().into(),
+        ]
     }
 }
 

@@ -24,7 +24,7 @@ const AGE: [&str; 5] = [
     "UPDATE deliveries SET due_at = due_at - $1 WHERE due_at IS NOT NULL",
     "UPDATE nodes SET lease_until = lease_until - $1",
     "UPDATE dedup SET expires_at = expires_at - $1",
-    "UPDATE endpoint_failures SET since = since - $1",
+    "UPDATE endpoint_failures SET since = since - $1, last_at = last_at - $1",
 ];
 const POSTPONE: &str = "UPDATE outbox_work SET due_at = due_at + $1";
 const ENDPOINTS_VERSION: &str = "SELECT endpoints_version FROM applications WHERE tenant = $1 AND id = $2";

@@ -107,8 +107,8 @@ pub trait Harness: Sized + Send + Sync + 'static {
     /// The ports of another node on the same store; none where there is only ever one.
     fn another_node(&self) -> impl Future<Output = Option<Ports>> + Send;
 
-    /// Lets `by` pass for what is stored: every `due_at`, `lease_until`, dedup `expires_at` and `since` of a failing
-    /// endpoint is so much earlier than it was, compared with the store's now. (Databases are not waited for: their
+    /// Lets `by` pass for what is stored: every `due_at`, `lease_until`, dedup `expires_at`, and `since` and `last_at`
+    /// of a failing endpoint is so much earlier than it was, compared with the store's now. (Databases are not waited for: their
     /// rows are aged.)
     fn age(&self, by: Duration) -> impl Future<Output = ()> + Send;
 

@@ -1,10 +1,10 @@
-//! The health of endpoints: to which of them every attempt has failed, and since when.
+//! The health of endpoints: to which of them every attempt has failed, from when to when.
 
 use std::time::Duration;
 
 use postrider_application::ports::{Concluded, FailingEndpoint, Repository as _, Settlement, Store as _};
 use postrider_domain::{
-    EndpointId,
+    Aggregate as _, EndpointId,
     deliveries::{FailureClass, Outcome},
     endpoints::{DisableReason, Endpoint, EndpointRef},
 };
@@ -18,11 +18,19 @@ use super::{
 const HOUR: Duration = Duration::from_hours(1);
 
 impl<H: Harness> Fixture<'_, H> {
-    /// The endpoints that fail, for however long.
+    /// The endpoints that fail, however far apart the first and the last failure are.
     pub(super) async fn failing(&self) -> Vec<EndpointId> {
         self.failing_for(Duration::ZERO).await
     }
 
+    /// The only failing endpoint, as it is told.
+    async fn failure(&self) -> FailingEndpoint {
+        let failing = self.ports().health.failing_for(Duration::ZERO, 10).await.unwrap();
+        assert_eq!(failing.len(), 1);
+        failing[0]
+    }
+
+    /// Those whose first and last failure are so far apart.
     async fn failing_for(&self, at_least: Duration) -> Vec<EndpointId> {
         let failing = self.ports().health.failing_for(at_least, 100).await.unwrap();
         failing.iter().map(|failing| failing.endpoint).collect()
@@ -49,7 +57,8 @@ impl<H: Harness> Fixture<'_, H> {
     }
 }
 
-/// The first failure is noted with its time; later ones leave it as it is, be they of the same batch or another.
+/// The first failure is noted with its time, which is the last one's too; later ones of the same hour leave both as
+/// they are, be they of the same batch or another.
 pub async fn the_first_failure_is_noted_once<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
     let endpoint = fixture.endpoint(&tenant, &customer).await;
@@ -61,14 +70,20 @@ pub async fn the_first_failure_is_noted_once<H: Harness>(harness: &H) {
         tenant: tenant.id,
         application: customer.id,
         endpoint,
+        version: fixture
+            .stored_endpoint(&tenant, &customer, endpoint)
+            .await
+            .version(),
         since: first[0].since,
+        last_at: first[0].since,
     };
     assert_eq!(first, [expected]);
     let off = first[0].since.as_micros().abs_diff(fixture.now().as_micros());
     assert!(off < 600_000_000, "since {:?}", first[0].since);
 
-    harness.age(HOUR).await;
+    harness.age(HOUR / 2).await;
     let before = health.failing_for(Duration::ZERO, 10).await.unwrap();
+    assert_eq!(before[0].since, before[0].last_at);
     let node = fixture.node().await;
     let mut batch = Vec::new();
     for _ in 0..3 {
@@ -77,8 +92,44 @@ pub async fn the_first_failure_is_noted_once<H: Harness>(harness: &H) {
     }
     assert_eq!(fixture.ports().queue.settle(node, batch).await.unwrap().len(), 3);
     assert_eq!(health.failing_for(Duration::ZERO, 10).await.unwrap(), before);
-    assert_eq!(fixture.failing_for(HOUR).await, [endpoint]);
-    assert_eq!(fixture.failing_for(HOUR * 2).await, []);
+}
+
+/// The last failure is noted if the one that is noted is an hour old, and not before; the first one stays.
+pub async fn the_last_failure_is_noted_by_the_hour<H: Harness>(harness: &H) {
+    const MINUTE: Duration = Duration::from_mins(1);
+    let (fixture, tenant, customer) = given(harness).await;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    fixture.attempt_fails(&customer, endpoint).await;
+    // Minutes that pass before each attempt, and hours from the first failure to the last that is noted then.
+    for (minutes, hours) in [(45, 0), (15, 1), (1, 1), (44, 1), (15, 2), (180, 5)] {
+        harness.age(MINUTE * minutes).await;
+        let before = fixture.failure().await;
+        fixture.attempt_fails(&customer, endpoint).await;
+        let after = fixture.failure().await;
+        assert_eq!(after.since, before.since);
+        let apart = after.last_at.since(after.since);
+        assert!(
+            (HOUR * hours..HOUR * hours + MINUTE * 10).contains(&apart),
+            "{apart:?} instead of {hours} h, {minutes} min after the last attempt"
+        );
+        assert_eq!(fixture.failing_for(HOUR * hours).await, [endpoint]);
+        assert_eq!(fixture.failing_for(HOUR * (hours + 1)).await, []);
+    }
+}
+
+/// One failure, and nothing sent since, tells of no more than that one; the next failure tells of the time between.
+pub async fn an_old_failure_and_silence_is_not_failing_for_long<H: Harness>(harness: &H) {
+    const FIVE_DAYS: Duration = Duration::from_hours(5 * 24);
+    let (fixture, tenant, customer) = given(harness).await;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    fixture.attempt_fails(&customer, endpoint).await;
+    harness.age(FIVE_DAYS).await;
+    assert_eq!(fixture.failing().await, [endpoint]);
+    assert_eq!(fixture.failing_for(Duration::from_millis(1)).await, []);
+    assert_eq!(fixture.failing_for(FIVE_DAYS).await, []);
+    fixture.attempt_fails(&customer, endpoint).await;
+    assert_eq!(fixture.failing_for(FIVE_DAYS).await, [endpoint]);
+    assert_eq!(fixture.failing_for(FIVE_DAYS + HOUR).await, []);
 }
 
 /// A success in a later batch ends it, and the next failure begins anew.
@@ -96,6 +147,7 @@ pub async fn a_success_ends_the_failing<H: Harness>(harness: &H) {
         .await;
     assert_eq!(fixture.failing().await, [other], "its neighbour is not concerned");
     fixture.attempt_fails(&customer, endpoint).await;
+    fixture.attempt_fails(&customer, other).await;
     assert_eq!(fixture.failing().await, [other, endpoint]);
     assert_eq!(fixture.failing_for(HOUR).await, [other]);
     fixture
@@ -164,6 +216,8 @@ pub async fn what_counts_as_neither_is_not_noted<H: Harness>(harness: &H) {
         );
     }
     assert_eq!(fixture.failing().await, [ill]);
+    assert_eq!(fixture.failing_for(HOUR).await, [], "they are no last failures");
+    fixture.attempt_fails(&customer, ill).await;
     assert_eq!(fixture.failing_for(HOUR).await, [ill], "since it was");
 }
 
@@ -276,10 +330,10 @@ pub async fn a_zombies_attempts_are_not_noted<H: Harness>(harness: &H) {
     assert_eq!(fixture.failing().await, []);
 }
 
-/// Failing endpoints of all tenants are listed, the longest failing first, and no more than asked for.
-pub async fn the_longest_failing_are_listed_first<H: Harness>(harness: &H) {
+/// Failing endpoints of all tenants are listed, those that began first first, and no more than asked for.
+pub async fn those_that_began_to_fail_first_are_listed_first<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
-    let mut expected = Vec::new();
+    let (mut expected, mut failed) = (Vec::new(), Vec::new());
     for name in ["acme", "other"] {
         let tenant = fixture.tenant(name).await;
         for _ in 0..2 {
@@ -287,8 +341,12 @@ pub async fn the_longest_failing_are_listed_first<H: Harness>(harness: &H) {
             let endpoint = fixture.endpoint(&tenant, &customer).await;
             fixture.attempt_fails(&customer, endpoint).await;
             expected.push((tenant.id, customer.id, endpoint));
+            failed.push((customer, endpoint));
             harness.age(HOUR).await;
         }
+    }
+    for (customer, endpoint) in &failed {
+        fixture.attempt_fails(customer, *endpoint).await;
     }
     let health = &fixture.ports().health;
     let listed = async |at_least, limit| -> Vec<_> {

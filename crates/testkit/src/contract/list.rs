@@ -238,6 +238,8 @@ macro_rules! contract_cases {
                 ;
             health:
                 the_first_failure_is_noted_once
+                the_last_failure_is_noted_by_the_hour
+                an_old_failure_and_silence_is_not_failing_for_long
                 a_success_ends_the_failing
                 a_success_outweighs_the_failures_of_its_batch
                 what_counts_as_neither_is_not_noted
@@ -245,7 +247,7 @@ macro_rules! contract_cases {
                 a_saved_endpoint_fails_no_more
                 what_is_disabled_or_gone_is_not_failing
                 a_zombies_attempts_are_not_noted
-                the_longest_failing_are_listed_first
+                those_that_began_to_fail_first_are_listed_first
                 ;
             fencing:
                 settling_again_does_nothing

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use postrider_application::ports::{EndpointHealth, FailingEndpoint, Settlement, StoreError};
 use postrider_domain::{
-    EndpointId, Timestamp,
+    ApplicationId, EndpointId, TenantId, Timestamp,
     deliveries::{FailureClass, Outcome},
 };
 
@@ -12,19 +12,32 @@ use super::{
     store::MemoryStore,
 };
 
+/// To which endpoint every attempt has failed, from when to when.
+#[derive(Debug)]
+pub(super) struct Failing {
+    pub(super) tenant: TenantId,
+    application: ApplicationId,
+    since: Timestamp,
+    last_at: Timestamp,
+}
+
 #[async_trait]
 impl EndpointHealth for MemoryStore {
     async fn failing_for(&self, at_least: Duration, limit: u32) -> Result<Vec<FailingEndpoint>, StoreError> {
         let (state, now) = (self.state(), self.now());
-        let enabled = |id: &EndpointId| {
-            let row = state.configuration.endpoints.get(id);
-            row.is_some_and(|row| !row.state.status.is_disabled())
+        let named = |(id, row): (&EndpointId, &Failing)| {
+            let endpoint = state.configuration.endpoints.get(id)?;
+            let long = row.since.plus(at_least) <= row.last_at.min(now);
+            (long && !endpoint.state.status.is_disabled()).then_some(FailingEndpoint {
+                tenant: row.tenant,
+                application: row.application,
+                endpoint: *id,
+                version: endpoint.version,
+                since: row.since,
+                last_at: row.last_at,
+            })
         };
-        let failing = state.hot.failing.values();
-        let mut failing: Vec<_> = failing
-            .filter(|failing| failing.since.plus(at_least) <= now && enabled(&failing.endpoint))
-            .copied()
-            .collect();
+        let mut failing: Vec<_> = state.hot.failing.iter().filter_map(named).collect();
         failing.sort_by_key(|failing| (failing.since, failing.endpoint));
         failing.truncate(limit as usize);
         Ok(failing)
@@ -43,19 +56,23 @@ impl Hot {
                 let Some(failed) = tells_failure(attempt.outcome) else {
                     continue;
                 };
-                let failing = FailingEndpoint {
+                let failing = Failing {
                     tenant: row.tenant,
                     application: row.application,
-                    endpoint: concluded.delivery.endpoint,
                     since: now,
+                    last_at: now,
                 };
-                let (only_failed, _) = fails.entry(failing.endpoint).or_insert((true, failing));
+                let endpoint = concluded.delivery.endpoint;
+                let (only_failed, _) = fails.entry(endpoint).or_insert((true, failing));
                 *only_failed &= failed;
             }
         }
         for (endpoint, (only_failed, failing)) in fails {
             if only_failed {
-                self.failing.entry(endpoint).or_insert(failing);
+                let row = self.failing.entry(endpoint).or_insert(failing);
+                if row.last_at.plus(FailingEndpoint::LAST_AT_STEP) <= now {
+                    row.last_at = now;
+                }
             } else {
                 self.failing.remove(&endpoint);
             }

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use postrider_application::ports::{ClaimedWork, Epoch, FailingEndpoint, StoreError, UniqueRule, WorkRef};
+use postrider_application::ports::{ClaimedWork, Epoch, StoreError, UniqueRule, WorkRef};
 use postrider_domain::{
     ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
     deliveries::{Attempt, Delivery, DeliveryStatus},
     messages::Message,
 };
 
-use super::state::fault;
+use super::{health::Failing, state::fault};
 
 /// The owner of a row that anybody may claim.
 pub(super) const NOBODY: i64 = 0;
@@ -107,8 +107,8 @@ pub(super) struct Hot {
     pub(super) work: BTreeMap<WorkId, Work>,
     pub(super) dedup: HashMap<(TenantId, ApplicationId, [u8; 32]), Remembered>,
     pub(super) nodes: BTreeMap<Epoch, Node>,
-    /// Endpoints to which every attempt has failed since a time.
-    pub(super) failing: BTreeMap<EndpointId, FailingEndpoint>,
+    /// Endpoints to which every attempt has failed.
+    pub(super) failing: BTreeMap<EndpointId, Failing>,
     last_seq: i64,
 }
 
