@@ -162,36 +162,6 @@ async fn rows_are_reached_by_their_keys() {
     harness.finish().await;
 }
 
-/// A failing endpoint costs one update an hour: until then its row is not even locked.
-#[tokio::test]
-async fn a_failing_endpoints_row_is_left_alone_within_the_hour() {
-    let harness = PostgresHarness::new().await;
-    let fixture = Fixture::new(&harness);
-    let tenant = fixture.tenant("acme").await;
-    let customer = fixture.application(&tenant).await;
-    let endpoint = fixture.endpoint(&tenant, &customer).await;
-    let node = fixture.node().await;
-    let mut rows = Vec::new();
-    for minutes in [0, 30, 29, 1, 30] {
-        harness.age(Duration::from_mins(minutes)).await;
-        let row = "SELECT ctid || ' ' || xmin || ' ' || xmax FROM endpoint_failures";
-        let before = harness.texts(row).await;
-        let (message, work) = fixture.delivery(node, &customer, endpoint).await;
-        let failed = Settlement {
-            work,
-            concluded: vec![fixture.failed(message, endpoint).0],
-            open: Vec::new(),
-        };
-        assert_eq!(
-            fixture.ports().queue.settle(node, vec![failed]).await.unwrap(),
-            [work.id]
-        );
-        rows.push(harness.texts(row).await != before);
-    }
-    assert_eq!(rows, [true, false, false, true, false], "what was written");
-    harness.finish().await;
-}
-
 /// Nodes that settle successes and failures of the same endpoints at the same time, in any order, neither fail nor wait
 /// for each other for ever, and the last word is kept. All have failed long ago, so that there are rows to begin, to
 /// end, and to write over.
