@@ -125,7 +125,7 @@ fn codec(criterion: &mut Criterion) {
     let id = MessageId::from_uuid(Uuid::from_u128(0x0192_fe3b_7c5d_7abc_8def_0123_4567_89ab));
     let text = id.to_string();
     criterion.bench_function("write an id", |bencher| {
-        bencher.iter(|| black_box(id).to_string())
+        bencher.iter(|| black_box(id).to_string());
     });
     criterion.bench_function("read an id", |bencher| {
         bencher.iter(|| black_box(text.as_str()).parse::<MessageId>().unwrap());

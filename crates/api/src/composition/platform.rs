@@ -105,7 +105,8 @@ impl Platform {
         } = self;
         let quiet = CancellationToken::new();
         let working = async {
-            let ended = background.run(shutdown).await;
+            // Everything that runs is in there.
+            let ended = Box::pin(background.run(shutdown)).await;
             served.await;
             quiet.cancel();
             ended

@@ -13,8 +13,8 @@ use postrider_api::{
 };
 use postrider_application::{Settings, access::Caller, tenants::CreateTenant};
 use postrider_crypto::{OperatorTokens, PasswordOptions};
-use postrider_domain::{Name, users::Email};
-use postrider_engine::{EngineOptions, HttpOptions};
+use postrider_domain::{Name, endpoints::FailingPolicy, users::Email};
+use postrider_engine::{EngineOptions, HttpOptions, IntakeOptions};
 use postrider_persistence::{ConnectError, DatabaseOptions, SqliteOptions};
 use postrider_testkit::memory::RecordedMetrics;
 use serde_json::{Value, json};
@@ -53,7 +53,9 @@ fn options(directory: &Path) -> PlatformOptions {
         cache_ttl: Duration::from_secs(5),
         settings: Settings::default(),
         limits: Limits::default(),
+        intake: IntakeOptions::default(),
         engine: EngineOptions::default(),
+        failing: FailingPolicy::default(),
         sender: HttpOptions::default(),
         metrics: Arc::new(RecordedMetrics::default()),
     }

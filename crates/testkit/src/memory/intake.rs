@@ -16,31 +16,48 @@ use super::{
     store::MemoryStore,
 };
 
-/// One message at a time, for tests that need no engine.
+/// A way in that writes each message by itself, for tests that have no engine. Nobody is told of what is queued.
+pub struct DirectIntake<W: ?Sized = dyn MessageWriter>(pub Arc<W>);
+
+#[async_trait]
+impl<W: MessageWriter + ?Sized> MessageIntake for DirectIntake<W> {
+    async fn accept(&self, scope: &ApplicationScope, accept: AcceptMessage) -> Result<Accepted, IntakeError> {
+        write_alone(&*self.0, scope, accept).await
+    }
+}
+
 #[async_trait]
 impl MessageIntake for MemoryStore {
     async fn accept(&self, scope: &ApplicationScope, accept: AcceptMessage) -> Result<Accepted, IntakeError> {
-        let AcceptMessage { message, dedup } = accept;
-        if (message.tenant, message.application) != (scope.tenant(), scope.application()) {
-            return Err(fault("a message of another application").into());
-        }
-        let batch = [NewMessage {
-            message: Arc::new(message),
-            dedup,
-            owner: None,
-        }];
-        loop {
-            let written = self.write(&batch).await.map_err(|error| match error {
-                WriteError::Refused(why) | WriteError::Unavailable(why) => IntakeError::Store(why),
-                WriteError::Unknown(why) => IntakeError::OutcomeUnknown(why),
-            })?;
-            match written.first() {
-                Some(Written::Stored { .. }) => return Ok(Accepted::New),
-                Some(Written::Replayed(id)) => return Ok(Accepted::Replayed(*id)),
-                Some(Written::KeyConflict) => return Err(IntakeError::KeyConflict),
-                Some(Written::Again) => {}
-                None => return Err(fault("a message without an answer").into()),
-            }
+        write_alone(self, scope, accept).await
+    }
+}
+
+async fn write_alone(
+    writer: &(impl MessageWriter + ?Sized),
+    scope: &ApplicationScope,
+    accept: AcceptMessage,
+) -> Result<Accepted, IntakeError> {
+    let AcceptMessage { message, dedup } = accept;
+    if (message.tenant, message.application) != (scope.tenant(), scope.application()) {
+        return Err(fault("a message of another application").into());
+    }
+    let batch = [NewMessage {
+        message: Arc::new(message),
+        dedup,
+        owner: None,
+    }];
+    loop {
+        let written = writer.write(&batch).await.map_err(|error| match error {
+            WriteError::Refused(why) | WriteError::Unavailable(why) => IntakeError::Store(why),
+            WriteError::Unknown(why) => IntakeError::OutcomeUnknown(why),
+        })?;
+        match written.first() {
+            Some(Written::Stored { .. }) => return Ok(Accepted::New),
+            Some(Written::Replayed(id)) => return Ok(Accepted::Replayed(*id)),
+            Some(Written::KeyConflict) => return Err(IntakeError::KeyConflict),
+            Some(Written::Again) => {}
+            None => return Err(fault("a message without an answer").into()),
         }
     }
 }

@@ -46,5 +46,6 @@ pub use fakes::{
     CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
 };
 pub use ids::SequentialIds;
+pub use intake::DirectIntake;
 pub use randomness::SeededRandomness;
 pub use store::{MemoryStore, MemoryTx};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postrider_application::ports::{
-    ClaimFrom, ClaimedWork, Clock as _, Epoch, NewWork, Retry, Settled, Settlement, WorkRef,
+    ClaimFrom, ClaimedWork, Clock as _, Concluded, Epoch, NewWork, Retry, Settlement, WorkRef,
 };
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
@@ -20,8 +20,16 @@ impl Api {
         let node = self.ports.nodes.join(Duration::from_secs(15)).await.unwrap();
         let fan_out = self.claim(node, message).await;
         let id = WorkId::from_uuid(self.ids.next());
-        let rows = vec![NewWork { id, endpoint }];
-        self.settle(node, fan_out.work, Settled::FannedOut(rows)).await;
+        let exploded = Settlement {
+            work: fan_out.work,
+            concluded: Vec::new(),
+            open: vec![NewWork {
+                id,
+                endpoint,
+                parked: false,
+            }],
+        };
+        self.settle(node, exploded).await;
         let mut row = WorkRef { id, claim: 1 };
         let mut delivery = Delivery::begin(message, endpoint, self.clock.now());
         for (outcome, body) in outcomes {
@@ -30,7 +38,12 @@ impl Api {
     }
 
     async fn claim(&self, node: Epoch, message: MessageId) -> ClaimedWork {
-        let rows = self.ports.queue.claim(node, ClaimFrom::Queue, 100).await.unwrap();
+        let rows = self
+            .ports
+            .queue
+            .claim(node, ClaimFrom::Queue { low: None }, 100)
+            .await
+            .unwrap();
         let (ours, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.message == message);
         let others = others.into_iter().map(|row| row.work).collect();
         self.ports.queue.hand_back(node, others).await.unwrap();
@@ -64,21 +77,34 @@ impl Api {
             work: next,
             after: Duration::ZERO,
         });
-        let settled = Settled::Attempted {
+        let concluded = Concluded {
             delivery: delivery.clone(),
-            attempt,
+            attempt: Some(attempt),
             retry,
         };
-        self.settle(node, row, settled).await;
+        let settlement = Settlement {
+            work: row,
+            concluded: vec![concluded],
+            open: Vec::new(),
+        };
+        self.settle(node, settlement).await;
         if !pending {
             return row;
         }
-        let rows = self.ports.queue.claim(node, ClaimFrom::Queue, 100).await.unwrap();
+        let rows = self
+            .ports
+            .queue
+            .claim(node, ClaimFrom::Queue { low: None }, 100)
+            .await
+            .unwrap();
         rows.into_iter().find(|row| row.work.id == next).unwrap().work
     }
 
-    async fn settle(&self, node: Epoch, work: WorkRef, settled: Settled) {
-        let batch = vec![Settlement { work, settled }];
-        assert_eq!(self.ports.queue.settle(node, batch).await.unwrap(), [work.id]);
+    async fn settle(&self, node: Epoch, settlement: Settlement) {
+        let id = settlement.work.id;
+        assert_eq!(
+            self.ports.queue.settle(node, vec![settlement]).await.unwrap(),
+            [id]
+        );
     }
 }

@@ -23,7 +23,8 @@ use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_testkit::{
     contract::Ports,
     memory::{
-        CountingSignal, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics, SequentialIds, TestClock,
+        CountingSignal, DirectIntake, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics,
+        SequentialIds, TestClock,
     },
 };
 use secrecy::ExposeSecret as _;
@@ -130,7 +131,7 @@ impl Api {
         let use_cases = UseCases::new(
             &postrider_application::Ports {
                 store: store.clone(),
-                intake: ports.intake.clone(),
+                intake: Arc::new(DirectIntake(ports.writer.clone())),
                 directory: ports.directory.clone(),
                 identities: ports.identities.clone(),
                 passwords: Arc::new(PlainPasswords),
