@@ -9,6 +9,12 @@
 //!
 //! On PostgreSQL history becomes partitioned by time (see [`crate::partitions`]): old rows go with their partition,
 //! and not one by one. What is there becomes the first partition.
+//!
+//! Unlike other migrations, this one is not for a live system: on PostgreSQL, stop the nodes of the version before it
+//! first. It writes every row of the queue and puts four tables under new ones, in one transaction that nobody may write
+//! to them in, and what a node has prepared for the old tables is of no use afterwards. All locks are taken at the
+//! beginning; if a node is still at work and they are not to be had within seconds, the migration fails and nothing has
+//! changed, rather than that everything queues up behind it.
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, SchemaManager, async_trait,
@@ -27,6 +33,17 @@ use crate::{
 
 /// For how many days after this one there are partitions from the beginning.
 const DAYS_AHEAD: u64 = 3;
+
+/// Up to how far ahead of the database's clock an id may be, in days: clocks are set wrong. What is made ahead begins
+/// only after the latest id, so an id of a far-off time, or one that tells no time, would leave everything until then in
+/// one partition.
+const MOST_DAYS_AHEAD: u64 = 30;
+
+/// In one statement, so that who is in the way is met before anything is done.
+const LOCKS: [&str; 2] = [
+    "SET LOCAL lock_timeout = '10s'",
+    "LOCK TABLE messages, payloads, deliveries, attempts, outbox_work IN ACCESS EXCLUSIVE MODE",
+];
 
 const TABLES: [&str; 4] = [
     "ALTER TABLE outbox_work ADD COLUMN payload_bytes @int NOT NULL DEFAULT 0",
@@ -58,15 +75,17 @@ const GRANTS: [(&str, &[May]); 5] = [
     ),
 ];
 
-/// The database's now, and the time of the latest id of all history, in milliseconds since the Unix epoch.
+/// The database's now, the latest message of all history with the table that has it, and the time that its id begins
+/// with; times in milliseconds since the Unix epoch.
 const TIMES: &str = "
-SELECT (extract(epoch from now()) * 1000)::bigint AS now,
-    (SELECT max(('x' || left(replace(last.id::text, '-', ''), 12))::bit(48)::bigint) FROM (
-        (SELECT id FROM messages ORDER BY id DESC LIMIT 1)
-        UNION ALL (SELECT message FROM payloads ORDER BY message DESC LIMIT 1)
-        UNION ALL (SELECT message FROM deliveries ORDER BY message DESC LIMIT 1)
-        UNION ALL (SELECT message FROM attempts ORDER BY message DESC LIMIT 1)
-    ) AS last (id)) AS latest";
+SELECT (extract(epoch from now()) * 1000)::bigint AS now, last.name, last.id::text AS id,
+    ('x' || left(replace(last.id::text, '-', ''), 12))::bit(48)::bigint AS latest
+FROM (VALUES (1)) AS one LEFT JOIN LATERAL (
+    (SELECT 'messages' AS name, id FROM messages ORDER BY id DESC LIMIT 1)
+    UNION ALL (SELECT 'payloads', message FROM payloads ORDER BY message DESC LIMIT 1)
+    UNION ALL (SELECT 'deliveries', message FROM deliveries ORDER BY message DESC LIMIT 1)
+    UNION ALL (SELECT 'attempts', message FROM attempts ORDER BY message DESC LIMIT 1)
+) AS last ON true ORDER BY last.id DESC NULLS LAST LIMIT 1";
 
 /// See the head of the file.
 #[derive(DeriveMigrationName)]
@@ -75,10 +94,11 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, &TABLES).await?;
         if !is_postgres(manager) {
-            return Ok(());
+            return run(manager, &TABLES).await;
         }
+        run(manager, &LOCKS).await?;
+        run(manager, &TABLES).await?;
         let (today, latest) = days(manager).await?;
         let mut statements = Vec::new();
         for (table, column) in HISTORY {
@@ -98,7 +118,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Today, and the day of the latest id, if that is later.
+/// Today, and the day of the latest id. Fails if that is too far ahead.
 async fn days(manager: &SchemaManager<'_>) -> Result<(Day, Day), DbErr> {
     let connection = manager.get_connection();
     let times = Statement::from_string(connection.get_database_backend(), TIMES);
@@ -108,7 +128,16 @@ async fn days(manager: &SchemaManager<'_>) -> Result<(Day, Day), DbErr> {
     let day = |millis: i64| Day::of_millis(millis.max(0).cast_unsigned());
     let today = day(row.try_get("", "now")?);
     let latest: Option<i64> = row.try_get("", "latest")?;
-    Ok((today, latest.map_or(today, day)))
+    let latest = latest.map_or(today, day);
+    if latest > today.plus(MOST_DAYS_AHEAD) {
+        let (table, id): (String, String) = (row.try_get("", "name")?, row.try_get("", "id")?);
+        return Err(DbErr::Custom(format!(
+            "the table {table} has rows of the message {id}, whose id is of a time more than {MOST_DAYS_AHEAD} days \
+             ahead of the database's clock: history cannot be partitioned by time before such rows are removed, or \
+             the clock is set right"
+        )));
+    }
+    Ok((today, latest))
 }
 
 /// Makes the table its own first partition, which nobody has a right to any more, and a new one of its name and form.

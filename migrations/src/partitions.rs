@@ -37,7 +37,7 @@ impl Day {
     }
 
     /// The day of an id, as text: of the time that it begins with.
-    fn of_id(id: &str) -> Option<Self> {
+    pub fn of_id(id: &str) -> Option<Self> {
         let (high, low) = (id.get(..8)?, id.get(9..13)?);
         let (high, low) = (u64::from_str_radix(high, 16), u64::from_str_radix(low, 16));
         Some(Self::of_millis(high.ok()? << 16 | low.ok()?))

@@ -16,7 +16,7 @@ mod lanes;
 use std::{collections::VecDeque, hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
-use lanes::{Arrival, JobId, Lanes, Limits};
+use lanes::{Arrival, JobId, Lanes, Limits, Weighed};
 use postrider_domain::{
     EndpointId, MessageId, TenantId, Timestamp,
     deliveries::{Delivery, FailureClass, Jitter, Outcome, RetryPolicy},
@@ -30,6 +30,7 @@ const LIMITS: Limits = Limits {
     in_flight: 512,
     per_endpoint: 64,
     waiting: 8_192,
+    bytes: 32 << 20,
 };
 
 fn event_type(n: usize) -> EventTypeName {
@@ -69,12 +70,21 @@ fn turns(endpoints: u64, jobs: u64) -> usize {
     let mut under_way = VecDeque::new();
     for job in 0..jobs {
         let (tenant, endpoint) = endpoint(job % endpoints);
-        if lanes.arrive(tenant, endpoint, JobId(job), false) == Arrival::Begins {
+        if lanes.arrive(
+            tenant,
+            endpoint,
+            Weighed {
+                job: JobId(job),
+                bytes: 1_024,
+            },
+            false,
+        ) == Arrival::Begins
+        {
             under_way.push_back(endpoint);
             continue;
         }
         if let Some(oldest) = under_way.pop_front() {
-            lanes.end_turn(oldest);
+            lanes.end_turn(oldest, 1_024);
         }
         while let Some((called, _)) = lanes.call_next() {
             under_way.push_back(called);

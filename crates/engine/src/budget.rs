@@ -67,6 +67,13 @@ impl Budget {
         take(&self.bytes, bytes, bytes.min(self.max_bytes)).then(|| self.permit(0, bytes))
     }
 
+    /// Room for `bytes`, if as much as a quarter of all is left after it: the last quarter is for what was accepted
+    /// before.
+    pub(crate) fn take_bytes_for_new(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
+        let bytes = signed(bytes);
+        take(&self.bytes, bytes, bytes + self.max_bytes / 4).then(|| self.permit(0, bytes))
+    }
+
     /// Room for bytes that are there already, and that were not known before. The budget may be overdrawn by it, by as
     /// much as attempts under way can capture.
     pub(crate) fn overdraw(self: &Arc<Self>, bytes: usize) -> Permit {

@@ -153,9 +153,13 @@ impl Chores {
             let (tenant, application) = (failing.tenant, failing.application);
             let (why, seen) = (DisableReason::Failing, Some(failing.version));
             let (guard, endpoint) = (&self.ports.guard, failing.endpoint);
-            let change = guard.disable(tenant, application, endpoint, why, seen).await?;
-            if change == Change::Made {
-                tracing::info!(%tenant, %endpoint, "an endpoint that only fails was disabled");
+            match guard.disable(tenant, application, endpoint, why, seen).await {
+                Ok(Change::Made) => {
+                    tracing::info!(%tenant, %endpoint, "an endpoint that only fails was disabled");
+                }
+                Ok(Change::None) => {}
+                // The others have their turn.
+                Err(error) => tracing::warn!(%error, %tenant, %endpoint, "it could not be disabled"),
             }
         }
         Ok(())

@@ -8,9 +8,9 @@ use crate::{EngineOptions, backoff::Backoff};
 /// The shortest wait after a claim that found nothing, though something is due: another node just holds it.
 const CONTENTION_PAUSE: Duration = Duration::from_millis(50);
 /// How long claims may go without the rows before the low-water mark.
-const LOW_WATER_FOR: Duration = Duration::from_secs(3);
+pub(crate) const LOW_WATER_FOR: Duration = Duration::from_secs(3);
 /// How far the mark stays behind what was claimed: a transaction that began earlier may commit later.
-const LOW_WATER_MARGIN: Duration = Duration::from_secs(1);
+pub(crate) const LOW_WATER_MARGIN: Duration = Duration::from_secs(1);
 
 /// When to claim, and from whom. Pure: time is handed in.
 pub(crate) struct Claims {
@@ -19,6 +19,8 @@ pub(crate) struct Claims {
     claiming: bool,
     /// Something says that rows are due: a signal, or a claim that took all it asked for.
     wanted: bool,
+    /// There is more than was taken.
+    more: bool,
     /// When to look without being told: the next row is due, or the net.
     look_at: Duration,
     /// A time to look at, learnt while a claim is under way that may not have seen why.
@@ -47,6 +49,7 @@ impl Claims {
             sweep_interval: options.dead_sweep_interval,
             claiming: false,
             wanted: true,
+            more: false,
             look_at: now,
             look_again_at: None,
             dead: VecDeque::new(),
@@ -57,9 +60,20 @@ impl Claims {
         }
     }
 
-    /// Something was queued.
+    /// Something was queued here: others may be told if there is no room for it.
+    pub(crate) const fn queued(&mut self) {
+        self.wanted = true;
+        self.more = true;
+    }
+
+    /// Something was queued somewhere.
     pub(crate) const fn signal(&mut self) {
         self.wanted = true;
+    }
+
+    /// Whether there is more in the queue than this node has taken, as far as it knows.
+    pub(crate) const fn has_more(&self) -> bool {
+        self.more
     }
 
     /// A row that was just written is due at `at`.
@@ -91,11 +105,6 @@ impl Claims {
         Some(from)
     }
 
-    /// Whether there is a reason to claim from the queue, room or not.
-    pub(crate) fn wants(&self, now: Duration) -> bool {
-        self.wanted || now >= self.look_at
-    }
-
     /// When to ask again for a claim, if only time stands in the way.
     pub(crate) fn wakes_at(&self) -> Option<Duration> {
         let at = if self.wanted || !self.dead.is_empty() {
@@ -117,6 +126,7 @@ impl Claims {
         now: Duration,
     ) {
         self.claiming = false;
+        self.more = rows >= limit;
         self.backoff.reset();
         match from {
             ClaimFrom::Dead(epoch) if rows == 0 => {
@@ -124,7 +134,7 @@ impl Claims {
                 // What was not due yet went back to the queue.
                 self.wanted = true;
             }
-            ClaimFrom::Dead(_) | ClaimFrom::Parked(_) => {}
+            ClaimFrom::Dead(_) | ClaimFrom::Parked { .. } => {}
             ClaimFrom::Queue { .. } if rows >= limit => {
                 self.wanted = true;
                 let since = self.low.map_or(now, |(_, since)| since);

@@ -75,7 +75,7 @@ impl Door {
         let permit = self
             .budget
             .take_row_for_new()?
-            .and(self.budget.take_bytes(bytes)?);
+            .and(self.budget.take_bytes_for_new(bytes)?);
         Some(Place {
             epoch,
             permit,

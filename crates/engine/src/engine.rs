@@ -23,7 +23,7 @@ pub enum EngineError {
 
 /// Works the queue: one life after the other, each with a lease of its own.
 pub struct Engine {
-    ports: EnginePorts,
+    ports: Arc<EnginePorts>,
     options: Arc<EngineOptions>,
     shared: Arc<Shared>,
 }
@@ -33,7 +33,7 @@ impl Engine {
     pub fn new(ports: EnginePorts, options: EngineOptions) -> (Self, EngineHandle) {
         let shared = Arc::new(Shared::new(&options));
         let engine = Self {
-            ports,
+            ports: Arc::new(ports),
             options: Arc::new(options),
             shared: Arc::clone(&shared),
         };

@@ -1,6 +1,6 @@
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use postrider_application::ports::{Epoch, WorkSignal};
@@ -17,6 +17,8 @@ pub(crate) struct Shared {
     /// What may be in memory.
     pub(crate) budget: Arc<Budget>,
     pub(crate) work: Notify,
+    /// Nothing new is taken in, as the process is about to end.
+    pub(crate) draining: AtomicBool,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) waiting: AtomicUsize,
     pub(crate) refused: AtomicUsize,
@@ -31,6 +33,7 @@ impl Shared {
             budget,
             congestion: Congestion::default(),
             work: Notify::new(),
+            draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
@@ -51,6 +54,8 @@ pub struct EngineStatus {
     pub epoch: Option<Epoch>,
     /// Whether the lease of that life runs: judged now, so it is right even if the engine is stuck.
     pub lease_held: bool,
+    /// Whether it takes nothing new in, because it was asked to end.
+    pub draining: bool,
     /// Rows of the queue being loaded, sent or settled.
     pub in_flight: usize,
     /// Deliveries waiting in memory for a turn at their endpoint.
@@ -82,6 +87,7 @@ impl EngineHandle {
         EngineStatus {
             epoch: lease.as_ref().map(|lease| lease.epoch),
             lease_held: lease.is_some_and(|lease| lease.holds()),
+            draining: self.shared.draining.load(Ordering::Relaxed),
             in_flight: self.shared.in_flight.load(Ordering::Relaxed),
             waiting: self.shared.waiting.load(Ordering::Relaxed),
             memory_rows: self.shared.budget.taken_rows(),

@@ -31,14 +31,24 @@ pub(crate) struct Limits {
     pub(crate) in_flight: usize,
     /// Turns at one time in one lane.
     pub(crate) per_endpoint: usize,
+    /// Bytes of payloads that have turns at one time, over all lanes.
+    pub(crate) bytes: usize,
     /// Jobs that wait, over all lanes.
     pub(crate) waiting: usize,
+}
+
+/// A job, and the bytes of its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Weighed {
+    pub(crate) job: JobId,
+    pub(crate) bytes: usize,
 }
 
 struct Lane {
     tenant: TenantId,
     active: usize,
-    waiting: VecDeque<JobId>,
+    active_bytes: usize,
+    waiting: VecDeque<Weighed>,
     /// Whether it is in its tenant's ring.
     in_ring: bool,
 }
@@ -46,6 +56,7 @@ struct Lane {
 #[derive(Default)]
 struct Tenant {
     active: usize,
+    active_bytes: usize,
     waiting: usize,
     /// Lanes with somebody waiting and a turn free.
     ring: VecDeque<EndpointId>,
@@ -57,6 +68,7 @@ struct Tenant {
 pub(crate) struct Lanes {
     limits: Limits,
     active: usize,
+    active_bytes: usize,
     waiting: usize,
     by_endpoint: HashMap<EndpointId, Lane>,
     tenants: HashMap<TenantId, Tenant>,
@@ -69,6 +81,7 @@ impl Lanes {
         Self {
             limits,
             active: 0,
+            active_bytes: 0,
             waiting: 0,
             by_endpoint: HashMap::new(),
             tenants: HashMap::new(),
@@ -114,27 +127,66 @@ impl Lanes {
         active == 0 || active < free || (in_lane == 0 && free > self.limits.in_flight / 4)
     }
 
-    /// How many may wait in a lane in any case, as long as anybody may.
+    /// Whether `bytes` more may have a turn in a lane with so many turns and bytes: a quarter of what is free, or the
+    /// lane's first.
+    fn lane_may_carry(&self, active: usize, held: usize, bytes: usize) -> bool {
+        active == 0 || held + bytes <= self.free_bytes() / 4
+    }
+
+    /// The same of a tenant: as much as is free, or its first.
+    fn tenant_may_carry(&self, active: usize, held: usize, bytes: usize) -> bool {
+        let fits = self.active == 0 || bytes <= self.free_bytes();
+        fits && (active == 0 || held + bytes <= self.free_bytes())
+    }
+
+    const fn free_bytes(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.active_bytes)
+    }
+
+    /// How many more may be fetched for the lane of `endpoint`: a few if nothing of it is here, as then it is not known
+    /// whose it is, and one of the last quarter, which tells.
+    pub(crate) fn room_in_lane(&self, endpoint: EndpointId) -> usize {
+        match self.by_endpoint.get(&endpoint) {
+            Some(lane) => self.room_at(lane.tenant, endpoint),
+            None => match self.spare_to_wait() {
+                0 => self.free_to_wait().min(1),
+                spare => self.few().min(spare),
+            },
+        }
+    }
+
+    const fn free_to_wait(&self) -> usize {
+        self.limits.waiting.saturating_sub(self.waiting)
+    }
+
+    /// What is free but for the last quarter.
+    const fn spare_to_wait(&self) -> usize {
+        self.free_to_wait().saturating_sub(self.limits.waiting / 4)
+    }
+
+    /// How many may wait in a lane whatever its tenant has, as long as more than the last quarter is free.
     fn few(&self) -> usize {
         (self.limits.waiting / 512).max(1)
     }
 
-    /// How many more may be fetched for the lane of `endpoint`.
-    pub(crate) fn room_in_lane(&self, endpoint: EndpointId) -> usize {
-        let free = self.limits.waiting.saturating_sub(self.waiting);
-        // The last quarter is for lanes with few.
-        let spare = free.saturating_sub(self.limits.waiting / 4);
-        spare
-            .max(self.few().min(free))
-            .saturating_sub(self.waiting_at(endpoint))
+    /// How many may wait of a tenant in any case, as long as anybody may.
+    fn few_of_tenant(&self) -> usize {
+        (self.limits.waiting / 64).max(1)
     }
 
-    /// How many more may wait in the lane of `endpoint`, of `tenant`.
+    /// How many more may wait in the lane of `endpoint`, of `tenant`. Of what is free but for the last quarter, a lane
+    /// and a tenant may have as much as is left. The last quarter is for tenants with few.
     fn room_at(&self, tenant: TenantId, endpoint: EndpointId) -> usize {
-        let free = self.limits.waiting.saturating_sub(self.waiting);
+        let spare = self.spare_to_wait();
         let of_tenant = self.tenants.get(&tenant).map_or(0, |tenant| tenant.waiting);
-        let tenants = free.saturating_sub(of_tenant / 2);
-        self.room_in_lane(endpoint).min(tenants)
+        let in_lane = self.waiting_at(endpoint);
+        let share = spare.saturating_sub(in_lane.max(of_tenant));
+        let few = self.few().saturating_sub(in_lane).min(spare);
+        let of_few = self
+            .few_of_tenant()
+            .saturating_sub(of_tenant)
+            .min(self.free_to_wait());
+        share.max(few).max(of_few)
     }
 
     /// A job for `endpoint`. With `backlog`, older ones of it wait in the database: it goes there too, unless its turn
@@ -143,22 +195,28 @@ impl Lanes {
         &mut self,
         tenant: TenantId,
         endpoint: EndpointId,
-        job: JobId,
+        job: Weighed,
         backlog: bool,
     ) -> Arrival {
-        let (lane_active, lane_waiting) = self
-            .by_endpoint
-            .get(&endpoint)
-            .map_or((0, 0), |lane| (lane.active, lane.waiting.len()));
-        let tenant_active = self.tenants.get(&tenant).map_or(0, |tenant| tenant.active);
-        let turn = lane_waiting == 0
-            && lane_active < self.width()
+        let lane = self.by_endpoint.get(&endpoint);
+        let (in_lane, lane_bytes, nobody_waits) = lane.map_or((0, 0, true), |lane| {
+            (lane.active, lane.active_bytes, lane.waiting.is_empty())
+        });
+        let of_tenant = self.tenants.get(&tenant);
+        let (of_tenant, tenant_bytes) =
+            of_tenant.map_or((0, 0), |tenant| (tenant.active, tenant.active_bytes));
+        let turn = nobody_waits
+            && in_lane < self.width()
             && self.active < self.limits.in_flight
-            && self.tenant_may_begin(tenant_active, lane_active);
+            && self.tenant_may_begin(of_tenant, in_lane)
+            && self.lane_may_carry(in_lane, lane_bytes, job.bytes)
+            && self.tenant_may_carry(of_tenant, tenant_bytes, job.bytes);
         if turn {
-            self.lane(tenant, endpoint).active += 1;
-            self.tenant(tenant).active += 1;
-            self.active += 1;
+            let lane = self.lane(tenant, endpoint);
+            (lane.active, lane.active_bytes) = (lane.active + 1, lane.active_bytes + job.bytes);
+            let tenant = self.tenant(tenant);
+            (tenant.active, tenant.active_bytes) = (tenant.active + 1, tenant.active_bytes + job.bytes);
+            (self.active, self.active_bytes) = (self.active + 1, self.active_bytes + job.bytes);
             return Arrival::Begins;
         }
         if backlog || self.room_at(tenant, endpoint) == 0 {
@@ -169,7 +227,7 @@ impl Lanes {
     }
 
     /// A job waits in its lane, whatever the room: it is ours already and was fetched for this lane.
-    pub(crate) fn wait(&mut self, tenant: TenantId, endpoint: EndpointId, job: JobId) {
+    pub(crate) fn wait(&mut self, tenant: TenantId, endpoint: EndpointId, job: Weighed) {
         self.lane(tenant, endpoint).waiting.push_back(job);
         self.tenant(tenant).waiting += 1;
         self.waiting += 1;
@@ -180,6 +238,7 @@ impl Lanes {
         self.by_endpoint.entry(endpoint).or_insert_with(|| Lane {
             tenant,
             active: 0,
+            active_bytes: 0,
             waiting: VecDeque::new(),
             in_ring: false,
         })
@@ -207,16 +266,17 @@ impl Lanes {
         }
     }
 
-    /// A turn in the lane of `endpoint` ends.
-    pub(crate) fn end_turn(&mut self, endpoint: EndpointId) {
+    /// A turn in the lane of `endpoint`, of a payload of `bytes`, ends.
+    pub(crate) fn end_turn(&mut self, endpoint: EndpointId, bytes: usize) {
         let Some(lane) = self.by_endpoint.get_mut(&endpoint) else {
             debug_assert!(false, "a turn ends in a lane that nobody is in");
             return;
         };
-        lane.active -= 1;
+        (lane.active, lane.active_bytes) = (lane.active - 1, lane.active_bytes - bytes);
         let id = lane.tenant;
-        self.active -= 1;
-        self.tenant(id).active -= 1;
+        (self.active, self.active_bytes) = (self.active - 1, self.active_bytes - bytes);
+        let tenant = self.tenant(id);
+        (tenant.active, tenant.active_bytes) = (tenant.active - 1, tenant.active_bytes - bytes);
         self.announce(endpoint);
         self.forget(endpoint, id);
     }
@@ -271,28 +331,41 @@ impl Lanes {
             return None;
         }
         let may_have_more = self.tenant_may_begin(tenant.active, 1);
+        let (of_tenant, tenant_bytes) = (tenant.active, tenant.active_bytes);
         for _ in 0..tenant.ring.len() {
-            let tenant = self.tenants.get_mut(&id)?;
-            let endpoint = tenant.ring.pop_front()?;
-            let Some(lane) = self.by_endpoint.get_mut(&endpoint) else {
+            let endpoint = self.tenants.get_mut(&id)?.ring.pop_front()?;
+            let Some(lane) = self.by_endpoint.get(&endpoint) else {
                 continue;
             };
-            if lane.active >= width || (lane.active > 0 && !may_have_more) {
+            let (in_lane, lane_bytes) = (lane.active, lane.active_bytes);
+            let bytes = lane.waiting.front().map_or(0, |first| first.bytes);
+            let is_full = in_lane >= width
+                || (in_lane > 0 && !may_have_more)
+                || !self.lane_may_carry(in_lane, lane_bytes, bytes);
+            if !is_full && !self.tenant_may_carry(of_tenant, tenant_bytes, bytes) {
+                // Something else may be lighter.
+                self.tenants.get_mut(&id)?.ring.push_back(endpoint);
+                continue;
+            }
+            let (lane, tenant) = (self.by_endpoint.get_mut(&endpoint)?, self.tenants.get_mut(&id)?);
+            if is_full {
                 // Its next turn that ends announces it again.
                 lane.in_ring = false;
                 continue;
             }
-            let job = lane.waiting.pop_front();
+            let called = lane.waiting.pop_front();
             if lane.waiting.is_empty() {
                 lane.in_ring = false;
             } else {
                 tenant.ring.push_back(endpoint);
             }
-            let Some(job) = job else { continue };
-            lane.active += 1;
-            tenant.active += 1;
+            let Some(Weighed { job, bytes }) = called else {
+                continue;
+            };
+            (lane.active, lane.active_bytes) = (lane.active + 1, lane.active_bytes + bytes);
+            (tenant.active, tenant.active_bytes) = (tenant.active + 1, tenant.active_bytes + bytes);
             tenant.waiting -= 1;
-            self.active += 1;
+            (self.active, self.active_bytes) = (self.active + 1, self.active_bytes + bytes);
             self.waiting -= 1;
             return Some((endpoint, job));
         }
@@ -303,7 +376,7 @@ impl Lanes {
     pub(crate) fn dismiss_waiting(&mut self) -> Vec<JobId> {
         let mut dismissed = Vec::with_capacity(self.waiting);
         for lane in self.by_endpoint.values_mut() {
-            dismissed.extend(lane.waiting.drain(..));
+            dismissed.extend(lane.waiting.drain(..).map(|waiting| waiting.job));
             lane.in_ring = false;
         }
         self.by_endpoint.retain(|_, lane| lane.active > 0);
@@ -319,6 +392,9 @@ impl Lanes {
     }
 }
 
+#[cfg(test)]
+#[path = "lanes_shares_tests.rs"]
+mod shares_tests;
 #[cfg(test)]
 #[path = "lanes_tests.rs"]
 mod tests;

@@ -9,6 +9,7 @@ const LIMITS: Limits = Limits {
     in_flight: 2_048,
     per_endpoint: 64,
     waiting: 8_192,
+    bytes: usize::MAX,
 };
 
 fn tenant(n: u128) -> TenantId {
@@ -48,7 +49,9 @@ impl Scene {
         self.last += 1;
         let job = JobId(self.last);
         self.whose.insert(job, (tenant, endpoint));
-        let arrival = self.lanes.arrive(tenant, endpoint, job, backlog);
+        let arrival = self
+            .lanes
+            .arrive(tenant, endpoint, Weighed { job, bytes: 0 }, backlog);
         match arrival {
             Arrival::Begins => self.active.push(job),
             Arrival::Waits => drop(self.waiting.insert(job)),
@@ -71,7 +74,8 @@ impl Scene {
     fn fetch(&mut self, of: u128, to: u128) {
         if self.arrive(of, to) == Arrival::Parks {
             let job = self.parked.pop().unwrap();
-            self.lanes.wait(tenant(of), endpoint(to), job);
+            self.lanes
+                .wait(tenant(of), endpoint(to), Weighed { job, bytes: 0 });
             self.waiting.insert(job);
         }
     }
@@ -79,7 +83,7 @@ impl Scene {
     fn end(&mut self, index: usize) -> EndpointId {
         let job = self.active.remove(index);
         let (_, endpoint) = self.whose.remove(&job).unwrap();
-        self.lanes.end_turn(endpoint);
+        self.lanes.end_turn(endpoint, 0);
         endpoint
     }
 
@@ -195,6 +199,7 @@ fn tenants_take_turns_whatever_the_number_of_their_endpoints() {
         in_flight: 1,
         per_endpoint: 1,
         waiting: 100_000,
+        bytes: usize::MAX,
     });
     scene.arrive(9, 9_000);
     for n in 0..100 {
@@ -227,6 +232,7 @@ fn endpoints_of_a_tenant_take_turns() {
         in_flight: 1,
         per_endpoint: 1,
         waiting: 1_000,
+        bytes: usize::MAX,
     });
     scene.arrive(1, 9);
     for (to, count) in [(1, 30), (2, 5), (3, 5)] {
@@ -252,6 +258,7 @@ fn a_lane_shrinks_while_others_are_busy_and_never_to_nothing() {
         in_flight: 64,
         per_endpoint: 64,
         waiting: 10_000,
+        bytes: usize::MAX,
     });
     let mut widths = Vec::new();
     for to in 0..8 {
@@ -340,6 +347,7 @@ fn one_endpoint_never_takes_more_than_half_of_the_room_to_wait() {
         in_flight: 16,
         per_endpoint: 4,
         waiting: 100,
+        bytes: usize::MAX,
     });
     scene.flood(1, 1, 300);
     assert!(scene.lanes.waiting_at(endpoint(1)) <= 50);
@@ -356,6 +364,7 @@ fn what_was_fetched_waits_whatever_the_room() {
         in_flight: 1,
         per_endpoint: 1,
         waiting: 2,
+        bytes: usize::MAX,
     });
     (0..6).for_each(|_| scene.fetch(1, 1));
     assert_eq!(scene.lanes.waiting(), 5);
@@ -419,7 +428,7 @@ proptest! {
         steps in steps(),
         (in_flight, per_endpoint, waiting) in (1usize..12, 1usize..5, 1usize..12),
     ) {
-        let limits = Limits { in_flight, per_endpoint: per_endpoint.min(in_flight), waiting };
+        let limits = Limits { in_flight, per_endpoint: per_endpoint.min(in_flight), waiting, bytes: usize::MAX };
         let mut scene = Scene::new(limits);
         let mut fetched = false;
         for step in steps {
@@ -452,7 +461,7 @@ proptest! {
     fn an_idle_turn_is_never_withheld_from_a_lane_without_one(
         arrivals in proptest::collection::vec((0u128..4, 0u128..4), 1..60),
     ) {
-        let mut scene = Scene::new(Limits { in_flight: 64, per_endpoint: 4, waiting: 100 });
+        let mut scene = Scene::new(Limits { in_flight: 64, per_endpoint: 4, waiting: 100, bytes: usize::MAX });
         for (of, n) in arrivals {
             scene.arrive(of, of * 10 + n);
         }

@@ -25,6 +25,8 @@ pub(crate) struct Lease {
     clock: Arc<dyn Clock>,
     /// Microseconds of the monotonic clock.
     until: AtomicU64,
+    /// No other node can be: then nobody could take over, and to stop would only repeat what is under way.
+    sole: bool,
 }
 
 /// Why a life ended.
@@ -45,7 +47,12 @@ impl Lease {
     #[cfg(test)]
     pub(crate) fn for_test(epoch: Epoch, clock: Arc<dyn Clock>, ttl: Duration) -> Arc<Self> {
         let until = AtomicU64::new(micros(clock.monotonic() + ttl));
-        Arc::new(Self { epoch, clock, until })
+        Arc::new(Self {
+            epoch,
+            clock,
+            until,
+            sole: false,
+        })
     }
 
     /// A new life.
@@ -60,6 +67,7 @@ impl Lease {
                         epoch,
                         clock: Arc::clone(&ports.clock),
                         until: AtomicU64::new(micros(before + options.lease_ttl)),
+                        sole: options.sole_node,
                     });
                 }
                 Err(error) => {
@@ -78,21 +86,32 @@ impl Lease {
 
     /// Whether anything may be started.
     pub(crate) fn holds(&self) -> bool {
-        !self.remaining().is_zero()
+        self.sole || !self.remaining().is_zero()
     }
 
     /// Extends the lease again and again; returns when it is lost.
-    pub(crate) async fn keep(self: Arc<Self>, ports: EnginePorts, options: Arc<EngineOptions>) -> Lost {
+    pub(crate) async fn keep(self: Arc<Self>, ports: Arc<EnginePorts>, options: Arc<EngineOptions>) -> Lost {
         let mut wait = options.lease_beat;
         loop {
-            time::sleep(wait.min(self.remaining())).await;
+            let wait_for = if self.sole {
+                wait
+            } else {
+                wait.min(self.remaining())
+            };
+            time::sleep(wait_for).await;
             let before = self.clock.monotonic();
             if !self.holds() {
                 return Lost::RanOut;
             }
             // A beat that gets no answer must leave time for another one.
-            let limit = options.lease_beat.min(self.remaining());
+            let limit = if self.sole {
+                options.store_timeout
+            } else {
+                options.lease_beat.min(self.remaining())
+            };
             match bounded(limit, ports.nodes.beat(self.epoch, options.lease_ttl)).await {
+                // An answer that was read too late revives nothing: attempts were given up meanwhile.
+                Ok(true) if !self.holds() => return Lost::RanOut,
                 Ok(true) => {
                     self.until
                         .store(micros(before + options.lease_ttl), Ordering::Release);
@@ -193,7 +212,9 @@ mod tests {
         let lease = Lease::join(&ports, &options).await;
         assert_eq!(lease.remaining() + SECOND, options.lease_ttl);
         // One beat, asked for 3 s after joining, then none is answered any more.
-        let lost = Arc::clone(&lease).keep(ports.clone(), Arc::clone(&options)).await;
+        let lost = Arc::clone(&lease)
+            .keep(Arc::new(ports.clone()), Arc::clone(&options))
+            .await;
         assert_eq!(lost, Lost::RanOut);
         assert_eq!(
             ports.clock.monotonic(),
@@ -208,7 +229,10 @@ mod tests {
         let away = || Err(StoreError::Unavailable("away".into()));
         let ports = ports(vec![Ok(false), Ok(true), away(), away()]);
         let lease = Lease::join(&ports, &options).await;
-        assert_eq!(Arc::clone(&lease).keep(ports, options).await, Lost::Buried);
+        assert_eq!(
+            Arc::clone(&lease).keep(Arc::new(ports), options).await,
+            Lost::Buried
+        );
         assert!(lease.holds(), "it would still have run");
     }
 }

@@ -62,7 +62,7 @@ mock! {
             limit: u32,
         ) -> Result<Vec<ClaimedWork>, StoreError>;
         async fn still_held(&self, node: Epoch, rows: &[WorkRef]) -> Result<Vec<WorkId>, StoreError>;
-        async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+        async fn next_due(&self, low: Option<postrider_domain::Timestamp>) -> Result<Option<Duration>, StoreError>;
     }
 }
 
@@ -79,7 +79,7 @@ async fn a_settle_that_fails_twice_is_repeated_until_it_works_and_no_longer() {
     });
     queue.expect_next_due().returning({
         let store = store.clone();
-        move || store.next_due().now_or_never().unwrap()
+        move |low| store.next_due(low).now_or_never().unwrap()
     });
     queue.expect_parked_endpoints().returning(|_, _| Ok(Vec::new()));
     let batches = Arc::new(Mutex::new(Vec::new()));

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use postrider_application::ports::{ClaimFrom, DeliveryQueue as _, Epoch, IntakeError, StoreError};
 use postrider_domain::endpoints::DisableReason;
-use postrider_engine::{EngineOptions, IntakeOptions};
+use postrider_engine::EngineOptions;
 use support::{
     faulty::{Fault, Op},
     receivers::{Behaviour, Receivers},
@@ -244,31 +244,6 @@ async fn what_was_committed_though_the_caller_was_told_that_it_is_unknown_is_ado
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_that_takes_longer_than_two_looks_is_not_delivered_twice_by_this_node() {
-    let (world, receivers) = scene().await;
-    let endpoint = world.endpoint(URL).await;
-    let intake = IntakeOptions {
-        accept_timeout: Duration::from_mins(2),
-        write_timeout: Duration::from_mins(1),
-        ..IntakeOptions::default()
-    };
-    let options = EngineOptions {
-        adoption_interval: Duration::from_secs(5),
-        ..EngineOptions::default()
-    };
-    let node = world.node_with(options, intake, &receivers).await;
-    receivers.behave(URL, Behaviour::AnswersAfter(204, Duration::from_secs(14)));
-    // Committed at once; this node learns of it after 70 seconds.
-    world.faults.plan(Op::Write, [Fault::After, Fault::Hangs]);
-    let accepted = node.publish(&world, &world.customer);
-    let message = accepted.await;
-    tokio::time::sleep(Duration::from_mins(3)).await;
-    assert_eq!(world.attempts(message, endpoint).await.len(), 1);
-    assert_eq!((world.store.queued(), node.status().in_flight), (0, 0));
-    assert!(receivers.at(URL) <= 2, "one late duplicate at most");
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_handed_off_while_the_node_drains_is_delivered_by_the_next() {
     let (world, receivers) = scene().await;
     world.endpoint(URL).await;
@@ -297,55 +272,6 @@ async fn what_is_handed_off_while_the_node_drains_is_delivered_by_the_next() {
         assert_eq!(world.statuses(message).await, ["delivered"]);
         assert_eq!(receivers.times(message, URL), 1);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_drain_writes_what_ends_in_time_though_a_part_of_its_fan_out_was_being_read() {
-    let (world, receivers) = scene().await;
-    world.endpoint(URL).await;
-    let slow = "https://slow.example/";
-    let options = EngineOptions {
-        max_in_flight: 4,
-        max_in_flight_per_endpoint: 1,
-        max_memory_bytes: 1 << 20,
-        explode_after: Duration::from_secs(10),
-        ..EngineOptions::default()
-    };
-    world.endpoint(slow).await;
-    receivers.behave(URL, Behaviour::Hangs);
-    let node = world.node(options, &receivers).await;
-    // The first is in the way of the second at `URL`, and its payload leaves no room to keep others.
-    let message = world.message_of(&world.customer, 700 << 10);
-    node.accept(&world.customer, message).await.unwrap();
-    world
-        .until(SOON, "both are sent", || receivers.arrivals().len() == 2)
-        .await;
-    receivers.behave(slow, Behaviour::AnswersAfter(204, Duration::from_secs(5)));
-    let message = world.message_of(&world.customer, 300 << 10);
-    let second = message.id;
-    node.accept(&world.customer, message).await.unwrap();
-    world
-        .until(SOON, "one is sent, one waits", || {
-            receivers.times(second, slow) == 1
-        })
-        .await;
-    // Now the turn of the second at `URL` comes, and its payload is to be read, which takes a while.
-    *world.faults.latency.lock().unwrap() = Duration::from_secs(1);
-    receivers.behave(URL, Behaviour::Answers(204));
-    world
-        .until(Duration::from_secs(1), "it is being read", || {
-            world.faults.count(Op::Messages) == 1
-        })
-        .await;
-    node.shut_down().await;
-    assert_eq!(world.store.queued(), 1, "the one that was being read goes back");
-    *world.faults.latency.lock().unwrap() = Duration::ZERO;
-    let _next = world.node(EngineOptions::default(), &receivers).await;
-    world.settled_within(Duration::from_secs(1)).await;
-    assert_eq!(
-        (receivers.times(second, slow), receivers.times(second, URL)),
-        (1, 1)
-    );
 }
 
 #[tokio::test(start_paused = true)]

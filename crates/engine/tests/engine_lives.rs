@@ -46,7 +46,7 @@ async fn shutdown_ends_what_is_under_way_and_hands_back_the_rest() {
     let begun = world.clock.monotonic();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(
-        world.store.next_due().await.unwrap(),
+        world.store.next_due(None).await.unwrap(),
         Some(Duration::ZERO),
         "others need not wait for the one under way"
     );

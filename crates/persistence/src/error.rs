@@ -222,6 +222,16 @@ pub(crate) fn write_failed(error: &sqlx::Error) -> WriteError {
     }
 }
 
+/// What the failure of the statement means that settles a batch on PostgreSQL. A row whose time has no partition is one
+/// row's fault here: the others must not wait for it, as messages that come in do, and some of them may be of other
+/// times.
+pub(crate) fn settle_failed(error: &sqlx::Error) -> StoreError {
+    match of_sqlx(error) {
+        StoreError::Unavailable(cause) if lacks_partition(error) => StoreError::Internal(cause),
+        error => error,
+    }
+}
+
 /// What the failure of a statement means that writes a batch on SQLite, before COMMIT.
 pub(crate) fn step_failed(error: &DbErr) -> WriteError {
     // Too big, constraint, mismatch.

@@ -31,12 +31,26 @@ WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind = 'p' GROUP 
 /// Whoever else holds the table's lock, say to analyse it, is not waited for longer than this.
 const DO_NOT_WAIT: &str = "SET LOCAL lock_timeout = '2s'";
 
+/// Coverage that goes on for this many days after what was asked for is none that was made on purpose: until then
+/// everything is in one partition, and nothing can be dropped.
+const FAR_AHEAD: u64 = 60;
+
 #[derive(FromQueryResult)]
 struct Covered {
     name: String,
     now: i64,
     ends: bool,
     till: Option<String>,
+}
+
+/// Why no partition will be made for a table for a long time, if so.
+fn why_never(covered: &Covered, until: Day) -> Option<&'static str> {
+    if !covered.ends {
+        return Some("there is a partition without an upper bound, or a default one");
+    }
+    let till = covered.till.as_deref().and_then(Day::of_id)?;
+    let far_ahead = till > until.plus(FAR_AHEAD);
+    far_ahead.then_some("there are partitions up to a time far ahead, as if of a clock that was wrong")
 }
 
 /// What is missing so that there are partitions until `ahead` from now.
@@ -51,12 +65,15 @@ async fn missing(connection: &impl ConnectionTrait, ahead: Duration) -> Result<V
     for (table, _) in HISTORY {
         let known = covered.iter().find(|covered| covered.name == table);
         let known = known.ok_or_else(|| fault("a table of history is not partitioned"))?;
-        if !known.ends {
-            continue;
-        }
         let now = u64::try_from(known.now).unwrap_or(0);
         let ahead = u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX);
         let (today, until) = (Day::of_millis(now), Day::of_millis(now.saturating_add(ahead)));
+        if let Some(why) = why_never(known, until) {
+            tracing::warn!(table, till = known.till, "no partitions by day are made: {why}");
+        }
+        if !known.ends {
+            continue;
+        }
         missing.extend(Partition::missing(table, known.till.clone(), today, until));
     }
     Ok(missing)
@@ -91,5 +108,32 @@ impl Partitions for SqlStore {
         }
         transaction.commit().await?;
         u32::try_from(missing.len()).map_err(|_| fault("more partitions than can be counted"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coverage_that_stops_the_making_of_partitions_is_told() {
+        let until = Day::of_millis(1_795_305_600_000);
+        let covered = |ends, till: Option<Day>| Covered {
+            name: "messages".to_owned(),
+            now: 0,
+            ends,
+            till: till.map(Day::first_id),
+        };
+        assert_eq!(why_never(&covered(true, None), until), None, "none yet");
+        for days in [0, 1, FAR_AHEAD] {
+            assert_eq!(why_never(&covered(true, Some(until.plus(days))), until), None);
+        }
+        let far = why_never(&covered(true, Some(until.plus(FAR_AHEAD + 1))), until);
+        assert!(far.is_some_and(|why| why.contains("far ahead")), "{far:?}");
+        let endless = why_never(&covered(false, Some(until)), until);
+        assert!(
+            endless.is_some_and(|why| why.contains("upper bound")),
+            "{endless:?}"
+        );
     }
 }

@@ -257,7 +257,7 @@ async fn retries_in_memory_become_due_as_tokios_time_passes() {
     );
     assert!(fixture.claim(node).await.is_empty());
 
-    let wait = harness.store.next_due().await.unwrap().unwrap();
+    let wait = harness.store.next_due(None).await.unwrap().unwrap();
     tokio::time::sleep(wait).await;
     fixture.claim_one(node).await;
     assert!(

@@ -7,7 +7,7 @@ use postrider_application::{
     mediator::{Mediator, MediatorPorts},
     ports::{
         AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
-        StoreError,
+        StoreError, WorkBell,
     },
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
@@ -39,6 +39,7 @@ pub struct Platform {
     database: Database,
     context: Arc<ApiContext>,
     intake: Intake,
+    bell: Arc<dyn WorkBell>,
     background: Background,
 }
 
@@ -101,7 +102,10 @@ impl Platform {
         served: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
         let Self {
-            background, intake, ..
+            background,
+            intake,
+            bell,
+            ..
         } = self;
         let quiet = CancellationToken::new();
         let working = async {
@@ -112,6 +116,10 @@ impl Platform {
             ended
         };
         let (ended, ()) = tokio::join!(working, intake.run(quiet.clone()));
+        // What was accepted after the drain belongs to nobody: others may have it at once.
+        if let Err(error) = bell.ring().await {
+            tracing::warn!(%error, "other nodes were not told of what is left");
+        }
         ended
     }
 
@@ -203,6 +211,7 @@ impl Opened {
             database,
             context,
             intake,
+            bell: self.store,
             background,
         })
     }

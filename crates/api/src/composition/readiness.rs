@@ -9,7 +9,8 @@ use crate::{Check, Readiness};
 /// How long the database may take to answer a ping before the node counts as not ready.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// This node can serve if its database answers and its engine holds a lease.
+/// This node can serve if its database answers and its engine holds a lease and is not about to end: whoever balances
+/// load learns of a shutdown while the node still answers.
 pub(super) struct PlatformReadiness {
     database: Database,
     engine: EngineHandle,
@@ -38,14 +39,15 @@ impl PlatformReadiness {
 
     fn engine(&self) -> Check {
         let status = self.engine.status();
-        let detail = if status.lease_held {
+        let ready = status.lease_held && !status.draining;
+        let detail = if ready {
             "holds its lease"
         } else {
             "holds no lease: starting, draining or cut off"
         };
         Check {
             name: "engine",
-            ready: status.lease_held,
+            ready,
             detail: detail.to_owned(),
         }
     }

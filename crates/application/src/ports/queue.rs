@@ -64,8 +64,13 @@ pub enum ClaimFrom {
         /// The earliest due time to look at.
         low: Option<Timestamp>,
     },
-    /// Parked rows of one endpoint that are due.
-    Parked(EndpointId),
+    /// Parked rows of one endpoint that are due, with a low-water mark of their own.
+    Parked {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The earliest due time to look at.
+        low: Option<Timestamp>,
+    },
     /// Rows that a dead node owned, due or not; those not due yet go back to the queue and are not returned.
     Dead(Epoch),
 }
@@ -165,7 +170,8 @@ pub trait DeliveryQueue: Send + Sync {
 
     /// How long until the earliest row that nobody owns is due; zero if one is; none if there is none. Parked rows
     /// do not count: they wait for their lane, not for a time.
-    async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+    /// With a low-water mark, rows that are due before it are not looked for, as in [`ClaimFrom::Queue`].
+    async fn next_due(&self, low: Option<Timestamp>) -> Result<Option<Duration>, StoreError>;
 }
 
 /// Tells other nodes that there is work in the queue. Only a hint: a slow look at the queue is the net beneath it.

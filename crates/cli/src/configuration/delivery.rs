@@ -35,7 +35,8 @@ pub(crate) struct DeliveryConfig {
     pub(crate) retry_jitter_percent: u8,
     /// The longest wait that a receiver may ask for by `Retry-After`. Default 24 hours.
     pub(crate) max_retry_after_s: u64,
-    /// After how long an endpoint to which every attempt has failed is disabled; 0: never. Default 5 days.
+    /// After how long an endpoint to which every attempt has failed is disabled; 0: never. It is judged by the hour.
+    /// Default 5 days.
     pub(crate) disable_failing_after_s: u64,
     /// How long a shutdown waits for attempts under way; the rest is handed back. Default 20,000.
     pub(crate) drain_timeout_ms: u64,

@@ -41,7 +41,7 @@ impl IntakeConfig {
         faults.range("intake.max_bytes", self.max_bytes, 1 << 20..=16 << 30);
         faults.range("intake.committers", self.committers, 1..=16);
         faults.range("intake.batch_rows", self.batch_rows, 1..=1_000);
-        faults.range("intake.accept_timeout_ms", self.accept_timeout_ms, 100..=120_000);
+        faults.range("intake.accept_timeout_ms", self.accept_timeout_ms, 100..=15_000);
     }
 
     /// For PostgreSQL, or for a database with one writer.

@@ -86,6 +86,11 @@ impl Committer {
         followers: &mut Vec<Pending>,
         later: &mut Vec<Pending>,
     ) {
+        // An earlier part may have taken long.
+        part = self.without_late(part);
+        if part.is_empty() {
+            return;
+        }
         let mut places: Vec<Option<Place>> = part.iter().map(|pending| self.place_for(pending)).collect();
         let mut backoff = Backoff::from_first(FIRST_WAIT);
         loop {
@@ -157,6 +162,14 @@ impl Committer {
     fn place_for(&self, pending: &Pending) -> Option<Place> {
         let bytes = pending.new.message.payload.bytes().len();
         self.engine.door.reserve(bytes)
+    }
+
+    /// Those whose callers go on waiting; the others have their answer.
+    fn without_late(&self, part: Vec<Pending>) -> Vec<Pending> {
+        let now = self.clock.monotonic();
+        let (kept, late): (Vec<_>, Vec<_>) = part.into_iter().partition(|pending| now < pending.deadline);
+        late.into_iter().for_each(give_up);
+        kept
     }
 
     /// Answers those whose callers have waited long enough.

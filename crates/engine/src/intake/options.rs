@@ -19,7 +19,8 @@ pub struct IntakeOptions {
     /// The most bytes of a batch's payloads; a longer payload is a batch by itself. At least 64 KiB; default 4 MiB.
     pub batch_bytes: usize,
     /// How long a message may wait until it is committed, tries after failures included. Then the caller is told that
-    /// it was not stored, or that it is unknown. Default 10 seconds.
+    /// it was not stored, or that it is unknown. At most 15 seconds: a row that was committed though its answer was lost
+    /// is adopted by the engine some time after that. Default 10 seconds.
     pub accept_timeout: Duration,
     /// How long an answer waits at most while deliveries of the same application cannot keep up with what is published,
     /// though its endpoints answer. Zero: not at all. At most a second; default 100 milliseconds.
@@ -74,11 +75,11 @@ impl IntakeOptions {
             self.batch_bytes >= 64 << 10,
             "must be at least 64 KiB",
         )?;
-        let within = Duration::from_millis(10)..=Duration::from_mins(2);
+        let within = Duration::from_millis(10)..=Duration::from_secs(15);
         check(
             "accept_timeout",
             within.contains(&self.accept_timeout),
-            "must be from 10 milliseconds to 2 minutes",
+            "must be from 10 milliseconds to 15 seconds",
         )?;
         check(
             "slow_down_for_at_most",

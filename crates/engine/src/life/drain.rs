@@ -1,6 +1,6 @@
 //! How a life ends in order: nothing new, what is under way to its end, the rest back to the queue.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time;
 
@@ -30,6 +30,7 @@ impl Life {
             until: self.now() + self.options.drain_timeout,
             attempts_stopped: false,
         });
+        self.shared.draining.store(true, Ordering::Relaxed);
         self.shared.door.close();
         self.settling.hurry();
         let mut rows = Vec::new();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use postrider_application::ports::{Concluded, NewWork, Settlement, WorkRef};
-use postrider_domain::{EndpointId, WorkId};
+use postrider_domain::{EndpointId, Version, WorkId};
 
 use super::{
     Life,
@@ -17,10 +17,14 @@ use super::{
 };
 use crate::{budget::Permit, lanes::JobId};
 
+/// An endpoint that said that it is gone, and its version when it was sent to.
+pub(super) type Gone = (EndpointId, Version);
+
 /// A part that is concluded, and the room that it takes.
 pub(super) struct Part {
     pub(super) concluded: Concluded,
     pub(super) permit: Permit,
+    pub(super) gone: Option<Gone>,
 }
 
 struct FanOut {
@@ -146,16 +150,18 @@ impl Life {
             ..
         } = fan_out;
         let mut concluded = Vec::with_capacity(done.len());
+        let mut gone = Vec::new();
         for part in done {
             concluded.push(part.concluded);
             permit = permit.and(part.permit);
+            gone.extend(part.gone);
         }
         let settlement = Settlement {
             work: row,
             concluded,
             open: parked,
         };
-        self.settling.push(Settling::new(whose, settlement, permit));
+        self.settling.push(Settling::new(whose, settlement, gone, permit));
     }
 
     /// Lets those explode whose time has come.
@@ -197,9 +203,11 @@ impl Life {
         let mut concluded = Vec::with_capacity(fan_out.done.len());
         // The fan-out itself is remembered; its concluded parts need their room until they are written.
         let mut permit = self.budget.nothing();
+        let mut gone = Vec::new();
         for part in std::mem::take(&mut fan_out.done) {
             concluded.push(part.concluded);
             permit = permit.and(part.permit);
+            gone.extend(part.gone);
         }
         let settlement = Settlement {
             work: fan_out.row,
@@ -211,7 +219,7 @@ impl Life {
             rows,
             late: Vec::new(),
         });
-        self.settling.push(Settling::new(whose, settlement, permit));
+        self.settling.push(Settling::new(whose, settlement, gone, permit));
     }
 
     /// The explosion of row `id` is written, or its row was another's. A try whose answer was lost may have been

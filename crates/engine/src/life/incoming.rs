@@ -8,7 +8,7 @@ use tokio::time;
 use super::{
     Done, Life,
     jobs::{Job, Origin, Payload},
-    work::Loading,
+    reading::Loading,
 };
 use crate::{
     attempt::Subject,
@@ -54,21 +54,21 @@ impl Life {
             .recall(work.application, work.endpoints_version)
         {
             Some(set) => self.fan_out(&work, &payload, &set, permit),
-            None => self
-                .hungry
-                .push_back(Loading::of_message(work, Some(payload), permit)),
+            None => self.must_read(Loading::of_message(work, Some(payload), permit)),
         }
     }
 
     /// Whether a claim may take anything.
     pub(super) fn has_room_to_claim(&self) -> bool {
-        self.budget.free_rows() > 1 && self.hungry.len() < self.options.claim_batch as usize
+        self.budget.free_rows() > 1
+            && self.budget.has_bytes()
+            && self.hungry.len() < self.options.claim_batch as usize
     }
 
     /// Claims as many rows as there is room for, if there is a reason to.
     pub(super) fn claim(&mut self, now: Duration) {
         if !self.has_room_to_claim() {
-            if self.claims.wants(now) {
+            if self.claims.has_more() {
                 // Perhaps somebody else has room.
                 self.ring(now);
             }
@@ -83,16 +83,23 @@ impl Life {
         let (queue, epoch) = (Arc::clone(&self.ports.queue), self.lease.epoch);
         let timeout = self.options.store_timeout;
         let most = u32::try_from(limit).unwrap_or(u32::MAX);
+        let low = match from {
+            ClaimFrom::Queue { low } => low,
+            _ => None,
+        };
         self.calls.spawn(async move {
             let rows = bounded(timeout, queue.claim(epoch, from, most)).await;
             let short = rows.as_ref().is_ok_and(|rows| rows.len() < limit);
             let mut next_due = None;
             if short && matches!(from, ClaimFrom::Queue { .. }) {
                 // Without an answer the net is when we look again.
-                next_due = bounded(timeout, queue.next_due()).await.unwrap_or_else(|error| {
-                    warn("cannot ask when the next row is due", &error);
-                    None
-                });
+                // What was due before the mark is looked at by a claim of its own.
+                next_due = bounded(timeout, queue.next_due(low))
+                    .await
+                    .unwrap_or_else(|error| {
+                        warn("cannot ask when the next row is due", &error);
+                        None
+                    });
             }
             Done::Claimed(Claim {
                 from,
@@ -144,7 +151,7 @@ impl Life {
         let id = self.jobs.new_id();
         match self
             .lanes
-            .arrive(tenant, endpoint, id, self.parking.has(endpoint))
+            .arrive(tenant, endpoint, job.weighed(id), self.parking.has(endpoint))
         {
             Arrival::Begins => {
                 self.jobs.insert(id, job);
@@ -152,8 +159,7 @@ impl Life {
             }
             Arrival::Waits => self.jobs.insert(id, job),
             Arrival::Parks => {
-                self.parking.note(endpoint);
-                self.full.push(work.work);
+                self.full.push((work.work, endpoint));
             }
         }
     }
@@ -165,12 +171,13 @@ impl Life {
         };
         let (tenant, endpoint) = (subject.tenant, subject.endpoint);
         let id = self.jobs.new_id();
-        let arrival = self.lanes.arrive(tenant, endpoint, id, false);
+        let weighed = job.weighed(id);
+        let arrival = self.lanes.arrive(tenant, endpoint, weighed, false);
         self.jobs.insert(id, job);
         match arrival {
             Arrival::Begins => self.begin(id),
             Arrival::Waits => {}
-            Arrival::Parks => self.lanes.wait(tenant, endpoint, id),
+            Arrival::Parks => self.lanes.wait(tenant, endpoint, weighed),
         }
     }
 
@@ -204,8 +211,11 @@ impl Life {
 
     /// Parks what found its lane full.
     pub(super) fn park_full(&mut self) {
-        let full = std::mem::take(&mut self.full);
-        self.park(full);
+        if !self.parks && !self.full.is_empty() {
+            self.parks = true;
+            let full = std::mem::take(&mut self.full);
+            self.park(full);
+        }
     }
 
     /// Lets those begin whose turn it is.

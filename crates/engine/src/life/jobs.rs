@@ -5,7 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use postrider_application::ports::WorkRef;
 use postrider_domain::{WorkId, messages::Message};
 
-use crate::{attempt::Subject, budget::Permit, lanes::JobId};
+use crate::{
+    attempt::Subject,
+    budget::Permit,
+    lanes::{JobId, Weighed},
+};
 
 /// A message in memory, and the room that its payload takes, until nobody needs it.
 pub(super) struct Payload {
@@ -46,6 +50,16 @@ pub(super) struct Job {
     pub(super) without_turn: bool,
     /// One row.
     pub(super) permit: Permit,
+}
+
+impl Job {
+    /// What it is to its lane.
+    pub(super) const fn weighed(&self, id: JobId) -> Weighed {
+        Weighed {
+            job: id,
+            bytes: self.payload_bytes as usize,
+        }
+    }
 }
 
 /// All of them.

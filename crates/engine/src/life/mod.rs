@@ -7,6 +7,7 @@ mod fan_out;
 mod incoming;
 mod jobs;
 mod parking;
+mod reading;
 mod settling;
 mod work;
 
@@ -17,7 +18,7 @@ use std::{
 };
 
 use postrider_application::ports::{ClaimedWork, Epoch, StoreError, WorkRef};
-use postrider_domain::{EndpointId, Version, WorkId};
+use postrider_domain::{EndpointId, WorkId};
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +29,9 @@ use self::{
     incoming::Claim,
     jobs::Jobs,
     parking::{Parking, Refill},
+    reading::{Loading, Read},
     settling::Settling,
-    work::{Attempted, Loading, Read},
+    work::Attempted,
 };
 use crate::{
     EngineOptions, EnginePorts,
@@ -76,6 +78,8 @@ enum Done {
     Owned(Result<Vec<ClaimedWork>, StoreError>),
     /// These rows are not ours any more.
     Released(Vec<WorkRef>),
+    /// Nor are these: they are parked.
+    ParkedFull(Vec<(WorkRef, EndpointId)>),
     Loaded(Batch<Loading>, Result<Read, StoreError>),
     Settled(Batch<Settling>, Result<Vec<WorkId>, StoreError>),
     /// An endpoint was disabled, or that was given up.
@@ -90,7 +94,7 @@ enum Watched {
 }
 
 pub(crate) struct Life {
-    ports: EnginePorts,
+    ports: Arc<EnginePorts>,
     options: Arc<EngineOptions>,
     shared: Arc<Shared>,
     lease: Arc<Lease>,
@@ -109,10 +113,9 @@ pub(crate) struct Life {
     held: HashMap<WorkId, i32>,
     /// What must be read and finds no room for its payload yet.
     hungry: VecDeque<Loading>,
-    /// Rows that found their lanes full, to be parked.
-    full: Vec<WorkRef>,
-    /// Endpoints that said that they are gone, as they were then.
-    gone: HashMap<EndpointId, Version>,
+    /// Rows that found their lanes full, to be parked, and whether some are being parked.
+    full: Vec<(WorkRef, EndpointId)>,
+    parks: bool,
     /// Endpoints that are being disabled.
     guarding: HashSet<EndpointId>,
     /// When the bell may be rung again.
@@ -125,7 +128,7 @@ pub(crate) struct Life {
 
 impl Life {
     pub(crate) fn new(
-        ports: &EnginePorts,
+        ports: &Arc<EnginePorts>,
         options: &Arc<EngineOptions>,
         shared: &Arc<Shared>,
         lease: Arc<Lease>,
@@ -137,6 +140,8 @@ impl Life {
             lanes: Lanes::new(Limits {
                 in_flight: options.max_in_flight,
                 per_endpoint: options.max_in_flight_per_endpoint,
+                // The other half is for what waits with its payload, and for messages being committed.
+                bytes: options.max_memory_bytes / 2,
                 waiting: options.max_waiting,
             }),
             pace: Pace::default(),
@@ -150,14 +155,14 @@ impl Life {
             held: HashMap::new(),
             hungry: VecDeque::new(),
             full: Vec::new(),
-            gone: HashMap::new(),
+            parks: false,
             guarding: HashSet::new(),
             bell_from: Duration::ZERO,
             attempts: JoinSet::new(),
             calls: JoinSet::new(),
             watches: JoinSet::new(),
             drain: None,
-            ports: ports.clone(),
+            ports: Arc::clone(ports),
             options: Arc::clone(options),
             shared: Arc::clone(shared),
             lease,
@@ -166,7 +171,7 @@ impl Life {
 
     /// Works until the lease is lost or `shutdown`. Afterwards no task of it is left.
     pub(crate) async fn run(mut self, shutdown: &CancellationToken) -> End {
-        let beat = Arc::clone(&self.lease).keep(self.ports.clone(), Arc::clone(&self.options));
+        let beat = Arc::clone(&self.lease).keep(Arc::clone(&self.ports), Arc::clone(&self.options));
         self.watches.spawn(async { Watched::Lease(beat.await) });
         self.listen();
         let end = self.work(shutdown).await;
@@ -192,7 +197,7 @@ impl Life {
             let wait = self.wakes_in();
             tokio::select! {
                 () = shutdown.cancelled(), if self.drain.is_none() => self.begin_drain(),
-                () = self.shared.work.notified() => self.claims.signal(),
+                () = self.shared.work.notified() => self.claims.queued(),
                 Some(handed_off) = self.handed_off.recv() => self.take_over(handed_off),
                 Some(attempted) = self.attempts.join_next() => match attempted {
                     Ok(attempted) => self.attempted(attempted),
@@ -294,6 +299,7 @@ impl Life {
             Done::Parked(endpoints) => self.found_parked(endpoints),
             Done::Owned(rows) => self.found_own(rows),
             Done::Released(rows) => rows.iter().for_each(|row| self.forget_row(*row)),
+            Done::ParkedFull(rows) => self.parked(&rows),
             Done::Loaded(batch, read) => self.loaded(batch, read),
             Done::Settled(batch, settled) => self.settled(batch, settled),
         }

@@ -2,22 +2,26 @@
 //! when the lane has drained, by whichever node has room.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use postrider_application::ports::{ClaimFrom, ClaimedWork, StoreError, WorkRef};
-use postrider_domain::EndpointId;
+use postrider_domain::{EndpointId, Timestamp};
 use tokio::time;
 
 use super::{Done, Life};
 use crate::{
     backoff::Backoff,
     budget::Permit,
+    claims::{LOW_WATER_FOR, LOW_WATER_MARGIN},
+    lanes::Lanes,
     ports::{bounded, warn},
 };
 
+/// How long to wait before looking again whether a lane has room.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(10);
 /// How many endpoints with parked rows are asked for at once.
 const ENDPOINTS_AT_ONCE: u32 = 500;
 
@@ -29,7 +33,12 @@ pub(super) struct Parking {
     /// Those of them whose lanes may have room; each once.
     ready: VecDeque<EndpointId>,
     queued: HashSet<EndpointId>,
-    fetching: bool,
+    /// The endpoint that is being fetched for, and whether rows of it were parked meanwhile.
+    fetching: Option<(EndpointId, bool)>,
+    /// Nothing had room: not looked at again before.
+    fetches_from: Duration,
+    /// What was due before this was fetched already, and when rows before it were looked for last.
+    fetched_to: HashMap<EndpointId, (Timestamp, Duration)>,
     looks_at: Option<Duration>,
     after: Option<EndpointId>,
 }
@@ -41,7 +50,9 @@ impl Parking {
             known: HashSet::new(),
             ready: VecDeque::new(),
             queued: HashSet::new(),
-            fetching: false,
+            fetching: None,
+            fetches_from: Duration::ZERO,
+            fetched_to: HashMap::new(),
             looks_at: Some(now),
             after: None,
         }
@@ -56,6 +67,9 @@ impl Parking {
     pub(super) fn note(&mut self, endpoint: EndpointId) {
         self.known.insert(endpoint);
         self.make_ready(endpoint);
+        if let Some((fetched, again)) = &mut self.fetching {
+            *again |= *fetched == endpoint;
+        }
     }
 
     fn make_ready(&mut self, endpoint: EndpointId) {
@@ -71,13 +85,19 @@ impl Parking {
         }
     }
 
-    /// An endpoint to fetch for, given how many wait in its lane.
-    fn next(&mut self, waiting_at: impl Fn(EndpointId) -> usize) -> Option<EndpointId> {
-        while let Some(endpoint) = self.ready.pop_front() {
+    /// An endpoint to fetch for, and how many rows, given how many wait in its lane and how many more may.
+    fn next(&mut self, lanes: &Lanes) -> Option<(EndpointId, usize)> {
+        for _ in 0..self.ready.len() {
+            let endpoint = self.ready.pop_front()?;
             self.queued.remove(&endpoint);
             // Else it is ready again when its lane has drained.
-            if self.has(endpoint) && waiting_at(endpoint) <= self.low {
-                return Some(endpoint);
+            if !self.has(endpoint) || lanes.waiting_at(endpoint) > self.low {
+                continue;
+            }
+            match lanes.room_in_lane(endpoint) {
+                // Its tenant has its share.
+                0 => self.make_ready(endpoint),
+                room => return Some((endpoint, room)),
             }
         }
         None
@@ -85,12 +105,33 @@ impl Parking {
 
     /// Whether there is something to fetch, and nobody does.
     pub(super) fn waits_for_room(&self) -> bool {
-        !self.fetching && !self.ready.is_empty()
+        self.fetching.is_none() && !self.ready.is_empty()
+    }
+
+    /// The low-water mark of `endpoint`, as of [`Claims`](crate::claims::Claims): so that rows that are gone, but kept by
+    /// an old snapshot, are not walked over at each fetch.
+    fn low_of(&mut self, endpoint: EndpointId, now: Duration) -> Option<Timestamp> {
+        let (low, since) = *self.fetched_to.get(&endpoint)?;
+        if now >= since + LOW_WATER_FOR {
+            self.fetched_to.remove(&endpoint);
+            return None;
+        }
+        Some(low)
+    }
+
+    /// A fetch found as much as it asked for, the latest of it due at `latest`.
+    fn fetched_up_to(&mut self, endpoint: EndpointId, latest: Option<Timestamp>, now: Duration) {
+        if let Some(latest) = latest {
+            let since = self.fetched_to.get(&endpoint).map_or(now, |(_, since)| *since);
+            let low = latest.minus(LOW_WATER_MARGIN);
+            self.fetched_to.insert(endpoint, (low, since));
+        }
     }
 
     /// No row of it is parked any more.
     fn forget(&mut self, endpoint: EndpointId) {
         self.known.remove(&endpoint);
+        self.fetched_to.remove(&endpoint);
     }
 }
 
@@ -105,14 +146,15 @@ pub(super) struct Refill {
 impl Life {
     /// Fetches parked rows for a lane that has drained.
     pub(super) fn refill(&mut self) {
-        if self.parking.fetching {
+        let now = self.now();
+        if self.parking.fetching.is_some() || now < self.parking.fetches_from {
             return;
         }
-        let lanes = &self.lanes;
-        let Some(endpoint) = self.parking.next(|endpoint| lanes.waiting_at(endpoint)) else {
+        let Some((endpoint, room)) = self.parking.next(&self.lanes) else {
+            self.parking.fetches_from = now + NO_ROOM_PAUSE;
             return;
         };
-        let room = self.lanes.room_in_lane(endpoint).min(self.budget.free_rows() / 2);
+        let room = room.min(self.budget.free_rows() / 2);
         let limit = room.min(self.options.claim_batch as usize);
         let permit = if limit > 0 {
             self.budget.take_rows(limit)
@@ -123,12 +165,13 @@ impl Life {
             // When something ends there is room.
             return self.parking.make_ready(endpoint);
         };
-        self.parking.fetching = true;
+        self.parking.fetching = Some((endpoint, false));
+        let low = self.parking.low_of(endpoint, now);
         let (queue, epoch) = (Arc::clone(&self.ports.queue), self.lease.epoch);
         let timeout = self.options.store_timeout;
         let rows = u32::try_from(limit).unwrap_or(u32::MAX);
         self.calls.spawn(async move {
-            let claim = queue.claim(epoch, ClaimFrom::Parked(endpoint), rows);
+            let claim = queue.claim(epoch, ClaimFrom::Parked { endpoint, low }, rows);
             let rows = bounded(timeout, claim).await;
             Done::Refilled(Refill {
                 endpoint,
@@ -140,7 +183,7 @@ impl Life {
     }
 
     pub(super) fn refilled(&mut self, refill: Refill) {
-        self.parking.fetching = false;
+        let parked_meanwhile = self.parking.fetching.take().is_some_and(|(_, again)| again);
         let Refill {
             endpoint,
             limit,
@@ -157,10 +200,16 @@ impl Life {
                 return self.parking.forget(endpoint);
             }
         };
-        if rows.len() < limit {
-            self.parking.forget(endpoint);
-        } else {
+        let now = self.now();
+        let latest = rows.iter().map(|row| row.due_at).max();
+        if rows.len() >= limit {
+            self.parking.fetched_up_to(endpoint, latest, now);
             self.parking.make_ready(endpoint);
+        } else if parked_meanwhile || self.parking.fetched_to.remove(&endpoint).is_some() {
+            // Rows before the mark are still to be looked for.
+            self.parking.make_ready(endpoint);
+        } else {
+            self.parking.forget(endpoint);
         }
         let mut surplus = Vec::new();
         for work in rows {
@@ -205,21 +254,29 @@ impl Life {
     }
 
     /// Parks rows, again and again until the store has done it, as for [`Self::hand_back`].
-    pub(super) fn park(&mut self, rows: Vec<WorkRef>) {
-        if rows.is_empty() {
-            return;
-        }
+    pub(super) fn park(&mut self, rows: Vec<(WorkRef, EndpointId)>) {
         let (queue, epoch) = (Arc::clone(&self.ports.queue), self.lease.epoch);
         let (timeout, limit) = (self.options.store_timeout, self.options.settle_batch);
         self.calls.spawn(async move {
             for batch in rows.chunks(limit) {
                 let mut backoff = Backoff::default();
-                while let Err(error) = bounded(timeout, queue.park(epoch, batch.to_vec())).await {
+                let batch: Vec<WorkRef> = batch.iter().map(|(row, _)| *row).collect();
+                while let Err(error) = bounded(timeout, queue.park(epoch, batch.clone())).await {
                     warn("cannot park rows", &error);
                     time::sleep(backoff.next()).await;
                 }
             }
-            Done::Released(rows)
+            Done::ParkedFull(rows)
         });
+    }
+
+    /// Rows are parked now, and can be fetched.
+    pub(super) fn parked(&mut self, rows: &[(WorkRef, EndpointId)]) {
+        self.parks = false;
+        for (row, endpoint) in rows {
+            self.forget_row(*row);
+            self.parking.note(*endpoint);
+        }
+        self.park_full();
     }
 }

@@ -2,14 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use postrider_application::ports::{Concluded, Settlement, StoreError, WorkRef};
-use postrider_domain::{
-    ApplicationId, TenantId, WorkId,
-    deliveries::{DeliveryStatus, FailureReason},
-    endpoints::DisableReason,
-};
+use postrider_application::ports::{Settlement, StoreError, WorkRef};
+use postrider_domain::{ApplicationId, TenantId, WorkId, endpoints::DisableReason};
 
-use super::{Done, Life, fan_out::Part};
+use super::{
+    Done, Life,
+    fan_out::{Gone, Part},
+};
 use crate::{
     batches::Batch,
     budget::Permit,
@@ -23,15 +22,18 @@ pub(super) type Whose = (TenantId, ApplicationId);
 pub(super) struct Settling {
     whose: Whose,
     settlement: Settlement,
+    /// Endpoints that said that they are gone.
+    gone: Vec<Gone>,
     /// Given back when it is dropped.
     _permit: Permit,
 }
 
 impl Settling {
-    pub(super) const fn new(whose: Whose, settlement: Settlement, permit: Permit) -> Self {
+    pub(super) const fn new(whose: Whose, settlement: Settlement, gone: Vec<Gone>, permit: Permit) -> Self {
         Self {
             whose,
             settlement,
+            gone,
             _permit: permit,
         }
     }
@@ -45,7 +47,9 @@ impl Life {
             concluded: vec![part.concluded],
             open: Vec::new(),
         };
-        self.settling.push(Settling::new(whose, settlement, part.permit));
+        let gone = part.gone.into_iter().collect();
+        self.settling
+            .push(Settling::new(whose, settlement, gone, part.permit));
     }
 
     /// Writes outcomes.
@@ -75,7 +79,10 @@ impl Life {
         self.settling.succeeded();
         let now = self.now();
         for Settling {
-            whose, settlement, ..
+            whose,
+            settlement,
+            gone,
+            ..
         } in &batch.rows
         {
             let row = settlement.work;
@@ -88,30 +95,23 @@ impl Life {
                 if let Some(retry) = concluded.retry {
                     self.claims.due_at(now + retry.after);
                 }
-                // An answer that was lost may have said so.
-                if known || batch.uncertain {
-                    self.guard(*whose, concluded);
-                }
             }
+            // An answer that was lost may have said so.
             if known || batch.uncertain {
+                gone.iter().for_each(|gone| self.guard(*whose, *gone));
                 self.note_parked(&settlement.open);
             }
             self.exploded(*whose, row.id, known, batch.uncertain);
         }
     }
 
-    /// Disables an endpoint that said that it is gone. If that fails, its next answer says so again.
-    fn guard(&mut self, whose: Whose, concluded: &Concluded) {
-        let delivery = &concluded.delivery;
-        if delivery.status != DeliveryStatus::Failed(FailureReason::Gone) {
-            return;
-        }
-        let ((tenant, application), endpoint) = (whose, delivery.endpoint);
+    /// Disables an endpoint that said that it is gone, unless it was changed since it was sent to. If that fails, its
+    /// next answer says so again.
+    fn guard(&mut self, (tenant, application): Whose, (endpoint, version): Gone) {
         if !self.guarding.insert(endpoint) {
             return;
         }
-        // Whoever has changed the endpoint meanwhile has changed what was gone.
-        let seen = self.gone.remove(&endpoint);
+        let seen = Some(version);
         let (guard, timeout) = (Arc::clone(&self.ports.guard), self.options.store_timeout);
         self.calls.spawn(async move {
             let disabled = guard.disable(tenant, application, endpoint, DisableReason::Gone, seen);

@@ -226,7 +226,7 @@ impl DeliveryQueue for Faulty {
     async fn claim(&self, node: Epoch, from: ClaimFrom, limit: u32) -> Result<Vec<ClaimedWork>, StoreError> {
         let op = match from {
             ClaimFrom::Queue { .. } => Op::Claim,
-            ClaimFrom::Parked(_) => Op::ClaimParked,
+            ClaimFrom::Parked { .. } => Op::ClaimParked,
             ClaimFrom::Dead(_) => Op::ClaimDead,
         };
         self.faults.limits.lock().unwrap().push(limit);
@@ -288,8 +288,8 @@ impl DeliveryQueue for Faulty {
             .await
     }
 
-    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        self.faults.of(Op::NextDue, self.store.next_due()).await
+    async fn next_due(&self, low: Option<Timestamp>) -> Result<Option<Duration>, StoreError> {
+        self.faults.of(Op::NextDue, self.store.next_due(low)).await
     }
 }
 

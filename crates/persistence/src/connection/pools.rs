@@ -44,7 +44,14 @@ impl Pools {
     }
 }
 
+/// To how much the write-ahead log is cut when it begins anew: 64 MiB.
+const LOG_KEPT: &str = "67108864";
+
 /// One writer, some readers.
+///
+/// What remains: the log is carried over into the database by the writer itself, within the commit after which it has
+/// grown to a thousand pages, so that now and then a commit takes longer. And it begins anew only when nobody reads what
+/// is in it: for as long as a reader keeps an old snapshot it grows, whatever it is cut to afterwards.
 pub(super) async fn sqlite(options: &SqliteOptions, file: &Path) -> Result<Pools, ConnectError> {
     let connect = SqliteConnectOptions::new()
         .filename(file)
@@ -57,7 +64,7 @@ pub(super) async fn sqlite(options: &SqliteOptions, file: &Path) -> Result<Pools
         .disable_statement_logging();
     // The writer comes first: it turns the log on, which a connection that only reads cannot do.
     let writer = sqlite_pool(1, options.acquire_timeout)
-        .connect_with(connect.clone())
+        .connect_with(connect.clone().pragma("journal_size_limit", LOG_KEPT))
         .await
         .map_err(|error| refused(&error))?;
     let readers = sqlite_pool(options.max_readers.max(1), options.acquire_timeout)

@@ -89,9 +89,9 @@ macro_rules! due_on_sqlite {
 const FROM_QUEUE_ON_POSTGRES: &str = due_on_postgres!("owner = 0 AND due_at >= $3");
 const FROM_QUEUE_ON_SQLITE: &str = due_on_sqlite!("owner = 0 AND due_at >= $3");
 
-/// The parked rows of an endpoint, by their own index.
-const PARKED_ON_POSTGRES: &str = due_on_postgres!("owner = -1 AND endpoint = $3");
-const PARKED_ON_SQLITE: &str = due_on_sqlite!("owner = -1 AND endpoint = $3");
+/// The parked rows of an endpoint, by their own index, from a due time on for the same reason.
+const PARKED_ON_POSTGRES: &str = due_on_postgres!("owner = -1 AND due_at >= $3 AND endpoint = $4");
+const PARKED_ON_SQLITE: &str = due_on_sqlite!("owner = -1 AND due_at >= $3 AND endpoint = $4");
 
 /// Rows of one dead node: what is due is taken, what is not goes back to the queue. Who lives keeps what it
 /// holds; a node that is not known at all is dead.
@@ -161,6 +161,11 @@ impl WorkRow {
     }
 }
 
+/// The earliest due time to look at.
+pub(super) fn low_water(low: Option<Timestamp>) -> Value {
+    low.map_or(i64::MIN, Timestamp::as_micros).into()
+}
+
 /// Those of the rows that `node` owns.
 pub(super) fn read_owned(node: Epoch, rows: &[QueryResult]) -> Result<Vec<ClaimedWork>, StoreError> {
     let mut owned = Vec::with_capacity(rows.len());
@@ -186,21 +191,22 @@ impl SqlStore {
         limit: u32,
     ) -> Result<Vec<ClaimedWork>, StoreError> {
         let dialect = self.database.dialect();
-        let (sql, of): (_, Value) = match from {
-            ClaimFrom::Queue { low } => (
-                dialect.choose(FROM_QUEUE_ON_POSTGRES, FROM_QUEUE_ON_SQLITE),
-                low.map_or(i64::MIN, Timestamp::as_micros).into(),
-            ),
-            ClaimFrom::Parked(endpoint) => (
-                dialect.choose(PARKED_ON_POSTGRES, PARKED_ON_SQLITE),
-                endpoint.as_uuid().into(),
-            ),
-            ClaimFrom::Dead(dead) => (
-                dialect.choose(FROM_DEAD_ON_POSTGRES, FROM_DEAD_ON_SQLITE),
-                dead.0.into(),
-            ),
+        let mut values: Vec<Value> = vec![node.0.into(), i64::from(limit).into()];
+        let sql = match from {
+            ClaimFrom::Queue { low } => {
+                values.push(low_water(low));
+                dialect.choose(FROM_QUEUE_ON_POSTGRES, FROM_QUEUE_ON_SQLITE)
+            }
+            ClaimFrom::Parked { endpoint, low } => {
+                values.extend([low_water(low), endpoint.as_uuid().into()]);
+                dialect.choose(PARKED_ON_POSTGRES, PARKED_ON_SQLITE)
+            }
+            ClaimFrom::Dead(dead) => {
+                values.push(dead.0.into());
+                dialect.choose(FROM_DEAD_ON_POSTGRES, FROM_DEAD_ON_SQLITE)
+            }
         };
-        let statement = dialect.exactly(sql, [node.0.into(), i64::from(limit).into(), of]);
+        let statement = dialect.exactly(sql, values);
         let rows = self
             .database
             .engine()

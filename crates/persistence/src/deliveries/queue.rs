@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
 use uuid::Uuid;
 
 use super::{
-    claim::{read_owned, work},
+    claim::{low_water, read_owned, work},
     settle::Batch,
 };
 use crate::{
@@ -77,9 +77,10 @@ SELECT w.id FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS claim FROM jso
 CROSS JOIN outbox_work w ON w.id = held.id AND w.claim = held.claim AND +w.owner = $1
 JOIN tenants t ON t.id = w.tenant AND t.status <> 'deleting'";
 
-/// The head of the index; parked and owned rows are elsewhere in it.
+/// The head of the index, from a due time on: what was claimed and deleted before it is not walked over. Parked and owned
+/// rows are elsewhere in it.
 const NEXT_DUE: &str =
-    "SELECT due_at - {now} AS wait FROM outbox_work WHERE owner = 0 ORDER BY due_at LIMIT 1";
+    "SELECT due_at - {now} AS wait FROM outbox_work WHERE owner = 0 AND due_at >= $1 ORDER BY due_at LIMIT 1";
 
 #[derive(FromQueryResult)]
 struct Wait {
@@ -216,8 +217,8 @@ impl DeliveryQueue for SqlStore {
         rows.iter().map(held).collect()
     }
 
-    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        let statement = self.database.dialect().statement(NEXT_DUE, []);
+    async fn next_due(&self, low: Option<Timestamp>) -> Result<Option<Duration>, StoreError> {
+        let statement = self.database.dialect().statement(NEXT_DUE, [low_water(low)]);
         let row = self
             .database
             .read(Scope::Engine)

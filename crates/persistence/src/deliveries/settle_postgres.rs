@@ -11,7 +11,7 @@ use super::settle::{Batch, Conclusion, PARKED};
 use crate::{
     SqlStore,
     connection::postgres_now,
-    error::{OrStoreError as _, fault},
+    error::{fault, settle_failed},
     health::last_at_step,
 };
 
@@ -287,7 +287,7 @@ impl SqlStore {
                 Some("23505") if sql != SETTLE_OVER_HISTORY => sql = SETTLE_OVER_HISTORY,
                 // Deadlock: nothing was written.
                 Some("40P01") if turn < TURNS => turn += 1,
-                _ => break settled.or_store_error(),
+                _ => break settled.map_err(|error| settle_failed(&error)),
             }
         };
         match settled {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use postrider_application::ports::{MessageWriter as _, NewMessage, Partitions as _, Written};
+use postrider_application::ports::{
+    MessageWriter as _, NewMessage, Partitions as _, Settlement, StoreError, Written,
+};
 use postrider_domain::{MessageId, messages::Message};
 use postrider_migrations::partitions::Day;
 use postrider_testkit::contract::{Fixture, Harness as _};
@@ -199,6 +201,106 @@ async fn rows_of_before_become_the_first_partition() {
     );
     outside.close().await;
     PostgresHarness::remove(&name).await;
+}
+
+/// What an error says, and what caused it.
+fn said(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// An id of a far-off time would put everything until then into one partition.
+#[tokio::test]
+async fn ids_far_ahead_are_refused_by_the_migration() {
+    let name = PostgresHarness::create(None).await;
+    let schema = PostgresHarness::schema(&name).await;
+    schema.migrate().await.unwrap();
+    let outside = PostgresHarness::outside(&name);
+    undo(&outside).await;
+    let day = u64::try_from(DAY.as_millis()).unwrap();
+    let now = now(&outside).await;
+    for (number, days) in [(1, 29), (2, 32)] {
+        sqlx::query("INSERT INTO payloads (message, tenant, body) VALUES ($1, $1, 'x')")
+            .bind(id_at(now + days * day, number).as_uuid())
+            .execute(&outside)
+            .await
+            .unwrap();
+    }
+    let error = said(&schema.migrate().await.unwrap_err());
+    let far = id_at(now + 32 * day, 2).as_uuid();
+    assert!(
+        error.contains("payloads") && error.contains(&far.to_string()) && error.contains("30 days"),
+        "{error}"
+    );
+    sqlx::query("DELETE FROM payloads WHERE message = $1")
+        .bind(far)
+        .execute(&outside)
+        .await
+        .unwrap();
+    schema.migrate().await.unwrap();
+    outside.close().await;
+    PostgresHarness::remove(&name).await;
+}
+
+/// A node of the version before is still at work: the migration fails in good time, and changes nothing.
+#[tokio::test]
+async fn the_migration_gives_up_if_somebody_is_at_work() {
+    let name = PostgresHarness::create(None).await;
+    let schema = PostgresHarness::schema(&name).await;
+    schema.migrate().await.unwrap();
+    let outside = PostgresHarness::outside(&name);
+    undo(&outside).await;
+    let mut at_work = outside.begin().await.unwrap();
+    sqlx::query("LOCK TABLE outbox_work IN ROW EXCLUSIVE MODE")
+        .execute(&mut *at_work)
+        .await
+        .unwrap();
+    let error = said(&schema.migrate().await.unwrap_err());
+    assert!(error.contains("lock timeout"), "{error}");
+    at_work.rollback().await.unwrap();
+    let columns: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM information_schema.columns
+         WHERE table_name = 'outbox_work' AND column_name = 'payload_bytes'",
+    )
+    .fetch_one(&outside)
+    .await
+    .unwrap();
+    assert_eq!(columns, 0);
+    schema.migrate().await.unwrap();
+    outside.close().await;
+    PostgresHarness::remove(&name).await;
+}
+
+/// A row that is settled without a partition for its time is refused as what it is, so that it is set aside, and does not
+/// keep the others waiting; nothing is settled.
+#[tokio::test]
+async fn a_settlement_without_a_partition_is_refused() {
+    let harness = PostgresHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
+    let (_, work) = fixture.delivery(node, &customer, endpoint).await;
+    let far = id_at(now(&harness.outside).await + 400 * 86_400_000, 1);
+    sqlx::query("UPDATE outbox_work SET message = $1 WHERE id = $2")
+        .bind(far.as_uuid())
+        .bind(work.id.as_uuid())
+        .execute(&harness.outside)
+        .await
+        .unwrap();
+    let settlement = Settlement {
+        work,
+        concluded: vec![fixture.delivered(far, endpoint)],
+        open: Vec::new(),
+    };
+    let queue = &fixture.ports().queue;
+    let refused = queue.settle(node, vec![settlement]).await;
+    let Err(StoreError::Internal(cause)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(cause.to_string().contains("23514"), "{cause}");
+    assert_eq!(queue.still_held(node, &[work]).await.unwrap(), [work.id]);
+    harness.finish().await;
 }
 
 /// Takes the database back to where history was not partitioned.

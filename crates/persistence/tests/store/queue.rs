@@ -1,7 +1,7 @@
 //! The queue where the contract cannot look: how rows are reached, what racing settlements do to the health of
 //! endpoints, whose bell is heard.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use postrider_application::ports::{
     ClaimFrom, DeliveryQueue as _, EndpointHealth as _, Epoch, NewWork, NodeRegistry as _, Settlement,
@@ -16,28 +16,15 @@ use tokio::task::JoinSet;
 use crate::{
     on_both,
     outside::Outside,
+    reached::{all_have_ended, reached},
     support::{PostgresHarness, SqliteHarness, sealer},
 };
 
 /// Rows of others that stand in the queue: enough to notice who walks through them.
 const OTHERS: i64 = 30_000;
 
-/// How often a table was walked through, and how many of its rows were reached by an index.
-type Reached = BTreeMap<String, (i64, i64)>;
-
-/// What the server counted so far of the tables that settling and claiming are about, partitions included.
-async fn reached(harness: &PostgresHarness) -> Reached {
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT relname::text, coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables
-         WHERE relname ~ '^(outbox_work|endpoint_failures|deliveries|attempts|endpoints|applications)'",
-    )
-    .fetch_all(&harness.outside)
-    .await
-    .unwrap();
-    rows.into_iter()
-        .map(|(table, walks, rows)| (table, (walks, rows)))
-        .collect()
-}
+/// The tables that settling and claiming are about.
+const OF_THE_QUEUE: &str = "^(outbox_work|endpoint_failures|deliveries|attempts|endpoints|applications)";
 
 /// Rows of nobody, and parked ones of a hundred endpoints, long due, so that they come first; and rows that the node
 /// itself owns, and another one, for much later.
@@ -93,7 +80,10 @@ async fn work(
         store.park(node, vec![held]).await.unwrap();
         let parked = store.parked_endpoints(None, 10).await.unwrap();
         assert_eq!(parked.len(), others.max(1));
-        let parked = store.claim(node, ClaimFrom::Parked(endpoint), 10).await.unwrap();
+        let parked = store
+            .claim(node, ClaimFrom::Parked { endpoint, low: None }, 10)
+            .await
+            .unwrap();
         assert_eq!(parked.len(), 1);
         let failed = settle(
             parked[0].work,
@@ -102,7 +92,7 @@ async fn work(
         );
         assert_eq!(store.settle(node, vec![failed]).await.unwrap().len(), 1);
         assert!(!store.failing_for(Duration::ZERO, 10).await.unwrap().is_empty());
-        store.next_due().await.unwrap();
+        store.next_due(None).await.unwrap();
         assert!(store.bury().await.unwrap().is_empty());
         let old = store
             .claim(node, ClaimFrom::Queue { low: None }, 10)
@@ -128,20 +118,13 @@ async fn rows_are_reached_by_their_keys() {
     harness.run("VACUUM ANALYZE").await;
     work((&store, node), &fixture, (&tenant, &customer), 0).await;
     crowd(&harness, [node, other]).await;
-    let before = reached(&harness).await;
+    let before = reached(&harness, OF_THE_QUEUE).await;
     work((&store, node), &fixture, (&tenant, &customer), 10).await;
     // Sessions tell what they did when they end.
     database.close().await.unwrap();
     harness.store().database().close().await.unwrap();
-    let sessions = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND usename <> current_user AND backend_type = 'client backend'";
-    while sqlx::query_scalar::<_, i64>(sessions)
-        .fetch_one(&harness.outside)
-        .await
-        .unwrap()
-        > 0
-    {}
-    let after = reached(&harness).await;
+    all_have_ended(&harness).await;
+    let after = reached(&harness, OF_THE_QUEUE).await;
     assert!(
         after.keys().any(|table| table == "outbox_work") && after.len() > 8,
         "{after:?}"

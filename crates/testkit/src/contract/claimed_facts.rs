@@ -57,6 +57,68 @@ pub async fn a_low_water_mark_hides_what_was_due_before<H: Harness>(harness: &H)
     );
 }
 
+/// The same of parked rows: a hint, with which older ones are not looked for.
+pub async fn a_low_water_mark_hides_parked_rows_too<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
+    let neighbour = fixture.endpoint(&tenant, &customer).await;
+    let queue = &fixture.ports().queue;
+    let mut messages = Vec::new();
+    for _ in 0..3 {
+        let (message, work) = fixture.delivery(node, &customer, endpoint).await;
+        let (_, beside) = fixture.delivery(node, &customer, neighbour).await;
+        queue.park(node, vec![work, beside]).await.unwrap();
+        messages.push(message);
+        harness.age(WAIT).await;
+    }
+    let from = |low| ClaimFrom::Parked { endpoint, low };
+    let rows = queue.claim(node, from(None), 10).await.unwrap();
+    let due: Vec<_> = rows.iter().map(|row| row.due_at).collect();
+    queue
+        .park(node, rows.iter().map(|row| row.work).collect())
+        .await
+        .unwrap();
+
+    let claimed = async |low, limit| {
+        let rows = queue.claim(node, from(low), limit).await.unwrap();
+        rows.iter().map(|row| row.message).collect::<Vec<_>>()
+    };
+    assert_eq!(claimed(Some(due[2].plus(WAIT)), 10).await, []);
+    assert_eq!(claimed(Some(due[1]), 1).await, messages[1..2]);
+    assert_eq!(claimed(Some(due[1]), 10).await, messages[2..]);
+    assert_eq!(claimed(None, 10).await, messages[..1], "a hint only");
+    assert_eq!(claimed(None, 10).await, [], "the neighbour's are the neighbour's");
+}
+
+/// What was due before the mark wakes nobody who looks from there on; what is due at it or later does.
+pub async fn the_next_due_time_is_looked_for_from_a_mark_on<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (node, endpoint) = (fixture.node().await, fixture.endpoint(&tenant, &customer).await);
+    let queue = &fixture.ports().queue;
+    fixture.accepted(&customer).await;
+    let row = fixture.claim_one(node).await;
+    queue.hand_back(node, vec![row.work]).await.unwrap();
+    let (at, after) = (row.due_at, row.due_at.plus(Duration::from_micros(1)));
+    assert_eq!(queue.next_due(Some(at)).await.unwrap(), Some(Duration::ZERO));
+    assert_eq!(queue.next_due(Some(after)).await.unwrap(), None);
+    assert_eq!(
+        queue.next_due(None).await.unwrap(),
+        Some(Duration::ZERO),
+        "a hint only"
+    );
+
+    let work = fixture.fan_out_to(node, row.message, endpoint).await;
+    let (failed, _) = fixture.failed(row.message, endpoint);
+    assert!(fixture.settle(node, work, failed).await);
+    fixture.accepted(&customer).await;
+    let earlier = fixture.claim_one(node).await;
+    queue.hand_back(node, vec![earlier.work]).await.unwrap();
+    let after = earlier.due_at.plus(Duration::from_micros(1));
+    let wait = queue.next_due(Some(after)).await.unwrap().unwrap();
+    assert!(wait <= WAIT && wait > Duration::from_mins(4), "{wait:?}");
+    assert_eq!(queue.next_due(None).await.unwrap(), Some(Duration::ZERO));
+}
+
 /// How long the payload is goes with the row: from the message to its deliveries, their retries and their resends.
 pub async fn the_length_of_the_payload_goes_along<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
@@ -161,6 +223,9 @@ pub async fn the_version_of_the_endpoints_is_that_of_the_claim<H: Harness>(harne
     let mut open = fixture.open(endpoint);
     open.parked = true;
     assert!(fixture.fan_out(heir, ours.work, vec![open]).await);
-    let parked = queue.claim(heir, ClaimFrom::Parked(endpoint), 10).await.unwrap();
+    let parked = queue
+        .claim(heir, ClaimFrom::Parked { endpoint, low: None }, 10)
+        .await
+        .unwrap();
     assert_eq!(parked[0].endpoints_version, version);
 }

@@ -110,27 +110,27 @@ pub async fn what_is_not_due_is_not_claimed<H: Harness>(harness: &H) {
 pub async fn the_next_due_time_is_known<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
     let (node, queue) = (fixture.node().await, &fixture.ports().queue);
-    assert_eq!(queue.next_due().await.unwrap(), None, "the queue is empty");
+    assert_eq!(queue.next_due(None).await.unwrap(), None, "the queue is empty");
 
     let endpoint = fixture.endpoint(&tenant, &customer).await;
     let (message, work) = fixture.delivery(node, &customer, endpoint).await;
-    assert_eq!(queue.next_due().await.unwrap(), None, "its only row is held");
+    assert_eq!(queue.next_due(None).await.unwrap(), None, "its only row is held");
 
     let (settled, _) = fixture.failed(message, endpoint);
     assert!(fixture.settle(node, work, settled).await);
-    let wait = queue.next_due().await.unwrap().unwrap();
+    let wait = queue.next_due(None).await.unwrap().unwrap();
     assert!(wait <= WAIT && wait > Duration::from_mins(4), "{wait:?}");
 
     fixture.accepted(&customer).await;
     assert_eq!(
-        queue.next_due().await.unwrap(),
+        queue.next_due(None).await.unwrap(),
         Some(Duration::ZERO),
         "the earliest counts"
     );
     fixture.claim_one(node).await;
     harness.age(WAIT * 2).await;
     assert_eq!(
-        queue.next_due().await.unwrap(),
+        queue.next_due(None).await.unwrap(),
         Some(Duration::ZERO),
         "overdue is due"
     );

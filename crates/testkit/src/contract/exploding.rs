@@ -100,7 +100,10 @@ pub async fn a_fan_out_explodes_into_its_parts<H: Harness>(harness: &H) {
     assert!(fixture.claim(other).await.is_empty());
     let rows = [fan_out.work, held(parts.open), held(parts.parked)];
     assert_eq!(queue.still_held(node, &rows).await.unwrap(), [parts.open.id]);
-    let from = ClaimFrom::Parked(parts.endpoints[4]);
+    let from = ClaimFrom::Parked {
+        endpoint: parts.endpoints[4],
+        low: None,
+    };
     let claimed = queue.claim(other, from, 10).await.unwrap();
     assert_eq!(claimed.len(), 1);
     let (row, expected) = (&claimed[0], &fan_out);
@@ -206,7 +209,10 @@ pub async fn exploding_again_does_nothing<H: Harness>(harness: &H) {
     );
     assert!(!fixture.settle_one(node, parts.settlement).await);
     let queue = &fixture.ports().queue;
-    let from = ClaimFrom::Parked(parts.endpoints[4]);
+    let from = ClaimFrom::Parked {
+        endpoint: parts.endpoints[4],
+        low: None,
+    };
     assert_eq!(queue.claim(node, from, 10).await.unwrap().len(), 1);
     harness.age(WAIT).await;
     assert_eq!(fixture.claim_one(node).await.work.id, parts.retry);

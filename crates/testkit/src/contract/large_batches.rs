@@ -116,7 +116,10 @@ pub async fn five_hundred_rows_are_settled_parked_and_given_back<H: Harness>(har
     assert_eq!(queue.still_held(node, &open).await.unwrap().len(), ROWS);
     queue.park(node, open).await.unwrap();
     assert_eq!(held().await, []);
-    let refilled = queue.claim(node, ClaimFrom::Parked(endpoint), 500).await.unwrap();
+    let refilled = queue
+        .claim(node, ClaimFrom::Parked { endpoint, low: None }, 500)
+        .await
+        .unwrap();
     assert_eq!(refilled.len(), ROWS);
     queue.hand_back(node, works(&refilled)).await.unwrap();
     let claimed = queue.claim(node, FROM_QUEUE, 500).await.unwrap();
@@ -125,5 +128,5 @@ pub async fn five_hundred_rows_are_settled_parked_and_given_back<H: Harness>(har
     let ended = claimed.iter().map(ended).collect();
     assert_eq!(queue.settle(node, ended).await.unwrap().len(), ROWS);
     assert_eq!(held().await, []);
-    assert_eq!(queue.next_due().await.unwrap(), None);
+    assert_eq!(queue.next_due(None).await.unwrap(), None);
 }

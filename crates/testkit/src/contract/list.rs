@@ -196,6 +196,8 @@ macro_rules! contract_cases {
                 ;
             claimed_facts:
                 a_low_water_mark_hides_what_was_due_before
+                a_low_water_mark_hides_parked_rows_too
+                the_next_due_time_is_looked_for_from_a_mark_on
                 the_length_of_the_payload_goes_along
                 the_version_of_the_endpoints_is_that_of_the_claim
                 ;

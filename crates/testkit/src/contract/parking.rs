@@ -26,26 +26,32 @@ pub async fn parked_rows_are_claimed_by_endpoint_only<H: Harness>(harness: &H) {
     queue.park(node, vec![work]).await.unwrap();
 
     assert!(queue.still_held(node, &[work]).await.unwrap().is_empty());
-    assert_eq!(queue.next_due().await.unwrap(), None);
+    assert_eq!(queue.next_due(None).await.unwrap(), None);
     nodes.leave(node).await.unwrap();
     harness.age(LEASE).await;
     assert!(nodes.bury().await.unwrap().is_empty());
     let third = fixture.node().await;
     for from in [
         FROM_QUEUE,
-        ClaimFrom::Parked(neighbour),
+        ClaimFrom::Parked {
+            endpoint: neighbour,
+            low: None,
+        },
         ClaimFrom::Dead(node),
         ClaimFrom::Dead(other),
     ] {
         assert!(queue.claim(third, from, 10).await.unwrap().is_empty(), "{from:?}");
     }
-    let rows = queue.claim(third, ClaimFrom::Parked(endpoint), 10).await.unwrap();
+    let rows = queue
+        .claim(third, ClaimFrom::Parked { endpoint, low: None }, 10)
+        .await
+        .unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].work, WorkRef { claim: 2, ..work });
     assert_eq!((rows[0].message, rows[0].endpoint), (message, Some(endpoint)));
     assert!(
         queue
-            .claim(third, ClaimFrom::Parked(endpoint), 10)
+            .claim(third, ClaimFrom::Parked { endpoint, low: None }, 10)
             .await
             .unwrap()
             .is_empty()
@@ -70,7 +76,7 @@ pub async fn parked_rows_are_claimed_in_due_order<H: Harness>(harness: &H) {
     for nth in [2, 0, 3, 1] {
         queue.park(node, vec![parked[nth].1]).await.unwrap();
     }
-    let from = ClaimFrom::Parked(endpoint);
+    let from = ClaimFrom::Parked { endpoint, low: None };
     harness.postpone(LATER).await;
     assert!(queue.claim(node, from, 10).await.unwrap().is_empty(), "not due");
     harness.age(LATER).await;
@@ -101,7 +107,10 @@ pub async fn racing_refillers_share_no_row<H: Harness>(harness: &H) {
         racers.spawn(async move {
             let mut rows = Vec::new();
             loop {
-                let more = queue.claim(mine, ClaimFrom::Parked(endpoint), 3).await.unwrap();
+                let more = queue
+                    .claim(mine, ClaimFrom::Parked { endpoint, low: None }, 3)
+                    .await
+                    .unwrap();
                 if more.is_empty() {
                     return rows;
                 }
@@ -143,7 +152,10 @@ pub async fn parked_endpoints_are_listed_in_pages<H: Harness>(harness: &H) {
     }
     assert_eq!(listed, endpoints);
 
-    let from = ClaimFrom::Parked(endpoints[0]);
+    let from = ClaimFrom::Parked {
+        endpoint: endpoints[0],
+        low: None,
+    };
     for left in [5, 5, 4] {
         assert_eq!(queue.claim(node, from, 1).await.unwrap().len(), 1);
         assert_eq!(queue.parked_endpoints(None, 10).await.unwrap().len(), left);
@@ -178,7 +190,10 @@ pub async fn only_the_holder_parks<H: Harness>(harness: &H) {
             .settle(node, work, fixture.delivered(message, endpoint))
             .await
     );
-    let rows = queue.claim(other, ClaimFrom::Parked(endpoint), 10).await.unwrap();
+    let rows = queue
+        .claim(other, ClaimFrom::Parked { endpoint, low: None }, 10)
+        .await
+        .unwrap();
     queue.park(node, vec![work]).await.unwrap();
     assert_eq!(queue.still_held(other, &[rows[0].work]).await.unwrap(), [work.id]);
     queue.hand_back(other, vec![rows[0].work]).await.unwrap();

@@ -157,7 +157,7 @@ pub async fn a_cancelled_row_ends_without_an_attempt<H: Harness>(harness: &H) {
     assert!(fixture.settle(node, work, cancelled).await);
     let seen = history(&fixture, &tenant, &customer, message, endpoint).await;
     assert_eq!(seen, (Some(("cancelled", 0)), 0));
-    assert_eq!(fixture.ports().queue.next_due().await.unwrap(), None);
+    assert_eq!(fixture.ports().queue.next_due(None).await.unwrap(), None);
 }
 
 /// A delivery that was given up leaves no row.
@@ -178,7 +178,7 @@ pub async fn a_delivery_that_is_given_up_leaves_no_row<H: Harness>(harness: &H) 
     assert!(fixture.settle(node, work, settled).await);
     let seen = history(&fixture, &tenant, &customer, message, endpoint).await;
     assert_eq!(seen, (Some(("failed", 1)), 1));
-    assert_eq!(fixture.ports().queue.next_due().await.unwrap(), None);
+    assert_eq!(fixture.ports().queue.next_due(None).await.unwrap(), None);
     harness.age(LEASE).await;
     assert!(
         fixture.ports().nodes.bury().await.unwrap().is_empty(),

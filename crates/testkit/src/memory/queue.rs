@@ -18,10 +18,10 @@ impl DeliveryQueue for MemoryStore {
         let (mut state, now) = (self.state(), self.now());
         let claimed = match from {
             ClaimFrom::Queue { low } => state.claim(node, limit, now, |row| {
-                row.owner == NOBODY && low.is_none_or(|low| row.due_at >= low)
+                row.owner == NOBODY && Some(row.due_at) >= low
             }),
-            ClaimFrom::Parked(endpoint) => state.claim(node, limit, now, |row| {
-                row.owner == PARKED && row.endpoint == Some(endpoint)
+            ClaimFrom::Parked { endpoint, low } => state.claim(node, limit, now, |row| {
+                row.owner == PARKED && row.endpoint == Some(endpoint) && Some(row.due_at) >= low
             }),
             ClaimFrom::Dead(epoch) if state.hot.is_dead(epoch) => {
                 state.hot.release_what_is_not_due(epoch, now);
@@ -92,9 +92,10 @@ impl DeliveryQueue for MemoryStore {
         Ok(rows.iter().filter(held).map(|work| work.id).collect())
     }
 
-    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+    async fn next_due(&self, low: Option<Timestamp>) -> Result<Option<Duration>, StoreError> {
         let (state, now) = (self.state(), self.now());
-        let free = state.hot.work.values().filter(|row| row.owner == NOBODY);
+        let work = state.hot.work.values();
+        let free = work.filter(|row| row.owner == NOBODY && Some(row.due_at) >= low);
         Ok(free.map(|row| row.due_at).min().map(|due_at| due_at.since(now)))
     }
 }

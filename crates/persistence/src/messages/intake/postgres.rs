@@ -82,16 +82,24 @@ const WRITE: &str = concat!(
         WHERE a.tenant = stored.tenant AND a.id = stored.app), 0) FROM stored"
 );
 
-/// Who was there before. A message of the same id is this one: otherwise the statement before would have failed.
+/// Who was there before. A message of the same id is this one if it is of the same application: otherwise the statement
+/// before would have failed, unless it did not come to write this one because of its key.
+///
+/// The plan is made once, perhaps for tables that are empty, and must reach each row by its key even so. What could
+/// become a join with all keys, or a hash of all messages, is therefore a question for each row (`OFFSET` and the
+/// subselect see to that), and what expired is told from what is found.
 const LOOK: &str = concat!(
-    "SELECT new.number, EXISTS (SELECT FROM messages m WHERE m.id = new.id) AS itself,
+    "SELECT new.number, (SELECT true FROM messages m
+            WHERE m.id = new.id AND m.tenant = new.tenant AND m.app = new.app) IS NOT NULL AS itself,
         coalesce((SELECT endpoints_version FROM applications a
             WHERE a.tenant = new.tenant AND a.id = new.app), 0) AS endpoints_version,
         d.message, d.body_hash
      FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bytea[])
         AS new (number, id, tenant, app, key_hash)
-     LEFT JOIN dedup d ON d.tenant = new.tenant AND d.app = new.app AND d.key_hash = new.key_hash
-        AND d.expires_at > ",
+     LEFT JOIN LATERAL (
+        SELECT k.message, k.body_hash, k.expires_at FROM dedup k
+        WHERE k.tenant = new.tenant AND k.app = new.app AND k.key_hash = new.key_hash OFFSET 0
+     ) AS d ON d.expires_at > ",
     postgres_now!()
 );
 
