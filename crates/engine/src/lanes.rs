@@ -180,13 +180,13 @@ impl Lanes {
         let spare = self.spare_to_wait();
         let of_tenant = self.tenants.get(&tenant).map_or(0, |tenant| tenant.waiting);
         let in_lane = self.waiting_at(endpoint);
-        let share = spare.saturating_sub(in_lane.max(of_tenant));
+        let most = spare.saturating_sub(in_lane.max(of_tenant));
         let few = self.few().saturating_sub(in_lane).min(spare);
         let of_few = self
             .few_of_tenant()
             .saturating_sub(of_tenant)
             .min(self.free_to_wait());
-        share.max(few).max(of_few)
+        most.max(few).max(of_few)
     }
 
     /// A job for `endpoint`. With `backlog`, older ones of it wait in the database: it goes there too, unless its turn

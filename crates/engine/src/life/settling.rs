@@ -98,7 +98,9 @@ impl Life {
             }
             // An answer that was lost may have said so.
             if known || batch.uncertain {
-                gone.iter().for_each(|gone| self.guard(*whose, *gone));
+                for gone in gone {
+                    self.guard(*whose, *gone);
+                }
                 self.note_parked(&settlement.open);
             }
             self.exploded(*whose, row.id, known, batch.uncertain);

@@ -15,6 +15,8 @@ use crate::product::{Api, Tenant};
 const EVENT_TYPE: &str = "faults.counted";
 /// How long a client waits before it knocks again at a server that is away.
 const KNOCK: Duration = Duration::from_millis(20);
+/// How long a client rests between two messages, so that the fault can come while some are still published.
+const PAUSE: Duration = Duration::from_millis(2);
 /// How long a client that takes it easy rests between two messages.
 const EASY: Duration = Duration::from_millis(60);
 
@@ -114,9 +116,8 @@ impl Shared {
     fn work(&self) {
         let mut api = self.tenant.api();
         loop {
-            if self.easy.load(Ordering::SeqCst) {
-                std::thread::sleep(EASY);
-            }
+            let easy = self.easy.load(Ordering::SeqCst);
+            std::thread::sleep(if easy { EASY } else { PAUSE });
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             if number >= self.total || !self.publish(&mut api, number) {
                 return;

@@ -24,9 +24,10 @@ const POLL: Duration = Duration::from_millis(5);
 /// Slow enough that a queue builds up, quick enough that deliveries are finished all the time, and far below the
 /// attempts' time-out.
 const SLOW: Pace = Pace {
-    least: Duration::from_millis(500),
-    most: Duration::from_secs(6),
+    least: Duration::from_millis(100),
+    most: Duration::from_secs(4),
 };
+/// To one endpoint.
 const IN_FLIGHT: usize = 256;
 const CLIENTS: usize = 8;
 const CHECKERS: usize = 4;
@@ -49,9 +50,8 @@ pub(super) struct Plan {
 /// Plays the round; an error if anything was lost or is otherwise not as it must be.
 pub(super) fn play(plan: Plan, binary: &Binary, postgres: Option<&mut Postgres>) -> anyhow::Result<()> {
     let mut installation = Installation::new(binary, postgres.as_deref())?;
-    for name in ["MAX_IN_FLIGHT", "MAX_IN_FLIGHT_PER_ENDPOINT"] {
-        installation.set(&format!("POSTRIDER_DELIVERY__{name}"), IN_FLIGHT.to_string());
-    }
+    let in_flight = IN_FLIGHT.to_string();
+    installation.set("POSTRIDER_DELIVERY__MAX_IN_FLIGHT_PER_ENDPOINT", in_flight);
     let secret = signing_secret()?;
     // Dropped last: while the server drains, its attempts can still end.
     let receiver = Receiver::start(&secret, SLOW)?;
@@ -104,7 +104,7 @@ fn await_moment(plan: Plan, publisher: &Publisher, receiver: &Receiver) -> anyho
             answered: receiver.answered(),
             at: Instant::now(),
         };
-        if standing.unfinished() >= plan.unfinished + more {
+        if standing.unfinished() >= plan.unfinished + more && standing.answered > 0 {
             break;
         }
         let said = format!(
