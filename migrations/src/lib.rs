@@ -4,7 +4,7 @@
 //! type that the two databases spell differently (the private module `ddl`); what differs by nature is written twice.
 //!
 //! A migration that was released is never edited. A change is a new file: expand first, contract in a later
-//! release, safe on a live table. One whose head says otherwise ([`m20261122_000015_message_path`]) is for nodes that
+//! release, safe on a live table. One whose head says otherwise (`m20261122_000015_message_path`) is for nodes that
 //! were stopped.
 
 mod ddl;
