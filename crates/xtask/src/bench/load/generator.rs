@@ -1,6 +1,6 @@
 //! The generator's one loop.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::client::{Client, Request};
 use super::tally::Tally;
@@ -165,13 +165,13 @@ impl Generator<'_> {
         match self.clients[token].answer() {
             Ok(None) => Ok(()),
             Ok(Some(answer)) => {
-                let stamp = self.clients[token]
-                    .busy
-                    .take()
-                    .context("an answer to no question")?;
-                self.tally.answered(stamp, answer, now());
-                self.idle.push(token);
-                Ok(())
+                if let Some(stamp) = self.clients[token].busy.take() {
+                    self.tally.answered(stamp, answer, now());
+                    self.idle.push(token);
+                    return Ok(());
+                }
+                // A server that has waited long enough for a request says so (408), and closes.
+                self.replace(token, &std::io::Error::other("an answer to no question"))
             }
             Err(error) => self.replace(token, &error),
         }
