@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
@@ -25,6 +24,8 @@ struct Scene {
     lanes: Lanes,
     limits: Limits,
     last: u64,
+    /// How heavy jobs are, times 0 to 6.
+    heavy: usize,
     whose: BTreeMap<JobId, (TenantId, EndpointId)>,
     /// In the order in which they began.
     active: Vec<JobId>,
@@ -38,6 +39,7 @@ impl Scene {
             lanes: Lanes::new(limits),
             limits,
             last: 0,
+            heavy: 0,
             whose: BTreeMap::new(),
             active: Vec::new(),
             waiting: BTreeSet::new(),
@@ -45,13 +47,17 @@ impl Scene {
         }
     }
 
+    fn weighed(&self, job: JobId) -> Weighed {
+        let bytes = self.heavy * usize::try_from(job.0 % 7).unwrap();
+        Weighed { job, bytes }
+    }
+
     fn arrive_with(&mut self, tenant: TenantId, endpoint: EndpointId, backlog: bool) -> Arrival {
         self.last += 1;
         let job = JobId(self.last);
         self.whose.insert(job, (tenant, endpoint));
-        let arrival = self
-            .lanes
-            .arrive(tenant, endpoint, Weighed { job, bytes: 0 }, backlog);
+        let weighed = self.weighed(job);
+        let arrival = self.lanes.arrive(tenant, endpoint, weighed, backlog);
         match arrival {
             Arrival::Begins => self.active.push(job),
             Arrival::Waits => drop(self.waiting.insert(job)),
@@ -74,8 +80,8 @@ impl Scene {
     fn fetch(&mut self, of: u128, to: u128) {
         if self.arrive(of, to) == Arrival::Parks {
             let job = self.parked.pop().unwrap();
-            self.lanes
-                .wait(tenant(of), endpoint(to), Weighed { job, bytes: 0 });
+            let weighed = self.weighed(job);
+            self.lanes.wait(tenant(of), endpoint(to), weighed);
             self.waiting.insert(job);
         }
     }
@@ -83,7 +89,7 @@ impl Scene {
     fn end(&mut self, index: usize) -> EndpointId {
         let job = self.active.remove(index);
         let (_, endpoint) = self.whose.remove(&job).unwrap();
-        self.lanes.end_turn(endpoint, 0);
+        self.lanes.end_turn(endpoint, self.weighed(job).bytes);
         endpoint
     }
 
@@ -398,76 +404,5 @@ fn whoever_waits_is_dismissed_once_and_those_under_way_end_as_ever() {
     scene.play_to_the_end();
 }
 
-#[derive(Debug, Clone)]
-enum Step {
-    Arrive { of: u8, to: u8, backlog: bool },
-    Fetch { of: u8, to: u8 },
-    End(prop::sample::Index),
-    Call,
-    Dismiss,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Each endpoint has one tenant.
-    let whom = || (0u8..3, 0u8..3).prop_map(|(of, n)| (of, of * 3 + n));
-    let step = prop_oneof![
-        8 => (whom(), any::<bool>()).prop_map(|((of, to), backlog)| Step::Arrive { of, to, backlog: backlog && to % 2 == 0 }),
-        3 => whom().prop_map(|(of, to)| Step::Fetch { of, to }),
-        5 => any::<prop::sample::Index>().prop_map(Step::End),
-        5 => Just(Step::Call),
-        1 => Just(Step::Dismiss),
-    ];
-    proptest::collection::vec(step, 0..150)
-}
-
-proptest! {
-    /// Nobody is lost or called twice, no bound is passed, everybody's turn comes, and nobody is remembered
-    /// afterwards, whatever happens.
-    #[test]
-    fn nobody_is_lost_and_bounds_hold(
-        steps in steps(),
-        (in_flight, per_endpoint, waiting) in (1usize..12, 1usize..5, 1usize..12),
-    ) {
-        let limits = Limits { in_flight, per_endpoint: per_endpoint.min(in_flight), waiting, bytes: usize::MAX };
-        let mut scene = Scene::new(limits);
-        let mut fetched = false;
-        for step in steps {
-            match step {
-                Step::Arrive { of, to, backlog } => {
-                    scene.arrive_with(tenant(of.into()), endpoint(to.into()), backlog);
-                }
-                Step::Fetch { of, to } => {
-                    fetched = true;
-                    scene.fetch(of.into(), to.into());
-                }
-                Step::End(index) => if !scene.active.is_empty() {
-                    let index = index.index(scene.active.len());
-                    scene.end(index);
-                },
-                Step::Call => drop(scene.call()),
-                Step::Dismiss => {
-                    let dismissed: BTreeSet<_> = scene.lanes.dismiss_waiting().into_iter().collect();
-                    assert_eq!(dismissed, std::mem::take(&mut scene.waiting));
-                }
-            }
-            scene.check();
-            prop_assert!(fetched || scene.lanes.waiting() <= waiting);
-        }
-        scene.play_to_the_end();
-    }
-
-    /// As long as somebody waits, there is somebody whose turn is free or under way.
-    #[test]
-    fn an_idle_turn_is_never_withheld_from_a_lane_without_one(
-        arrivals in proptest::collection::vec((0u128..4, 0u128..4), 1..60),
-    ) {
-        let mut scene = Scene::new(Limits { in_flight: 64, per_endpoint: 4, waiting: 100, bytes: usize::MAX });
-        for (of, n) in arrivals {
-            scene.arrive(of, of * 10 + n);
-        }
-        while scene.call().is_some() {}
-        for job in &scene.waiting {
-            prop_assert!(scene.active_at(scene.whose[job].1) > 0);
-        }
-    }
-}
+#[path = "lanes_property_tests.rs"]
+mod properties;

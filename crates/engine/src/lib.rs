@@ -1,10 +1,12 @@
-//! Postrider's engine: claims work, fans out, sends, settles.
+//! Postrider's engine: takes messages in, fans out, sends, settles.
 //!
-//! [`Engine::run`] lives one *life* after the other. A life joins with a lease, claims due rows as far as it has
-//! room, reads their messages and endpoints by the batch, sends with bounded concurrency, and settles by the batch.
-//! It ends when the lease is lost (everything under way is dropped, another node takes over), at shutdown (what is
-//! under way comes to its end, the rest is handed back), or to give back rows that a claim with a lost answer may
-//! have taken.
+//! [`Intake::run`] stores accepted messages by the batch, and hands them to the engine through memory if it has room.
+//!
+//! [`Engine::run`] lives one *life* after the other. A life joins with a lease, takes what is handed to it, claims other
+//! due rows as far as it has room, reads what is not in memory by the batch, sends with bounded concurrency, and settles
+//! by the batch. It ends when the lease is lost (everything under way is dropped, another node takes over), or at
+//! shutdown (what is under way comes to its end, the rest is handed back). Rows that a lost answer may have left to it
+//! are looked for, and adopted.
 //!
 //! One task owns all state; what it decides from is pure and apart: how much room there is and whose turn it is,
 //! when to claim, what waits for the store, what a row needs. No connection is held during HTTP, and every queue,

@@ -22,16 +22,18 @@ pub struct EngineOptions {
     pub max_in_flight: usize,
     /// Attempts to one endpoint at one time. At most `max_in_flight`; default 64.
     pub max_in_flight_per_endpoint: usize,
-    /// Deliveries that may wait for a turn in memory, over all endpoints. One endpoint may take as many as are free, so
-    /// that it never takes more than half, and the last quarter is for endpoints with few; what finds no room is parked
-    /// in the database and fetched when its lane has drained. 1 to 1,000,000; default 8,192.
+    /// Deliveries that may wait for a turn in memory, over all endpoints. But for the last quarter, one endpoint and one
+    /// tenant may take as many as are free, so never more than three eighths; the last quarter is for tenants with few.
+    /// What finds no room is parked in the database and fetched when its lane has drained. 1 to 1,000,000; default
+    /// 8,192.
     ///
     /// Rows that the database refuses, each by itself, to read or to settle are in memory besides: they are tried
     /// again after 30 seconds, ten a second at most, until they are repaired. With all rows in memory refused, this
     /// node claims nothing more.
     pub max_waiting: usize,
-    /// Bytes of payloads and of captured answers that may be in memory. What has no room is read when there is some;
-    /// answers of attempts under way may overdraw it. At least 1 MiB; default 64 MiB.
+    /// Bytes of payloads and of captured answers that may be in memory. Half of them may be under way: one endpoint may
+    /// take a quarter of those that are free, one tenant as many as are free. What has no room is read when there is
+    /// some; answers of attempts under way may overdraw it. At least 1 MiB; default 64 MiB.
     pub max_memory_bytes: usize,
     /// How long a message's deliveries are written down together, as its fan-out. After that each that is not
     /// concluded becomes a row of the queue by itself. 1 millisecond to 10 seconds; default 500 milliseconds.
