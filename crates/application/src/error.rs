@@ -31,6 +31,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// It contradicts what is stored.
     Conflict,
+    /// What the caller presumed of the resource is not so.
+    PreconditionFailed,
     /// More bytes than we take.
     TooLarge,
     /// A media type that we do not take.
@@ -122,6 +124,8 @@ error_codes! {
     EndpointDisabled = "endpoint_disabled", Conflict, "The endpoint is disabled";
     /// Somebody else changed it in between.
     StaleVersion = "stale_version", Conflict, "The resource changed in between";
+    /// `If-Match` names another version than the resource has.
+    PreconditionFailed = "precondition_failed", PreconditionFailed, "The resource is not as you presume";
     /// The body is longer than allowed.
     PayloadTooLarge = "payload_too_large", TooLarge, "The body is too large";
     /// The body's media type is not one that the route takes.

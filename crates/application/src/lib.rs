@@ -22,6 +22,7 @@ pub mod applications;
 pub mod audit;
 pub mod audit_entries;
 pub mod authentication;
+mod change;
 pub mod deliveries;
 pub mod endpoints;
 mod error;
@@ -37,5 +38,6 @@ pub mod tenants;
 mod use_cases;
 pub mod users;
 
+pub use change::{IfMatch, Patch, Versioned};
 pub use error::{Error, ErrorCode, ErrorKind, Result, Violation, Violations};
 pub use use_cases::{FullStore, FullTx, Ports, REQUEST_NAMES, Settings, UseCases};

@@ -276,10 +276,7 @@ impl World {
 
     /// The membership of the person of that address.
     pub(crate) async fn member(&self, owner: &Caller, email: &str) -> MembershipId {
-        let page = PageRequest {
-            limit: 100,
-            after: None,
-        };
+        let page = PageRequest::first(100);
         let members = self.send(owner, ListMembers { page }).await.unwrap();
         let member = members.items.iter().find(|member| member.email.as_str() == email);
         member.unwrap().id

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use postrider_application::{
     access::TenantScope,
-    ports::{ApplicationDirectory, ApplicationRepository, ApplicationViews, Page, PageRequest, StoreError},
+    ports::{
+        ApplicationDirectory, ApplicationRepository, ApplicationViews, Page, PageRequest, Start, StoreError,
+    },
 };
 use postrider_domain::{
     Aggregate as _, ApplicationId, TenantId, Timestamp, Uid,
@@ -157,18 +159,26 @@ impl ApplicationViews for SqlStore {
             // As many as a principal holds grants, at most.
             shown = shown.add(Column::Id.is_in(these.iter().map(ApplicationId::as_uuid)));
         }
-        if let Some(after) = page.after {
-            shown = shown.add(Column::Id.gt(after.as_uuid()));
-        }
+        let order = match page.start {
+            Start::Beginning => sea_orm::Order::Asc,
+            Start::After(key) => {
+                shown = shown.add(Column::Id.gt(key.as_uuid()));
+                sea_orm::Order::Asc
+            }
+            Start::Before(key) => {
+                shown = shown.add(Column::Id.lt(key.as_uuid()));
+                sea_orm::Order::Desc
+            }
+        };
         let rows = Entity::find()
             .filter(shown)
-            .order_by_asc(Column::Id)
-            .limit(u64::from(page.limit) + 1)
+            .order_by(Column::Id, order)
+            .limit(page.rows())
             .all(&self.database.read(Scope::Tenant(tenant)).await?)
             .await
             .or_store_error()?;
         let states = rows.into_iter().map(read_state).collect::<Result<_, _>>()?;
-        Ok(Page::of(states, page.limit, |state: &ApplicationState| state.id))
+        Ok(Page::of(states, &page, |state: &ApplicationState| state.id))
     }
 
     async fn application(

@@ -18,6 +18,7 @@ use crate::{
     codec::{read_count, stored_count, timestamp},
     connection::{Dialect, Scope, Transaction},
     error::{OrStoreError as _, corrupt},
+    paging::{Order, limit, reading},
 };
 
 macro_rules! columns {
@@ -213,7 +214,7 @@ impl AuditViews for SqlStore {
         page: PageRequest<AuditEntryId>,
     ) -> Result<Page<AuditEntry, AuditEntryId>, StoreError> {
         let mut wanted = Conditions::default();
-        wanted.and("id <", page.after.map(|after| after.as_uuid()));
+        wanted.and("id {beyond}", page.key().map(|key| key.as_uuid()));
         wanted.and("actor =", filter.actor.as_deref());
         wanted.and("action =", filter.action.as_deref());
         wanted.and("target =", filter.target.as_deref());
@@ -224,18 +225,21 @@ impl AuditViews for SqlStore {
         wanted.and("id <", filter.to.map(least_id_beyond));
         wanted.and("at <", filter.to.map(Timestamp::as_micros));
         let Conditions { sql, mut values } = wanted;
-        values.push((i64::from(page.limit) + 1).into());
+        values.push(limit(&page));
         let sql = format!(
             concat!(
                 "SELECT ",
                 columns!(),
-                " FROM audit_entries WHERE tenant = {{tenant}}{} ORDER BY id DESC LIMIT ${}"
+                " FROM audit_entries WHERE tenant = {{tenant}}{} ORDER BY id {{order}} LIMIT ${}"
             ),
             sql.concat(),
             values.len()
         );
         let tenant = scope.tenant();
-        let statement = self.database.dialect().of_tenant(tenant, &sql, values)?;
+        let statement =
+            self.database
+                .dialect()
+                .of_tenant(tenant, &reading(&sql, Order::Descending, &page), values)?;
         let rows = self
             .database
             .read(Scope::Tenant(tenant))
@@ -245,7 +249,7 @@ impl AuditViews for SqlStore {
             .or_store_error()?;
         let entry = |row| Row::from_query_result(row, "").or_store_error()?.read();
         let entries = rows.iter().map(entry).collect::<Result<_, _>>()?;
-        Ok(Page::of(entries, page.limit, |entry: &AuditEntry| entry.id))
+        Ok(Page::of(entries, &page, |entry: &AuditEntry| entry.id))
     }
 }
 

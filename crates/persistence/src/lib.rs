@@ -40,6 +40,7 @@ mod housekeeping;
 mod installation;
 mod messages;
 mod nodes;
+mod paging;
 mod partitions;
 mod reencryption;
 mod store;

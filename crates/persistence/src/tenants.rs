@@ -2,7 +2,7 @@
 
 use postrider_application::{
     access::{OperatorScope, TenantScope},
-    ports::{ErasureView, Page, PageRequest, StoreError, TenantViews},
+    ports::{ErasureView, Page, PageRequest, Start, StoreError, TenantViews},
 };
 use postrider_domain::{
     Aggregate as _, TenantId,
@@ -117,18 +117,22 @@ impl TenantViews for SqlStore {
         _: &OperatorScope,
         page: PageRequest<TenantId>,
     ) -> Result<Page<TenantState, TenantId>, StoreError> {
-        let mut tenants = Entity::find()
-            .order_by_asc(Column::Id)
-            .limit(u64::from(page.limit) + 1);
-        if let Some(after) = page.after {
-            tenants = tenants.filter(Column::Id.gt(after.as_uuid()));
-        }
+        let tenants = match page.start {
+            Start::Beginning => Entity::find().order_by_asc(Column::Id),
+            Start::After(key) => Entity::find()
+                .filter(Column::Id.gt(key.as_uuid()))
+                .order_by_asc(Column::Id),
+            Start::Before(key) => Entity::find()
+                .filter(Column::Id.lt(key.as_uuid()))
+                .order_by_desc(Column::Id),
+        };
         let rows = tenants
+            .limit(page.rows())
             .all(&self.database.read(Scope::Operator).await?)
             .await
             .or_store_error()?;
         let states = rows.iter().map(read_state).collect::<Result<_, _>>()?;
-        Ok(Page::of(states, page.limit, |state: &TenantState| state.id))
+        Ok(Page::of(states, &page, |state: &TenantState| state.id))
     }
 
     async fn tenant_for_operator(

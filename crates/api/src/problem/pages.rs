@@ -42,6 +42,7 @@ pages! {
     DeliveryPending = "delivery_pending";
     EndpointDisabled = "endpoint_disabled";
     StaleVersion = "stale_version";
+    PreconditionFailed = "precondition_failed";
     PayloadTooLarge = "payload_too_large";
     UnsupportedMediaType = "unsupported_media_type";
     Unavailable = "unavailable";

@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::api_keys::{ListApiKeys, RevokeApiKey};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json, PageQuery},
@@ -16,6 +18,14 @@ use crate::{
     },
 };
 
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(list_api_keys)
+        .service(mint_api_key)
+        .service(revoke_api_key);
+}
+
 /// List API keys
 ///
 /// By id; never their tokens.
@@ -27,7 +37,7 @@ use crate::{
     responses((status = 200, description = "A page of keys.", body = List<ApiKey>))
 )]
 #[get("/api-keys")]
-pub(super) async fn list_api_keys(
+async fn list_api_keys(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
@@ -50,7 +60,7 @@ pub(super) async fn list_api_keys(
     responses((status = 201, description = "Minted.", body = MintedKey))
 )]
 #[post("/api-keys")]
-pub(super) async fn mint_api_key(
+async fn mint_api_key(
     context: Data<ApiContext>,
     caller: Authenticated,
     body: Json<NewApiKey>,
@@ -74,7 +84,7 @@ pub(super) async fn mint_api_key(
     responses((status = 204, description = "Revoked."))
 )]
 #[delete("/api-keys/{api_key}")]
-pub(super) async fn revoke_api_key(
+async fn revoke_api_key(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<ApiKeyPath>,

@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::applications::{GetApplication, ListApplications, RevokePortalTokens};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json, PageQuery},
@@ -17,6 +19,16 @@ use crate::{
     },
 };
 
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(list_applications)
+        .service(create_application)
+        .service(get_application)
+        .service(mint_portal_token)
+        .service(revoke_portal_tokens);
+}
+
 /// List applications
 ///
 /// Those that you may see, by id.
@@ -28,7 +40,7 @@ use crate::{
     responses((status = 200, description = "A page of applications.", body = List<Application>))
 )]
 #[get("/applications")]
-pub(super) async fn list_applications(
+async fn list_applications(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
@@ -58,7 +70,7 @@ pub(super) async fn list_applications(
     )
 )]
 #[post("/applications")]
-pub(super) async fn create_application(
+async fn create_application(
     context: Data<ApiContext>,
     caller: Authenticated,
     body: Json<NewApplication>,
@@ -80,7 +92,7 @@ pub(super) async fn create_application(
     responses((status = 200, description = "The application.", body = Application))
 )]
 #[get("/applications/{application}")]
-pub(super) async fn get_application(
+async fn get_application(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<ApplicationPath>,
@@ -108,7 +120,7 @@ pub(super) async fn get_application(
     responses((status = 201, description = "Minted.", body = PortalToken))
 )]
 #[post("/applications/{application}/portal-tokens")]
-pub(super) async fn mint_portal_token(
+async fn mint_portal_token(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<ApplicationPath>,
@@ -132,7 +144,7 @@ pub(super) async fn mint_portal_token(
     responses((status = 204, description = "Revoked."))
 )]
 #[delete("/applications/{application}/portal-tokens")]
-pub(super) async fn revoke_portal_tokens(
+async fn revoke_portal_tokens(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<ApplicationPath>,

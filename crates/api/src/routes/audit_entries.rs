@@ -1,5 +1,7 @@
 use actix_web::{HttpResponse, get, web::Data};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{AuditQuery, Authenticated},
@@ -9,6 +11,11 @@ use crate::{
         page::List,
     },
 };
+
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(list_audit_entries);
+}
 
 /// List the audit log
 ///
@@ -22,7 +29,7 @@ use crate::{
     responses((status = 200, description = "A page of entries.", body = List<AuditEntry>))
 )]
 #[get("/audit-entries")]
-pub(super) async fn list_audit_entries(
+async fn list_audit_entries(
     context: Data<ApiContext>,
     caller: Authenticated,
     query: AuditQuery,

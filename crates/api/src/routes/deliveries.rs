@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::deliveries::{ListAttempts, ListDeliveries, ResendDelivery};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, PageQuery},
@@ -15,6 +17,14 @@ use crate::{
         path::{DeliveryPath, MessagePath},
     },
 };
+
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(list_deliveries)
+        .service(list_attempts)
+        .service(resend_delivery);
+}
 
 /// List a message's deliveries
 ///
@@ -28,7 +38,7 @@ use crate::{
     responses((status = 200, description = "A page of deliveries.", body = List<Delivery>))
 )]
 #[get("/applications/{application}/messages/{message}/deliveries")]
-pub(super) async fn list_deliveries(
+async fn list_deliveries(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<MessagePath>,
@@ -58,7 +68,7 @@ pub(super) async fn list_deliveries(
     responses((status = 200, description = "A page of attempts.", body = List<Attempt>))
 )]
 #[get("/applications/{application}/messages/{message}/deliveries/{endpoint}/attempts")]
-pub(super) async fn list_attempts(
+async fn list_attempts(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<DeliveryPath>,
@@ -92,7 +102,7 @@ pub(super) async fn list_attempts(
     )
 )]
 #[post("/applications/{application}/messages/{message}/deliveries/{endpoint}/resend")]
-pub(super) async fn resend_delivery(
+async fn resend_delivery(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<DeliveryPath>,

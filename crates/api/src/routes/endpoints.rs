@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::endpoints::{DisableEndpoint, EnableEndpoint, GetEndpoint, GetEndpointSecret};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json},
@@ -13,6 +15,16 @@ use crate::{
         path::{ApplicationPath, EndpointPath},
     },
 };
+
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(create_endpoint)
+        .service(get_endpoint)
+        .service(enable_endpoint)
+        .service(disable_endpoint)
+        .service(get_endpoint_secret);
+}
 
 /// Create an endpoint
 ///
@@ -30,7 +42,7 @@ use crate::{
     )
 )]
 #[post("/applications/{application}/endpoints")]
-pub(super) async fn create_endpoint(
+async fn create_endpoint(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<ApplicationPath>,
@@ -56,7 +68,7 @@ pub(super) async fn create_endpoint(
     responses((status = 200, description = "The endpoint.", body = Endpoint))
 )]
 #[get("/applications/{application}/endpoints/{endpoint}")]
-pub(super) async fn get_endpoint(
+async fn get_endpoint(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<EndpointPath>,
@@ -84,7 +96,7 @@ pub(super) async fn get_endpoint(
     )
 )]
 #[post("/applications/{application}/endpoints/{endpoint}/enable")]
-pub(super) async fn enable_endpoint(
+async fn enable_endpoint(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<EndpointPath>,
@@ -113,7 +125,7 @@ pub(super) async fn enable_endpoint(
     )
 )]
 #[post("/applications/{application}/endpoints/{endpoint}/disable")]
-pub(super) async fn disable_endpoint(
+async fn disable_endpoint(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<EndpointPath>,
@@ -136,7 +148,7 @@ pub(super) async fn disable_endpoint(
     responses((status = 200, description = "The secret.", body = Secret))
 )]
 #[get("/applications/{application}/endpoints/{endpoint}/secret")]
-pub(super) async fn get_endpoint_secret(
+async fn get_endpoint_secret(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<EndpointPath>,

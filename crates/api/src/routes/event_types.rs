@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::event_types::GetEventType;
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json},
@@ -14,6 +16,11 @@ use crate::{
         path::EventTypePath,
     },
 };
+
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(register_event_type).service(get_event_type);
+}
 
 /// Register an event type
 #[utoipa::path(
@@ -28,7 +35,7 @@ use crate::{
     )
 )]
 #[post("/event-types")]
-pub(super) async fn register_event_type(
+async fn register_event_type(
     context: Data<ApiContext>,
     caller: Authenticated,
     body: Json<NewEventType>,
@@ -50,7 +57,7 @@ pub(super) async fn register_event_type(
     responses((status = 200, description = "The event type.", body = EventType))
 )]
 #[get("/event-types/{name}")]
-pub(super) async fn get_event_type(
+async fn get_event_type(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<EventTypePath>,

@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::invitations::{ListInvitations, WithdrawInvitation};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Anybody, Authenticated, Json, PageQuery},
@@ -16,6 +18,14 @@ use crate::{
     },
 };
 
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(list_invitations)
+        .service(invite)
+        .service(withdraw_invitation);
+}
+
 /// List invitations
 ///
 /// The pending ones, expired ones too, by id; never their tokens.
@@ -27,7 +37,7 @@ use crate::{
     responses((status = 200, description = "A page of invitations.", body = List<Invitation>))
 )]
 #[get("/invitations")]
-pub(super) async fn list_invitations(
+async fn list_invitations(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
@@ -53,7 +63,7 @@ pub(super) async fn list_invitations(
     )
 )]
 #[post("/invitations")]
-pub(super) async fn invite(
+async fn invite(
     context: Data<ApiContext>,
     caller: Authenticated,
     body: Json<NewInvitation>,
@@ -76,7 +86,7 @@ pub(super) async fn invite(
     responses((status = 204, description = "Withdrawn."))
 )]
 #[delete("/invitations/{invitation}")]
-pub(super) async fn withdraw_invitation(
+async fn withdraw_invitation(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<InvitationPath>,

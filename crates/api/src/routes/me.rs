@@ -1,12 +1,22 @@
 use actix_web::{HttpResponse, delete, get, put, web::Data};
 use postrider_application::me::{EndMySessions, GetMe};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json},
     problem::Problem,
     wire::me::{Me, PasswordChange},
 };
+
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(get_me)
+        .service(change_password)
+        .service(end_my_sessions);
+}
 
 /// Read who you are
 ///
@@ -18,10 +28,7 @@ use crate::{
     responses((status = 200, description = "You.", body = Me))
 )]
 #[get("/me")]
-pub(super) async fn get_me(
-    context: Data<ApiContext>,
-    caller: Authenticated,
-) -> Result<HttpResponse, Problem> {
+async fn get_me(context: Data<ApiContext>, caller: Authenticated) -> Result<HttpResponse, Problem> {
     let me = context.mediator.send(&caller.0, GetMe).await?;
     Ok(HttpResponse::Ok().json(Me::from(me)))
 }
@@ -41,7 +48,7 @@ pub(super) async fn get_me(
     )
 )]
 #[put("/me/password")]
-pub(super) async fn change_password(
+async fn change_password(
     context: Data<ApiContext>,
     caller: Authenticated,
     body: Json<PasswordChange>,
@@ -61,10 +68,7 @@ pub(super) async fn change_password(
     responses((status = 204, description = "Logged out."))
 )]
 #[delete("/me/sessions")]
-pub(super) async fn end_my_sessions(
-    context: Data<ApiContext>,
-    caller: Authenticated,
-) -> Result<HttpResponse, Problem> {
+async fn end_my_sessions(context: Data<ApiContext>, caller: Authenticated) -> Result<HttpResponse, Problem> {
     context.mediator.send(&caller.0, EndMySessions).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::members::{ListMembers, RemoveMember};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json, PageQuery},
@@ -16,6 +18,14 @@ use crate::{
     },
 };
 
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(list_members)
+        .service(remove_member)
+        .service(change_grants);
+}
+
 /// List members
 ///
 /// The tenant's people, by id.
@@ -27,7 +37,7 @@ use crate::{
     responses((status = 200, description = "A page of members.", body = List<Member>))
 )]
 #[get("/members")]
-pub(super) async fn list_members(
+async fn list_members(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
@@ -54,7 +64,7 @@ pub(super) async fn list_members(
     )
 )]
 #[delete("/members/{member}")]
-pub(super) async fn remove_member(
+async fn remove_member(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<MemberPath>,
@@ -80,7 +90,7 @@ pub(super) async fn remove_member(
     )
 )]
 #[put("/members/{member}/grants")]
-pub(super) async fn change_grants(
+async fn change_grants(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<MemberPath>,

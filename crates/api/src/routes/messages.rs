@@ -7,6 +7,8 @@ use actix_web::{
 use postrider_application::messages::{GetMessage, GetPayload};
 use postrider_domain::InvalidValue;
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json},
@@ -17,6 +19,14 @@ use crate::{
         path::{ApplicationPath, MessagePath},
     },
 };
+
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(publish_message)
+        .service(get_message)
+        .service(get_payload);
+}
 
 /// Publish a message
 ///
@@ -42,7 +52,7 @@ use crate::{
     )
 )]
 #[post("/applications/{application}/messages")]
-pub(super) async fn publish_message(
+async fn publish_message(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<ApplicationPath>,
@@ -81,7 +91,7 @@ fn idempotency_key(request: &HttpRequest) -> Option<Result<&str, InvalidValue>> 
     responses((status = 200, description = "The message.", body = Message))
 )]
 #[get("/applications/{application}/messages/{message}")]
-pub(super) async fn get_message(
+async fn get_message(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<MessagePath>,
@@ -105,7 +115,7 @@ pub(super) async fn get_message(
     responses((status = 200, description = "The bytes.", content_type = "application/json", body = serde_json::Value))
 )]
 #[get("/applications/{application}/messages/{message}/payload")]
-pub(super) async fn get_payload(
+async fn get_payload(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<MessagePath>,

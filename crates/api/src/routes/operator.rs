@@ -4,6 +4,8 @@ use actix_web::{
 };
 use postrider_application::tenants::{DeleteTenant, ListTenants, ResumeTenant, ShowTenant, SuspendTenant};
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     extract::{Authenticated, Json, PageQuery},
@@ -15,6 +17,17 @@ use crate::{
         tenants::{CreatedTenant, NewTenant, OperatedTenant, Tenant},
     },
 };
+
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(create_tenant)
+        .service(list_tenants)
+        .service(show_tenant)
+        .service(delete_tenant)
+        .service(suspend_tenant)
+        .service(resume_tenant);
+}
 
 /// Create a tenant
 ///
@@ -30,7 +43,7 @@ use crate::{
     )
 )]
 #[post("/operator/tenants")]
-pub(super) async fn create_tenant(
+async fn create_tenant(
     context: Data<ApiContext>,
     caller: Authenticated,
     body: Json<NewTenant>,
@@ -51,7 +64,7 @@ pub(super) async fn create_tenant(
     responses((status = 200, description = "A page of tenants.", body = List<Tenant>))
 )]
 #[get("/operator/tenants")]
-pub(super) async fn list_tenants(
+async fn list_tenants(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
@@ -74,7 +87,7 @@ pub(super) async fn list_tenants(
     responses((status = 200, description = "The tenant.", body = OperatedTenant))
 )]
 #[get("/operator/tenants/{tenant}")]
-pub(super) async fn show_tenant(
+async fn show_tenant(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<TenantPath>,
@@ -97,7 +110,7 @@ pub(super) async fn show_tenant(
                headers(("Location" = String, description = "Where to ask."))))
 )]
 #[delete("/operator/tenants/{tenant}")]
-pub(super) async fn delete_tenant(
+async fn delete_tenant(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<TenantPath>,
@@ -123,7 +136,7 @@ pub(super) async fn delete_tenant(
     )
 )]
 #[post("/operator/tenants/{tenant}/suspend")]
-pub(super) async fn suspend_tenant(
+async fn suspend_tenant(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<TenantPath>,
@@ -147,7 +160,7 @@ pub(super) async fn suspend_tenant(
     )
 )]
 #[post("/operator/tenants/{tenant}/resume")]
-pub(super) async fn resume_tenant(
+async fn resume_tenant(
     context: Data<ApiContext>,
     caller: Authenticated,
     path: Path<TenantPath>,

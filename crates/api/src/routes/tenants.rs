@@ -6,6 +6,8 @@ use postrider_application::{
     tenants::{ExportTenant, GetTenant},
 };
 
+use utoipa_actix_web::service_config::ServiceConfig;
+
 use crate::{
     ApiContext,
     authentication::Standing,
@@ -18,6 +20,11 @@ use crate::{
     },
 };
 
+/// All of them, in the order in which their patterns are tried.
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(get_tenant).service(export_tenant);
+}
+
 /// Read your tenant
 #[utoipa::path(
     operation_id = "getTenant",
@@ -26,10 +33,7 @@ use crate::{
     responses((status = 200, description = "The tenant.", body = Tenant))
 )]
 #[get("/tenant")]
-pub(super) async fn get_tenant(
-    context: Data<ApiContext>,
-    caller: Authenticated,
-) -> Result<HttpResponse, Problem> {
+async fn get_tenant(context: Data<ApiContext>, caller: Authenticated) -> Result<HttpResponse, Problem> {
     let tenant = context.mediator.send(&caller.0, GetTenant).await?;
     Ok(HttpResponse::Ok().json(Tenant::from(tenant)))
 }
@@ -53,7 +57,7 @@ pub(super) async fn get_tenant(
     )
 )]
 #[get("/tenant/export")]
-pub(super) async fn export_tenant(
+async fn export_tenant(
     context: Data<ApiContext>,
     caller: Authenticated,
     request: HttpRequest,

@@ -18,6 +18,7 @@ pub(crate) mod members;
 pub(crate) mod messages;
 mod object;
 pub(crate) mod page;
+pub(crate) mod patch;
 pub(crate) mod path;
 pub(crate) mod portal_tokens;
 pub(crate) mod tenants;

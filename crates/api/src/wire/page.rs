@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use postrider_application::ports::{Page, PageRequest};
+use postrider_application::ports::{Page, PageRequest, Start};
 use postrider_domain::{InvalidValue, Rule};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -26,14 +26,19 @@ pub(crate) struct List<T> {
     /// The cursor of the next page; null if this is the last.
     #[schema(required, examples("ZXBfMDFqZA"))]
     next: Option<String>,
+    /// The cursor of the page before; null if this is the first.
+    #[schema(required, examples("YmVwXzAxamQ"))]
+    prev: Option<String>,
 }
 
 impl<T> List<T> {
     /// The wire form of a page.
     pub(crate) fn of<V, K: ToString>(page: Page<V, K>, show: impl Fn(V) -> T) -> Self {
+        let (next, prev) = (page.next.map(Start::After), page.prev.map(Start::Before));
         Self {
             data: page.items.into_iter().map(show).collect(),
-            next: page.next.map(|key| URL_SAFE_NO_PAD.encode(key.to_string())),
+            next: next.as_ref().map(write),
+            prev: prev.as_ref().map(write),
         }
     }
 }
@@ -41,11 +46,21 @@ impl<T> List<T> {
 /// The page that a query asks for.
 pub(crate) fn request<K: FromStr>(query: &PageQuery, checks: &mut Checks) -> Checked<PageRequest<K>> {
     let limit = checks.check("limit", limit(query.limit.as_deref()));
-    let after = checks.optional("cursor", query.cursor.as_deref(), cursor);
+    let start = checks.optional("cursor", query.cursor.as_deref(), read);
     Some(PageRequest {
         limit: limit?,
-        after: after?,
+        start: start?.unwrap_or(Start::Beginning),
     })
+}
+
+/// Direction and key, so that one parameter serves both ways.
+fn write<K: ToString>(start: &Start<K>) -> String {
+    let (way, key) = match start {
+        Start::Beginning => return String::new(),
+        Start::After(key) => ('a', key),
+        Start::Before(key) => ('b', key),
+    };
+    URL_SAFE_NO_PAD.encode(format!("{way}{}", key.to_string()))
 }
 
 fn limit(text: Option<&str>) -> Result<u32, InvalidValue> {
@@ -63,14 +78,24 @@ fn limit(text: Option<&str>) -> Result<u32, InvalidValue> {
         })
 }
 
-fn cursor<K: FromStr>(text: &str) -> Result<K, InvalidValue> {
-    let malformed = || InvalidValue::new(Rule::Format, "must be the `next` of a page of this list");
+fn read<K: FromStr>(text: &str) -> Result<Start<K>, InvalidValue> {
+    let malformed = || {
+        InvalidValue::new(
+            Rule::Format,
+            "must be the `next` or `prev` of a page of this list",
+        )
+    };
     if text.len() > MAX_CURSOR {
         return Err(malformed());
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed())?;
-    let key = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
-    key.parse().map_err(|_| malformed())
+    let text = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
+    let way: fn(K) -> Start<K> = match text.get(..1) {
+        Some("a") => Start::After,
+        Some("b") => Start::Before,
+        _ => return Err(malformed()),
+    };
+    text[1..].parse().map(way).map_err(|_| malformed())
 }
 
 #[cfg(test)]
@@ -93,13 +118,7 @@ mod tests {
 
     #[test]
     fn pages_are_bounded_and_both_faults_are_told() {
-        assert_eq!(
-            ask(None, None),
-            Ok(PageRequest {
-                limit: 50,
-                after: None
-            })
-        );
+        assert_eq!(ask(None, None), Ok(PageRequest::first(50)));
         assert_eq!(ask(Some("250"), None).unwrap().limit, 250);
         for bad in ["0", "251", "-1", "x", "", "1.0", "99999999999"] {
             assert_eq!(ask(Some(bad), None), Err(1), "{bad}");
@@ -109,21 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_leads_to_the_next_page() {
+    fn a_cursor_leads_to_the_next_page_and_back() {
         let page = Page {
             items: vec![1, 2],
             next: Some(2u32),
+            prev: Some(1),
         };
         let list = List::of(page, |n| n);
-        assert_eq!(ask(None, list.next.as_deref()).unwrap().after, Some(2));
+        let start = |cursor: &Option<String>| ask(None, cursor.as_deref()).unwrap().start;
+        assert_eq!(start(&list.next), Start::After(2));
+        assert_eq!(start(&list.prev), Start::Before(1));
         let id: EndpointId = "ep_01h455vb4pex5vsknk084sn02q".parse().unwrap();
-        let list = List::of(
-            Page {
-                items: vec![()],
-                next: Some(id),
-            },
-            |()| (),
+        assert_eq!(
+            read::<EndpointId>(&write(&Start::After(id))),
+            Ok(Start::After(id))
         );
-        assert_eq!(cursor::<EndpointId>(&list.next.unwrap()), Ok(id));
     }
 }

@@ -67,10 +67,7 @@ mod tests {
         world.application(&stranger, None).await;
         let viewer = World::same_tenant(&owner, Grant::application(Role::Viewer, second));
         for (caller, seen) in [(&owner, vec![first, second]), (&viewer, vec![second])] {
-            let page = PageRequest {
-                limit: 10,
-                after: None,
-            };
+            let page = PageRequest::first(10);
             let page = world.send(caller, ListApplications { page }).await.unwrap();
             let ids: Vec<_> = page.items.iter().map(|application| application.id).collect();
             assert_eq!(ids, seen);

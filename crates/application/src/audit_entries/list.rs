@@ -61,10 +61,7 @@ mod tests {
     use postrider_domain::access::{Grant, Role};
 
     async fn list(world: &World, caller: &Caller, filter: AuditFilter) -> Vec<AuditEntry> {
-        let page = PageRequest {
-            limit: 100,
-            after: None,
-        };
+        let page = PageRequest::first(100);
         let request = ListAuditEntries { filter, page };
         world.send(caller, request).await.unwrap().items
     }

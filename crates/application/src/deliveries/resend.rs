@@ -198,10 +198,7 @@ mod tests {
             application: ride.application.into(),
             message: ride.message,
             endpoint: ride.endpoint.into(),
-            page: PageRequest {
-                limit: 10,
-                after: None,
-            },
+            page: PageRequest::first(10),
         };
         let attempts = ride.world.send(&ride.owner, request).await.unwrap();
         assert_eq!(
@@ -236,10 +233,7 @@ mod tests {
         let request = ListDeliveries {
             application: ride.application.into(),
             message: unknown,
-            page: PageRequest {
-                limit: 10,
-                after: None,
-            },
+            page: PageRequest::first(10),
         };
         assert_eq!(
             ride.world.refusal(&ride.owner, request).await,

@@ -184,10 +184,7 @@ mod tests {
                     action: Some("endpoint.disable".to_owned()),
                     ..AuditFilter::default()
                 },
-                page: PageRequest {
-                    limit: 10,
-                    after: None,
-                },
+                page: PageRequest::first(10),
             };
             self.world.send(&self.owner, request).await.unwrap().items
         }

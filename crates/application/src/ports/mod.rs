@@ -11,6 +11,7 @@ mod health;
 mod housekeeping;
 mod identity;
 mod intake;
+mod paging;
 mod queue;
 mod repositories;
 mod signals;
@@ -37,6 +38,7 @@ pub use intake::{
     AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake, MessageWriter, NewMessage, WriteError,
     Written,
 };
+pub use paging::{Page, PageRequest, Start};
 pub use queue::{
     ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement,
     WorkBell, WorkRef,
@@ -51,6 +53,6 @@ pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
 pub use system::{Clock, Ids, Randomness};
 pub use views::{
     ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointView,
-    EndpointViews, ErasureView, EventTypeViews, InvitationView, MemberView, MessageView, MessageViews, Page,
-    PageRequest, PrincipalViews, TenantViews,
+    EndpointViews, ErasureView, EventTypeViews, InvitationView, MemberView, MessageView, MessageViews,
+    PrincipalViews, TenantViews,
 };

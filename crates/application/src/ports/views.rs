@@ -15,40 +15,11 @@ use postrider_domain::{
     users::Email,
 };
 
-use super::StoreError;
+use super::{Page, PageRequest, StoreError};
 use crate::{
     access::{OperatorScope, TenantScope},
     audit::{AuditEntry, AuditOutcome},
 };
-
-/// A bounded piece of a list: up to `limit` items after the key `after`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageRequest<K> {
-    /// The most items.
-    pub limit: u32,
-    /// The last item of the page before.
-    pub after: Option<K>,
-}
-
-/// A page, and the key to ask for the next one with, if there is more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T, K> {
-    /// The items, in the list's order.
-    pub items: Vec<T>,
-    /// The last item's key, if more follow.
-    pub next: Option<K>,
-}
-
-impl<T, K> Page<T, K> {
-    /// Makes a page of up to `limit + 1` rows: the one too many only says that there is more.
-    pub fn of(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> K) -> Self {
-        let limit = limit as usize;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = if more { items.last().map(key) } else { None };
-        Self { items, next }
-    }
-}
 
 /// An endpoint as its owner sees it: everything but the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -278,10 +278,7 @@ impl World {
     }
 
     pub(crate) async fn deliveries_of(&self, customer: &Customer, message: MessageId) -> Vec<DeliveryView> {
-        let page = PageRequest {
-            limit: 100,
-            after: None,
-        };
+        let page = PageRequest::first(100);
         let scope = &self.tenancy.scope;
         self.store
             .deliveries(scope, customer.id, message, page)
@@ -300,10 +297,7 @@ impl World {
     }
 
     pub(crate) async fn attempts(&self, message: MessageId, endpoint: EndpointId) -> Vec<AttemptView> {
-        let page = PageRequest {
-            limit: 100,
-            after: None,
-        };
+        let page = PageRequest::first(100);
         let scope = &self.tenancy.scope;
         self.store
             .attempts(scope, self.customer.id, message, endpoint, page)

@@ -1,10 +1,14 @@
 use postrider_application::ports::{AttemptView, DeliveryView, Page, PageRequest, StoreError};
 use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId};
-use sea_orm::{ConnectionTrait as _, FromQueryResult as _, Value};
-use uuid::Uuid;
+use sea_orm::{ConnectionTrait as _, FromQueryResult as _};
 
 use super::row::{AttemptRow, DeliveryRow};
-use crate::{SqlStore, connection::Scope, error::OrStoreError as _};
+use crate::{
+    SqlStore,
+    connection::Scope,
+    error::OrStoreError as _,
+    paging::{Order, id_bound, limit, reading},
+};
 
 /// The deliveries of a message after an endpoint: those with a history, and those that were queued and never
 /// attempted. Each half is bounded by itself, so that neither is read to its end.
@@ -12,26 +16,21 @@ const PAGE: &str = "
 SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at FROM (
     SELECT * FROM (
         SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at FROM deliveries
-        WHERE message = $1 AND app = $2 AND tenant = {tenant} AND endpoint > $3 ORDER BY endpoint LIMIT $4
+        WHERE message = $1 AND app = $2 AND tenant = {tenant} AND endpoint {beyond} $3 ORDER BY endpoint {order} LIMIT $4
     ) AS with_history
     UNION ALL
     SELECT * FROM (
         SELECT w.message, w.endpoint, 'pending', NULL, w.due_at, w.attempts, w.failures, w.due_at FROM outbox_work w
-        WHERE w.message = $1 AND w.app = $2 AND w.tenant = {tenant} AND w.endpoint IS NOT NULL AND w.endpoint > $3
+        WHERE w.message = $1 AND w.app = $2 AND w.tenant = {tenant} AND w.endpoint IS NOT NULL AND w.endpoint {beyond} $3
             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = w.message AND d.endpoint = w.endpoint)
-        ORDER BY w.endpoint LIMIT $4
+        ORDER BY w.endpoint {order} LIMIT $4
     ) AS never_attempted
-) AS both_kinds ORDER BY endpoint LIMIT $4";
+) AS both_kinds ORDER BY endpoint {order} LIMIT $4";
 
 const ATTEMPTS: &str = "
 SELECT a.n, a.started_at, a.latency_us, a.failure, a.http_status, a.body, a.body_truncated
 FROM attempts a JOIN messages m ON m.id = a.message AND m.tenant = a.tenant
-WHERE a.message = $1 AND m.app = $2 AND a.tenant = {tenant} AND a.endpoint = $3 AND a.n > $4 ORDER BY a.n LIMIT $5";
-
-/// One more than asked for, to know whether there are more.
-fn one_more(limit: u32) -> Value {
-    (i64::from(limit) + 1).into()
-}
+WHERE a.message = $1 AND m.app = $2 AND a.tenant = {tenant} AND a.endpoint = $3 AND a.n {beyond} $4 ORDER BY a.n {order} LIMIT $5";
 
 impl SqlStore {
     /// A page of where a message stands, by endpoint.
@@ -44,12 +43,12 @@ impl SqlStore {
     ) -> Result<Page<DeliveryView, EndpointId>, StoreError> {
         let statement = self.database.dialect().of_tenant(
             tenant,
-            PAGE,
+            &reading(PAGE, Order::Ascending, &page),
             [
                 message.as_uuid().into(),
                 application.as_uuid().into(),
-                page.after.map_or(Uuid::nil(), |after| after.as_uuid()).into(),
-                one_more(page.limit),
+                id_bound(Order::Ascending, &page, EndpointId::as_uuid),
+                limit(&page),
             ],
         )?;
         let rows = self
@@ -61,7 +60,7 @@ impl SqlStore {
             .or_store_error()?;
         let view = |row| DeliveryRow::from_query_result(row, "").or_store_error()?.view();
         let views = rows.iter().map(view).collect::<Result<_, _>>()?;
-        Ok(Page::of(views, page.limit, |view: &DeliveryView| view.endpoint))
+        Ok(Page::of(views, &page, |view: &DeliveryView| view.endpoint))
     }
 
     /// A page of the attempts of a delivery, by number.
@@ -75,13 +74,13 @@ impl SqlStore {
     ) -> Result<Page<AttemptView, u32>, StoreError> {
         let statement = self.database.dialect().of_tenant(
             tenant,
-            ATTEMPTS,
+            &reading(ATTEMPTS, Order::Ascending, &page),
             [
                 message.as_uuid().into(),
                 application.as_uuid().into(),
                 endpoint.as_uuid().into(),
-                i64::from(page.after.unwrap_or(0)).into(),
-                one_more(page.limit),
+                i64::from(page.key().unwrap_or(0)).into(),
+                limit(&page),
             ],
         )?;
         let rows = self
@@ -93,6 +92,6 @@ impl SqlStore {
             .or_store_error()?;
         let view = |row| AttemptRow::from_query_result(row, "").or_store_error()?.view();
         let views = rows.iter().map(view).collect::<Result<_, _>>()?;
-        Ok(Page::of(views, page.limit, |view: &AttemptView| view.number))
+        Ok(Page::of(views, &page, |view: &AttemptView| view.number))
     }
 }

@@ -5,7 +5,7 @@ use postrider_application::{
     ports::{ApiKeyView, InvitationView, MemberView, Page, PageRequest, PrincipalViews, StoreError},
 };
 use postrider_domain::{ApiKeyId, InvitationId, MembershipId, UserId};
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
 use uuid::Uuid;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     codec::{Hidden, StoredGrants, read_email, read_name, timestamp},
     connection::Scope,
     error::OrStoreError as _,
+    paging::{Order, id_bound, limit, reading},
 };
 
 macro_rules! members {
@@ -25,13 +26,13 @@ macro_rules! members {
     };
 }
 const MEMBER: &str = members!("= $1 LIMIT $2");
-const MEMBERS: &str = members!("> $1 ORDER BY m.id LIMIT $2");
+const MEMBERS: &str = members!("{beyond} $1 ORDER BY m.id {order} LIMIT $2");
 const INVITATIONS: &str = "
 SELECT id, email, grants, invited_by, created_at, expires_at FROM invitations
-WHERE tenant = {tenant} AND id > $1 ORDER BY id LIMIT $2";
+WHERE tenant = {tenant} AND id {beyond} $1 ORDER BY id {order} LIMIT $2";
 const API_KEYS: &str = "
 SELECT id, name, grants, created_at, expires_at, last_used_at FROM api_keys
-WHERE tenant = {tenant} AND id > $1 ORDER BY id LIMIT $2";
+WHERE tenant = {tenant} AND id {beyond} $1 ORDER BY id {order} LIMIT $2";
 
 #[derive(FromQueryResult)]
 struct MemberRow {
@@ -108,15 +109,12 @@ impl SqlStore {
         &self,
         scope: &TenantScope,
         sql: &str,
-        id: Uuid,
-        limit: i64,
+        id: Value,
+        limit: Value,
         view: fn(R) -> Result<V, StoreError>,
     ) -> Result<Vec<V>, StoreError> {
         let tenant = scope.tenant();
-        let select = self
-            .database
-            .dialect()
-            .of_tenant(tenant, sql, [id.into(), limit.into()])?;
+        let select = self.database.dialect().of_tenant(tenant, sql, [id, limit])?;
         let rows = self
             .database
             .read(Scope::Tenant(tenant))
@@ -136,14 +134,14 @@ impl PrincipalViews for SqlStore {
         scope: &TenantScope,
         page: PageRequest<MembershipId>,
     ) -> Result<Page<MemberView, MembershipId>, StoreError> {
-        let after = page.after.map_or(Uuid::nil(), |after| after.as_uuid());
-        let limit = i64::from(page.limit) + 1;
-        let views = self.views_by_id(scope, MEMBERS, after, limit, MemberRow::view);
-        Ok(Page::of(views.await?, page.limit, |view| view.id))
+        let sql = reading(MEMBERS, Order::Ascending, &page);
+        let bound = id_bound(Order::Ascending, &page, MembershipId::as_uuid);
+        let views = self.views_by_id(scope, &sql, bound, limit(&page), MemberRow::view);
+        Ok(Page::of(views.await?, &page, |view| view.id))
     }
 
     async fn member(&self, scope: &TenantScope, id: MembershipId) -> Result<Option<MemberView>, StoreError> {
-        let views = self.views_by_id(scope, MEMBER, id.as_uuid(), 1, MemberRow::view);
+        let views = self.views_by_id(scope, MEMBER, id.as_uuid().into(), 1_i64.into(), MemberRow::view);
         Ok(views.await?.pop())
     }
 
@@ -152,10 +150,10 @@ impl PrincipalViews for SqlStore {
         scope: &TenantScope,
         page: PageRequest<InvitationId>,
     ) -> Result<Page<InvitationView, InvitationId>, StoreError> {
-        let after = page.after.map_or(Uuid::nil(), |after| after.as_uuid());
-        let limit = i64::from(page.limit) + 1;
-        let views = self.views_by_id(scope, INVITATIONS, after, limit, InvitationRow::view);
-        Ok(Page::of(views.await?, page.limit, |view| view.id))
+        let sql = reading(INVITATIONS, Order::Ascending, &page);
+        let bound = id_bound(Order::Ascending, &page, InvitationId::as_uuid);
+        let views = self.views_by_id(scope, &sql, bound, limit(&page), InvitationRow::view);
+        Ok(Page::of(views.await?, &page, |view| view.id))
     }
 
     async fn api_keys(
@@ -163,9 +161,9 @@ impl PrincipalViews for SqlStore {
         scope: &TenantScope,
         page: PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKeyView, ApiKeyId>, StoreError> {
-        let after = page.after.map_or(Uuid::nil(), |after| after.as_uuid());
-        let limit = i64::from(page.limit) + 1;
-        let views = self.views_by_id(scope, API_KEYS, after, limit, KeyRow::view);
-        Ok(Page::of(views.await?, page.limit, |view| view.id))
+        let sql = reading(API_KEYS, Order::Ascending, &page);
+        let bound = id_bound(Order::Ascending, &page, ApiKeyId::as_uuid);
+        let views = self.views_by_id(scope, &sql, bound, limit(&page), KeyRow::view);
+        Ok(Page::of(views.await?, &page, |view| view.id))
     }
 }

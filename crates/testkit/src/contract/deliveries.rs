@@ -10,7 +10,7 @@ use postrider_domain::{
     deliveries::{Attempt, CapturedBody, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome},
 };
 
-use super::{Customer, Fixture, Harness, Tenancy, claiming::given, queue_steps::WAIT};
+use super::{Customer, Fixture, Harness, Tenancy, claiming::given, paging::pieces, queue_steps::WAIT};
 
 pub(super) async fn deliveries<H: Harness>(
     fixture: &Fixture<'_, H>,
@@ -18,10 +18,7 @@ pub(super) async fn deliveries<H: Harness>(
     customer: &Customer,
     message: MessageId,
 ) -> Vec<DeliveryView> {
-    let page = PageRequest {
-        limit: 100,
-        after: None,
-    };
+    let page = PageRequest::first(100);
     let store = fixture.store();
     let page = store
         .deliveries(&tenant.scope, customer.id, message, page)
@@ -157,10 +154,7 @@ pub async fn every_outcome_of_an_attempt_survives<H: Harness>(harness: &H) {
         harness.age(WAIT).await;
         work = fixture.claim_one(node).await.work;
     }
-    let page = PageRequest {
-        limit: 100,
-        after: None,
-    };
+    let page = PageRequest::first(100);
     let store = fixture.store();
     let page = store
         .attempts(&tenant.scope, customer.id, message, endpoint, page)
@@ -183,18 +177,18 @@ pub async fn deliveries_are_listed_in_pages<H: Harness>(harness: &H) {
         assert!(fixture.settle(node, rows[settled], done).await);
     }
     endpoints.sort();
-    let (store, mut after, mut listed) = (fixture.store(), None, Vec::new());
-    for expected in [2, 2, 1] {
-        let request = PageRequest { limit: 2, after };
+    let store = fixture.store();
+    let found = pieces(2, async |request| {
         let page = store
             .deliveries(&tenant.scope, customer.id, message, request)
-            .await
-            .unwrap();
-        assert_eq!(page.items.len(), expected);
-        listed.extend(page.items.iter().map(|view| view.endpoint));
-        after = page.next;
-    }
-    assert_eq!((listed, after), (endpoints, None));
+            .await;
+        page.unwrap()
+    })
+    .await;
+    let lengths: Vec<_> = found.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [2, 2, 1]);
+    let listed: Vec<_> = found.concat().iter().map(|view| view.endpoint).collect();
+    assert_eq!(listed, endpoints);
 }
 
 /// Attempts are listed by number, page by page.
@@ -211,16 +205,16 @@ pub async fn attempts_are_listed_in_pages<H: Harness>(harness: &H) {
         harness.age(WAIT).await;
         work = fixture.claim_one(node).await.work;
     }
-    let (store, mut after, mut listed) = (fixture.store(), None, Vec::new());
-    for expected in [5, 5, 1] {
-        let request = PageRequest { limit: 5, after };
+    let store = fixture.store();
+    let found = pieces(5, async |request| {
         let page = store
             .attempts(&tenant.scope, customer.id, message, endpoint, request)
-            .await
-            .unwrap();
-        assert_eq!(page.items.len(), expected);
-        listed.extend(page.items.iter().map(|view| view.number));
-        after = page.next;
-    }
-    assert_eq!((listed, after), ((1..=11).collect(), None));
+            .await;
+        page.unwrap()
+    })
+    .await;
+    let lengths: Vec<_> = found.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [5, 5, 1]);
+    let listed: Vec<_> = found.concat().iter().map(|view| view.number).collect();
+    assert_eq!(listed, (1..=11).collect::<Vec<_>>());
 }

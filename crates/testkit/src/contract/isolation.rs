@@ -17,10 +17,7 @@ use postrider_domain::{
 use super::{Customer, Fixture, Harness, Tenancy};
 
 fn first<K>() -> PageRequest<K> {
-    PageRequest {
-        limit: 10,
-        after: None,
-    }
+    PageRequest::first(10)
 }
 
 /// Two tenants with an application each.

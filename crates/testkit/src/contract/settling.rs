@@ -21,16 +21,10 @@ pub(super) async fn history<H: Harness>(
     endpoint: EndpointId,
 ) -> (Option<(&'static str, u32)>, usize) {
     let (store, scope) = (fixture.store(), &tenant.scope);
-    let page = PageRequest {
-        limit: 100,
-        after: None,
-    };
+    let page = PageRequest::first(100);
     let deliveries = store.deliveries(scope, customer.id, message, page).await.unwrap();
     let ours = deliveries.items.iter().find(|view| view.endpoint == endpoint);
-    let page = PageRequest {
-        limit: 100,
-        after: None,
-    };
+    let page = PageRequest::first(100);
     let attempts = store
         .attempts(scope, customer.id, message, endpoint, page)
         .await
@@ -128,10 +122,7 @@ pub async fn a_fan_out_to_nobody_ends<H: Harness>(harness: &H) {
     fixture.ports().nodes.leave(node).await.unwrap();
     let other = fixture.node().await;
     assert!(fixture.claim(other).await.is_empty());
-    let page = PageRequest {
-        limit: 10,
-        after: None,
-    };
+    let page = PageRequest::first(10);
     let store = fixture.store();
     let deliveries = store
         .deliveries(&tenant.scope, customer.id, message, page)
@@ -206,10 +197,7 @@ pub async fn a_large_batch_is_settled_whole<H: Harness>(harness: &H) {
     assert_eq!(queue.settle(node, batch.clone()).await.unwrap().len(), ROWS);
     assert!(queue.settle(node, batch).await.unwrap().is_empty());
 
-    let page = PageRequest {
-        limit: 2_000,
-        after: None,
-    };
+    let page = PageRequest::first(2_000);
     let store = fixture.store();
     let deliveries = store
         .deliveries(&tenant.scope, customer.id, message, page)

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use super::{
     state::{State, fault},
     store::MemoryStore,
-    views::page_of,
+    views::{Order, page_of},
 };
 
 impl State {
@@ -58,11 +58,17 @@ impl AuditViews for MemoryStore {
         page: PageRequest<AuditEntryId>,
     ) -> Result<Page<AuditEntry, AuditEntryId>, StoreError> {
         let state = self.state();
-        let before = page.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let entries = state.audit.range((Bound::Unbounded, before)).rev();
-        let theirs = entries
+        let theirs = state
+            .audit
+            .iter()
+            .rev()
             .map(|(_, entry)| entry)
             .filter(|entry| entry.tenant == Some(scope.tenant()) && matches(filter, entry));
-        Ok(page_of(theirs.cloned(), &page, |entry| entry.id))
+        Ok(page_of(
+            theirs.cloned(),
+            &page,
+            |entry| entry.id,
+            Order::Descending,
+        ))
     }
 }

@@ -18,7 +18,7 @@ use super::{
     state::State,
     store::MemoryStore,
     tables::Configuration,
-    views::{following, page_of},
+    views::{Order, page_of},
 };
 
 impl TenantViews for MemoryStore {
@@ -34,9 +34,9 @@ impl TenantViews for MemoryStore {
         page: PageRequest<TenantId>,
     ) -> Result<Page<TenantState, TenantId>, StoreError> {
         let state = self.state();
-        let rows = state.configuration.tenants.range(following(&page));
+        let rows = state.configuration.tenants.iter();
         let states = rows.map(|(_, row)| row.state.clone());
-        Ok(page_of(states, &page, |state| state.id))
+        Ok(page_of(states, &page, |state| state.id, Order::Ascending))
     }
 
     async fn tenant_for_operator(
@@ -99,10 +99,10 @@ impl PrincipalViews for MemoryStore {
         let configuration = &state.configuration;
         let views = configuration
             .memberships
-            .range(following(&page))
+            .iter()
             .filter(|(_, row)| row.state.tenant == scope.tenant())
             .filter_map(|(_, row)| member_of(configuration, &row.state));
-        Ok(page_of(views, &page, |view| view.id))
+        Ok(page_of(views, &page, |view| view.id, Order::Ascending))
     }
 
     async fn member(&self, scope: &TenantScope, id: MembershipId) -> Result<Option<MemberView>, StoreError> {
@@ -119,11 +119,11 @@ impl PrincipalViews for MemoryStore {
         page: PageRequest<InvitationId>,
     ) -> Result<Page<InvitationView, InvitationId>, StoreError> {
         let state = self.state();
-        let rows = state.configuration.invitations.range(following(&page));
+        let rows = state.configuration.invitations.iter();
         let views = rows
             .filter(|(_, row)| row.state.tenant == scope.tenant())
             .map(|(_, row)| invitation_of(&row.state));
-        Ok(page_of(views, &page, |view| view.id))
+        Ok(page_of(views, &page, |view| view.id, Order::Ascending))
     }
 
     async fn api_keys(
@@ -132,10 +132,10 @@ impl PrincipalViews for MemoryStore {
         page: PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKeyView, ApiKeyId>, StoreError> {
         let state = self.state();
-        let rows = state.configuration.api_keys.range(following(&page));
+        let rows = state.configuration.api_keys.iter();
         let views = rows
             .filter(|(_, row)| row.state.tenant == scope.tenant())
             .map(|(_, row)| api_key_of(&state, &row.state));
-        Ok(page_of(views, &page, |view| view.id))
+        Ok(page_of(views, &page, |view| view.id, Order::Ascending))
     }
 }

@@ -2,7 +2,7 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         ApplicationViews, AttemptView, DeliveryView, EndpointView, EndpointViews, EventTypeViews,
-        MessageView, MessageViews, Page, PageRequest, StoreError,
+        MessageView, MessageViews, Page, PageRequest, Start, StoreError,
     },
 };
 use postrider_domain::{
@@ -14,25 +14,40 @@ use postrider_domain::{
     event_types::{EventTypeName, EventTypeState},
     messages::{Message, Payload},
 };
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::store::MemoryStore;
 
-/// A page of rows that come in the order of their keys, beginning after the page before.
-pub(super) fn page_of<T, K>(
-    rows: impl Iterator<Item = T>,
+/// A page of rows that are all of a list, in its order.
+pub(super) fn page_of<T, K: Ord>(
+    rows: impl DoubleEndedIterator<Item = T>,
     page: &PageRequest<K>,
     key: impl Fn(&T) -> K,
+    order: Order,
 ) -> Page<T, K> {
-    Page::of(rows.take(page.limit as usize + 1).collect(), page.limit, key)
+    let most = page.limit as usize + 1;
+    let follows = |a: &K, b: &K| match order {
+        Order::Ascending => a > b,
+        Order::Descending => a < b,
+    };
+    let rows = match &page.start {
+        Start::Beginning => rows.take(most).collect(),
+        Start::After(start) => rows.filter(|row| follows(&key(row), start)).take(most).collect(),
+        Start::Before(end) => {
+            let before = rows.rev().filter(|row| follows(end, &key(row)));
+            before.take(most).collect()
+        }
+    };
+    Page::of(rows, page, key)
 }
 
-/// The keys after the page before.
-pub(super) fn following<K: Copy>(page: &PageRequest<K>) -> (Bound<K>, Bound<K>) {
-    (
-        page.after.map_or(Bound::Unbounded, Bound::Excluded),
-        Bound::Unbounded,
-    )
+/// The order that a list has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order {
+    /// The least key first.
+    Ascending,
+    /// The greatest key first.
+    Descending,
 }
 
 impl ApplicationViews for MemoryStore {
@@ -43,11 +58,11 @@ impl ApplicationViews for MemoryStore {
         page: PageRequest<ApplicationId>,
     ) -> Result<Page<ApplicationState, ApplicationId>, StoreError> {
         let state = self.state();
-        let rows = state.configuration.applications.range(following(&page));
+        let rows = state.configuration.applications.iter();
         let shown = rows
             .map(|(_, row)| &row.state)
             .filter(|state| state.tenant == scope.tenant() && visible.shows(state.id));
-        Ok(page_of(shown.cloned(), &page, |state| state.id))
+        Ok(page_of(shown.cloned(), &page, |state| state.id, Order::Ascending))
     }
 
     async fn application(
@@ -182,8 +197,8 @@ impl MessageViews for MemoryStore {
                 views.insert(delivery.endpoint, view);
             }
         }
-        let rows = views.range(following(&page)).map(|(_, view)| view.clone());
-        Ok(page_of(rows, &page, |view| view.endpoint))
+        let rows = views.values().cloned();
+        Ok(page_of(rows, &page, |view| view.endpoint, Order::Ascending))
     }
 
     async fn attempts(
@@ -195,14 +210,13 @@ impl MessageViews for MemoryStore {
         page: PageRequest<u32>,
     ) -> Result<Page<AttemptView, u32>, StoreError> {
         if self.message_of(scope, application, message).is_none() {
-            return Ok(Page::of(Vec::new(), page.limit, |view: &AttemptView| view.number));
+            return Ok(Page::of(Vec::new(), &page, |view: &AttemptView| view.number));
         }
         let state = self.state();
-        let first = page.after.map_or(0, |after| after.saturating_add(1));
         let rows = state
             .hot
             .attempts
-            .range((message, endpoint, first)..=(message, endpoint, u32::MAX));
+            .range((message, endpoint, 0)..=(message, endpoint, u32::MAX));
         let rows = rows.map(|(_, attempt)| AttemptView {
             number: attempt.number,
             started_at: attempt.started_at,
@@ -210,7 +224,6 @@ impl MessageViews for MemoryStore {
             outcome: attempt.outcome,
             response_body: attempt.response_body.clone(),
         });
-        let rows = rows.take(page.limit as usize + 1).collect();
-        Ok(Page::of(rows, page.limit, |view| view.number))
+        Ok(page_of(rows, &page, |view| view.number, Order::Ascending))
     }
 }
