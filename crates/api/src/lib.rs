@@ -23,6 +23,7 @@ mod context;
 mod export;
 mod extract;
 mod openapi;
+mod openapi_rules;
 mod origin;
 mod permissions;
 mod pipeline;

@@ -15,6 +15,7 @@ use utoipa::{
 use utoipa_actix_web::AppExt as _;
 
 use crate::{
+    openapi_rules,
     problem::{MEDIA_TYPE, ProblemBody},
     routes,
 };
@@ -95,7 +96,11 @@ pub fn openapi_json() -> String {
         clippy::expect_used,
         reason = "the document is made of strings, numbers, lists and maps"
     )]
-    let mut text = document().to_pretty_json().expect("the document is JSON");
+    let mut text = {
+        let mut value = serde_json::to_value(document()).expect("the document is JSON");
+        openapi_rules::say(&mut value);
+        serde_json::to_string_pretty(&value).expect("the document is JSON")
+    };
     text.push('\n');
     text
 }
