@@ -6,6 +6,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`app`](fn@app), `pipeline` | the application with its middleware, whose order is written once |
+//! | `answer` | what commands answer, and what is kept of it for whoever repeats them |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
 //! | `export` | an export on its way, for as long as whoever asked for it may have it |
 //! | `origin` | where a request comes from, as far as our own proxies vouch for it |
@@ -17,6 +18,7 @@
 //! | [`openapi_json`] | the document, from the code |
 //! | [`permissions_markdown`] | who may do what, from the code |
 
+mod answer;
 mod authentication;
 pub mod composition;
 mod context;

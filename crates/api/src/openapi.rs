@@ -3,6 +3,8 @@
 //! Routes say what is special about them; what is common to all (who may call, which problems may be answered) is
 //! added here, once.
 
+mod idempotency;
+
 use actix_web::App;
 use utoipa::{
     OpenApi as _, PartialSchema as _, ToSchema as _,
@@ -80,8 +82,13 @@ pub(crate) fn document() -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     add_common_components(components);
     for (path, item) in &mut document.paths.paths {
-        for (_, operation) in operations(item) {
+        for (method, operation) in operations(item) {
             add_common_parts(path, operation);
+            idempotency::hide_secret(operation, components);
+            if method == "POST" && demands(operation) != PUBLIC {
+                add_problems(operation, &[idempotency::CONFLICT]);
+                idempotency::add(operation);
+            }
         }
     }
     document
@@ -119,6 +126,7 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static 
 }
 
 fn add_common_components(components: &mut Components) {
+    idempotency::add_components(components);
     let mut nested = Vec::new();
     ProblemBody::schemas(&mut nested);
     components.schemas.extend(nested);

@@ -8,7 +8,11 @@ use std::{borrow::Cow, fmt::Display, net::IpAddr, sync::Arc};
 
 use postrider_domain::{AuditEntryId, TenantId, Timestamp};
 
-use crate::access::{Caller, Identity, Origin, PrincipalId};
+use crate::{
+    access::{Caller, Identity, Origin, PrincipalId},
+    once::Asking,
+    ports::NewAnswer,
+};
 
 /// Kinds of those who act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -161,6 +165,40 @@ pub enum Record {
     InHistory,
 }
 
+impl Record {
+    /// The same, and what is answered: kept for whoever repeats the command with the key that it came with, if it came
+    /// with one. `output` is what the handler is about to answer.
+    pub fn answering<T: 'static>(self, scope: &impl Asked, output: &T) -> Conclusion {
+        let asking = scope.occasion().asking.as_ref();
+        Conclusion {
+            record: self,
+            answer: asking.and_then(|asking| asking.answer(output)),
+        }
+    }
+}
+
+/// What a unit of work is committed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a unit of work is committed with it"]
+pub struct Conclusion {
+    /// What it leaves in the audit log.
+    pub record: Record,
+    /// What it leaves for whoever repeats the command.
+    pub answer: Option<NewAnswer>,
+}
+
+impl From<Record> for Conclusion {
+    fn from(record: Record) -> Self {
+        Self { record, answer: None }
+    }
+}
+
+/// A scope of something that was asked for.
+pub trait Asked {
+    /// When, by whom and what.
+    fn occasion(&self) -> &Occasion;
+}
+
 /// One asking of one request: what the audit log will say if it is done. Made by the mediator; by a use case of the
 /// system for what it does of its own accord.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +208,8 @@ pub struct Occasion {
     pub(crate) action: &'static str,
     pub(crate) actor: Actor,
     pub(crate) origin: Origin,
+    /// The idempotency key that it was asked with.
+    pub(crate) asking: Option<Asking>,
 }
 
 impl Occasion {
@@ -195,6 +235,9 @@ impl Occasion {
     }
 
     pub(crate) fn done(&self, tenant: Option<TenantId>, target: impl Display) -> Record {
+        if let Some(asking) = &self.asking {
+            asking.changes_something();
+        }
         Record::Entry(Box::new(self.entry(
             tenant,
             Some(target.to_string()),

@@ -314,6 +314,12 @@ impl From<StoreError> for Error {
             StoreError::Conflict(UniqueRule::PendingDelivery) => {
                 Self::new(ErrorCode::DeliveryPending, "an attempt is to come anyway")
             }
+            // The other request of that key is found when the key is looked up again; if it is gone by then, so is what
+            // it kept from being done.
+            StoreError::Conflict(UniqueRule::IdempotencyKey) => Self::new(
+                ErrorCode::StaleVersion,
+                "a request with the same key was under way; repeat the request",
+            ),
             // Two registrations of one address at the same time: the loser finds the person when it repeats.
             StoreError::Conflict(UniqueRule::UserEmail) => Self::new(
                 ErrorCode::StaleVersion,

@@ -33,6 +33,7 @@ pub mod me;
 pub mod mediator;
 pub mod members;
 pub mod messages;
+pub mod once;
 pub mod ports;
 pub mod tenants;
 mod use_cases;

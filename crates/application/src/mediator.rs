@@ -1,16 +1,17 @@
 //! The one way to a use case: span, metrics, validate, authorize, handle.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument as _;
 
 use postrider_domain::{AuditEntryId, Rule};
 
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorCode, ErrorKind, Result,
     access::{AccessRule, Caller, Identity},
     audit::{Actor, Occasion},
-    ports::{ApplicationDirectory, Clock, DenialLog, Ids, UseCaseMetrics},
+    once::{Asking, Once, OnceKey},
+    ports::{Answers, ApplicationDirectory, Clock, DenialLog, Ids, StoreError, UseCaseMetrics},
 };
 
 /// A command or a query: what is asked, what is answered, and who may ask.
@@ -59,6 +60,10 @@ pub struct MediatorPorts {
     pub clock: Arc<dyn Clock>,
     /// Ids of audit entries.
     pub ids: Arc<dyn Ids>,
+    /// What commands with an idempotency key were answered.
+    pub answers: Arc<dyn Answers>,
+    /// How long such an answer is kept.
+    pub answer_window: Duration,
 }
 
 /// Takes requests to their handlers.
@@ -78,20 +83,49 @@ impl<U: Send + Sync> Mediator<U> {
     where
         U: Serves<R>,
     {
+        let handle = |granted, request| self.use_cases.handler().handle(granted, request);
+        self.observe(R::NAME, self.run(caller, request, None, handle))
+            .await
+    }
+
+    /// Does what `request` asks, if `caller` may ask it, and if it was not done under this `key` before. `render` makes
+    /// the bytes of its answer that are kept, without secrets. Without a key it is done as by [`Self::send`].
+    pub async fn send_once<R: Request>(
+        &self,
+        caller: &Caller,
+        key: Option<&OnceKey>,
+        request: R,
+        render: impl Fn(&R::Output) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Result<Once<R::Output>>
+    where
+        U: Serves<R>,
+        R::Output: Sync + 'static,
+    {
+        let Some(key) = key else {
+            return self.send(caller, request).await.map(Once::Fresh);
+        };
+        let asking = Asking::new(caller, key, self.ports.answer_window, render);
+        let handle = |granted, request| self.handle_once(&asking, granted, request);
+        let run = self.run(caller, request, Some(asking.clone()), handle);
+        self.observe(R::NAME, run).await
+    }
+
+    /// In a span of its own, counted and timed.
+    async fn observe<T>(&self, name: &'static str, run: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let span = tracing::info_span!(
             "use_case",
-            otel.name = R::NAME,
-            use_case = R::NAME,
+            otel.name = name,
+            use_case = name,
             decision = tracing::field::Empty,
             reason = tracing::field::Empty,
         );
         let started = self.ports.clock.monotonic();
-        let result = self.run(caller, request).instrument(span.clone()).await;
+        let result = run.instrument(span.clone()).await;
         let outcome = result
             .as_ref()
             .map_or_else(|error| error.code().as_str(), |_| "ok");
         let elapsed = self.ports.clock.monotonic().saturating_sub(started);
-        self.ports.metrics.record(R::NAME, outcome, elapsed);
+        self.ports.metrics.record(name, outcome, elapsed);
         if let Err(error) = &result {
             let _entered = span.enter();
             log_failure(error);
@@ -99,9 +133,15 @@ impl<U: Send + Sync> Mediator<U> {
         result
     }
 
-    async fn run<R: Request>(&self, caller: &Caller, request: R) -> Result<R::Output>
+    async fn run<R: Request, T, F>(
+        &self,
+        caller: &Caller,
+        request: R,
+        asking: Option<Asking>,
+        handle: impl FnOnce(Granted<R>, R) -> F + Send,
+    ) -> Result<T>
     where
-        U: Serves<R>,
+        F: Future<Output = Result<T>> + Send,
     {
         request.validate()?;
         let occasion = Arc::new(Occasion {
@@ -110,13 +150,69 @@ impl<U: Send + Sync> Mediator<U> {
             action: R::NAME,
             actor: Actor::of(caller),
             origin: caller.origin.clone(),
+            asking,
         });
         let rule = request.access();
         match rule.grant(caller, &occasion, &*self.ports.directory).await {
-            Ok(granted) => self.use_cases.handler().handle(granted, request).await,
+            Ok(granted) => handle(granted, request).await,
             Err(error) => Err(error),
         }
         .inspect_err(|error| self.take_down_denial(caller, &occasion, &rule, error))
+    }
+
+    /// The answer that is there, or the command done now. Whatever a command fails of may be that the same one was done
+    /// at the same time: so the key is looked up again.
+    async fn handle_once<R: Request>(
+        &self,
+        asking: &Asking,
+        granted: Granted<R>,
+        request: R,
+    ) -> Result<Once<R::Output>>
+    where
+        U: Serves<R>,
+        R::Output: Sync + 'static,
+    {
+        if let Some(bytes) = self.replay(asking).await? {
+            return Ok(Once::Replayed(bytes));
+        }
+        let error = match self.use_cases.handler().handle(granted, request).await {
+            Ok(output) => match self.keep(asking, &output).await {
+                Ok(()) => return Ok(Once::Fresh(output)),
+                Err(error) => error.into(),
+            },
+            Err(error) => error,
+        };
+        match self.replay(asking).await {
+            Ok(Some(bytes)) => Ok(Once::Replayed(bytes)),
+            Err(conflict) if conflict.code() == ErrorCode::IdempotencyConflict => Err(conflict),
+            // Its own reason; or, if the key cannot be looked up, that there was one.
+            Ok(None) | Err(_) => Err(error),
+        }
+    }
+
+    /// Keeps the answer of a command that was done without a unit of work which did so: it changed nothing.
+    async fn keep<T: 'static>(&self, asking: &Asking, output: &T) -> Result<(), StoreError> {
+        if asking.was_answered() {
+            return Ok(());
+        }
+        if asking.was_forgotten() {
+            // It is kept now, and lost if we are stopped in between: better than not at all.
+            debug_assert!(
+                false,
+                "the change was committed without its answer: see Record::answering"
+            );
+            tracing::error!("a change was committed without its answer");
+        }
+        match asking.answer(output) {
+            Some(answer) => self.ports.answers.keep(answer).await,
+            // The renderer is of this very output.
+            None => Ok(()),
+        }
+    }
+
+    async fn replay(&self, asking: &Asking) -> Result<Option<Vec<u8>>> {
+        let kept = self.ports.answers.find(asking.key()).await?;
+        kept.map(|kept| asking.replay(kept)).transpose()
     }
 
     /// Denials of somebody known enter the audit log of their tenant; strangers have none. A handler denies too:

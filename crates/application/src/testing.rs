@@ -187,6 +187,8 @@ impl World {
             denials: denials.clone(),
             clock: clock.clone(),
             ids,
+            answers: Arc::new(store.clone()),
+            answer_window: Settings::default().dedup_window,
         };
         Self {
             mediator: Mediator::new(UseCases::new(&ports, &Settings::default()), beside.clone()),

@@ -21,6 +21,7 @@
 //! | `codec`, `batch`, `windows` | stored forms of lists; batches as parameters; walking through a table in pieces |
 //! | `error` | what database errors mean |
 
+mod answers;
 mod api_keys;
 mod applications;
 mod audit;

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use postrider_application::{
     access::{OperatorScope, PersonScope, TenantScope},
-    audit::Record,
+    audit::Conclusion,
     ports::{EventSignal, StoreError, UnitOfWork},
 };
 use postrider_domain::{TenantId, UserId, Version, events::DomainEvent};
 use sea_orm::ConnectionTrait as _;
 
 use crate::{
-    SqlStore, audit,
+    SqlStore, answers, audit,
     connection::{Dialect, Scope, Transaction},
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, advisory_lock, fault},
@@ -103,7 +103,12 @@ impl SqlUnitOfWork {
 }
 
 impl UnitOfWork for SqlUnitOfWork {
-    async fn commit(self, record: Record) -> Result<(), StoreError> {
+    async fn commit(self, conclusion: impl Into<Conclusion> + Send) -> Result<(), StoreError> {
+        let Conclusion { record, answer } = conclusion.into();
+        if let Some(answer) = answer {
+            // Before the events: who waits for another request of the same key must not hold up whoever has an event.
+            answers::keep(&self.transaction, self.dialect, self.scope, answer).await?;
+        }
         audit::record(&self.transaction, self.dialect, record).await?;
         self.append_events().await?;
         self.transaction.commit().await?;

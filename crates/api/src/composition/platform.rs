@@ -186,6 +186,8 @@ impl Opened {
             denials: Arc::new(denials),
             clock: self.system.clock.clone(),
             ids: self.system.ids.clone(),
+            answers: self.store.clone(),
+            answer_window: options.settings.dedup_window,
         };
         let authenticator = Authenticator::new(
             self.caches.credentials,

@@ -9,7 +9,7 @@ use actix_web::{
 use futures_util::StreamExt as _;
 use postrider_application::{Error, ErrorCode};
 
-use super::json;
+use super::{json, repeatable::BodyHash};
 use crate::{ApiContext, problem::Problem, wire::Body};
 
 /// The JSON body of a request. Wrong media type: 415; too long: 413; not JSON: 400; JSON of the wrong shape: 422.
@@ -38,6 +38,7 @@ async fn read<T: Body>(request: &HttpRequest, payload: Payload) -> Result<T, Err
     let bytes = tokio::time::timeout(limits.body_timeout, collect(payload, limit))
         .await
         .map_err(|_| malformed("the body did not arrive in time"))??;
+    BodyHash::leave(request, &bytes);
     json::parse(&bytes)
 }
 

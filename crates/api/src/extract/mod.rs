@@ -5,8 +5,10 @@ mod caller;
 mod if_match;
 mod json;
 mod query;
+mod repeatable;
 
 pub(crate) use body::Json;
 pub(crate) use caller::{Anybody, Authenticated};
 pub(crate) use if_match::{Presumed, etag};
 pub(crate) use query::{AuditQuery, PageQuery};
+pub(crate) use repeatable::Repeatable;

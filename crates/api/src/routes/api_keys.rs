@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json, PageQuery},
+    answer::Answer,
+    extract::{Authenticated, Json, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -56,20 +57,21 @@ async fn list_api_keys(
     operation_id = "mintApiKey",
     tag = "API keys",
     request_body = NewApiKey,
-    extensions(("x-permission" = json!("api-keys:manage"))),
+    extensions(("x-permission" = json!("api-keys:manage")), ("x-shown-once" = json!("token"))),
     responses((status = 201, description = "Minted.", body = MintedKey))
 )]
 #[post("/api-keys")]
 async fn mint_api_key(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     body: Json<NewApiKey>,
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command()?;
-    let key = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Created()
-        .insert_header(("Cache-Control", "no-store"))
-        .json(MintedKey::from(key)))
+    context
+        .once(&caller, command, |key| {
+            Answer::created(&MintedKey::from(key)).showing_once("token")
+        })
+        .await
 }
 
 /// Revoke an API key

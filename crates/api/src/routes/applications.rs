@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json, PageQuery},
+    answer::Answer,
+    extract::{Authenticated, Json, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -72,15 +73,16 @@ async fn list_applications(
 #[post("/applications")]
 async fn create_application(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     body: Json<NewApplication>,
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command()?;
-    let application = context.mediator.send(&caller.0, command).await?;
-    let location = format!("/v1/applications/{}", application.id);
-    Ok(HttpResponse::Created()
-        .insert_header(("Location", location))
-        .json(Application::from(application)))
+    context
+        .once(&caller, command, |created| {
+            let location = format!("/v1/applications/{}", created.id);
+            Answer::created(&Application::from(created)).at(location)
+        })
+        .await
 }
 
 /// Read an application
@@ -116,21 +118,22 @@ async fn get_application(
     tag = "Applications",
     params(ApplicationPath),
     request_body = NewPortalToken,
-    extensions(("x-permission" = json!("portal-tokens:issue"))),
+    extensions(("x-permission" = json!("portal-tokens:issue")), ("x-shown-once" = json!("token"))),
     responses((status = 201, description = "Minted.", body = PortalToken))
 )]
 #[post("/applications/{application}/portal-tokens")]
 async fn mint_portal_token(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<ApplicationPath>,
     body: Json<NewPortalToken>,
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command(&path)?;
-    let minted = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Created()
-        .insert_header(("Cache-Control", "no-store"))
-        .json(PortalToken::from(minted)))
+    context
+        .once(&caller, command, |minted| {
+            Answer::created(&PortalToken::from(minted)).showing_once("token")
+        })
+        .await
 }
 
 /// Revoke portal tokens

@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, PageQuery},
+    answer::Answer,
+    extract::{Authenticated, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -104,7 +105,7 @@ async fn list_attempts(
 #[post("/applications/{application}/messages/{message}/deliveries/{endpoint}/resend")]
 async fn resend_delivery(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<DeliveryPath>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
@@ -115,6 +116,9 @@ async fn resend_delivery(
         message,
         endpoint,
     };
-    let endpoint = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Accepted().json(Resent::new(message, endpoint)))
+    context
+        .once(&caller, command, move |endpoint| {
+            Answer::accepted(&Resent::new(message, endpoint))
+        })
+        .await
 }

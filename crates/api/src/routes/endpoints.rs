@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json},
+    answer::Answer,
+    extract::{Authenticated, Json, Repeatable},
     problem::Problem,
     wire::{
         endpoints::{Endpoint, EndpointWithSecret, NewEndpoint, Secret},
@@ -34,7 +35,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     tag = "Endpoints",
     params(ApplicationPath),
     request_body = NewEndpoint,
-    extensions(("x-permission" = json!("endpoints:write"))),
+    extensions(("x-permission" = json!("endpoints:write")), ("x-shown-once" = json!("secret"))),
     responses(
         (status = 201, description = "Created.", body = EndpointWithSecret,
          headers(("Location" = String, description = "The endpoint's path."))),
@@ -44,17 +45,19 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[post("/applications/{application}/endpoints")]
 async fn create_endpoint(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<ApplicationPath>,
     body: Json<NewEndpoint>,
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command(&path)?;
-    let created = context.mediator.send(&caller.0, command).await?;
-    let created = EndpointWithSecret::from(created);
-    Ok(HttpResponse::Created()
-        .insert_header(("Location", path.location("endpoints", created.id())))
-        .insert_header(("Cache-Control", "no-store"))
-        .json(created))
+    context
+        .once(&caller, command, move |created| {
+            let location = path.location("endpoints", created.endpoint.id);
+            Answer::created(&EndpointWithSecret::from(created))
+                .at(location)
+                .showing_once("secret")
+        })
+        .await
 }
 
 /// Read an endpoint
@@ -98,7 +101,7 @@ async fn get_endpoint(
 #[post("/applications/{application}/endpoints/{endpoint}/enable")]
 async fn enable_endpoint(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<EndpointPath>,
 ) -> Result<HttpResponse, Problem> {
     let (application, endpoint) = path.read()?;
@@ -106,8 +109,9 @@ async fn enable_endpoint(
         application,
         endpoint,
     };
-    let endpoint = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
+    context
+        .once(&caller, command, |endpoint| Answer::ok(&Endpoint::from(endpoint)))
+        .await
 }
 
 /// Disable an endpoint
@@ -127,7 +131,7 @@ async fn enable_endpoint(
 #[post("/applications/{application}/endpoints/{endpoint}/disable")]
 async fn disable_endpoint(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<EndpointPath>,
 ) -> Result<HttpResponse, Problem> {
     let (application, endpoint) = path.read()?;
@@ -135,8 +139,9 @@ async fn disable_endpoint(
         application,
         endpoint,
     };
-    let endpoint = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Ok().json(Endpoint::from(endpoint)))
+    context
+        .once(&caller, command, |endpoint| Answer::ok(&Endpoint::from(endpoint)))
+        .await
 }
 
 /// Read an endpoint's signing secret

@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json},
+    answer::Answer,
+    extract::{Authenticated, Json, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -37,15 +38,16 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[post("/event-types")]
 async fn register_event_type(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     body: Json<NewEventType>,
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command()?;
-    let event_type = context.mediator.send(&caller.0, command).await?;
-    let location = format!("/v1/event-types/{}", event_type.name);
-    Ok(HttpResponse::Created()
-        .insert_header(("Location", location))
-        .json(EventType::from(event_type)))
+    context
+        .once(&caller, command, |event_type| {
+            let location = format!("/v1/event-types/{}", event_type.name);
+            Answer::created(&EventType::from(event_type)).at(location)
+        })
+        .await
 }
 
 /// Read an event type

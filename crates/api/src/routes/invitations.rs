@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Anybody, Authenticated, Json, PageQuery},
+    answer::Answer,
+    extract::{Anybody, Authenticated, Json, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -56,7 +57,7 @@ async fn list_invitations(
     operation_id = "invite",
     tag = "Members",
     request_body = NewInvitation,
-    extensions(("x-permission" = json!("members:manage"))),
+    extensions(("x-permission" = json!("members:manage")), ("x-shown-once" = json!("token"))),
     responses(
         (status = 201, description = "Invited.", body = Invited),
         (status = 409, description = "`member_exists`: the person is a member; `invitation_pending`: withdraw it first."),
@@ -65,14 +66,15 @@ async fn list_invitations(
 #[post("/invitations")]
 async fn invite(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     body: Json<NewInvitation>,
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command()?;
-    let invited = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Created()
-        .insert_header(("Cache-Control", "no-store"))
-        .json(Invited::from(invited)))
+    context
+        .once(&caller, command, |invited| {
+            Answer::created(&Invited::from(invited)).showing_once("token")
+        })
+        .await
 }
 
 /// Withdraw an invitation

@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json, PageQuery},
+    answer::Answer,
+    extract::{Authenticated, Json, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -45,12 +46,16 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[post("/operator/tenants")]
 async fn create_tenant(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     body: Json<NewTenant>,
 ) -> Result<HttpResponse, Problem> {
     let command = body.0.into_command()?;
-    let tenant = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Created().json(CreatedTenant::from(tenant)))
+    context
+        .once(&caller, command, |tenant| {
+            let location = format!("/v1/operator/tenants/{}", tenant.tenant);
+            Answer::created(&CreatedTenant::from(tenant)).at(location)
+        })
+        .await
 }
 
 /// List tenants
@@ -138,12 +143,14 @@ async fn delete_tenant(
 #[post("/operator/tenants/{tenant}/suspend")]
 async fn suspend_tenant(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<TenantPath>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = path.read()?;
-    let tenant = context.mediator.send(&caller.0, SuspendTenant { tenant }).await?;
-    Ok(HttpResponse::Ok().json(Tenant::from(tenant)))
+    let command = SuspendTenant { tenant };
+    context
+        .once(&caller, command, |tenant| Answer::ok(&Tenant::from(tenant)))
+        .await
 }
 
 /// Resume a tenant
@@ -162,10 +169,12 @@ async fn suspend_tenant(
 #[post("/operator/tenants/{tenant}/resume")]
 async fn resume_tenant(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<TenantPath>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = path.read()?;
-    let tenant = context.mediator.send(&caller.0, ResumeTenant { tenant }).await?;
-    Ok(HttpResponse::Ok().json(Tenant::from(tenant)))
+    let command = ResumeTenant { tenant };
+    context
+        .once(&caller, command, |tenant| Answer::ok(&Tenant::from(tenant)))
+        .await
 }

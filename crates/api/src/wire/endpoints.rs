@@ -249,13 +249,6 @@ impl From<CreatedEndpoint> for EndpointWithSecret {
     }
 }
 
-impl EndpointWithSecret {
-    /// The endpoint's id.
-    pub(crate) fn id(&self) -> &str {
-        &self.endpoint.id
-    }
-}
-
 /// What an endpoint's webhooks are signed with.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Secret {

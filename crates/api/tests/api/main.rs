@@ -12,6 +12,7 @@ mod bounds;
 mod credentials;
 mod document;
 mod guard;
+mod idempotency;
 mod isolation;
 mod markers;
 mod matrix;

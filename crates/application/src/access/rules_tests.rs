@@ -49,6 +49,7 @@ fn operator() -> Caller {
 
 async fn ask<R: AccessRule>(rule: &R, caller: &Caller) -> Result<R::Granted> {
     let occasion = Arc::new(Occasion {
+        asking: None,
         id: AuditEntryId::from_uuid(Uuid::nil()),
         at: Timestamp::from_micros(0),
         action: "test",

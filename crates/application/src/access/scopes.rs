@@ -8,7 +8,26 @@ use postrider_domain::{
 };
 
 use super::{Origin, Principal, PrincipalId};
-use crate::audit::{Actor, Occasion, Record};
+use crate::audit::{Actor, Asked, Occasion, Record};
+
+/// How each scope comes by its occasion.
+macro_rules! asked {
+    ($($scope:ty: $self:ident => $occasion:expr;)+) => {
+        $(impl Asked for $scope {
+            fn occasion(&$self) -> &Occasion {
+                $occasion
+            }
+        })+
+    };
+}
+
+asked! {
+    TenantScope: self => &self.occasion;
+    ApplicationScope: self => &self.tenant.occasion;
+    PrincipalScope: self => &self.tenant.occasion;
+    PersonScope: self => &self.occasion;
+    OperatorScope: self => &self.occasion;
+}
 
 /// Proof that a principal was allowed in, and the tenant that it is confined to.
 #[derive(Debug, Clone, PartialEq, Eq)]

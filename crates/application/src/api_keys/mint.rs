@@ -98,12 +98,13 @@ where
         .map_err(|invalid| Error::invalid_field("expires_at", invalid))?;
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut key).await?;
-        tx.commit(scope.did(id)).await?;
-        Ok(MintedApiKey {
+        let minted = MintedApiKey {
             id,
             token,
             created_at: now,
-        })
+        };
+        tx.commit(scope.did(id).answering(&scope, &minted)).await?;
+        Ok(minted)
     }
 }
 

@@ -67,8 +67,9 @@ where
         );
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut application).await?;
-        tx.commit(scope.did(id)).await?;
-        Ok(application.state().clone())
+        let created = application.state().clone();
+        tx.commit(scope.did(id).answering(&scope, &created)).await?;
+        Ok(created)
     }
 }
 

@@ -140,12 +140,13 @@ where
             expires_at,
         })?;
         // Nothing is stored of the token but that it was minted.
-        tx.commit(scope.did(id)).await?;
-        Ok(MintedPortalToken {
+        let minted = MintedPortalToken {
             id,
             token,
             expires_at,
-        })
+        };
+        tx.commit(scope.did(id).answering(&scope, &minted)).await?;
+        Ok(minted)
     }
 }
 

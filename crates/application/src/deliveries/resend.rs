@@ -89,7 +89,7 @@ where
             .map_err(|pending| Error::new(ErrorCode::DeliveryPending, pending.to_string()))?;
         tx.requeue(tenant, application, &delivery, WorkId::from_uuid(self.ids.next()))
             .await?;
-        tx.commit(Record::InHistory).await?;
+        tx.commit(Record::InHistory.answering(&scope, &endpoint)).await?;
         self.work_signal.work_queued();
         Ok(endpoint)
     }

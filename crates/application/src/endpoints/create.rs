@@ -131,11 +131,13 @@ where
             return Err(Error::new(ErrorCode::EndpointLimitReached, detail));
         }
         tx.save(scope.tenant_scope(), &mut endpoint).await?;
-        tx.commit(scope.did(endpoint.state().id)).await?;
-        Ok(CreatedEndpoint {
+        let created = CreatedEndpoint {
             endpoint: EndpointView::of(endpoint.state()),
             secret,
-        })
+        };
+        tx.commit(scope.did(endpoint.state().id).answering(&scope, &created))
+            .await?;
+        Ok(created)
     }
 }
 

@@ -39,6 +39,7 @@ impl<S> DisableByEngine<S> {
 
     fn scope(&self, tenant: TenantId) -> TenantScope {
         let occasion = Occasion {
+            asking: None,
             id: AuditEntryId::from_uuid(self.ids.next()),
             at: self.clock.now(),
             action: DisableEndpoint::NAME,
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
     use crate::{
         access::{Caller, OperatorScope, PersonScope},
-        audit::{ActorKind, AuditEntry, AuditOutcome, Record},
+        audit::{ActorKind, AuditEntry, AuditOutcome, Conclusion},
         audit_entries::ListAuditEntries,
         endpoints::{EnableEndpoint, GetEndpoint},
         memory::MemoryStore,
@@ -298,8 +299,8 @@ mod tests {
     }
 
     impl UnitOfWork for ContendedTx {
-        async fn commit(self, record: Record) -> Result<(), StoreError> {
-            self.0.commit(record).await
+        async fn commit(self, conclusion: impl Into<Conclusion> + Send) -> Result<(), StoreError> {
+            self.0.commit(conclusion).await
         }
     }
 

@@ -114,13 +114,15 @@ where
         .find(scope.tenant_scope(), &key)
         .await?
         .ok_or_else(|| Error::not_found("endpoint"))?;
-    if transition(&mut endpoint) == Change::Made {
+    let changed = transition(&mut endpoint);
+    let view = EndpointView::of(endpoint.state());
+    if changed == Change::Made {
         tx.save(scope.tenant_scope(), &mut endpoint).await?;
         tx.endpoints_changed(scope.tenant_scope(), scope.application())
             .await?;
-        tx.commit(scope.did(endpoint.state().id)).await?;
+        tx.commit(scope.did(view.id).answering(scope, &view)).await?;
     }
-    Ok(EndpointView::of(endpoint.state()))
+    Ok(view)
 }
 
 #[cfg(test)]

@@ -57,8 +57,10 @@ where
         );
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut event_type).await?;
-        tx.commit(scope.did(&event_type.state().name)).await?;
-        Ok(event_type.state().clone())
+        let registered = event_type.state().clone();
+        tx.commit(scope.did(&registered.name).answering(&scope, &registered))
+            .await?;
+        Ok(registered)
     }
 }
 

@@ -108,12 +108,13 @@ where
             tx.delete(&scope, earlier).await?;
         }
         tx.save(&scope, &mut invitation).await?;
-        tx.commit(scope.did(id)).await?;
-        Ok(Invited {
+        let invited = Invited {
             id,
             token,
             expires_at,
-        })
+        };
+        tx.commit(scope.did(id).answering(&scope, &invited)).await?;
+        Ok(invited)
     }
 }
 

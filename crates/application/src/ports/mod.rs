@@ -4,6 +4,7 @@
 //! which several adapters are chosen at run time, or that are decorated, are `dyn` ([`MessageIntake`],
 //! [`DeliveryQueue`], [`Credentials`]...).
 
+mod answers;
 mod crypto;
 mod delivery;
 mod guard;
@@ -19,6 +20,7 @@ mod store;
 mod system;
 mod views;
 
+pub use answers::{AnswerKey, Answers, KeptAnswer, NewAnswer};
 pub use crypto::{
     AccessClaims, AccessTokens, InstallationFacts, MasterKeyCheck, PasswordHasher, Reencrypted,
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,

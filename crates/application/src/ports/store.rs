@@ -2,7 +2,7 @@ use thiserror::Error;
 
 use crate::{
     access::{OperatorScope, PersonScope, TenantScope},
-    audit::Record,
+    audit::Conclusion,
 };
 
 /// The uniqueness rules of the store, by name, so that a violation says what was violated.
@@ -22,6 +22,8 @@ pub enum UniqueRule {
     Invitation,
     /// One pending delivery a message and endpoint.
     PendingDelivery,
+    /// One answer an idempotency key, within what its caller has given.
+    IdempotencyKey,
 }
 
 /// Why the store did not do it.
@@ -65,6 +67,11 @@ pub trait Store: Clone + Send + Sync + 'static {
 
 /// A transaction. Dropping it rolls back.
 pub trait UnitOfWork: Send {
-    /// Makes everything that was saved durable, together with what the audit log says of it, or nothing.
-    fn commit(self, record: Record) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Makes everything that was saved durable, together with what the audit log says of it and the answer that is
+    /// kept for whoever repeats the command, or nothing. If there is an answer under its key already:
+    /// [`StoreError::Conflict`] with [`UniqueRule::IdempotencyKey`].
+    fn commit(
+        self,
+        conclusion: impl Into<Conclusion> + Send,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -116,12 +116,14 @@ where
         let mut membership =
             Membership::join(id, scope.tenant(), owner, vec![Grant::tenant(Role::Owner)], now);
         tx.save(&scope, &mut membership).await?;
-        tx.commit(scope.did(scope.tenant())).await?;
-        Ok(CreatedTenant {
+        let created = CreatedTenant {
             tenant: scope.tenant(),
             owner,
             owner_existed,
-        })
+        };
+        let record = scope.did(scope.tenant());
+        tx.commit(record.answering(&operator, &created)).await?;
+        Ok(created)
     }
 }
 

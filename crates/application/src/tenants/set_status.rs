@@ -109,12 +109,13 @@ where
         .ok_or_else(|| Error::not_found("tenant"))?;
     let changed =
         transition(&mut tenant).map_err(|why| Error::new(ErrorCode::TenantDeleting, why.to_string()))?;
+    let state = tenant.state().clone();
     if changed == Change::Made {
         tx.save(&scope, &mut tenant).await?;
         // In the tenant's own log: its people see who suspended it, and when.
-        tx.commit(scope.did(id)).await?;
+        tx.commit(scope.did(id).answering(operator, &state)).await?;
     }
-    Ok(tenant.state().clone())
+    Ok(state)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Everything that a tenant owns, kind by kind, each by its key.
 //!
 //! Not exported: hashes of passwords, tokens and secrets, and sealed secrets, which are of use to nobody but this
-//! installation or of too much; and `dedup`, which holds nothing but hashes of keys and bodies.
+//! installation or of too much; `dedup`, which holds nothing but hashes of keys and bodies; and
+//! `idempotency_keys`, which holds answers for a day that tell of what is exported itself.
 
 mod cursor;
 mod kinds;

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use postrider_application::ports::{
-    Dedup, ExportRow, MessageWriter as _, NewMessage, SigningKeyStore as _, Store as _, StoredSigningKey,
-    TenantExport as _, UnitOfWork as _, Written,
+    AnswerKey, Dedup, ExportRow, KeptAnswer, MessageWriter as _, NewAnswer, NewMessage, SigningKeyStore as _,
+    Store as _, StoredSigningKey, TenantExport as _, UnitOfWork as _, Written,
 };
 use postrider_domain::{
     Description, EndpointId, MessageId,
@@ -141,6 +141,18 @@ async fn full<H: Outside>(fixture: &Fixture<'_, H>, name: &str) -> Full {
         window: hour,
     };
     let queued = publish(fixture, &customer, &PAYLOAD, Some(dedup)).await;
+    let answer = NewAnswer {
+        key: AnswerKey {
+            tenant: Some(tenant.id),
+            hash: [b'k'; 32],
+        },
+        answer: KeptAnswer {
+            asked: [b'b'; 32],
+            bytes: b"an answer".to_vec(),
+        },
+        window: hour,
+    };
+    fixture.ports().answers.keep(answer).await.unwrap();
     Full {
         tenant,
         customer,
@@ -197,7 +209,7 @@ async fn each_row_is_exported_once<H: Outside>(harness: &H) {
         .keys()
         .filter(|table| !told.contains(&table.as_str()))
         .collect();
-    assert_eq!(untold, ["dedup", "payloads"]);
+    assert_eq!(untold, ["dedup", "idempotency_keys", "payloads"]);
     for limit in [1, 3] {
         assert_eq!(export(harness, &ours.tenant, limit).await, rows);
     }

@@ -1,12 +1,12 @@
 //! How a case comes by a scope: as everybody does, by asking a mediator.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postrider_application::{
     Error,
     access::{AccessRule, Caller},
     mediator::{Granted, Handles, Mediator, MediatorPorts, Request, Serves},
-    ports::{ApplicationDirectory, Clock, Ids},
+    ports::{Answers, ApplicationDirectory, Clock, Ids},
 };
 
 use crate::memory::{RecordedDenials, RecordedMetrics};
@@ -56,6 +56,7 @@ impl Door {
         directory: Arc<dyn ApplicationDirectory>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
+        answers: Arc<dyn Answers>,
     ) -> Self {
         let ports = MediatorPorts {
             directory,
@@ -63,6 +64,8 @@ impl Door {
             denials: Arc::new(RecordedDenials::default()),
             clock,
             ids,
+            answers,
+            answer_window: Duration::from_hours(24),
         };
         Self(Mediator::new(HandsOver, ports))
     }

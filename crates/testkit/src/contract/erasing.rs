@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Census, Fixture, Harness, Tenancy,
+    answers::new_answer,
     people_steps::HOUR,
     queue_steps::{alone, is_stored, write_one},
 };
@@ -23,7 +24,7 @@ type Rows = BTreeMap<String, u64>;
 const GRACE: Duration = Duration::from_mins(30);
 
 /// Every table that a tenant has rows in.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 18] = [
     "api_keys",
     "applications",
     "attempts",
@@ -33,6 +34,7 @@ const TABLES: [&str; 17] = [
     "endpoint_failures",
     "endpoints",
     "event_types",
+    "idempotency_keys",
     "invitations",
     "memberships",
     "messages",
@@ -100,6 +102,10 @@ async fn full<H: Harness>(fixture: &Fixture<'_, H>, name: &str) -> Full {
         let scope = fixture.scope_of(&tenant.caller).await;
         let tx = fixture.store().begin(&scope).await.unwrap();
         tx.commit(scope.did(nth)).await.unwrap();
+    }
+    for nth in 0..3 {
+        let answer = new_answer(Some(tenant.id), nth, 1);
+        fixture.ports().answers.keep(answer).await.unwrap();
     }
     Full { tenant, bob }
 }

@@ -70,7 +70,12 @@ impl<'h, H: Harness> Fixture<'h, H> {
         let ids = Arc::new(SequentialIds::new(clock.clone()));
         Self {
             harness,
-            door: Door::new(ports.directory.clone(), clock.clone(), ids.clone()),
+            door: Door::new(
+                ports.directory.clone(),
+                clock.clone(),
+                ids.clone(),
+                ports.answers.clone(),
+            ),
             ports,
             ids,
             clock,

@@ -4,8 +4,8 @@ use postrider_application::{
     FullStore,
     access::TenantScope,
     ports::{
-        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth, EventLog,
-        Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
+        Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
+        EventLog, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
         SigningKeyStore, WorkBell,
     },
 };
@@ -36,6 +36,8 @@ pub struct Ports {
     pub directory: Arc<dyn ApplicationDirectory>,
     /// People and their memberships.
     pub identities: Arc<dyn Identities>,
+    /// What commands with an idempotency key were answered.
+    pub answers: Arc<dyn Answers>,
     /// The log of aggregates' events.
     pub events: Arc<dyn EventLog>,
     /// The signing keys of access tokens.
@@ -60,6 +62,7 @@ impl Ports {
             + Credentials
             + ApplicationDirectory
             + Identities
+            + Answers
             + EventLog
             + SigningKeyStore
             + InstallationFacts
@@ -79,6 +82,7 @@ impl Ports {
             credentials: store.clone(),
             directory: store.clone(),
             identities: store.clone(),
+            answers: store.clone(),
             events: store.clone(),
             keys: store.clone(),
             facts: store.clone(),
@@ -107,7 +111,7 @@ pub trait Harness: Sized + Send + Sync + 'static {
     /// The ports of another node on the same store; none where there is only ever one.
     fn another_node(&self) -> impl Future<Output = Option<Ports>> + Send;
 
-    /// Lets `by` pass for what is stored: every `due_at`, `lease_until`, dedup `expires_at`, and `since` and `last_at`
+    /// Lets `by` pass for what is stored: every `due_at`, `lease_until`, `expires_at` of a key (of a message or command), and `since` and `last_at`
     /// of a failing endpoint is so much earlier than it was, compared with the store's now. (Databases are not waited for: their
     /// rows are aged.)
     fn age(&self, by: Duration) -> impl Future<Output = ()> + Send;

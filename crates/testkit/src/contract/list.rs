@@ -27,6 +27,16 @@ macro_rules! contract_cases {
                 a_deleted_invitation_lets_nobody_in
                 a_deleted_membership_lets_nobody_in
                 ;
+            answers:
+                an_answer_is_kept_with_its_change
+                a_change_is_undone_with_its_answer
+                a_key_is_taken_until_its_time_is_over
+                of_racing_commands_with_one_key_one_is_done
+                an_answer_is_found_by_its_own_tenant_only
+                what_changed_nothing_is_kept_by_itself
+                an_answer_that_is_too_large_is_refused
+                answers_are_forgotten_when_their_time_is_over
+                ;
             events:
                 events_are_committed_with_their_change
                 a_save_without_events_logs_nothing

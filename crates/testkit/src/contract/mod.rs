@@ -29,6 +29,7 @@ mod queue_steps;
 
 pub mod accepting;
 pub mod adopting;
+pub mod answers;
 pub mod audit;
 pub mod audit_log;
 pub mod batches;

@@ -57,7 +57,9 @@ impl State {
         let work = self.hot.work.values().filter(|row| row.tenant == tenant);
         let dedup = self.hot.dedup.keys().filter(|(of, ..)| *of == tenant);
         let tenants = self.configuration.tenants.keys().filter(|id| **id == tenant);
+        let answers = self.answers.keys().filter(|key| key.tenant == Some(tenant));
         let others = [
+            ("idempotency_keys", answers.count()),
             ("tenants", tenants.count()),
             ("payloads", payloads.count()),
             ("attempts", attempts.count()),

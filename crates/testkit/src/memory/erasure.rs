@@ -80,7 +80,12 @@ const HISTORY: [Table; 5] = [
     }),
 ];
 
-const LOGS: [Table; 2] = [
+const LOGS: [Table; 3] = [
+    ("idempotency_keys", |state, tenant, left| {
+        state
+            .answers
+            .retain(|key, _| !takes(left, key.tenant == Some(tenant)));
+    }),
     ("outbox_events", |state, tenant, left| {
         state
             .events

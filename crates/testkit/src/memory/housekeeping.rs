@@ -14,6 +14,7 @@ impl Housekeeping for MemoryStore {
     async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError> {
         let _turn = self.turn().await;
         let (mut state, now) = (self.state(), self.now());
+        let state = &mut *state;
         let configuration = &mut state.configuration;
         let mut left = limit;
         // A session that cannot be refreshed any more has no access token left that would be good.
@@ -26,6 +27,9 @@ impl Housekeeping for MemoryStore {
         configuration
             .password_resets
             .retain(|_, reset| !takes(&mut left, reset.expires_at <= now));
+        state
+            .answers
+            .retain(|_, kept| !takes(&mut left, kept.expires_at <= now));
         Ok(limit - left)
     }
 

@@ -14,6 +14,7 @@
     reason = "in the application's tests the module is private, and each build uses another part of it"
 )]
 
+mod answers;
 mod audit;
 mod bell;
 mod census;

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use postrider_application::{
     audit::AuditEntry,
-    ports::{ErasureView, LoggedEvent, StoreError, StoredSigningKey},
+    ports::{AnswerKey, ErasureView, LoggedEvent, StoreError, StoredSigningKey},
 };
 use postrider_domain::{ApiKeyId, AuditEntryId, TenantId, Timestamp};
 
-use super::{hot::Hot, tables::Configuration};
+use super::{answers::Answer, hot::Hot, tables::Configuration};
 
 /// Everything that is stored.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) last_position: i64,
     /// The audit log.
     pub(super) audit: BTreeMap<AuditEntryId, AuditEntry>,
+    /// What commands with an idempotency key were answered.
+    pub(super) answers: BTreeMap<AnswerKey, Answer>,
     /// When API keys were last used.
     pub(super) key_uses: BTreeMap<ApiKeyId, Timestamp>,
     /// How many rows of which table of the tenants that are being erased went already.

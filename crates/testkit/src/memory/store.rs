@@ -6,8 +6,8 @@ use std::{
 
 use postrider_application::{
     access::{OperatorScope, PersonScope, TenantScope},
-    audit::Record,
-    ports::{Clock, Store, StoreError, UnitOfWork},
+    audit::{Conclusion, Record},
+    ports::{Clock, NewAnswer, Store, StoreError, UnitOfWork},
 };
 use postrider_domain::{ApplicationId, EndpointId, TenantId, Timestamp, UserId};
 use tokio::sync::OwnedMutexGuard;
@@ -152,6 +152,20 @@ impl MemoryTx {
         shown.then_some(tenant)
     }
 
+    /// Refuses an answer to a caller of another tenant, or of none.
+    fn may_keep(&self, answer: &NewAnswer) -> Result<(), StoreError> {
+        let its_own = match self.confined_to {
+            Confinement::Tenant(only) => answer.key.tenant == Some(only),
+            Confinement::Person(..) => false,
+            Confinement::Nothing => true,
+        };
+        if its_own {
+            Ok(())
+        } else {
+            Err(fault("an answer to somebody of another tenant"))
+        }
+    }
+
     /// The person of `scope`, if this transaction was opened for them.
     pub(super) fn myself(&self, scope: &PersonScope) -> Result<UserId, StoreError> {
         match self.confined_to {
@@ -170,10 +184,15 @@ impl MemoryTx {
 }
 
 impl UnitOfWork for MemoryTx {
-    async fn commit(self, record: Record) -> Result<(), StoreError> {
+    async fn commit(self, conclusion: impl Into<Conclusion> + Send) -> Result<(), StoreError> {
+        let Conclusion { record, answer } = conclusion.into();
         let now = self.store.now();
         let mut state = self.store.state();
         state.may_append(&record)?;
+        if let Some(answer) = &answer {
+            self.may_keep(answer)?;
+            state.may_keep(answer, now)?;
+        }
         if let (Record::Entry(entry), Confinement::Tenant(only)) = (&record, self.confined_to)
             && entry.tenant != Some(only)
         {
@@ -185,6 +204,9 @@ impl UnitOfWork for MemoryTx {
         }
         state.configuration = self.configuration;
         state.append(record);
+        if let Some(answer) = answer {
+            state.keep(answer, now);
+        }
         for endpoint in self.outdated {
             state.hot.failing.remove(&endpoint);
         }

@@ -155,6 +155,8 @@ impl Api {
             denials: denials.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
+            answers: ports.answers.clone(),
+            answer_window: Settings::default().dedup_window,
         };
         let authenticator = Authenticator::new(
             ports.credentials.clone(),

@@ -38,9 +38,10 @@ use crate::{
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     QUEUE,
     "dedup",
+    "idempotency_keys",
     "attempts",
     "deliveries",
     "payloads",

@@ -1,0 +1,143 @@
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
+use postrider_application::{Error, Violation, access::Caller, once::OnceKey};
+use postrider_domain::{InvalidValue, Rule, messages::DedupKey};
+use sha2::{Digest as _, Sha256};
+
+use super::Authenticated;
+use crate::{answer::IDEMPOTENCY_KEY, problem::Problem};
+
+/// Whom authentication let in, with a command that they may repeat: by its `Idempotency-Key`.
+pub(crate) struct Repeatable {
+    caller: Caller,
+    key: Option<DedupKey>,
+    request: HttpRequest,
+}
+
+impl Repeatable {
+    /// Who.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The key, and what is asked under it: method, path and body. To be asked when the body has been read.
+    pub(crate) fn key(&self) -> Result<Option<OnceKey>, Error> {
+        let Some(key) = self.key.clone() else {
+            return Ok(None);
+        };
+        let body = self.request.extensions().get::<BodyHash>().cloned();
+        let mut asked = Sha256::new();
+        // Neither holds a space.
+        asked.update(self.request.method().as_str());
+        asked.update(" ");
+        asked.update(self.request.uri().to_string());
+        asked.update(" ");
+        asked.update(body.unwrap_or_else(|| BodyHash::of(&[])).0);
+        Ok(Some(OnceKey {
+            key,
+            asked: asked.finalize().into(),
+        }))
+    }
+}
+
+impl FromRequest for Repeatable {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Authenticated::from_request(request, payload).into_inner();
+        ready(caller.and_then(|Authenticated(caller)| {
+            Ok(Self {
+                caller,
+                key: key(request)?,
+                request: request.clone(),
+            })
+        }))
+    }
+}
+
+/// SHA-256 of a body that an extractor has read, left for [`Repeatable::key`].
+#[derive(Clone)]
+pub(super) struct BodyHash([u8; 32]);
+
+impl BodyHash {
+    fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Leaves the body's hash with the request, if it comes with a key.
+    pub(super) fn leave(request: &HttpRequest, bytes: &[u8]) {
+        if request.headers().contains_key(IDEMPOTENCY_KEY) {
+            request.extensions_mut().insert(Self::of(bytes));
+        }
+    }
+}
+
+fn key(request: &HttpRequest) -> Result<Option<DedupKey>, Error> {
+    let mut values = request.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(first) = values.next() else {
+        return Ok(None);
+    };
+    let key = match (first.to_str(), values.next()) {
+        (Ok(text), None) => DedupKey::idempotency_key(text),
+        _ => Err(malformed()),
+    };
+    key.map(Some)
+        .map_err(|invalid| Error::invalid(vec![Violation::new(IDEMPOTENCY_KEY, invalid)]))
+}
+
+/// The violation of a header that is no text, or stands twice.
+fn malformed() -> InvalidValue {
+    InvalidValue::new(Rule::Charset, "must stand once and be visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::{http::Method, test::TestRequest};
+
+    async fn asked(method: Method, uri: &str, body: &[u8]) -> OnceKey {
+        let request = TestRequest::default()
+            .method(method)
+            .uri(uri)
+            .insert_header((IDEMPOTENCY_KEY, "k"))
+            .to_http_request();
+        request.extensions_mut().insert(Caller::anonymous());
+        let repeatable = Repeatable::extract(&request).await.unwrap();
+        BodyHash::leave(&request, body);
+        repeatable.key().unwrap().unwrap()
+    }
+
+    #[actix_web::test]
+    async fn what_is_asked_is_method_path_and_body() {
+        let first = asked(Method::POST, "/v1/a", b"{}").await;
+        assert_eq!(asked(Method::POST, "/v1/a", b"{}").await, first);
+        for other in [
+            asked(Method::PUT, "/v1/a", b"{}").await,
+            asked(Method::POST, "/v1/b", b"{}").await,
+            asked(Method::POST, "/v1/a?x", b"{}").await,
+            asked(Method::POST, "/v1/a", b"{ }").await,
+        ] {
+            assert_ne!(other, first);
+        }
+    }
+
+    #[test]
+    fn a_key_is_one_short_text() {
+        let of = |values: &[&[u8]]| {
+            let mut request = TestRequest::default();
+            for value in values {
+                let value = actix_web::http::header::HeaderValue::from_bytes(value).unwrap();
+                request = request.append_header((IDEMPOTENCY_KEY, value));
+            }
+            key(&request.to_http_request()).map_err(|error| error.violations()[0].field.to_string())
+        };
+        assert_eq!(of(&[]).unwrap(), None);
+        assert!(of(&[b"k"]).unwrap().is_some());
+        let long = [b'x'; 257];
+        for bad in [&[&b""[..]][..], &[b"a", b"b"], &[b"\xc3\xa9"], &[&long]] {
+            assert_eq!(of(bad).unwrap_err(), IDEMPOTENCY_KEY);
+        }
+    }
+}
