@@ -34,6 +34,7 @@ pub mod mediator;
 pub mod members;
 pub mod messages;
 pub mod ports;
+pub mod replays;
 pub mod tenants;
 mod use_cases;
 pub mod users;

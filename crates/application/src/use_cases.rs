@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_domain::{
-    ApiKeyId, ApplicationId, InvitationId, MembershipId, SessionId, TenantId,
+    ApiKeyId, ApplicationId, InvitationId, MembershipId, ReplayId, SessionId, TenantId,
     api_keys::ApiKey,
     applications::Application,
     endpoints::{AddressPolicy, Endpoint, EndpointRef},
     event_types::{EventType, EventTypeName},
+    replays::Replay,
     tenants::Tenant,
     users::{Invitation, Membership, Session, SessionLifetime},
 };
@@ -51,9 +52,13 @@ use crate::{
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
         DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
-        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, Repository,
-        SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
+        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, ReplayRepository,
+        ReplayViews, Repository, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
         UserRepository, WorkSignal,
+    },
+    replays::{
+        CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
+        ListReplays, ListReplaysHandler,
     },
     tenants::{
         CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
@@ -114,6 +119,10 @@ pub struct Settings {
     pub address_policy: AddressPolicy,
     /// The most endpoints of one application: what one message may become at most.
     pub max_endpoints_per_application: u32,
+    /// The most replays of one endpoint that are under way at a time.
+    pub max_replays_per_endpoint: u32,
+    /// The most replays of one tenant that are under way at a time.
+    pub max_replays_per_tenant: u32,
 }
 
 impl Default for Settings {
@@ -129,6 +138,8 @@ impl Default for Settings {
             dedup_window: Duration::from_hours(24),
             address_policy: AddressPolicy::public_only(),
             max_endpoints_per_application: 100,
+            max_replays_per_endpoint: 10,
+            max_replays_per_tenant: 100,
         }
     }
 }
@@ -193,6 +204,10 @@ use_cases! {
     list_deliveries: ListDeliveriesHandler serves ListDeliveries;
     list_attempts: ListAttemptsHandler serves ListAttempts;
     resend_delivery: ResendDeliveryHandler serves ResendDelivery;
+    create_replay: CreateReplayHandler serves CreateReplay;
+    list_replays: ListReplaysHandler serves ListReplays;
+    get_replay: GetReplayHandler serves GetReplay;
+    cancel_replay: CancelReplayHandler serves CancelReplay;
     create_tenant: CreateTenantHandler serves CreateTenant;
     list_tenants: ListTenantsHandler serves ListTenants;
     show_tenant: ShowTenantHandler serves ShowTenant;
@@ -214,6 +229,7 @@ pub trait FullStore:
     + EventTypeViews
     + EndpointViews
     + MessageViews
+    + ReplayViews
 {
 }
 
@@ -226,6 +242,7 @@ impl<S> FullStore for S where
         + EventTypeViews
         + EndpointViews
         + MessageViews
+    + ReplayViews
 {
 }
 
@@ -239,11 +256,13 @@ pub trait FullTx:
     + Repository<Application, Key = ApplicationId>
     + Repository<EventType, Key = EventTypeName>
     + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
+    + Repository<Replay, Key = ReplayId>
     + ApplicationRepository
     + MemberRepository
     + UserRepository
     + PersonRepository
     + DeliveryRepository
+    + ReplayRepository
 {
 }
 
@@ -256,11 +275,13 @@ impl<T> FullTx for T where
         + Repository<Application, Key = ApplicationId>
         + Repository<EventType, Key = EventTypeName>
         + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
+        + Repository<Replay, Key = ReplayId>
         + ApplicationRepository
         + MemberRepository
         + UserRepository
         + PersonRepository
         + DeliveryRepository
+    + ReplayRepository
 {
 }
 
@@ -314,6 +335,10 @@ impl<S: Clone> UseCases<S> {
             list_deliveries: ListDeliveriesHandler::new(store()),
             list_attempts: ListAttemptsHandler::new(store()),
             resend_delivery: ResendDeliveryHandler::new(store(), ports.work_signal.clone(), clock(), ids()),
+            create_replay: CreateReplayHandler::new(store(), clock(), ids(), settings),
+            list_replays: ListReplaysHandler::new(store()),
+            get_replay: GetReplayHandler::new(store()),
+            cancel_replay: CancelReplayHandler::new(store(), clock()),
             create_tenant: CreateTenantHandler::new(store(), ports.passwords.clone(), clock(), ids()),
             list_tenants: ListTenantsHandler::new(store()),
             show_tenant: ShowTenantHandler::new(store()),

@@ -15,6 +15,7 @@
 //! | [`endpoints`] | where a customer wants to hear of it: URL, filters, secret, address policy |
 //! | [`messages`] | one event published to one application |
 //! | [`deliveries`] | message × endpoint: the state machine, attempts, retry policy, the content to sign |
+//! | [`replays`] | jobs that deliver many messages to an endpoint again, or what it lacks |
 //! | [`events`] | the facts that aggregates record |
 
 pub mod access;
@@ -27,6 +28,7 @@ pub mod event_types;
 pub mod events;
 mod ids;
 pub mod messages;
+pub mod replays;
 pub mod tenants;
 mod text;
 mod time;
@@ -37,7 +39,7 @@ mod value;
 pub use aggregate::{Aggregate, Change, Version};
 pub use ids::{
     ApiKeyId, ApplicationId, AuditEntryId, EndpointId, IdError, InvitationId, MembershipId, MessageId,
-    PasswordResetId, PortalTokenId, SessionId, TenantId, UserId, WorkId,
+    PasswordResetId, PortalTokenId, ReplayId, SessionId, TenantId, UserId, WorkId,
 };
 pub use text::{Description, Metadata, Name, Uid};
 pub use time::Timestamp;

@@ -32,6 +32,7 @@ mod life;
 mod options;
 mod plan;
 mod ports;
+mod replays;
 mod sender;
 mod trace;
 
@@ -41,4 +42,5 @@ pub use handle::{EngineHandle, EngineStatus};
 pub use intake::{Intake, IntakeHandle, IntakeOptions};
 pub use options::{EngineOptions, HttpOptions, OptionsError};
 pub use ports::EnginePorts;
+pub use replays::{Replays, ReplaysOptions, ReplaysPorts};
 pub use sender::{HttpSender, HttpSenderError};

@@ -12,6 +12,7 @@
 //! | `tenants`, `users`, `api_keys`, `applications`, `event_types`, `endpoints` | rows, repositories and views |
 //! | `messages` | the hot way in, payloads, what became of a message |
 //! | `deliveries` | the queue (claim, settle), history, resending |
+//! | `replays` | jobs that queue many deliveries, step by step |
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
 //! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
 //! | `audit` | the audit log: appending, and looking at it |
@@ -43,6 +44,7 @@ mod nodes;
 mod paging;
 mod partitions;
 mod reencryption;
+mod replays;
 mod store;
 mod stored;
 mod tenants;

@@ -13,6 +13,7 @@ mod identity;
 mod intake;
 mod paging;
 mod queue;
+mod replays;
 mod repositories;
 mod signals;
 mod store;
@@ -42,6 +43,9 @@ pub use paging::{Page, PageRequest, Start};
 pub use queue::{
     ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement,
     WorkBell, WorkRef,
+};
+pub use replays::{
+    ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker, RunningReplays,
 };
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,

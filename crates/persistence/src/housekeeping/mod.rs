@@ -25,10 +25,11 @@ use crate::{
 
 /// What has an end: the table, its key, and the column that says when. A session that cannot be refreshed any more
 /// has no access token left that would be good.
-const EXPIRING: [(&str, &str, &str); 3] = [
+const EXPIRING: [(&str, &str, &str); 4] = [
     ("sessions", "tenant, id", "refresh_expires_at"),
     ("invitations", "tenant, id", "expires_at"),
     ("password_resets", "user_id", "expires_at"),
+    ("replays", "tenant, id", "expires_at"),
 ];
 
 /// Rows are locked in the order of their keys, so that two nodes never wait for each other in a circle.

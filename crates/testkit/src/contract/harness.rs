@@ -6,7 +6,7 @@ use postrider_application::{
     ports::{
         ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth, EventLog,
         Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
-        SigningKeyStore, WorkBell,
+        ReplayWorker, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -44,6 +44,8 @@ pub struct Ports {
     pub facts: Arc<dyn InstallationFacts>,
     /// What nobody waits for.
     pub housekeeping: Arc<dyn Housekeeping>,
+    /// What works replays.
+    pub replays: Arc<dyn ReplayWorker>,
 }
 
 impl Ports {
@@ -64,6 +66,7 @@ impl Ports {
             + SigningKeyStore
             + InstallationFacts
             + Housekeeping
+            + ReplayWorker
             + Clone
             + 'static,
     {
@@ -82,7 +85,8 @@ impl Ports {
             events: store.clone(),
             keys: store.clone(),
             facts: store.clone(),
-            housekeeping: store,
+            housekeeping: store.clone(),
+            replays: store,
         }
     }
 }

@@ -58,6 +58,7 @@ pub mod parking;
 pub mod partitions;
 pub mod people;
 pub mod proofs;
+pub mod replays;
 pub mod resending;
 pub mod round_trips;
 pub mod settling;

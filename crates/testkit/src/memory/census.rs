@@ -43,7 +43,7 @@ impl State {
             };
         }
         let configuration = counts!(self.configuration, row => row.state.tenant;
-            memberships invitations sessions api_keys applications event_types endpoints);
+            memberships invitations sessions api_keys applications event_types endpoints replays);
         let hot = counts!(self.hot, row => row.tenant; messages deliveries);
         let failing = self.hot.failing.values().filter(|row| row.tenant == tenant);
         let messages = &self.hot.messages;

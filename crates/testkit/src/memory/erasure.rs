@@ -21,8 +21,8 @@ macro_rules! of_tenant {
 }
 
 /// What has a row of the configuration; people before the memberships by which they are known to be the tenant's.
-const CONFIGURATION: [Table; 6] =
-    of_tenant!(endpoints event_types applications api_keys sessions invitations);
+const CONFIGURATION: [Table; 7] =
+    of_tenant!(replays endpoints event_types applications api_keys sessions invitations);
 
 const PEOPLE: [Table; 3] = [
     ("password_resets", |state, tenant, left| {

@@ -26,6 +26,9 @@ impl Housekeeping for MemoryStore {
         configuration
             .password_resets
             .retain(|_, reset| !takes(&mut left, reset.expires_at <= now));
+        configuration
+            .replays
+            .retain(|_, row| !takes(&mut left, super::replays::is_over(&row.state, now)));
         Ok(limit - left)
     }
 

@@ -34,6 +34,7 @@ mod people;
 mod principals;
 mod queue;
 mod randomness;
+mod replays;
 mod repositories;
 mod settle;
 mod state;

@@ -4,7 +4,7 @@ use postrider_application::{
     audit::AuditEntry,
     ports::{ErasureView, LoggedEvent, StoreError, StoredSigningKey},
 };
-use postrider_domain::{ApiKeyId, AuditEntryId, TenantId, Timestamp};
+use postrider_domain::{ApiKeyId, AuditEntryId, ReplayId, TenantId, Timestamp};
 
 use super::{hot::Hot, tables::Configuration};
 
@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) erasing: BTreeMap<TenantId, BTreeMap<&'static str, u64>>,
     /// Which tenants were erased.
     pub(super) erasures: BTreeMap<TenantId, ErasureView>,
+    /// When the next step of a replay may be taken; at once, if nothing is said.
+    pub(super) replays_due: BTreeMap<ReplayId, Timestamp>,
     /// The signing keys of access tokens.
     pub(super) signing_keys: Vec<StoredSigningKey>,
     /// What is written once.

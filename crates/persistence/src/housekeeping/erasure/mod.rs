@@ -38,8 +38,11 @@ use crate::{
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 19] = [
     QUEUE,
+    "replays",
+    "endpoint_stats",
+    "tenant_usage",
     "dedup",
     "attempts",
     "deliveries",
