@@ -34,6 +34,7 @@ use crate::{
     endpoints::{
         CreateEndpoint, CreateEndpointHandler, DisableEndpoint, DisableEndpointHandler, EnableEndpoint,
         EnableEndpointHandler, GetEndpoint, GetEndpointHandler, GetEndpointSecret, GetEndpointSecretHandler,
+        GetEndpointStats, GetEndpointStatsHandler,
     },
     event_types::{GetEventType, GetEventTypeHandler, RegisterEventType, RegisterEventTypeHandler},
     invitations::{
@@ -51,7 +52,7 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
+        DeliveryRepository, EndpointViews, EventTypeViews, FigureViews, Identities, Ids, MemberRepository, MessageIntake,
         MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, ReplayRepository,
         ReplayViews, Repository, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
         UserRepository, WorkSignal,
@@ -62,7 +63,7 @@ use crate::{
     },
     tenants::{
         CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
-        ExportTenantHandler, GetTenant, GetTenantHandler, ListTenants, ListTenantsHandler, ResumeTenant,
+        ExportTenantHandler, GetTenant, GetTenantHandler, GetUsage, GetUsageHandler, ListTenants, ListTenantsHandler, ResumeTenant,
         ResumeTenantHandler, ShowTenant, ShowTenantHandler, SuspendTenant, SuspendTenantHandler,
     },
     users::{IssuePasswordReset, IssuePasswordResetHandler},
@@ -174,6 +175,7 @@ use_cases! {
     change_password: ChangePasswordHandler serves ChangePassword;
     end_my_sessions: EndMySessionsHandler serves EndMySessions;
     get_tenant: GetTenantHandler serves GetTenant;
+    get_usage: GetUsageHandler serves GetUsage;
     export_tenant: ExportTenantHandler serves ExportTenant;
     list_members: ListMembersHandler serves ListMembers;
     change_grants: ChangeGrantsHandler serves ChangeGrants;
@@ -196,6 +198,7 @@ use_cases! {
     create_endpoint: CreateEndpointHandler serves CreateEndpoint;
     get_endpoint: GetEndpointHandler serves GetEndpoint;
     get_endpoint_secret: GetEndpointSecretHandler serves GetEndpointSecret;
+    get_endpoint_stats: GetEndpointStatsHandler serves GetEndpointStats;
     enable_endpoint: EnableEndpointHandler serves EnableEndpoint;
     disable_endpoint: DisableEndpointHandler serves DisableEndpoint;
     publish_message: PublishMessageHandler serves PublishMessage;
@@ -230,6 +233,7 @@ pub trait FullStore:
     + EndpointViews
     + MessageViews
     + ReplayViews
+    + FigureViews
 {
 }
 
@@ -243,6 +247,7 @@ impl<S> FullStore for S where
         + EndpointViews
         + MessageViews
     + ReplayViews
+    + FigureViews
 {
 }
 
@@ -299,6 +304,7 @@ impl<S: Clone> UseCases<S> {
             change_password: ChangePasswordHandler::new(ports),
             end_my_sessions: EndMySessionsHandler::new(store()),
             get_tenant: GetTenantHandler::new(store()),
+            get_usage: GetUsageHandler::new(store(), clock()),
             export_tenant: ExportTenantHandler::new(ports),
             list_members: ListMembersHandler::new(store()),
             change_grants: ChangeGrantsHandler::new(ports),
@@ -327,6 +333,7 @@ impl<S: Clone> UseCases<S> {
             ),
             get_endpoint: GetEndpointHandler::new(store()),
             get_endpoint_secret: GetEndpointSecretHandler::new(store()),
+            get_endpoint_stats: GetEndpointStatsHandler::new(store(), clock()),
             enable_endpoint: EnableEndpointHandler::new(store()),
             disable_endpoint: DisableEndpointHandler::new(store(), clock()),
             publish_message: PublishMessageHandler::new(ports, settings),

@@ -16,6 +16,7 @@
 //! | [`messages`] | one event published to one application |
 //! | [`deliveries`] | message × endpoint: the state machine, attempts, retry policy, the content to sign |
 //! | [`replays`] | jobs that deliver many messages to an endpoint again, or what it lacks |
+//! | [`figures`] | what happened at an endpoint and in a tenant, added up |
 //! | [`events`] | the facts that aggregates record |
 
 pub mod access;
@@ -26,6 +27,7 @@ pub mod deliveries;
 pub mod endpoints;
 pub mod event_types;
 pub mod events;
+pub mod figures;
 mod ids;
 pub mod messages;
 pub mod replays;

@@ -24,6 +24,7 @@ mod claims;
 mod congestion;
 mod door;
 mod engine;
+mod figures;
 mod handle;
 mod intake;
 mod lanes;
@@ -38,6 +39,7 @@ mod trace;
 
 pub use chores::{Chores, ChoresOptions, ChoresPorts};
 pub use engine::{Engine, EngineError};
+pub use figures::{FigureOptions, FigureWriter};
 pub use handle::{EngineHandle, EngineStatus};
 pub use intake::{Intake, IntakeHandle, IntakeOptions};
 pub use options::{EngineOptions, HttpOptions, OptionsError};

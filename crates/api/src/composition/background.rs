@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postrider_crypto::KeyRingRefresher;
-use postrider_engine::{Chores, Engine, HttpSender, Replays};
+use postrider_engine::{Chores, Engine, FigureWriter, HttpSender, Replays};
 use postrider_outbox::Relay;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ pub(super) struct Background {
     pub(super) relay: Relay,
     pub(super) chores: Chores,
     pub(super) replays: Replays,
+    pub(super) figures: FigureWriter,
     pub(super) keys: KeyRingRefresher,
     pub(super) denials: DenialWriter,
     pub(super) key_uses: KeyUseWriter,
@@ -47,11 +48,12 @@ impl Background {
             drained.cancel();
             (engine, relay)
         };
-        let ((engine, relay), (), (), ()) = tokio::join!(
+        let ((engine, relay), (), (), (), ()) = tokio::join!(
             essential,
             self.keys.run(shutdown.clone()),
             self.denials.run(drained.clone()),
             self.key_uses.run(drained.clone()),
+            self.figures.run(drained.clone()),
         );
         self.sender.close().await;
         engine?;

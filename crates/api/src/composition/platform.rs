@@ -16,7 +16,8 @@ use postrider_crypto::{
     OsRandomness, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
-    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, HttpSender, Intake,
+    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
+    FigureWriter, HttpSender, Intake,
     IntakeHandle, Replays, ReplaysPorts,
 };
 use postrider_outbox::{Relay, RelayOptions};
@@ -169,6 +170,12 @@ impl Opened {
             sender,
             chores: self.chores(&options, guard.clone()),
             replays: self.replays(&options, &engine_handle),
+            figures: FigureWriter::new(
+                &engine_handle,
+                self.store.clone(),
+                self.system.clock.clone(),
+                FigureOptions::default(),
+            ),
             keys: KeyRingRefresher::new(self.keys.clone()),
             denials: DenialWriter::new(&denials, self.store.clone(), self.system.clock.clone()),
             key_uses: KeyUseWriter::new(&key_uses, self.store.clone()),

@@ -6,6 +6,7 @@
 
 mod crypto;
 mod delivery;
+mod figures;
 mod guard;
 mod health;
 mod housekeeping;
@@ -26,6 +27,7 @@ pub use crypto::{
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
 pub use housekeeping::{

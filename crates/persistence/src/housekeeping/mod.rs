@@ -51,7 +51,7 @@ WHERE api_keys.tenant = used.tenant AND api_keys.id = used.id
 
 /// A statement that deletes some rows of a table: those with the keys that `some` (conditions, order and limit)
 /// selects. Rows that somebody else is at are passed over.
-fn delete_some(dialect: Dialect, table: &str, key: &str, some: &str) -> String {
+pub(crate) fn delete_some(dialect: Dialect, table: &str, key: &str, some: &str) -> String {
     let unlocked = dialect.choose(" FOR UPDATE SKIP LOCKED", "");
     format!(
         "WITH gone AS MATERIALIZED (SELECT {key} FROM {table} WHERE {some}{unlocked})

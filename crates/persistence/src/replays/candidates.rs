@@ -15,7 +15,6 @@ use crate::{
     codec::StoredTexts,
     connection::{Dialect, Transaction},
     error::{OrStoreError as _, corrupt},
-    windows::{Key, end_of_window},
 };
 
 /// What makes a message one that can be sent: its payload is there.
@@ -39,7 +38,7 @@ macro_rules! candidate {
     };
 }
 
-/// Messages of a window, by id.
+/// The application's messages, by id: by their own index.
 const MESSAGES: &str = concat!(
     "SELECT ",
     candidate!(),
@@ -60,9 +59,6 @@ const FAILED: &str = concat!(
         AND m.created_at >= $5 AND m.created_at < $6
     ORDER BY d.message LIMIT $7"
 );
-
-/// How many windows of all tenants' messages one step looks through at most.
-const WINDOWS: u32 = 8;
 
 /// A fan-out that is due later than this is one that was meant to be (a scheduled message): it is not waited for, and
 /// finds the endpoint by itself. Microseconds.
@@ -92,7 +88,7 @@ pub(super) struct Wanted {
 pub(super) struct Found {
     pub(super) wanted: Vec<Wanted>,
     pub(super) considered: u64,
-    /// The last message that was looked at, or the last one that is none of the application's.
+    /// The last message that was looked at.
     pub(super) cursor: Option<Uuid>,
     pub(super) then: Then,
 }
@@ -128,46 +124,23 @@ impl Search<'_> {
         let beyond = Uuid::from_u128(least_id_beyond(self.replay.to).as_u128().saturating_sub(1));
         // Ids of that very number are of no message.
         let first = Uuid::from_u128(least_id_from(self.replay.from).as_u128().saturating_sub(1));
-        let mut after = self.replay.cursor.map_or(first, |cursor| cursor.as_uuid());
-        for _ in 0..WINDOWS {
-            let until = self.end_of_window(after, beyond).await?;
-            let left = u64::from(self.limits.batch).saturating_sub(found.considered);
-            let rows = self.candidates(after, until, left).await?;
-            let full = rows.len() as u64 >= left;
-            for row in rows {
-                let id = row.id;
-                if !self.consider(row, &mut found)? {
-                    return Ok(found);
-                }
-                found.cursor = Some(id);
-            }
-            if full {
+        let after = self.replay.cursor.map_or(first, |cursor| cursor.as_uuid());
+        let rows = self.candidates(after, beyond).await?;
+        let full = rows.len() >= self.limits.batch as usize;
+        for row in rows {
+            let id = row.id;
+            if !self.consider(row, &mut found)? {
                 return Ok(found);
             }
-            found.cursor = Some(until);
-            if until >= beyond {
-                found.then = Then::End;
-                return Ok(found);
-            }
-            after = until;
+            found.cursor = Some(id);
+        }
+        if !full {
+            found.then = Then::End;
         }
         Ok(found)
     }
 
-    /// Messages are walked through by the window, as no index begins with their application; failed deliveries have
-    /// one.
-    async fn end_of_window(&self, after: Uuid, beyond: Uuid) -> Result<Uuid, StoreError> {
-        if self.replay.mode == ReplayMode::Failed {
-            return Ok(beyond);
-        }
-        let end = end_of_window(self.transaction, self.dialect, ("messages", "id"), Key::Id(after)).await?;
-        Ok(match end {
-            Some(Key::Id(end)) => end.min(beyond),
-            Some(Key::Number(_)) | None => beyond,
-        })
-    }
-
-    async fn candidates(&self, after: Uuid, until: Uuid, limit: u64) -> Result<Vec<Row>, StoreError> {
+    async fn candidates(&self, after: Uuid, until: Uuid) -> Result<Vec<Row>, StoreError> {
         let replay = self.replay;
         let sql = match replay.mode {
             ReplayMode::Failed => FAILED,
@@ -180,7 +153,7 @@ impl Search<'_> {
             replay.endpoint.as_uuid().into(),
             replay.from.as_micros().into(),
             replay.to.as_micros().into(),
-            i64::try_from(limit).unwrap_or(i64::MAX).into(),
+            i64::from(self.limits.batch).into(),
         ];
         let statement = self.dialect.of_tenant(replay.tenant, sql, values)?;
         let rows = self.transaction.query_all_raw(statement).await.or_store_error()?;

@@ -65,7 +65,7 @@ const OUTSTANDING: &str = "
 SELECT count(*) AS rows FROM (
     SELECT 1 FROM outbox_work w WHERE w.endpoint = $1 AND w.message > $2 AND w.message <= $3
         AND w.tenant = {tenant} LIMIT $4
-) AS some";
+) AS outstanding";
 
 #[derive(FromQueryResult)]
 struct Queued {

@@ -5,7 +5,7 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth, EventLog,
-        Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
+        FigureStore, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
         ReplayWorker, SigningKeyStore, WorkBell,
     },
 };
@@ -46,6 +46,8 @@ pub struct Ports {
     pub housekeeping: Arc<dyn Housekeeping>,
     /// What works replays.
     pub replays: Arc<dyn ReplayWorker>,
+    /// Figures of endpoints and tenants.
+    pub figures: Arc<dyn FigureStore>,
 }
 
 impl Ports {
@@ -67,6 +69,7 @@ impl Ports {
             + InstallationFacts
             + Housekeeping
             + ReplayWorker
+            + FigureStore
             + Clone
             + 'static,
     {
@@ -86,7 +89,8 @@ impl Ports {
             keys: store.clone(),
             facts: store.clone(),
             housekeeping: store.clone(),
-            replays: store,
+            replays: store.clone(),
+            figures: store,
         }
     }
 }

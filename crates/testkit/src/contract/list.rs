@@ -295,6 +295,11 @@ macro_rules! contract_cases {
                 a_resend_decided_on_an_old_state_is_stale
                 a_resend_of_another_applications_message_is_refused
                 ;
+            figures:
+                figures_add_up
+                usage_adds_up
+                figures_are_forgotten
+                ;
             replays:
                 missing_is_exactly_what_the_endpoint_lacks
                 missing_is_only_what_the_filter_wants

@@ -42,6 +42,7 @@ pub mod event_bodies;
 pub mod events;
 pub mod exploding;
 pub mod fencing;
+pub mod figures;
 pub mod health;
 pub mod housekeeping;
 pub mod identity;

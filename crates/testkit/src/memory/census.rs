@@ -57,7 +57,11 @@ impl State {
         let work = self.hot.work.values().filter(|row| row.tenant == tenant);
         let dedup = self.hot.dedup.keys().filter(|(of, ..)| *of == tenant);
         let tenants = self.configuration.tenants.keys().filter(|id| **id == tenant);
+        let stats = self.endpoint_stats.keys().filter(|(of, ..)| *of == tenant);
+        let usage = self.tenant_usage.keys().filter(|(of, _)| *of == tenant);
         let others = [
+            ("endpoint_stats", stats.count()),
+            ("tenant_usage", usage.count()),
             ("tenants", tenants.count()),
             ("payloads", payloads.count()),
             ("attempts", attempts.count()),

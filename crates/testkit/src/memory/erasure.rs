@@ -45,6 +45,15 @@ const QUEUE: Table = ("outbox_work", |state, tenant, left| {
     state.hot.work.retain(|_, row| !takes(left, row.tenant == tenant));
 });
 
+const FIGURES: [Table; 2] = [
+    ("endpoint_stats", |state, tenant, left| {
+        state.endpoint_stats.retain(|(of, ..), _| !takes(left, *of == tenant));
+    }),
+    ("tenant_usage", |state, tenant, left| {
+        state.tenant_usage.retain(|(of, _), _| !takes(left, *of == tenant));
+    }),
+];
+
 const HISTORY: [Table; 5] = [
     ("endpoint_failures", |state, tenant, left| {
         state
@@ -96,6 +105,7 @@ const LOGS: [Table; 2] = [
 fn tables() -> impl Iterator<Item = Table> {
     let queue = [QUEUE].into_iter();
     queue
+        .chain(FIGURES)
         .chain(HISTORY)
         .chain(CONFIGURATION)
         .chain(PEOPLE)

@@ -20,6 +20,7 @@ mod census;
 mod clock;
 mod erasure;
 mod fakes;
+mod figures;
 mod health;
 mod hot;
 mod housekeeping;
