@@ -45,6 +45,7 @@ Every error is a problem (RFC 9457) with a stable `code`, explained at `/problem
     tags(
         (name = "Messages", description = "Publishing, and looking at what was published."),
         (name = "Deliveries", description = "What became of messages, and sending one again."),
+        (name = "Replays", description = "Sending many messages to an endpoint again, or what it never got."),
         (name = "Endpoints", description = "Where an application wants to hear of events."),
         (name = "Applications", description = "Your customers."),
         (name = "Event types", description = "What can happen in your product."),

@@ -122,6 +122,8 @@ error_codes! {
     DeliveryPending = "delivery_pending", Conflict, "The delivery is still pending";
     /// A resend to an endpoint that is sent nothing.
     EndpointDisabled = "endpoint_disabled", Conflict, "The endpoint is disabled";
+    /// As many replays are under way as may be.
+    ReplayLimitReached = "replay_limit_reached", Conflict, "Too many replays are under way";
     /// Somebody else changed it in between.
     StaleVersion = "stale_version", Conflict, "The resource changed in between";
     /// `If-Match` names another version than the resource has.

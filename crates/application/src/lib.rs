@@ -35,6 +35,7 @@ pub mod members;
 pub mod messages;
 pub mod once;
 pub mod ports;
+pub mod replays;
 pub mod tenants;
 mod use_cases;
 pub mod users;

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_domain::{
-    ApiKeyId, ApplicationId, InvitationId, MembershipId, SessionId, TenantId,
+    ApiKeyId, ApplicationId, InvitationId, MembershipId, ReplayId, SessionId, TenantId,
     api_keys::ApiKey,
     applications::Application,
     endpoints::{AddressPolicy, Endpoint, EndpointRef},
     event_types::{EventType, EventTypeName},
+    replays::Replay,
     tenants::Tenant,
     users::{Invitation, Membership, Session, SessionLifetime},
 };
@@ -33,6 +34,7 @@ use crate::{
     endpoints::{
         CreateEndpoint, CreateEndpointHandler, DisableEndpoint, DisableEndpointHandler, EnableEndpoint,
         EnableEndpointHandler, GetEndpoint, GetEndpointHandler, GetEndpointSecret, GetEndpointSecretHandler,
+        GetEndpointStats, GetEndpointStatsHandler,
     },
     event_types::{GetEventType, GetEventTypeHandler, RegisterEventType, RegisterEventTypeHandler},
     invitations::{
@@ -50,15 +52,20 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
-        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, Repository,
-        SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
-        UserRepository, WorkSignal,
+        DeliveryRepository, EndpointViews, EventTypeViews, FigureViews, Identities, Ids, MemberRepository,
+        MessageIntake, MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness,
+        ReplayRepository, ReplayViews, Repository, SecretsReencryption, SigningKeys, Store, TenantExport,
+        TenantViews, Throttle, TracePropagation, UserRepository, WorkSignal,
+    },
+    replays::{
+        CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
+        ListReplays, ListReplaysHandler,
     },
     tenants::{
         CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
-        ExportTenantHandler, GetTenant, GetTenantHandler, ListTenants, ListTenantsHandler, ResumeTenant,
-        ResumeTenantHandler, ShowTenant, ShowTenantHandler, SuspendTenant, SuspendTenantHandler,
+        ExportTenantHandler, GetTenant, GetTenantHandler, GetUsage, GetUsageHandler, ListTenants,
+        ListTenantsHandler, ResumeTenant, ResumeTenantHandler, ShowTenant, ShowTenantHandler, SuspendTenant,
+        SuspendTenantHandler,
     },
     users::{IssuePasswordReset, IssuePasswordResetHandler},
 };
@@ -114,6 +121,10 @@ pub struct Settings {
     pub address_policy: AddressPolicy,
     /// The most endpoints of one application: what one message may become at most.
     pub max_endpoints_per_application: u32,
+    /// The most replays of one endpoint that are under way at a time.
+    pub max_replays_per_endpoint: u32,
+    /// The most replays of one tenant that are under way at a time.
+    pub max_replays_per_tenant: u32,
 }
 
 impl Default for Settings {
@@ -129,6 +140,8 @@ impl Default for Settings {
             dedup_window: Duration::from_hours(24),
             address_policy: AddressPolicy::public_only(),
             max_endpoints_per_application: 100,
+            max_replays_per_endpoint: 10,
+            max_replays_per_tenant: 100,
         }
     }
 }
@@ -163,6 +176,7 @@ use_cases! {
     change_password: ChangePasswordHandler serves ChangePassword;
     end_my_sessions: EndMySessionsHandler serves EndMySessions;
     get_tenant: GetTenantHandler serves GetTenant;
+    get_usage: GetUsageHandler serves GetUsage;
     export_tenant: ExportTenantHandler serves ExportTenant;
     list_members: ListMembersHandler serves ListMembers;
     change_grants: ChangeGrantsHandler serves ChangeGrants;
@@ -185,6 +199,7 @@ use_cases! {
     create_endpoint: CreateEndpointHandler serves CreateEndpoint;
     get_endpoint: GetEndpointHandler serves GetEndpoint;
     get_endpoint_secret: GetEndpointSecretHandler serves GetEndpointSecret;
+    get_endpoint_stats: GetEndpointStatsHandler serves GetEndpointStats;
     enable_endpoint: EnableEndpointHandler serves EnableEndpoint;
     disable_endpoint: DisableEndpointHandler serves DisableEndpoint;
     publish_message: PublishMessageHandler serves PublishMessage;
@@ -193,6 +208,10 @@ use_cases! {
     list_deliveries: ListDeliveriesHandler serves ListDeliveries;
     list_attempts: ListAttemptsHandler serves ListAttempts;
     resend_delivery: ResendDeliveryHandler serves ResendDelivery;
+    create_replay: CreateReplayHandler serves CreateReplay;
+    list_replays: ListReplaysHandler serves ListReplays;
+    get_replay: GetReplayHandler serves GetReplay;
+    cancel_replay: CancelReplayHandler serves CancelReplay;
     create_tenant: CreateTenantHandler serves CreateTenant;
     list_tenants: ListTenantsHandler serves ListTenants;
     show_tenant: ShowTenantHandler serves ShowTenant;
@@ -214,6 +233,8 @@ pub trait FullStore:
     + EventTypeViews
     + EndpointViews
     + MessageViews
+    + ReplayViews
+    + FigureViews
 {
 }
 
@@ -226,6 +247,8 @@ impl<S> FullStore for S where
         + EventTypeViews
         + EndpointViews
         + MessageViews
+        + ReplayViews
+        + FigureViews
 {
 }
 
@@ -239,11 +262,13 @@ pub trait FullTx:
     + Repository<Application, Key = ApplicationId>
     + Repository<EventType, Key = EventTypeName>
     + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
+    + Repository<Replay, Key = ReplayId>
     + ApplicationRepository
     + MemberRepository
     + UserRepository
     + PersonRepository
     + DeliveryRepository
+    + ReplayRepository
 {
 }
 
@@ -256,11 +281,13 @@ impl<T> FullTx for T where
         + Repository<Application, Key = ApplicationId>
         + Repository<EventType, Key = EventTypeName>
         + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
+        + Repository<Replay, Key = ReplayId>
         + ApplicationRepository
         + MemberRepository
         + UserRepository
         + PersonRepository
         + DeliveryRepository
+        + ReplayRepository
 {
 }
 
@@ -278,6 +305,7 @@ impl<S: Clone> UseCases<S> {
             change_password: ChangePasswordHandler::new(ports),
             end_my_sessions: EndMySessionsHandler::new(store()),
             get_tenant: GetTenantHandler::new(store()),
+            get_usage: GetUsageHandler::new(store(), clock()),
             export_tenant: ExportTenantHandler::new(ports),
             list_members: ListMembersHandler::new(store()),
             change_grants: ChangeGrantsHandler::new(ports),
@@ -306,6 +334,7 @@ impl<S: Clone> UseCases<S> {
             ),
             get_endpoint: GetEndpointHandler::new(store()),
             get_endpoint_secret: GetEndpointSecretHandler::new(store()),
+            get_endpoint_stats: GetEndpointStatsHandler::new(store(), clock()),
             enable_endpoint: EnableEndpointHandler::new(store()),
             disable_endpoint: DisableEndpointHandler::new(store(), clock()),
             publish_message: PublishMessageHandler::new(ports, settings),
@@ -314,6 +343,10 @@ impl<S: Clone> UseCases<S> {
             list_deliveries: ListDeliveriesHandler::new(store()),
             list_attempts: ListAttemptsHandler::new(store()),
             resend_delivery: ResendDeliveryHandler::new(store(), ports.work_signal.clone(), clock(), ids()),
+            create_replay: CreateReplayHandler::new(store(), clock(), ids(), settings),
+            list_replays: ListReplaysHandler::new(store()),
+            get_replay: GetReplayHandler::new(store()),
+            cancel_replay: CancelReplayHandler::new(store(), clock()),
             create_tenant: CreateTenantHandler::new(store(), ports.passwords.clone(), clock(), ids()),
             list_tenants: ListTenantsHandler::new(store()),
             show_tenant: ShowTenantHandler::new(store()),

@@ -3,12 +3,13 @@
 //! Messages and attempts are not here: they are the hot path and have history tables of their own.
 
 use crate::{
-    ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, SessionId, TenantId, Timestamp, UserId,
-    Version,
+    ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId, TenantId,
+    Timestamp, UserId, Version,
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
     endpoints::EndpointEvent,
     event_types::{EventTypeEvent, EventTypeName},
+    replays::ReplayEvent,
     tenants::TenantEvent,
     users::{InvitationEvent, MembershipEvent, SessionEvent, UserEvent},
 };
@@ -34,6 +35,8 @@ pub enum DomainEvent {
     EventType(EventTypeName, EventTypeEvent),
     /// Of an endpoint.
     Endpoint(ApplicationId, EndpointId, EndpointEvent),
+    /// Of a replay of an endpoint's messages.
+    Replay(ApplicationId, ReplayId, ReplayEvent),
 }
 
 impl DomainEvent {
@@ -65,6 +68,8 @@ impl DomainEvent {
             Self::Endpoint(_, _, EndpointEvent::Created { .. }) => "endpoint.created",
             Self::Endpoint(_, _, EndpointEvent::Disabled { .. }) => "endpoint.disabled",
             Self::Endpoint(_, _, EndpointEvent::Enabled) => "endpoint.enabled",
+            Self::Replay(_, _, ReplayEvent::Created { .. }) => "replay.created",
+            Self::Replay(_, _, ReplayEvent::Finished { .. }) => "replay.finished",
         }
     }
 
@@ -80,6 +85,7 @@ impl DomainEvent {
             Self::Application(id, _) => id.to_string(),
             Self::EventType(name, _) => name.to_string(),
             Self::Endpoint(_, id, _) => id.to_string(),
+            Self::Replay(_, id, _) => id.to_string(),
         }
     }
 }

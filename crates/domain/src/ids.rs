@@ -114,6 +114,8 @@ typed_ids! {
     PortalTokenId = "ptk";
     /// An entry of the audit log.
     AuditEntryId = "aud";
+    /// A replay of an endpoint's messages.
+    ReplayId = "rpl";
     /// A row of the work queue; internal, never shown to consumers.
     WorkId = "wrk";
 }

@@ -15,6 +15,8 @@
 //! | [`endpoints`] | where a customer wants to hear of it: URL, filters, secret, address policy |
 //! | [`messages`] | one event published to one application |
 //! | [`deliveries`] | message × endpoint: the state machine, attempts, retry policy, the content to sign |
+//! | [`replays`] | jobs that deliver many messages to an endpoint again, or what it lacks |
+//! | [`figures`] | what happened at an endpoint and in a tenant, added up |
 //! | [`events`] | the facts that aggregates record |
 
 pub mod access;
@@ -25,8 +27,10 @@ pub mod deliveries;
 pub mod endpoints;
 pub mod event_types;
 pub mod events;
+pub mod figures;
 mod ids;
 pub mod messages;
+pub mod replays;
 pub mod tenants;
 mod text;
 mod time;
@@ -37,7 +41,7 @@ mod value;
 pub use aggregate::{Aggregate, Change, Version};
 pub use ids::{
     ApiKeyId, ApplicationId, AuditEntryId, EndpointId, IdError, InvitationId, MembershipId, MessageId,
-    PasswordResetId, PortalTokenId, SessionId, TenantId, UserId, WorkId,
+    PasswordResetId, PortalTokenId, ReplayId, SessionId, TenantId, UserId, WorkId,
 };
 pub use text::{Description, Metadata, Name, Uid};
 pub use time::Timestamp;

@@ -6,7 +6,9 @@ use std::sync::{
 use postrider_application::ports::{Epoch, WorkSignal};
 use tokio::sync::Notify;
 
-use crate::{EngineOptions, budget::Budget, congestion::Congestion, door::Door, lease::Lease};
+use crate::{
+    EngineOptions, budget::Budget, congestion::Congestion, door::Door, figures::Figures, lease::Lease,
+};
 
 /// What the engine, its handles and the intake share.
 pub(crate) struct Shared {
@@ -16,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) congestion: Congestion,
     /// What may be in memory.
     pub(crate) budget: Arc<Budget>,
+    /// What happened, added up.
+    pub(crate) figures: Figures,
     pub(crate) work: Notify,
     /// Nothing new is taken in, as the process is about to end.
     pub(crate) draining: AtomicBool,
@@ -32,6 +36,7 @@ impl Shared {
             door: Door::new(Arc::clone(&budget)),
             budget,
             congestion: Congestion::default(),
+            figures: Figures::default(),
             work: Notify::new(),
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),

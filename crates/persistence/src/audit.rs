@@ -181,24 +181,24 @@ fn least_id_of(millis: i64) -> Uuid {
 }
 
 /// No entry of `from` or later has an id below this one.
-fn least_id_from(from: Timestamp) -> Uuid {
+pub(crate) fn least_id_from(from: Timestamp) -> Uuid {
     least_id_of(from.as_unix_millis().saturating_sub(ID_DRIFT_MS))
 }
 
 /// No entry of before `to` has this id or one above.
-fn least_id_beyond(to: Timestamp) -> Uuid {
+pub(crate) fn least_id_beyond(to: Timestamp) -> Uuid {
     least_id_of(to.as_unix_millis().saturating_add(ID_DRIFT_MS + 1))
 }
 
 /// Conditions that are added one by one, with their parameters.
 #[derive(Default)]
-struct Conditions {
-    sql: Vec<String>,
-    values: Vec<Value>,
+pub(crate) struct Conditions {
+    pub(crate) sql: Vec<String>,
+    pub(crate) values: Vec<Value>,
 }
 
 impl Conditions {
-    fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
+    pub(crate) fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.values.push(value.into());
             self.sql.push(format!(" AND {condition} ${}", self.values.len()));

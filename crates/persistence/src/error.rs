@@ -19,6 +19,12 @@ pub(crate) mod advisory_lock {
     pub(crate) const ERASURE: i64 = 0x706f_7374_0004;
     /// Held by whoever makes partitions.
     pub(crate) const PARTITIONS: i64 = 0x706f_7374_0005;
+    /// Held by whoever takes a step of a replay.
+    pub(crate) const REPLAYS: i64 = 0x706f_7374_0019;
+    /// Held by whoever adds to the figures of endpoints.
+    pub(crate) const FIGURES: i64 = 0x706f_7374_001a;
+    /// Held by whoever removes history that is old enough.
+    pub(crate) const RETENTION: i64 = 0x706f_7374_001b;
 }
 
 /// An error of the database, reduced to what may be shown in a trace: the server's detail, which quotes values of

@@ -12,6 +12,7 @@ use postrider_domain::{
     endpoints::EndpointEvent,
     event_types::EventTypeEvent,
     events::DomainEvent,
+    replays::{ReplayEvent, ReplayStatus},
     tenants::TenantEvent,
     users::{InvitationEvent, MembershipEvent, SessionEvent, UserEvent},
 };
@@ -86,6 +87,24 @@ enum Body<'e> {
     EndpointEnabled {
         application: String,
     },
+    ReplayCreated {
+        application: String,
+        endpoint: String,
+        mode: &'static str,
+        from: i64,
+        to: i64,
+    },
+    ReplayFinished {
+        application: String,
+        endpoint: String,
+        status: &'static str,
+        /// Why it could not go on, if it failed.
+        why: Option<&'static str>,
+        considered: u64,
+        queued: u64,
+        skipped: u64,
+        at: i64,
+    },
 }
 
 /// A grant as it is shown.
@@ -131,6 +150,7 @@ fn form(event: &DomainEvent) -> Body<'_> {
             description: description.as_str(),
         },
         DomainEvent::Endpoint(application, _, event) => of_endpoint(*application, event),
+        DomainEvent::Replay(application, _, event) => of_replay(*application, event),
     }
 }
 
@@ -212,6 +232,42 @@ fn of_endpoint(application: ApplicationId, event: &EndpointEvent) -> Body<'_> {
             at: at.as_micros(),
         },
         EndpointEvent::Enabled => Body::EndpointEnabled { application },
+    }
+}
+
+fn of_replay(application: ApplicationId, event: &ReplayEvent) -> Body<'_> {
+    let application = application.to_string();
+    match event {
+        ReplayEvent::Created {
+            endpoint,
+            mode,
+            from,
+            to,
+        } => Body::ReplayCreated {
+            application,
+            endpoint: endpoint.to_string(),
+            mode: mode.as_str(),
+            from: from.as_micros(),
+            to: to.as_micros(),
+        },
+        ReplayEvent::Finished {
+            endpoint,
+            status,
+            progress,
+            at,
+        } => Body::ReplayFinished {
+            application,
+            endpoint: endpoint.to_string(),
+            status: status.as_str(),
+            why: match status {
+                ReplayStatus::Failed(why) => Some(why.as_str()),
+                _ => None,
+            },
+            considered: progress.considered,
+            queued: progress.queued,
+            skipped: progress.skipped,
+            at: at.as_micros(),
+        },
     }
 }
 

@@ -12,6 +12,8 @@
 //! | `tenants`, `users`, `api_keys`, `applications`, `event_types`, `endpoints` | rows, repositories and views |
 //! | `messages` | the hot way in, payloads, what became of a message |
 //! | `deliveries` | the queue (claim, settle), history, resending |
+//! | `figures` | what endpoints and tenants did, added up |
+//! | `replays` | jobs that queue many deliveries, step by step |
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
 //! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
 //! | `audit` | the audit log: appending, and looking at it |
@@ -36,6 +38,7 @@ mod event_log;
 mod event_types;
 mod events;
 mod export;
+mod figures;
 mod health;
 mod housekeeping;
 mod installation;
@@ -44,6 +47,7 @@ mod nodes;
 mod paging;
 mod partitions;
 mod reencryption;
+mod replays;
 mod store;
 mod stored;
 mod tenants;

@@ -5,12 +5,13 @@ use postrider_application::{
     ports::{Repository, StoreError},
 };
 use postrider_domain::{
-    Aggregate, ApiKeyId, ApplicationId, InvitationId, MembershipId, SessionId, TenantId, Version,
+    Aggregate, ApiKeyId, ApplicationId, InvitationId, MembershipId, ReplayId, SessionId, TenantId, Version,
     api_keys::ApiKey,
     applications::Application,
     endpoints::{Endpoint, EndpointRef},
     event_types::{EventType, EventTypeName},
     events::DomainEvent,
+    replays::Replay,
     tenants::Tenant,
     users::{Invitation, Membership, Session},
 };
@@ -262,6 +263,7 @@ repositories! {
     Application, by ApplicationId;
     EventType, by EventTypeName;
     Endpoint, by (ApplicationId, EndpointRef);
+    Replay, by ReplayId;
 }
 
 fn stored_version(version: Version) -> Result<i32, StoreError> {

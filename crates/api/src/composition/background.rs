@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postrider_crypto::KeyRingRefresher;
-use postrider_engine::{Chores, Engine, HttpSender};
+use postrider_engine::{Chores, Engine, FigureWriter, HttpSender, Replays};
 use postrider_outbox::Relay;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,8 @@ pub(super) struct Background {
     pub(super) sender: Arc<HttpSender>,
     pub(super) relay: Relay,
     pub(super) chores: Chores,
+    pub(super) replays: Replays,
+    pub(super) figures: FigureWriter,
     pub(super) keys: KeyRingRefresher,
     pub(super) denials: DenialWriter,
     pub(super) key_uses: KeyUseWriter,
@@ -37,15 +39,21 @@ impl Background {
         // Requests are served while the engine drains: what they leave is written after it.
         let drained = CancellationToken::new();
         let essential = async {
-            let (engine, relay, ()) = tokio::join!(engine, relay, self.chores.run(shutdown.clone()));
+            let (engine, relay, (), ()) = tokio::join!(
+                engine,
+                relay,
+                self.chores.run(shutdown.clone()),
+                self.replays.run(shutdown.clone()),
+            );
             drained.cancel();
             (engine, relay)
         };
-        let ((engine, relay), (), (), ()) = tokio::join!(
+        let ((engine, relay), (), (), (), ()) = tokio::join!(
             essential,
             self.keys.run(shutdown.clone()),
             self.denials.run(drained.clone()),
             self.key_uses.run(drained.clone()),
+            self.figures.run(drained.clone()),
         );
         self.sender.close().await;
         engine?;

@@ -7,7 +7,7 @@ use postrider_application::{
 };
 use postrider_crypto::{KeyRingError, MasterKey, MasterKeyCheckError, MasterKeyError, PasswordOptions};
 use postrider_domain::endpoints::FailingPolicy;
-use postrider_engine::{EngineError, EngineOptions, HttpOptions, IntakeOptions};
+use postrider_engine::{EngineError, EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions};
 use postrider_outbox::RelayError;
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;
@@ -48,6 +48,8 @@ pub struct PlatformOptions {
     pub intake: IntakeOptions,
     /// How deliveries are worked.
     pub engine: EngineOptions,
+    /// How replays are worked.
+    pub replays: ReplaysOptions,
     /// When endpoints that only fail are disabled.
     pub failing: FailingPolicy,
     /// How webhooks are sent; where to, say the settings' address policy.

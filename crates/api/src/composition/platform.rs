@@ -16,8 +16,8 @@ use postrider_crypto::{
     OsRandomness, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
-    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, HttpSender, Intake,
-    IntakeHandle,
+    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
+    FigureWriter, HttpSender, Intake, IntakeHandle, Replays, ReplaysPorts,
 };
 use postrider_outbox::{Relay, RelayOptions};
 use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
@@ -168,6 +168,13 @@ impl Opened {
             engine,
             sender,
             chores: self.chores(&options, guard.clone()),
+            replays: self.replays(&options, &engine_handle),
+            figures: FigureWriter::new(
+                &engine_handle,
+                self.store.clone(),
+                self.system.clock.clone(),
+                FigureOptions::default(),
+            ),
             keys: KeyRingRefresher::new(self.keys.clone()),
             denials: DenialWriter::new(&denials, self.store.clone(), self.system.clock.clone()),
             key_uses: KeyUseWriter::new(&key_uses, self.store.clone()),
@@ -273,6 +280,16 @@ impl Opened {
         };
         let (engine, handle) = Engine::new(ports, engine_options);
         Ok((engine, handle, sender))
+    }
+
+    fn replays(&self, options: &PlatformOptions, engine: &EngineHandle) -> Replays {
+        let ports = ReplaysPorts {
+            worker: self.store.clone(),
+            signal: Arc::new(engine.clone()),
+            clock: self.system.clock.clone(),
+            ids: self.system.ids.clone(),
+        };
+        Replays::new(ports, options.replays)
     }
 
     fn chores(&self, options: &PlatformOptions, guard: Arc<dyn EndpointGuard>) -> Chores {

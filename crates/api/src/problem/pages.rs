@@ -41,6 +41,7 @@ pages! {
     IdempotencyConflict = "idempotency_conflict";
     DeliveryPending = "delivery_pending";
     EndpointDisabled = "endpoint_disabled";
+    ReplayLimitReached = "replay_limit_reached";
     StaleVersion = "stale_version";
     PreconditionFailed = "precondition_failed";
     PayloadTooLarge = "payload_too_large";

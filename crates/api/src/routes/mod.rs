@@ -16,6 +16,7 @@ mod me;
 mod members;
 mod messages;
 mod operator;
+mod replays;
 mod tenants;
 
 use actix_web::{
@@ -67,6 +68,7 @@ pub(crate) fn guarded() -> Scope<
             .configure(applications::routes)
             .configure(event_types::routes)
             .configure(endpoints::routes)
+            .configure(replays::routes)
             .configure(deliveries::routes);
     })
 }

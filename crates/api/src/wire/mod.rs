@@ -21,6 +21,7 @@ pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod path;
 pub(crate) mod portal_tokens;
+pub(crate) mod replays;
 pub(crate) mod tenants;
 mod time;
 

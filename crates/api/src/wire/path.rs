@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use postrider_domain::{
-    ApiKeyId, ApplicationId, EndpointId, InvalidValue, InvitationId, MembershipId, MessageId, Rule, TenantId,
-    Uid, applications::ApplicationRef, endpoints::EndpointRef, event_types::EventTypeName,
+    ApiKeyId, ApplicationId, EndpointId, InvalidValue, InvitationId, MembershipId, MessageId, ReplayId, Rule,
+    TenantId, Uid, applications::ApplicationRef, endpoints::EndpointRef, event_types::EventTypeName,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -139,9 +139,50 @@ impl EndpointPath {
     /// Which endpoint of which application.
     pub(crate) fn read(&self) -> Result<(ApplicationRef, EndpointRef), postrider_application::Error> {
         let mut checks = Checks::default();
+        let parts = self.parts(&mut checks);
+        checks.all(parts)
+    }
+
+    /// The same, where more can be wrong.
+    pub(crate) fn parts(&self, checks: &mut Checks) -> (Checked<ApplicationRef>, Checked<EndpointRef>) {
+        (
+            checks.check("application", application(&self.application)),
+            checks.check("endpoint", endpoint(&self.endpoint)),
+        )
+    }
+
+    /// The path of the endpoint's own things.
+    pub(crate) fn location(&self, of: &str, id: impl fmt::Display) -> String {
+        let (application, endpoint) = (&self.application, &self.endpoint);
+        format!("/v1/applications/{application}/endpoints/{endpoint}/{of}/{id}")
+    }
+}
+
+/// `A/endpoints/{endpoint}/replays/{replay}`
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct ReplayPath {
+    /// The application's id, or the uid that you gave it.
+    #[param(example = "customer-42")]
+    application: String,
+    /// The endpoint's id, or the uid that you gave it.
+    #[param(example = "billing")]
+    endpoint: String,
+    /// The replay's id.
+    #[param(example = "rpl_01jd8x3v9ce2sbm4w8f1q7k5zt")]
+    replay: String,
+}
+
+impl ReplayPath {
+    /// Which replay of which endpoint of which application.
+    pub(crate) fn read(
+        &self,
+    ) -> Result<(ApplicationRef, EndpointRef, ReplayId), postrider_application::Error> {
+        let mut checks = Checks::default();
         let application = checks.check("application", application(&self.application));
         let endpoint = checks.check("endpoint", endpoint(&self.endpoint));
-        checks.all((application, endpoint))
+        let replay = checks.check("replay", id(&self.replay));
+        checks.all((application, endpoint, replay))
     }
 }
 

@@ -7,6 +7,7 @@
 mod answers;
 mod crypto;
 mod delivery;
+mod figures;
 mod guard;
 mod health;
 mod housekeeping;
@@ -14,6 +15,7 @@ mod identity;
 mod intake;
 mod paging;
 mod queue;
+mod replays;
 mod repositories;
 mod signals;
 mod store;
@@ -27,6 +29,7 @@ pub use crypto::{
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
 pub use housekeeping::{
@@ -45,6 +48,7 @@ pub use queue::{
     ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement,
     WorkBell, WorkRef,
 };
+pub use replays::{ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker, RunningReplays};
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
 };

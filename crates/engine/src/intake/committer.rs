@@ -197,6 +197,11 @@ impl Committer {
         followers: &mut Vec<Pending>,
         later: &mut Vec<Pending>,
     ) {
+        let stored = part.iter().zip(written);
+        let stored = stored.filter(|(_, written)| matches!(written, Written::Stored { .. }));
+        self.engine
+            .figures
+            .accepted(stored.map(|(pending, _)| &*pending.new.message));
         let mut unclaimed = false;
         for ((pending, place), written) in part.into_iter().zip(places).zip(written) {
             match *written {

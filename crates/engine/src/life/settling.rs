@@ -78,6 +78,16 @@ impl Life {
         };
         self.settling.succeeded();
         let now = self.now();
+        // What an answer that was lost may have said counts as said.
+        let written = batch
+            .rows
+            .iter()
+            .filter(|row| batch.uncertain || settled.contains(&row.settlement.work.id));
+        self.shared.figures.settled(written.flat_map(|row| {
+            let (tenant, application) = row.whose;
+            let concluded = row.settlement.concluded.iter();
+            concluded.map(move |concluded| (tenant, application, concluded))
+        }));
         for Settling {
             whose,
             settlement,

@@ -25,11 +25,12 @@ use crate::{
 
 /// What has an end: the table, its key, and the column that says when. A session that cannot be refreshed any more
 /// has no access token left that would be good.
-const EXPIRING: [(&str, &str, &str); 4] = [
+const EXPIRING: [(&str, &str, &str); 5] = [
     ("sessions", "tenant, id", "refresh_expires_at"),
     ("invitations", "tenant, id", "expires_at"),
     ("password_resets", "user_id", "expires_at"),
     ("idempotency_keys", "tenant, key_hash", "expires_at"),
+    ("replays", "tenant, id", "expires_at"),
 ];
 
 /// Rows are locked in the order of their keys, so that two nodes never wait for each other in a circle.
@@ -51,7 +52,7 @@ WHERE api_keys.tenant = used.tenant AND api_keys.id = used.id
 
 /// A statement that deletes some rows of a table: those with the keys that `some` (conditions, order and limit)
 /// selects. Rows that somebody else is at are passed over.
-fn delete_some(dialect: Dialect, table: &str, key: &str, some: &str) -> String {
+pub(crate) fn delete_some(dialect: Dialect, table: &str, key: &str, some: &str) -> String {
     let unlocked = dialect.choose(" FOR UPDATE SKIP LOCKED", "");
     format!(
         "WITH gone AS MATERIALIZED (SELECT {key} FROM {table} WHERE {some}{unlocked})

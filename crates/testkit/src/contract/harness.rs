@@ -5,8 +5,8 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
-        EventLog, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
-        SigningKeyStore, WorkBell,
+        EventLog, FigureStore, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry,
+        Partitions, ReplayWorker, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -46,6 +46,10 @@ pub struct Ports {
     pub facts: Arc<dyn InstallationFacts>,
     /// What nobody waits for.
     pub housekeeping: Arc<dyn Housekeeping>,
+    /// What works replays.
+    pub replays: Arc<dyn ReplayWorker>,
+    /// Figures of endpoints and tenants.
+    pub figures: Arc<dyn FigureStore>,
 }
 
 impl Ports {
@@ -67,6 +71,8 @@ impl Ports {
             + SigningKeyStore
             + InstallationFacts
             + Housekeeping
+            + ReplayWorker
+            + FigureStore
             + Clone
             + 'static,
     {
@@ -86,7 +92,9 @@ impl Ports {
             events: store.clone(),
             keys: store.clone(),
             facts: store.clone(),
-            housekeeping: store,
+            housekeeping: store.clone(),
+            replays: store.clone(),
+            figures: store,
         }
     }
 }

@@ -305,6 +305,24 @@ macro_rules! contract_cases {
                 a_resend_decided_on_an_old_state_is_stale
                 a_resend_of_another_applications_message_is_refused
                 ;
+            figures:
+                figures_add_up
+                usage_adds_up
+                figures_are_forgotten
+                ;
+            replays:
+                missing_is_exactly_what_the_endpoint_lacks
+                missing_is_only_what_the_filter_wants
+                failed_is_what_came_to_no_good_end
+                all_is_everything_but_what_is_pending
+                a_fan_out_under_way_is_waited_for
+                a_replay_does_not_fill_the_queue
+                a_replay_ends_at_its_limit
+                a_cancelled_replay_goes_no_further
+                a_replay_fails_without_its_endpoint
+                racing_steps_queue_each_message_once
+                replays_are_listed_and_counted_by_endpoint
+                ;
             installation:
                 a_new_signing_key_retires_those_long_replaced
                 racing_rotations_keep_all_keys

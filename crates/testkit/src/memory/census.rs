@@ -43,7 +43,7 @@ impl State {
             };
         }
         let configuration = counts!(self.configuration, row => row.state.tenant;
-            memberships invitations sessions api_keys applications event_types endpoints);
+            memberships invitations sessions api_keys applications event_types endpoints replays);
         let hot = counts!(self.hot, row => row.tenant; messages deliveries);
         let failing = self.hot.failing.values().filter(|row| row.tenant == tenant);
         let messages = &self.hot.messages;
@@ -58,8 +58,12 @@ impl State {
         let dedup = self.hot.dedup.keys().filter(|(of, ..)| *of == tenant);
         let tenants = self.configuration.tenants.keys().filter(|id| **id == tenant);
         let answers = self.answers.keys().filter(|key| key.tenant == Some(tenant));
+        let stats = self.endpoint_stats.keys().filter(|(of, ..)| *of == tenant);
+        let usage = self.tenant_usage.keys().filter(|(of, _)| *of == tenant);
         let others = [
             ("idempotency_keys", answers.count()),
+            ("endpoint_stats", stats.count()),
+            ("tenant_usage", usage.count()),
             ("tenants", tenants.count()),
             ("payloads", payloads.count()),
             ("attempts", attempts.count()),

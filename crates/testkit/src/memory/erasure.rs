@@ -21,8 +21,8 @@ macro_rules! of_tenant {
 }
 
 /// What has a row of the configuration; people before the memberships by which they are known to be the tenant's.
-const CONFIGURATION: [Table; 6] =
-    of_tenant!(endpoints event_types applications api_keys sessions invitations);
+const CONFIGURATION: [Table; 7] =
+    of_tenant!(replays endpoints event_types applications api_keys sessions invitations);
 
 const PEOPLE: [Table; 3] = [
     ("password_resets", |state, tenant, left| {
@@ -44,6 +44,19 @@ const PEOPLE: [Table; 3] = [
 const QUEUE: Table = ("outbox_work", |state, tenant, left| {
     state.hot.work.retain(|_, row| !takes(left, row.tenant == tenant));
 });
+
+const FIGURES: [Table; 2] = [
+    ("endpoint_stats", |state, tenant, left| {
+        state
+            .endpoint_stats
+            .retain(|(of, ..), _| !takes(left, *of == tenant));
+    }),
+    ("tenant_usage", |state, tenant, left| {
+        state
+            .tenant_usage
+            .retain(|(of, _), _| !takes(left, *of == tenant));
+    }),
+];
 
 const HISTORY: [Table; 5] = [
     ("endpoint_failures", |state, tenant, left| {
@@ -101,6 +114,7 @@ const LOGS: [Table; 3] = [
 fn tables() -> impl Iterator<Item = Table> {
     let queue = [QUEUE].into_iter();
     queue
+        .chain(FIGURES)
         .chain(HISTORY)
         .chain(CONFIGURATION)
         .chain(PEOPLE)

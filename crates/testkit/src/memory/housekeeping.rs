@@ -30,6 +30,9 @@ impl Housekeeping for MemoryStore {
         state
             .answers
             .retain(|_, kept| !takes(&mut left, kept.expires_at <= now));
+        configuration
+            .replays
+            .retain(|_, row| !takes(&mut left, super::replays::is_over(&row.state, now)));
         Ok(limit - left)
     }
 

@@ -10,6 +10,7 @@ use postrider_domain::{
     endpoints::EndpointEvent,
     event_types::EventTypeEvent,
     events::DomainEvent,
+    replays::{ReplayEvent, ReplayStatus},
     tenants::TenantEvent,
     users::{InvitationEvent, MembershipEvent, SessionEvent, UserEvent},
 };
@@ -76,6 +77,10 @@ fn body(event: &DomainEvent) -> String {
         DomainEvent::Endpoint(application, _, event) => {
             object.text("application", &application.to_string());
             of_endpoint(&mut object, event);
+        }
+        DomainEvent::Replay(application, _, event) => {
+            object.text("application", &application.to_string());
+            of_replay(&mut object, event);
         }
     }
     object.finish()
@@ -146,6 +151,40 @@ fn of_endpoint(object: &mut Object, event: &EndpointEvent) {
             object.raw("at", &micros(*at));
         }
         EndpointEvent::Enabled => {}
+    }
+}
+
+fn of_replay(object: &mut Object, event: &ReplayEvent) {
+    match event {
+        ReplayEvent::Created {
+            endpoint,
+            mode,
+            from,
+            to,
+        } => {
+            object.text("endpoint", &endpoint.to_string());
+            object.text("mode", mode.as_str());
+            object.raw("from", &micros(*from));
+            object.raw("to", &micros(*to));
+        }
+        ReplayEvent::Finished {
+            endpoint,
+            status,
+            progress,
+            at,
+        } => {
+            let why = match status {
+                ReplayStatus::Failed(why) => Some(why.as_str()),
+                _ => None,
+            };
+            object.text("endpoint", &endpoint.to_string());
+            object.text("status", status.as_str());
+            object.optional("why", why);
+            object.raw("considered", &progress.considered.to_string());
+            object.raw("queued", &progress.queued.to_string());
+            object.raw("skipped", &progress.skipped.to_string());
+            object.raw("at", &micros(*at));
+        }
     }
 }
 

@@ -2,9 +2,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use postrider_application::{
     audit::AuditEntry,
-    ports::{AnswerKey, ErasureView, LoggedEvent, StoreError, StoredSigningKey},
+    ports::{AnswerKey, EndpointHour, ErasureView, LoggedEvent, StoreError, StoredSigningKey},
 };
-use postrider_domain::{ApiKeyId, AuditEntryId, TenantId, Timestamp};
+use postrider_domain::{
+    ApiKeyId, AuditEntryId, EndpointId, ReplayId, TenantId, Timestamp, figures::UsageFigures,
+};
 
 use super::{answers::Answer, hot::Hot, tables::Configuration};
 
@@ -29,6 +31,12 @@ pub(super) struct State {
     pub(super) erasing: BTreeMap<TenantId, BTreeMap<&'static str, u64>>,
     /// Which tenants were erased.
     pub(super) erasures: BTreeMap<TenantId, ErasureView>,
+    /// When the next step of a replay may be taken; at once, if nothing is said.
+    pub(super) replays_due: BTreeMap<ReplayId, Timestamp>,
+    /// What happened at endpoints, by the hour.
+    pub(super) endpoint_stats: BTreeMap<(TenantId, EndpointId, Timestamp), EndpointHour>,
+    /// What happened in tenants, by the day.
+    pub(super) tenant_usage: BTreeMap<(TenantId, Timestamp), UsageFigures>,
     /// The signing keys of access tokens.
     pub(super) signing_keys: Vec<StoredSigningKey>,
     /// What is written once.

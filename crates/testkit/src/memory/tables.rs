@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use postrider_application::ports::{PasswordReset, StoreError, UniqueRule};
 use postrider_domain::{
-    Aggregate, ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, SessionId, TenantId, UserId,
+    Aggregate, ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId,
+    TenantId, UserId,
     api_keys::{ApiKey, ApiKeyState},
     applications::{Application, ApplicationState},
     endpoints::{Endpoint, EndpointRef, EndpointState},
     event_types::{EventType, EventTypeName, EventTypeState},
     events::DomainEvent,
+    replays::{Replay, ReplayState},
     tenants::{Tenant, TenantState, TenantStatus},
     users::{
         Email, Invitation, InvitationState, Membership, MembershipState, Session, SessionState, UserState,
@@ -32,6 +34,7 @@ pub struct Configuration {
     pub(super) applications: Table<ApplicationId, ApplicationState>,
     pub(super) event_types: Table<(TenantId, EventTypeName), EventTypeState>,
     pub(super) endpoints: Table<EndpointId, EndpointState>,
+    pub(super) replays: Table<ReplayId, ReplayState>,
     /// How often an application's endpoints were changed.
     pub(super) endpoints_versions: BTreeMap<ApplicationId, i64>,
 }
@@ -326,5 +329,18 @@ impl Kept for Endpoint {
         unique(&all.endpoints, &state.id, UniqueRule::EndpointUid, |other| {
             other.application == state.application && other.uid.is_some() && other.uid == state.uid
         })
+    }
+}
+
+impl Kept for Replay {
+    type Name = ReplayId;
+    kept_in!(replays: ReplayId, state: ReplayState => state.id, state.tenant);
+
+    fn find<'c>(all: &'c Configuration, tenant: TenantId, name: &ReplayId) -> Option<&'c Row<ReplayState>> {
+        all.replays.get(name).filter(|row| row.state.tenant == tenant)
+    }
+
+    fn event(state: &ReplayState, event: Self::Event) -> DomainEvent {
+        DomainEvent::Replay(state.application, state.id, event)
     }
 }

@@ -85,7 +85,11 @@ impl Scene {
         let invited = api.invite(owner, &invited, viewer()).await.expect(201);
         let key = json!({"name": "spare", "grants": viewer()});
         let key = api.post(owner, "/v1/api-keys", key).await.expect(201);
+        let replays = format!("/v1/applications/app-1/endpoints/{}/replays", tenancy.endpoint);
+        let replay = json!({"mode": "failed", "from": "2020-01-01T00:00:00Z"});
+        let replay = api.post(owner, &replays, replay).await.expect(202);
         let segments = Segments {
+            replay: replay.text("id"),
             application: tenancy.application.clone(),
             endpoint: tenancy.endpoint.clone(),
             message: tenancy.message.clone(),

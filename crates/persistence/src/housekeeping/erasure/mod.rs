@@ -38,8 +38,12 @@ use crate::{
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
-const ORDER: [&str; 17] = [
+
+const ORDER: [&str; 20] = [
     QUEUE,
+    "replays",
+    "endpoint_stats",
+    "tenant_usage",
     "dedup",
     "idempotency_keys",
     "attempts",

@@ -1,0 +1,350 @@
+//! Replays: the same steps as on the databases, in a loop over everything.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postrider_application::{
+    access::TenantScope,
+    ports::{
+        Ids, Page, PageRequest, ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker,
+        RunningReplays, StoreError,
+    },
+};
+use postrider_domain::{
+    Aggregate as _, ApplicationId, Change, EndpointId, MessageId, ReplayId, TenantId, Timestamp, WorkId,
+    deliveries::Delivery,
+    endpoints::{EndpointRef, Filter},
+    events::DomainEvent,
+    messages::Message,
+    replays::{Progress, Replay, ReplayFailure, ReplayMode, ReplayState},
+};
+
+use super::{
+    hot::{Hot, Requeue},
+    log::PendingEvent,
+    repositories::write,
+    state::State,
+    store::{MemoryStore, MemoryTx},
+    tables::Kept as _,
+    views::{Order, page_of},
+};
+
+/// How long a finished replay is kept, to be looked at.
+const KEPT: Duration = Duration::from_hours(30 * 24);
+/// A fan-out that is due later than this is not waited for.
+const SCHEDULED: Duration = Duration::from_mins(1);
+
+/// Whether a replay has been finished for so long that it goes.
+pub(super) fn is_over(replay: &ReplayState, now: Timestamp) -> bool {
+    replay.finished_at.is_some_and(|at| at.plus(KEPT) <= now)
+}
+
+impl ReplayRepository for MemoryTx {
+    /// Nobody else is at it: writers take turns.
+    async fn hold_replay(&mut self, scope: &TenantScope, id: ReplayId) -> Result<Option<Replay>, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(None);
+        };
+        let row = Replay::find(&self.configuration, tenant, &id);
+        Ok(row.map(|row| Replay::restore(row.state.clone(), row.version)))
+    }
+
+    async fn count_running(
+        &mut self,
+        scope: &TenantScope,
+        endpoint: EndpointId,
+    ) -> Result<RunningReplays, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(RunningReplays::default());
+        };
+        let replays = self.configuration.replays.values().map(|row| &row.state);
+        let mut running = RunningReplays::default();
+        for replay in replays.filter(|replay| replay.tenant == tenant && !replay.status.is_finished()) {
+            running.of_tenant += 1;
+            running.of_endpoint += u32::from(replay.endpoint == endpoint);
+        }
+        Ok(running)
+    }
+}
+
+impl ReplayViews for MemoryStore {
+    async fn replay(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        id: ReplayId,
+    ) -> Result<Option<ReplayState>, StoreError> {
+        let state = self.state();
+        let found = state.configuration.replays.get(&id).map(|row| row.state.clone());
+        Ok(found.filter(|replay| is_of(replay, scope.tenant(), application, endpoint)))
+    }
+
+    async fn replays(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        endpoint: EndpointId,
+        page: PageRequest<ReplayId>,
+    ) -> Result<Page<ReplayState, ReplayId>, StoreError> {
+        let state = self.state();
+        let rows = state.configuration.replays.values().rev();
+        let rows = rows
+            .map(|row| row.state.clone())
+            .filter(|replay| is_of(replay, scope.tenant(), application, endpoint));
+        Ok(page_of(rows, &page, |replay| replay.id, Order::Descending))
+    }
+}
+
+fn is_of(replay: &ReplayState, tenant: TenantId, application: ApplicationId, endpoint: EndpointId) -> bool {
+    (replay.tenant, replay.application, replay.endpoint) == (tenant, application, endpoint)
+}
+
+#[async_trait]
+impl ReplayWorker for MemoryStore {
+    async fn step(
+        &self,
+        limits: &ReplayLimits,
+        ids: &dyn Ids,
+        now: Timestamp,
+    ) -> Result<ReplayStep, StoreError> {
+        let _turn = self.turn().await;
+        let stored = self.now();
+        self.state().step(limits, ids, now, stored)
+    }
+}
+
+/// What a step found.
+#[derive(Default)]
+struct Found {
+    wanted: Vec<Delivery>,
+    considered: u64,
+    cursor: Option<MessageId>,
+    waits: bool,
+    ended: bool,
+}
+
+impl State {
+    fn step(
+        &mut self,
+        limits: &ReplayLimits,
+        ids: &dyn Ids,
+        now: Timestamp,
+        stored: Timestamp,
+    ) -> Result<ReplayStep, StoreError> {
+        let Some(mut replay) = self.next_replay(stored) else {
+            return Ok(ReplayStep::Nothing);
+        };
+        let id = replay.state().id;
+        let filter = match self.wants(replay.state()) {
+            Ok(filter) => filter,
+            Err(why) => {
+                let change = replay.fail(why, now);
+                return self.finish_replay(replay, change, 0);
+            }
+        };
+        let room = limits
+            .outstanding
+            .saturating_sub(self.hot.outstanding(replay.state()));
+        let left = u32::try_from(replay.state().room()).unwrap_or(u32::MAX);
+        let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
+        if room < worth && left > 0 {
+            self.replays_due.insert(id, stored.plus(limits.wait));
+            return Ok(ReplayStep::Waiting {
+                replay: id,
+                queued: 0,
+            });
+        }
+        let found = self
+            .hot
+            .look(replay.state(), &filter, limits, room.min(left), (now, stored));
+        let queued = u32::try_from(found.wanted.len()).unwrap_or(u32::MAX);
+        for delivery in found.wanted {
+            self.hot
+                .queue_again(replay.state(), delivery, WorkId::from_uuid(ids.next()), stored)?;
+        }
+        let step = Progress {
+            considered: found.considered,
+            queued: u64::from(queued),
+            skipped: found.considered - u64::from(queued),
+        };
+        replay.advance(found.cursor, step);
+        if found.ended || replay.state().room() == 0 {
+            let change = replay.complete(now);
+            return self.finish_replay(replay, change, queued);
+        }
+        self.save_replay(replay)?;
+        let wait = if found.waits { limits.wait } else { Duration::ZERO };
+        self.replays_due.insert(id, stored.plus(wait));
+        Ok(if found.waits {
+            ReplayStep::Waiting { replay: id, queued }
+        } else {
+            ReplayStep::Made {
+                replay: id,
+                queued,
+                finished: false,
+            }
+        })
+    }
+
+    fn next_replay(&self, stored: Timestamp) -> Option<Replay> {
+        let due = |id: &ReplayId| {
+            self.replays_due
+                .get(id)
+                .copied()
+                .unwrap_or(Timestamp::from_micros(0))
+        };
+        let replays = self.configuration.replays.iter();
+        let (_, row) = replays
+            .filter(|(id, row)| {
+                !row.state.status.is_finished()
+                    && due(id) <= stored
+                    && self.configuration.is_there(row.state.tenant)
+            })
+            .min_by_key(|(id, _)| due(id))?;
+        Some(Replay::restore(row.state.clone(), row.version))
+    }
+
+    /// What the endpoint wants, or why it is sent nothing.
+    fn wants(&self, replay: &ReplayState) -> Result<Filter, ReplayFailure> {
+        let reference = EndpointRef::Id(replay.endpoint);
+        let row = self
+            .configuration
+            .endpoint(replay.tenant, replay.application, &reference)
+            .ok_or(ReplayFailure::EndpointGone)?;
+        if row.state.status.is_disabled() {
+            return Err(ReplayFailure::EndpointDisabled);
+        }
+        Ok(row.state.filter.clone())
+    }
+
+    fn finish_replay(
+        &mut self,
+        replay: Replay,
+        change: Change,
+        queued: u32,
+    ) -> Result<ReplayStep, StoreError> {
+        let id = replay.state().id;
+        if change == Change::Made {
+            self.save_replay(replay)?;
+        }
+        self.replays_due.remove(&id);
+        Ok(ReplayStep::Made {
+            replay: id,
+            queued,
+            finished: true,
+        })
+    }
+
+    fn save_replay(&mut self, mut replay: Replay) -> Result<(), StoreError> {
+        let (state, read) = (replay.state().clone(), replay.version());
+        let version = write(
+            &mut self.configuration.replays,
+            state.id,
+            read,
+            state.clone(),
+            Replay::taken,
+        )?;
+        for event in replay.take_events() {
+            let event = DomainEvent::Replay(state.application, state.id, event);
+            self.last_position += 1;
+            let pending = PendingEvent {
+                tenant: Some(state.tenant),
+                version,
+                event,
+            };
+            self.events.push(pending.at(self.last_position));
+        }
+        Ok(())
+    }
+}
+
+impl Hot {
+    /// How many rows of the queue the messages have that the replay has looked at.
+    fn outstanding(&self, replay: &ReplayState) -> u32 {
+        let looked_at = |message: MessageId| Some(message) <= replay.cursor;
+        let rows = self.work.values().filter(|row| {
+            row.endpoint == Some(replay.endpoint)
+                && looked_at(row.message)
+                && self
+                    .messages
+                    .get(&row.message)
+                    .is_none_or(|message| message.created_at >= replay.from)
+        });
+        u32::try_from(rows.count()).unwrap_or(u32::MAX)
+    }
+
+    fn look(
+        &self,
+        replay: &ReplayState,
+        filter: &Filter,
+        limits: &ReplayLimits,
+        room: u32,
+        (now, stored): (Timestamp, Timestamp),
+    ) -> Found {
+        let mut found = Found::default();
+        let whose = (replay.tenant, replay.application);
+        let candidates = self.messages.values().filter(|message| {
+            (message.tenant, message.application) == whose
+                && replay.cursor.is_none_or(|cursor| message.id > cursor)
+                && (replay.from..replay.to).contains(&message.created_at)
+        });
+        for message in candidates {
+            let delivery = self.delivery(replay.tenant, replay.application, message.id, replay.endpoint);
+            let failed = replay.mode == ReplayMode::Failed;
+            if failed && !replay.mode.wants(delivery.as_ref()) {
+                continue;
+            }
+            if found.considered >= u64::from(limits.batch) || found.wanted.len() >= room as usize {
+                return found;
+            }
+            let fan_out = self.work.get(&WorkId::from(message.id));
+            let fans_out = fan_out.is_some_and(|row| row.due_at.since(stored) <= SCHEDULED);
+            if fans_out && now.since(replay.created_at) < limits.patience {
+                found.waits = true;
+                return found;
+            }
+            found.considered += 1;
+            found.cursor = Some(message.id);
+            let under_way = fan_out.is_some() || self.queued(message.id, replay.endpoint).is_some();
+            if !under_way && replay.mode.wants(delivery.as_ref()) && (failed || wants(filter, message)) {
+                let new = || Delivery::begin(message.id, replay.endpoint, stored);
+                found.wanted.push(delivery.unwrap_or_else(new));
+            }
+        }
+        found.ended = true;
+        found
+    }
+
+    /// What a resend does; what has no history yet gets none before it is attempted.
+    fn queue_again(
+        &mut self,
+        replay: &ReplayState,
+        mut delivery: Delivery,
+        work: WorkId,
+        stored: Timestamp,
+    ) -> Result<(), StoreError> {
+        let known = self
+            .deliveries
+            .contains_key(&(delivery.message, delivery.endpoint));
+        // What is pending is no candidate, so this changes what is to be changed.
+        let _ = delivery.resend(stored);
+        let key = (delivery.message, delivery.endpoint);
+        let requeue = Requeue {
+            tenant: replay.tenant,
+            application: replay.application,
+            delivery,
+            work,
+        };
+        self.may_requeue(&requeue)?;
+        self.requeue(requeue, stored);
+        if !known {
+            self.deliveries.remove(&key);
+        }
+        Ok(())
+    }
+}
+
+fn wants(filter: &Filter, message: &Message) -> bool {
+    filter.wants(&message.event_type, &message.channels)
+}
