@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use postrider_application::ErrorCode;
 use utoipa::openapi::{Components, Paths, Ref, RefOr, Response};
 
 use super::{is_problem, operations};
@@ -57,7 +58,8 @@ fn key(status: &str, response: &Response) -> String {
 
 /// The first code of the description as a name: `not_found` becomes `NotFound`; then `NotFound2`.
 fn free_name(description: &str, components: &Components) -> String {
-    let code = description.split('`').nth(1).unwrap_or("problem");
+    let is_code = |word: &&str| ErrorCode::ALL.iter().any(|code| code.as_str() == *word);
+    let code = description.split('`').find(is_code).unwrap_or("problem");
     let name: String = code
         .split('_')
         .flat_map(|word| {

@@ -134,7 +134,10 @@ async fn a_cursor_is_bound_to_its_filters_and_its_tenant() {
     let path = "/v1/audit-entries?limit=1&outcome=done";
     let cursor = api.get(&owner, path).await.expect(200).text("next");
     let ask = |token: &str, query: &str| {
-        let (token, path) = (token.to_owned(), format!("/v1/audit-entries?cursor={cursor}{query}"));
+        let (token, path) = (
+            token.to_owned(),
+            format!("/v1/audit-entries?cursor={cursor}{query}"),
+        );
         let api = &api;
         async move { api.get(&token, &path).await }
     };
