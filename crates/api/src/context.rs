@@ -8,8 +8,10 @@ use postrider_application::{
     mediator::Mediator,
     ports::{AccessTokens, Clock, Ids},
 };
-use postrider_crypto::OperatorTokens;
+use postrider_crypto::{CursorKeys, OperatorTokens};
 use postrider_persistence::SqlStore;
+
+use crate::{AllowedOrigins, RateLimits};
 
 /// The way to all use cases, over the one SQL store.
 pub type App = Mediator<UseCases<SqlStore>>;
@@ -32,6 +34,12 @@ pub struct ApiContext {
     pub ids: Arc<dyn Ids>,
     /// Our own proxies: only what they say of whom they forward for is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How often each may ask.
+    pub rates: RateLimits,
+    /// Whose pages may call.
+    pub allowed_origins: AllowedOrigins,
+    /// Vouches for the cursors of lists.
+    pub cursors: Arc<CursorKeys>,
     /// How much of everything.
     pub limits: Limits,
 }

@@ -10,6 +10,7 @@
 //! | `authentication` | who calls; answered before path, type or body are looked at |
 //! | `export` | an export on its way, for as long as whoever asked for it may have it |
 //! | `origin` | where a request comes from, as far as our own proxies vouch for it |
+//! | `rates`, `cors`, `stations` | who may ask how often, and from which page; what all answers have in common |
 //! | `routes` | one file a resource |
 //! | `wire` | what requests and answers look like, one file a resource |
 //! | `extract` | bodies and queries, read strictly |
@@ -22,6 +23,7 @@ mod answer;
 mod authentication;
 pub mod composition;
 mod context;
+mod cors;
 mod export;
 mod extract;
 mod openapi;
@@ -30,13 +32,17 @@ mod origin;
 mod permissions;
 mod pipeline;
 mod problem;
+mod rates;
 mod request_id;
 mod routes;
+mod stations;
 mod telemetry;
 mod wire;
 
 pub use context::{ApiContext, App, Check, Limits, Readiness};
+pub use cors::AllowedOrigins;
 pub use openapi::openapi_json;
 pub use permissions::permissions_markdown;
 pub use pipeline::app;
+pub use rates::{RateLimit, RateLimits, RateOptions};
 pub use telemetry::OtelTracePropagation;

@@ -3,7 +3,10 @@
 //! Routes say what is special about them; what is common to all (who may call, which problems may be answered) is
 //! added here, once.
 
+mod headers;
 mod idempotency;
+mod links;
+mod shared;
 
 use actix_web::App;
 use utoipa::{
@@ -32,6 +35,10 @@ from `mintPortalToken`) or an API key (`prk_…`). The tenant comes from the cre
 What each operation needs stands in `x-permission`: the name of a permission, or `public` (nothing), `principal` \
 (anybody known), `person` (somebody logged in) or `operator`. Another tenant's things do not exist: `not_found`.
 
+Lists come in pages: `next` and `prev` of the body, and `Link` headers, lead on. A command (`POST`) with an \
+`Idempotency-Key` may be repeated: it is done once and answered the same, secrets excepted. `RateLimit` says what is \
+left of your quotas.
+
 Every error is a problem (RFC 9457) with a stable `code`, explained at `/problems/{code}`. Every answer carries an \
 `x-request-id`, your own if you send a sane one.";
 
@@ -40,8 +47,10 @@ Every error is a problem (RFC 9457) with a stable `code`, explained at `/problem
     info(
         title = "Postrider",
         description = DESCRIPTION,
+        contact(name = "Whoever runs this installation"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    servers((url = "/", description = "The installation that this document comes from.")),
     tags(
         (name = "Messages", description = "Publishing, and looking at what was published."),
         (name = "Deliveries", description = "What became of messages, and sending one again."),
@@ -86,12 +95,19 @@ pub(crate) fn document() -> OpenApi {
         for (method, operation) in operations(item) {
             add_common_parts(path, operation);
             idempotency::hide_secret(operation, components);
-            if method == "POST" && demands(operation) != PUBLIC {
+            let guarded = demands(operation) != PUBLIC;
+            if method == "POST" && guarded {
                 add_problems(operation, &[idempotency::CONFLICT]);
                 idempotency::add(operation);
             }
+            if method == "PATCH" {
+                headers::add_merge_patch(operation);
+            }
+            headers::add(operation, guarded);
         }
     }
+    links::add(&mut document.paths);
+    shared::share_problems(&mut document.paths, components);
     document
 }
 
@@ -127,6 +143,7 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static 
 }
 
 fn add_common_components(components: &mut Components) {
+    headers::add_components(components);
     idempotency::add_components(components);
     let mut nested = Vec::new();
     ProblemBody::schemas(&mut nested);
@@ -237,6 +254,12 @@ fn add_access(operation: &mut Operation) {
     let said = operation.description.take().unwrap_or_default();
     operation.description = Some(format!("{said}\n\n{needs}").trim_start().to_owned());
     operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
+    add_reason(
+        operation,
+        "429",
+        "`rate_limited`",
+        "more requests than the `RateLimit-Policy` allows: `rate_limited`.",
+    );
     add_problems(
         operation,
         &[
@@ -245,8 +268,22 @@ fn add_access(operation: &mut Operation) {
                 "No credential, or none that is good (any more): `unauthenticated`.",
             ),
             ("403", refusal),
+            (
+                "429",
+                "More requests than the `RateLimit-Policy` allows: `rate_limited`.",
+            ),
         ],
     );
+}
+
+/// An operation that knows other reasons for a status than all have says those, and these as well.
+fn add_reason(operation: &mut Operation, status: &str, code: &str, reason: &str) {
+    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status)
+        && !response.description.contains(code)
+    {
+        let said = response.description.trim_end_matches('.');
+        response.description = format!("{said}. Or {reason}");
+    }
 }
 
 /// Adds those problems that the operation does not describe itself.

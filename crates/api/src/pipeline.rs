@@ -4,11 +4,12 @@
 //! |---|---|---|
 //! | 1 | request id | everything after it may name the request, and every answer carries it |
 //! | 2 | root span | what follows is part of the trace, refusals too |
-//! | 3 | headers of every answer | refusals need them as well |
+//! | 3 | headers of every answer, browsers that ask beforehand, HEAD | refusals need them as well; whoever asks beforehand has no credential |
 //! | 4 | compression | of problems too, so it lies outside of what makes them |
 //! | 5 | problems | every error and every panic of what follows becomes a problem |
 //! | 6 | authentication | on `/v1`, but for its public routes; before routing, so that strangers learn nothing of paths |
-//! | 7 | routing and extractors | path, query, media type, body |
+//! | 7 | rates | of whoever is known; before anything is looked at that costs more |
+//! | 8 | routing and extractors | path, query, media type, body |
 //!
 //! The mediator goes on from there: span, metrics, validate, authorize, handle.
 
@@ -18,16 +19,16 @@ use actix_web::{
     Error,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    http::header::{self, AcceptEncoding, ContentEncoding, Encoding, Header as _},
-    middleware::{Compress, DefaultHeaders, Next, from_fn},
+    http::header,
+    middleware::{Compress, DefaultHeaders, from_fn},
     web::Data,
 };
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt as _;
 
 use crate::{
-    ApiContext, authentication::authenticate, openapi, problem::problems, request_id::request_id, routes,
-    telemetry::RootSpan,
+    ApiContext, authentication::authenticate, openapi, problem::problems, rates::limit_rates,
+    request_id::request_id, routes, stations, telemetry::RootSpan,
 };
 
 /// The whole API over `context`, for `actix_web::HttpServer::new(move || app(Arc::clone(&context)))`.
@@ -46,8 +47,12 @@ pub fn app(
         .into_utoipa_app()
         .openapi(openapi::base())
         .configure(routes::public)
-        // Station 6 stands on the scope, because the public routes must be reachable without a credential.
-        .service(routes::guarded().wrap(from_fn(authenticate)))
+        // Stations 6 and 7 stand on the scope, because the public routes must be reachable without a credential.
+        .service(
+            routes::guarded()
+                .wrap(from_fn(limit_rates)) // 7
+                .wrap(from_fn(authenticate)), // 6
+        )
         .split_for_parts();
     outer_stations(
         app.configure(routes::undocumented)
@@ -80,28 +85,14 @@ where
     B: MessageBody + 'static,
 {
     app.wrap(from_fn(problems)) // 5
+        .wrap(from_fn(stations::leave_plain))
         .wrap(Compress::default()) // 4
-        .wrap(from_fn(tolerate_encodings))
+        .wrap(from_fn(stations::tolerate_encodings))
+        .wrap(from_fn(stations::head))
+        .wrap(from_fn(stations::headers))
         .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))) // 3
         .wrap(TracingLogger::<RootSpan>::new()) // 2
         .wrap(from_fn(request_id)) // 1
-}
-
-/// A client that accepts none of our encodings gets the plain answer, as RFC 9110, section 12.5.3 allows, instead
-/// of the compressor's bare 406.
-async fn tolerate_encodings<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    const OURS: [Encoding; 3] = [
-        Encoding::Known(ContentEncoding::Identity),
-        Encoding::Known(ContentEncoding::Gzip),
-        Encoding::Known(ContentEncoding::Deflate),
-    ];
-    if AcceptEncoding::parse(&request).is_ok_and(|accepted| accepted.negotiate(OURS.iter()).is_none()) {
-        request.headers_mut().remove(header::ACCEPT_ENCODING);
-    }
-    next.call(request).await
 }
 
 #[cfg(test)]

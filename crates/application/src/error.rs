@@ -136,6 +136,8 @@ error_codes! {
     Unavailable = "unavailable", Unavailable, "The service is unavailable";
     /// As many messages wait to be stored as may.
     IntakeFull = "intake_full", Unavailable, "Too many messages wait to be stored";
+    /// More requests than the caller or its tenant may send.
+    RateLimited = "rate_limited", TooMany, "Too many requests";
     /// The tenant has its share of the messages that may wait to be stored, and others wait too.
     IntakeShareExceeded = "intake_share_exceeded", TooMany, "Too many messages of this tenant wait to be stored";
     /// The connection was lost at commit: it may or may not have been accepted. Repeat with the same key.

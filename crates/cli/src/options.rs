@@ -24,6 +24,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         server,
         database: storage,
         security,
+        limits,
         intake,
         delivery,
         ..
@@ -66,6 +67,9 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             max_endpoints_per_application: delivery.max_endpoints_per_application,
         },
         limits: Limits::for_payloads(server.max_payload_bytes),
+        rates: limits.options(),
+        // The configuration was validated.
+        allowed_origins: server.origins().unwrap_or_default(),
         intake: intake.options(storage.url.is_none()),
         engine: engine(delivery),
         failing: delivery.failing_policy(),

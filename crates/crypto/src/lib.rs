@@ -10,10 +10,12 @@
 //! | [`HmacSigner`] | `WebhookSigner` | Standard Webhooks signatures |
 //! | [`WebhookVerifier`] | | the receiver's side of them |
 //! | [`OsRandomness`] | `Randomness` | the operating system's generator |
+//! | [`CursorKeys`] | | vouches for cursors of lists |
 //! | [`OperatorTokens`] | | the hashed tokens of whoever runs the installation |
 //!
 //! Nothing here prints a secret: not in `Debug`, not in errors, not in logs.
 
+mod cursors;
 mod jwt;
 mod key_ring;
 mod key_ring_refresher;
@@ -27,6 +29,7 @@ mod signing_key;
 mod test_support;
 mod webhooks;
 
+pub use cursors::CursorKeys;
 pub use jwt::{JwtTokens, TokenOptions};
 pub use key_ring::{KeyRing, KeyRingError};
 pub use key_ring_refresher::KeyRingRefresher;

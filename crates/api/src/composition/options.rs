@@ -12,7 +12,7 @@ use postrider_outbox::RelayError;
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;
 
-use crate::Limits;
+use crate::{AllowedOrigins, Limits, RateOptions};
 
 /// Everything that is decided outside: the configuration, in the words of the crates that it configures.
 pub struct PlatformOptions {
@@ -44,6 +44,10 @@ pub struct PlatformOptions {
     pub settings: Settings,
     /// Bounds of the API.
     pub limits: Limits,
+    /// How often each may ask.
+    pub rates: RateOptions,
+    /// Whose pages may call the API from a browser.
+    pub allowed_origins: AllowedOrigins,
     /// How messages are taken in.
     pub intake: IntakeOptions,
     /// How deliveries are worked.

@@ -12,8 +12,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, HmacSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
-    OsRandomness, TokenOptions, verify_master_key,
+    AeadSealer, Argon2Passwords, CursorKeys, HmacSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey,
+    OperatorTokens, OsRandomness, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
@@ -32,7 +32,7 @@ use super::{
     readiness::PlatformReadiness,
     system::{SystemClock, UuidV7Ids},
 };
-use crate::{ApiContext, App, telemetry::OtelTracePropagation};
+use crate::{ApiContext, App, RateLimits, telemetry::OtelTracePropagation};
 
 /// The composed system, without a listener.
 pub struct Platform {
@@ -67,13 +67,14 @@ impl Platform {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let system = System::new();
         let database = open_database(options.database.clone(), options.migrate).await?;
-        let sealer = open_sealer(&options, &database, &system).await?;
+        let (sealer, cursors) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
         let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
         let store = Arc::new(SqlStore::new(database.clone(), sealer));
         let opened = Opened {
             keys: Arc::new(keys),
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
+            cursors: Arc::new(cursors),
             store,
             system,
             intake,
@@ -152,6 +153,7 @@ struct Opened {
     store: Arc<SqlStore>,
     keys: Arc<KeyRing>,
     caches: Caches,
+    cursors: Arc<CursorKeys>,
     /// Instead of the product's own way in.
     intake: Option<Arc<dyn MessageIntake>>,
 }
@@ -211,6 +213,9 @@ impl Opened {
             operator_tokens: Arc::new(OperatorTokens::new(options.operator_token_hashes)),
             tokens,
             limits: options.limits,
+            rates: RateLimits::new(options.rates),
+            allowed_origins: options.allowed_origins,
+            cursors: self.cursors,
             readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
             clock: self.system.clock,
             ids: self.system.ids,
@@ -365,12 +370,12 @@ async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Databa
     Ok(schema.into_database().await?)
 }
 
-/// What seals and opens stored secrets; a key that does not fit the database is refused.
+/// What seals and opens stored secrets, and what vouches for cursors; a key that does not fit the database is refused.
 async fn open_sealer(
     options: &PlatformOptions,
     database: &Database,
     system: &System,
-) -> Result<Arc<dyn Sealer>, OpenError> {
+) -> Result<(Arc<dyn Sealer>, CursorKeys), OpenError> {
     let made;
     let current = match (&options.master_key, &options.database) {
         (Some(key), _) => key,
@@ -382,5 +387,6 @@ async fn open_sealer(
     };
     let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
     verify_master_key(database, &sealer).await?;
-    Ok(Arc::new(sealer))
+    let cursors = CursorKeys::new(current, &options.other_master_keys);
+    Ok((Arc::new(sealer), cursors))
 }

@@ -3,7 +3,10 @@ use std::{future::Future, pin::Pin};
 use actix_web::{
     FromRequest, HttpMessage as _, HttpRequest,
     dev::Payload,
-    http::header::{self, HeaderMap},
+    http::{
+        Method,
+        header::{self, HeaderMap},
+    },
     web::{BytesMut, Data},
 };
 use futures_util::StreamExt as _;
@@ -11,6 +14,9 @@ use postrider_application::{Error, ErrorCode};
 
 use super::{json, repeatable::BodyHash};
 use crate::{ApiContext, problem::Problem, wire::Body};
+
+/// The media type of a merge patch.
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// The JSON body of a request. Wrong media type: 415; too long: 413; not JSON: 400; JSON of the wrong shape: 422.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -39,20 +45,28 @@ async fn read<T: Body>(request: &HttpRequest, payload: Payload) -> Result<T, Err
         .await
         .map_err(|_| malformed("the body did not arrive in time"))??;
     BodyHash::leave(request, &bytes);
-    json::parse(&bytes)
+    json::parse(&bytes, T::HAS_MAPS)
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<(), Error> {
     let unsupported = |detail| Err(Error::new(ErrorCode::UnsupportedMediaType, detail));
     let mime = request.mime_type().ok().flatten();
+    // A merge patch (RFC 7396) may say that it is one, where it is what is taken.
+    let is_patch = *request.method() == Method::PATCH;
     match mime {
-        Some(mime) if mime.essence_str() == "application/json" => {
+        Some(mime)
+            if mime.essence_str() == "application/json"
+                || (is_patch && mime.essence_str() == MERGE_PATCH) =>
+        {
             if mime
                 .get_param("charset")
                 .is_some_and(|charset| charset != "utf-8")
             {
                 return unsupported("JSON is UTF-8");
             }
+        }
+        _ if is_patch => {
+            return unsupported("the Content-Type must be application/merge-patch+json or application/json");
         }
         _ => return unsupported("the Content-Type must be application/json"),
     }

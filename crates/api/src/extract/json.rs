@@ -6,13 +6,18 @@ use postrider_application::{Error, ErrorCode, Violation};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
+use super::strict::{MAX_DEPTH, check_keys, is_shallow};
 use crate::wire::Object;
 
 /// The most characters of a field's name that are repeated.
 const MAX_FIELD: usize = 100;
 
-/// Reads one JSON object and nothing after it.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+/// Reads one JSON object and nothing after it. No key stands twice in it; what serde refuses in structs is also looked
+/// for in the `maps` of the type, if it has any.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], maps: bool) -> Result<T, Error> {
+    if !is_shallow(bytes) {
+        return Err(too_deep());
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let Object(value) =
         serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer).map_err(|error| {
@@ -23,7 +28,18 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
             }
         })?;
     deserializer.end().map_err(|error| malformed(&error))?;
+    if maps {
+        check_keys(bytes).map_err(|error| refuse(".", &error))?;
+    }
     Ok(value)
+}
+
+fn too_deep() -> Error {
+    Error::invalid(vec![Violation {
+        field: "body".into(),
+        rule: "too_deep".into(),
+        message: format!("must not have more than {MAX_DEPTH} arrays and objects within each other"),
+    }])
 }
 
 fn refuse(path: &str, error: &serde_json::Error) -> Error {
@@ -138,7 +154,7 @@ mod tests {
     }
 
     fn error(text: &str) -> Error {
-        let parsed = parse::<Outer>(text.as_bytes());
+        let parsed = parse::<Outer>(text.as_bytes(), true);
         parsed.err().unwrap_or_else(|| panic!("{text} was taken"))
     }
 
@@ -188,6 +204,9 @@ mod tests {
             r#"{"nmae":1}x"#,
             r#"{"name":"a",}"#,
             r#"{"name":"a","name":"b"}"#,
+            r#"{"name":"a","\u006eame":"b"}"#,
+            r#"{"name":"a","notes":{"k":"v","k":"v"}}"#,
+            r#"{"name":"a","notes":{"k":"v","\u006b":"w"}}"#,
             "{'name':1}",
             "\u{feff}{}",
             "{\"name\":\"a\u{0}\"}",
@@ -197,7 +216,7 @@ mod tests {
             assert!(error.detail().contains("line 1, column"), "{}", error.detail());
         }
         assert_eq!(
-            parse::<Outer>(b"{\"name\":\"\xff\"}").err().unwrap().code(),
+            parse::<Outer>(b"{\"name\":\"\xff\"}", true).err().unwrap().code(),
             ErrorCode::MalformedRequest
         );
     }
@@ -218,8 +237,9 @@ mod tests {
     }
 
     #[test]
-    fn raw_values_keep_their_bytes_however_deep() {
-        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    fn raw_values_keep_their_bytes() {
+        // The envelope is one of them.
+        let deep = format!("{}{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1));
         for raw in [
             r#"{ "b" : 1.50, "a":"\u0000\ud83d\ude00" }"#,
             "null",
@@ -227,20 +247,25 @@ mod tests {
             &deep,
         ] {
             let text = format!(r#"{{"raw": {raw} }}"#);
-            let envelope = parse::<Envelope>(text.as_bytes()).unwrap_or_else(|e| panic!("{}", e.chain()));
+            let envelope =
+                parse::<Envelope>(text.as_bytes(), false).unwrap_or_else(|e| panic!("{}", e.chain()));
             assert_eq!(envelope.raw.get(), raw);
         }
-        let open = format!(r#"{{"raw":{}"#, "[".repeat(100_000));
-        let error_of_open = parse::<Envelope>(open.as_bytes()).err().unwrap();
+        let open = format!(r#"{{"raw":{}"#, "[".repeat(MAX_DEPTH - 1));
+        let error_of_open = parse::<Envelope>(open.as_bytes(), false).err().unwrap();
         assert_eq!(error_of_open.code(), ErrorCode::MalformedRequest);
         let typed = format!(r#"{{"name":{deep}}}"#);
         assert_eq!(error(&typed).code(), ErrorCode::ValidationFailed);
+        for text in [format!(r#"{{"raw":[{deep}]}}"#), "[".repeat(100_000)] {
+            let error = parse::<Envelope>(text.as_bytes(), false).err().unwrap();
+            assert_eq!(error.violations()[0].rule, "too_deep");
+        }
     }
 
     #[test]
     fn a_good_body_is_read() {
         let text = br#" {"name":"a","inner":{"number":1},"list":[{"number":2}],"notes":{"k":"v"}} "#;
-        let outer: Outer = parse(text).unwrap();
+        let outer: Outer = parse(text, true).unwrap();
         assert!(
             outer.name == "a" && outer.inner.is_some() && outer.list.len() == 1 && outer.notes.len() == 1
         );

@@ -4,11 +4,14 @@ mod body;
 mod caller;
 mod if_match;
 mod json;
+mod listing;
 mod query;
 mod repeatable;
+mod strict;
 
-pub(crate) use body::Json;
+pub(crate) use body::{Json, MERGE_PATCH};
 pub(crate) use caller::{Anybody, Authenticated};
 pub(crate) use if_match::{Presumed, etag};
+pub(crate) use listing::Listing;
 pub(crate) use query::{AuditQuery, PageQuery};
 pub(crate) use repeatable::Repeatable;

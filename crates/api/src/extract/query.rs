@@ -5,6 +5,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
+use super::listing::query_of;
 use crate::{problem::Problem, wire::Checks};
 use postrider_application::{Error, Violation};
 use postrider_domain::{InvalidValue, Rule};
@@ -38,7 +39,8 @@ macro_rules! from_query_string {
             type Future = Ready<Result<Self, Problem>>;
 
             fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-                ready(Self::parse(request.query_string()).map_err(Into::into))
+                let query = query_of(request).and_then(|query| Self::parse(&query));
+                ready(query.map_err(Into::into))
             }
         }
     };
@@ -51,8 +53,8 @@ pub(crate) struct PageQuery {
     /// The most items; 50 if absent.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 250, default = 50)]
     pub(crate) limit: Option<String>,
-    /// The `next` of the page before. Opaque: take it as it is.
-    #[param(max_length = 256)]
+    /// The `next` or `prev` of another page. Opaque: take it as it is.
+    #[param(max_length = 512)]
     pub(crate) cursor: Option<String>,
 }
 
@@ -90,8 +92,8 @@ pub(crate) struct AuditQuery {
     /// The most items; 50 if absent.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 250, default = 50)]
     pub(crate) limit: Option<String>,
-    /// The `next` of the page before, asked with the same filters. Opaque: take it as it is.
-    #[param(max_length = 256)]
+    /// The `next` or `prev` of another page, asked with the same filters. Opaque: take it as it is.
+    #[param(max_length = 512)]
     pub(crate) cursor: Option<String>,
 }
 

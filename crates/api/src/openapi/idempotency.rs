@@ -85,11 +85,12 @@ pub(super) const CONFLICT: (&str, &str) = (
 
 /// Says of the answer of a command that a repeated request is not shown the secret again.
 pub(super) fn hide_secret(operation: &mut Operation, components: &mut Components) {
-    let Some(secret) = operation
+    // Taken out: several extensions of one operation are written in another order each time.
+    let named = operation
         .extensions
-        .as_ref()
-        .and_then(|all| all.get(SHOWN_ONCE)?.as_str().map(ToOwned::to_owned))
-    else {
+        .as_mut()
+        .and_then(|all| all.remove(SHOWN_ONCE));
+    let Some(secret) = named.and_then(|name| name.as_str().map(ToOwned::to_owned)) else {
         return;
     };
     let answers = operation.responses.responses.iter();

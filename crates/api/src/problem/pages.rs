@@ -48,6 +48,7 @@ pages! {
     UnsupportedMediaType = "unsupported_media_type";
     Unavailable = "unavailable";
     IntakeFull = "intake_full";
+    RateLimited = "rate_limited";
     IntakeShareExceeded = "intake_share_exceeded";
     OutcomeUnknown = "outcome_unknown";
     Internal = "internal";

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, Json, PageQuery, Repeatable},
+    extract::{Authenticated, Json, Listing, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -42,12 +42,13 @@ async fn list_api_keys(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let page = page::request(&page, &mut checks);
     let (page,) = checks.all((page,))?;
     let keys = context.mediator.send(&caller.0, ListApiKeys { page }).await?;
-    Ok(HttpResponse::Ok().json(List::of(keys, ApiKey::from)))
+    Ok(listing.answer(keys, ApiKey::from))
 }
 
 /// Mint an API key

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, Json, PageQuery, Repeatable},
+    extract::{Authenticated, Json, Listing, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -45,6 +45,7 @@ async fn list_applications(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let page = page::request(&page, &mut checks);
@@ -53,7 +54,7 @@ async fn list_applications(
         .mediator
         .send(&caller.0, ListApplications { page })
         .await?;
-    Ok(HttpResponse::Ok().json(List::of(applications, Application::from)))
+    Ok(listing.answer(applications, Application::from))
 }
 
 /// Create an application

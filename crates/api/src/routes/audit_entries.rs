@@ -4,7 +4,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{AuditQuery, Authenticated},
+    extract::{AuditQuery, Authenticated, Listing},
     problem::Problem,
     wire::{
         audit_entries::{self, AuditEntry},
@@ -33,8 +33,9 @@ async fn list_audit_entries(
     context: Data<ApiContext>,
     caller: Authenticated,
     query: AuditQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let query = audit_entries::query(query)?;
     let entries = context.mediator.send(&caller.0, query).await?;
-    Ok(HttpResponse::Ok().json(List::of(entries, AuditEntry::from)))
+    Ok(listing.answer(entries, AuditEntry::from))
 }

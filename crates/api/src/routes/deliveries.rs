@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, PageQuery, Repeatable},
+    extract::{Authenticated, Listing, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -44,6 +44,7 @@ async fn list_deliveries(
     caller: Authenticated,
     path: Path<MessagePath>,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let (application, message) = path.read(&mut checks);
@@ -55,7 +56,7 @@ async fn list_deliveries(
         page,
     };
     let deliveries = context.mediator.send(&caller.0, query).await?;
-    Ok(HttpResponse::Ok().json(List::of(deliveries, Delivery::from)))
+    Ok(listing.answer(deliveries, Delivery::from))
 }
 
 /// List a delivery's attempts
@@ -74,6 +75,7 @@ async fn list_attempts(
     caller: Authenticated,
     path: Path<DeliveryPath>,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let (application, message, endpoint) = path.read(&mut checks);
@@ -86,7 +88,7 @@ async fn list_attempts(
         page,
     };
     let attempts = context.mediator.send(&caller.0, query).await?;
-    Ok(HttpResponse::Ok().json(List::of(attempts, Attempt::from)))
+    Ok(listing.answer(attempts, Attempt::from))
 }
 
 /// Deliver a message to an endpoint again

@@ -1,6 +1,11 @@
 use std::sync::LazyLock;
 
-use actix_web::{HttpRequest, HttpResponse, Route, dev::ResourceDef, web};
+use actix_web::{
+    HttpRequest, HttpResponse, Route,
+    dev::ResourceDef,
+    http::{Method, header},
+    web,
+};
 use utoipa::openapi::PathItem;
 
 use crate::{openapi, problem::Problem};
@@ -18,6 +23,8 @@ static ROUTES: LazyLock<Vec<(ResourceDef, Vec<&'static str>)>> = LazyLock::new(|
 fn methods(item: &PathItem) -> Vec<&'static str> {
     [
         ("GET", item.get.is_some()),
+        // Wherever GET is.
+        ("HEAD", item.get.is_some()),
         ("PUT", item.put.is_some()),
         ("POST", item.post.is_some()),
         ("PATCH", item.patch.is_some()),
@@ -41,6 +48,11 @@ async fn unserved(request: HttpRequest) -> Result<HttpResponse, Problem> {
         .collect();
     if allow.is_empty() {
         Err(Problem::no_such_path())
+    } else if *request.method() == Method::OPTIONS {
+        let allow = allow.join(", ");
+        Ok(HttpResponse::NoContent()
+            .insert_header((header::ALLOW, allow))
+            .finish())
     } else {
         Err(Problem::method_not_allowed(allow))
     }

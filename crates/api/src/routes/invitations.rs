@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Anybody, Authenticated, Json, PageQuery, Repeatable},
+    extract::{Anybody, Authenticated, Json, Listing, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -42,12 +42,13 @@ async fn list_invitations(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let page = page::request(&page, &mut checks);
     let (page,) = checks.all((page,))?;
     let invitations = context.mediator.send(&caller.0, ListInvitations { page }).await?;
-    Ok(HttpResponse::Ok().json(List::of(invitations, Invitation::from)))
+    Ok(listing.answer(invitations, Invitation::from))
 }
 
 /// Invite a person

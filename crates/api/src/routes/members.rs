@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json, PageQuery},
+    extract::{Authenticated, Json, Listing, PageQuery},
     problem::Problem,
     wire::{
         Checks,
@@ -41,12 +41,13 @@ async fn list_members(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let page = page::request(&page, &mut checks);
     let (page,) = checks.all((page,))?;
     let members = context.mediator.send(&caller.0, ListMembers { page }).await?;
-    Ok(HttpResponse::Ok().json(List::of(members, Member::from)))
+    Ok(listing.answer(members, Member::from))
 }
 
 /// Remove a member

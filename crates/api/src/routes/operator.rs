@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, Json, PageQuery, Repeatable},
+    extract::{Authenticated, Json, Listing, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -73,12 +73,13 @@ async fn list_tenants(
     context: Data<ApiContext>,
     caller: Authenticated,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let page = page::request(&page, &mut checks);
     let (page,) = checks.all((page,))?;
     let tenants = context.mediator.send(&caller.0, ListTenants { page }).await?;
-    Ok(HttpResponse::Ok().json(List::of(tenants, Tenant::from)))
+    Ok(listing.answer(tenants, Tenant::from))
 }
 
 /// Read a tenant

@@ -39,6 +39,9 @@ pub(crate) struct NewMessage {
 }
 
 impl Body for NewMessage {
+    /// It is the busiest, and has none outside of its payload.
+    const HAS_MAPS: bool = false;
+
     fn max_bytes(limits: &Limits) -> usize {
         limits.max_body_bytes
     }

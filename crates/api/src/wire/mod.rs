@@ -35,6 +35,9 @@ use crate::Limits;
 
 /// What a request's body may be read into.
 pub(crate) trait Body: DeserializeOwned + Validate + 'static {
+    /// Whether it has maps, such as metadata, in which a key could stand twice: looking for that costs another reading.
+    const HAS_MAPS: bool = true;
+
     /// The most bytes of it.
     fn max_bytes(limits: &Limits) -> usize {
         limits.max_resource_body_bytes

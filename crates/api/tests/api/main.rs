@@ -14,6 +14,8 @@ mod document;
 mod guard;
 mod idempotency;
 mod isolation;
+mod lists;
+mod manners;
 mod markers;
 mod matrix;
 mod pages;

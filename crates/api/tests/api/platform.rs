@@ -49,6 +49,8 @@ fn options(directory: &Path) -> PlatformOptions {
             ..PasswordOptions::default()
         },
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        rates: postrider_api::RateOptions::default(),
+        allowed_origins: postrider_api::AllowedOrigins::default(),
         erase_grace: Duration::ZERO,
         cache_ttl: Duration::from_secs(5),
         settings: Settings::default(),

@@ -62,6 +62,17 @@ async fn problems_are_made_inside_of_the_compression() {
         .send(get("/v1/nowhere", &[("accept-encoding", "gzip")]))
         .await
         .expect(401);
+    // It is short: compressing it would cost more than it saves.
+    assert!(!refused.headers.contains_key("content-encoding"));
+    refused.problem(401, "unauthenticated");
+    let (_, owner) = api.owner("acme").await;
+    let unknown: String = (0..50).map(|nth| format!("unknown-{nth}=x&")).collect();
+    let request = get(
+        &format!("/v1/applications?{unknown}"),
+        &[("accept-encoding", "gzip")],
+    );
+    let request = request.insert_header(("authorization", format!("Bearer {owner}")));
+    let refused = api.send(request).await.expect(422);
     assert_eq!(refused.header("content-encoding"), "gzip");
     assert_eq!(refused.header("content-type"), "application/problem+json");
 }

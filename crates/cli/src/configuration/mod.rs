@@ -5,6 +5,7 @@
 mod database;
 mod delivery;
 mod intake;
+mod limits;
 mod security;
 mod server;
 mod telemetry;
@@ -12,6 +13,7 @@ mod telemetry;
 pub(crate) use database::DatabaseConfig;
 pub(crate) use delivery::DeliveryConfig;
 pub(crate) use intake::IntakeConfig;
+pub(crate) use limits::LimitsConfig;
 pub(crate) use security::SecurityConfig;
 pub(crate) use server::ServerConfig;
 pub(crate) use telemetry::{LogFormat, TelemetryConfig};
@@ -36,6 +38,8 @@ pub(crate) struct Configuration {
     pub(crate) database: DatabaseConfig,
     /// Keys, tokens, passwords.
     pub(crate) security: SecurityConfig,
+    /// How often each may ask.
+    pub(crate) limits: LimitsConfig,
     /// The queue of messages that wait to be stored.
     pub(crate) intake: IntakeConfig,
     /// How webhooks are sent.
@@ -130,6 +134,7 @@ impl Configuration {
         self.server.validate(&mut faults);
         self.database.validate(&mut faults);
         self.security.validate(&self.database, &mut faults);
+        self.limits.validate(&mut faults);
         self.intake.validate(&mut faults);
         self.delivery.validate(&mut faults);
         self.telemetry.validate(&mut faults);

@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
+use postrider_api::AllowedOrigins;
 use serde::Deserialize;
 
 use super::Faults;
@@ -20,6 +21,9 @@ pub(crate) struct ServerConfig {
     /// The addresses and networks of our own proxies: only their `X-Forwarded-For` is believed, for the audit log
     /// and the throttle of logins. Default none.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// The origins whose pages may call the API from a browser, as browsers write them (`https://console.example.com`);
+    /// `*`: all. They send a token of their own, never cookies. Default none.
+    pub(crate) allowed_origins: Vec<String>,
     /// How long a shutdown waits for requests under way. Default 30 s.
     pub(crate) shutdown_timeout_s: u64,
 }
@@ -32,6 +36,7 @@ impl Default for ServerConfig {
             max_connections_per_worker: 10_000,
             request_head_timeout_ms: 10_000,
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
             shutdown_timeout_s: 30,
         }
     }
@@ -55,5 +60,19 @@ impl ServerConfig {
             100..=120_000,
         );
         faults.range("server.shutdown_timeout_s", self.shutdown_timeout_s, 1..=600);
+        if let Err(wrong) = self.origins() {
+            faults.push(
+                "server.allowed_origins",
+                format!(
+                    "must be origins as browsers write them, such as https://console.example.com, or *; {} of them are not",
+                    wrong.len()
+                ),
+            );
+        }
+    }
+
+    /// Whose pages may call; which of them are no origins.
+    pub(crate) fn origins(&self) -> Result<AllowedOrigins, Vec<String>> {
+        AllowedOrigins::parse(self.allowed_origins.iter().map(String::as_str))
     }
 }

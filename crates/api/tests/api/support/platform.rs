@@ -8,7 +8,9 @@ use actix_web::{
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ipnet::IpNet;
-use postrider_api::{ApiContext, Check, Limits, OtelTracePropagation, Readiness, app};
+use postrider_api::{
+    AllowedOrigins, ApiContext, Check, Limits, OtelTracePropagation, RateLimits, RateOptions, Readiness, app,
+};
 use postrider_application::{
     Settings, UseCases,
     authentication::Authenticator,
@@ -17,7 +19,7 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, TokenOptions,
+    AeadSealer, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_testkit::{
@@ -57,6 +59,8 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) rates: RateOptions,
+    pub(crate) allowed_origins: AllowedOrigins,
     /// Instead of the store's.
     pub(crate) export: Option<Arc<dyn TenantExport>>,
 }
@@ -67,6 +71,8 @@ impl Default for Setup {
             limits: Limits::default(),
             readiness: Arc::new(AlwaysReady),
             trusted_proxies: Vec::new(),
+            rates: RateOptions::default(),
+            allowed_origins: AllowedOrigins::default(),
             export: None,
         }
     }
@@ -175,6 +181,9 @@ impl Api {
             clock: clock.clone(),
             ids: ids.clone(),
             limits: setup.limits,
+            rates: RateLimits::new(setup.rates),
+            allowed_origins: setup.allowed_origins,
+            cursors: Arc::new(CursorKeys::new(&MasterKey::from_bytes([7; 32]), &[])),
             trusted_proxies: setup.trusted_proxies,
         });
         Self {
