@@ -26,6 +26,8 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         security,
         intake,
         delivery,
+        replays,
+        retention,
         ..
     } = configuration;
     PlatformOptions {
@@ -64,10 +66,14 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             dedup_window: Duration::from_secs(delivery.dedup_window_s),
             address_policy: delivery.address_policy(),
             max_endpoints_per_application: delivery.max_endpoints_per_application,
+            max_replays_per_endpoint: replays.max_per_endpoint,
+            max_replays_per_tenant: replays.max_per_tenant,
         },
         limits: Limits::for_payloads(server.max_payload_bytes),
         intake: intake.options(storage.url.is_none()),
         engine: engine(delivery),
+        replays: replays.options(),
+        retention: retention.options(),
         failing: delivery.failing_policy(),
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),

@@ -125,6 +125,45 @@ impl AuditQuery {
 
 from_query_string!(AuditQuery);
 
+/// How far back stats look.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StatsQuery {
+    /// `1h`, `24h` or `7d`; 24 hours if absent.
+    #[param(example = "24h", default = "24h")]
+    pub(crate) period: Option<String>,
+}
+
+impl StatsQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let [period] = read(query, ["period"])?;
+        Ok(Self { period })
+    }
+}
+
+from_query_string!(StatsQuery);
+
+/// Which days of usage.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UsageQuery {
+    /// The first day (UTC); thirty days before the last if absent. At most 366 days are answered.
+    #[param(format = "date", example = "2026-10-23")]
+    pub(crate) from: Option<String>,
+    /// The last day (UTC); today if absent.
+    #[param(format = "date", example = "2026-11-22")]
+    pub(crate) to: Option<String>,
+}
+
+impl UsageQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let [from, to] = read(query, ["from", "to"])?;
+        Ok(Self { from, to })
+    }
+}
+
+from_query_string!(UsageQuery);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ mod paging;
 mod queue;
 mod replays;
 mod repositories;
+mod retention;
 mod signals;
 mod store;
 mod system;
@@ -52,6 +53,7 @@ pub use replays::{
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
 };
+pub use retention::{EventReaders, Removed, Retention, RetentionPolicy};
 pub use signals::{
     DenialLog, EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal,
 };

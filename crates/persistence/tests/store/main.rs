@@ -25,6 +25,7 @@ mod partitions;
 mod queue;
 mod reached;
 mod reencryption;
+mod retention;
 mod roles;
 mod schema;
 mod secrets;

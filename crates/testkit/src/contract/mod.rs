@@ -61,6 +61,7 @@ pub mod people;
 pub mod proofs;
 pub mod replays;
 pub mod resending;
+pub mod retaining;
 pub mod round_trips;
 pub mod settling;
 pub mod uniqueness;

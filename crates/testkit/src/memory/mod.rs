@@ -37,6 +37,7 @@ mod queue;
 mod randomness;
 mod replays;
 mod repositories;
+mod retention;
 mod settle;
 mod state;
 mod store;
