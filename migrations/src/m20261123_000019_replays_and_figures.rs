@@ -9,8 +9,8 @@
 //! `latencies` is a JSON array of pairs: a class of latencies, and how many attempts were in it.
 //!
 //! On SQLite the audit log lets nothing go but the entries of tenants that are being erased, and from now on those that
-//! are older than retention allows: `audit_retention` says until when, and is empty but in the transaction that removes
-//! them.
+//! are older than retention allows: the installation's fact `audit_retention` says until when, and is there only in the
+//! transaction that removes them.
 //!
 //! `attempts.response_headers` is empty for most attempts, and then costs nothing. The new column takes a moment's lock
 //! of the table; if it is not to be had within seconds, the migration fails and nothing has changed.
@@ -78,12 +78,12 @@ const TABLES: [&str; 9] = [
     "ALTER TABLE attempts ADD COLUMN response_headers @text",
 ];
 
-const AUDIT_ON_SQLITE: [&str; 3] = [
-    "CREATE TABLE audit_retention (until INTEGER NOT NULL) STRICT",
+const AUDIT_ON_SQLITE: [&str; 2] = [
     "DROP TRIGGER audit_entries_are_not_removed",
     "CREATE TRIGGER audit_entries_are_not_removed BEFORE DELETE ON audit_entries
      WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = OLD.tenant AND status = 'deleting')
-        AND NOT EXISTS (SELECT 1 FROM audit_retention WHERE until > OLD.at)
+        AND NOT EXISTS (SELECT 1 FROM installation
+            WHERE name = 'audit_retention' AND CAST(CAST(value AS TEXT) AS INTEGER) > OLD.at)
      BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END",
 ];
 

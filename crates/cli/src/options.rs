@@ -134,6 +134,7 @@ fn sender(config: &DeliveryConfig) -> HttpOptions {
     HttpOptions {
         connect_timeout: Duration::from_millis(config.connect_timeout_ms),
         max_response_body_bytes: config.max_response_body_bytes,
+        capture_headers: config.capture_response_headers.into(),
         max_response_read_bytes: HttpOptions::default()
             .max_response_read_bytes
             .max(config.max_response_body_bytes),

@@ -202,7 +202,7 @@ mod tests {
         };
         let attempts = ride.world.send(&ride.owner, request).await.unwrap();
         assert_eq!(
-            attempts.items.iter().map(|a| a.number).collect::<Vec<_>>(),
+            attempts.items.iter().map(|a| a.attempt.number).collect::<Vec<_>>(),
             [1, 2]
         );
     }

@@ -6,6 +6,7 @@
 
 mod crypto;
 mod delivery;
+mod delivery_list;
 mod figures;
 mod guard;
 mod health;
@@ -28,6 +29,9 @@ pub use crypto::{
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use delivery_list::{
+    DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery,
+};
 pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};

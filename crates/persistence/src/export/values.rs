@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use postrider_domain::{
-    ApiKeyId, ApplicationId, AuditEntryId, EndpointId, InvitationId, MembershipId, MessageId, SessionId,
+    ApiKeyId, ApplicationId, AuditEntryId, EndpointId, InvitationId, MembershipId, MessageId, ReplayId, SessionId,
     TenantId, UserId,
 };
 use sea_orm::{ColIdx, QueryResult, TryGetError, TryGetable};
@@ -64,6 +64,7 @@ ids! {
     Application: ApplicationId;
     Endpoint: EndpointId;
     Message: MessageId;
+    Replay: ReplayId;
     AuditEntry: AuditEntryId;
 }
 

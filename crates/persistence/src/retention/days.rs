@@ -6,7 +6,7 @@
 //! sees it meanwhile. A partition that is out is marked, so that it is dropped even if we die in between; one that
 //! somebody else took out is left alone.
 //!
-//! A day goes only when no row of the queue refers to one of its messages. That is looked at twice: before the
+//! A day goes only when no row of the queue refers to one of its messages, and no day before it is kept. That is looked at twice: before the
 //! partition is taken out, and when it is, as somebody may have sent one of its messages again in between. Then it goes
 //! back in.
 //!
@@ -148,24 +148,51 @@ impl Owner {
             .await?;
             dropped += self.conclude(table, &pending).await?;
         }
-        if let Some(kept) = kept {
-            let millis = u64::try_from(now.minus(kept).as_unix_millis()).unwrap_or(0);
-            let first_kept = Day::of_millis(millis).first_id();
-            let all = self.partitions(table).await?;
-            for found in all.iter().filter(|found| is_before(found, &first_kept)) {
-                if self.is_worth(table, found).await? && !self.is_referred(found).await? {
-                    self.mark(&found.name, true).await?;
-                    self.run(format!(
-                        "ALTER TABLE {table} DETACH PARTITION {} CONCURRENTLY",
-                        found.name
-                    ))
-                    .await?;
-                    dropped += self.conclude(table, found).await?;
-                }
-            }
-        }
+        let ended = match kept {
+            Some(kept) => self.drop_before(table, now.minus(kept), &mut dropped).await,
+            None => Ok(()),
+        };
+        // Whatever came in between: rows of a time that is gone find a place.
         self.see_to_the_first(table).await?;
-        Ok(dropped)
+        ended.map(|()| dropped)
+    }
+
+    /// Days go in their order, so that what is left has no gap: one that the queue refers to keeps those after it.
+    async fn drop_before(
+        &mut self,
+        table: &'static str,
+        before: Timestamp,
+        dropped: &mut u32,
+    ) -> Result<(), StoreError> {
+        let millis = u64::try_from(before.as_unix_millis()).unwrap_or(0);
+        let first_kept = Day::of_millis(millis).first_id();
+        let mut old = Vec::new();
+        for found in self.partitions(table).await? {
+            if !is_before(&found, &first_kept) || self.is_referred(&found).await? {
+                break;
+            }
+            old.push(found);
+        }
+        // The first one is there for what comes late. By itself, and without rows, it stays.
+        if let [only] = old.as_slice()
+            && only.since.is_none()
+            && !self.has_rows(table, only).await?
+        {
+            return Ok(());
+        }
+        for found in &old {
+            self.mark(&found.name, true).await?;
+            self.run(format!(
+                "ALTER TABLE {table} DETACH PARTITION {} CONCURRENTLY",
+                found.name
+            ))
+            .await?;
+            if self.conclude(table, found).await? == 0 {
+                break;
+            }
+            *dropped += 1;
+        }
+        Ok(())
     }
 
     /// A partition is out: it is dropped, or goes back in.
@@ -184,13 +211,9 @@ impl Owner {
         Ok(1)
     }
 
-    /// The first partition has no lower bound. Without rows it is there for nothing else, and stays.
-    async fn is_worth(&mut self, table: &str, found: &Found) -> Result<bool, StoreError> {
-        if found.since.is_some() {
-            return Ok(true);
-        }
+    async fn has_rows(&mut self, table: &str, found: &Found) -> Result<bool, StoreError> {
         let (Some(till), column) = (&found.till, if table == "messages" { "id" } else { "message" }) else {
-            return Ok(false);
+            return Ok(true);
         };
         let any = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} < '{till}')");
         sqlx::query_scalar(AssertSqlSafe(any))

@@ -19,8 +19,9 @@ const DEAD_NODES: &str = "dead AND lease_until < {now} - 86400000000
     AND NOT EXISTS (SELECT 1 FROM outbox_work w WHERE w.owner = nodes.epoch) ORDER BY epoch LIMIT $1";
 
 /// SQLite knows no rights: its audit log lets nothing go but by these two statements around it.
-const OPEN_AUDIT: &str = "INSERT INTO audit_retention (until) VALUES ($1)";
-const CLOSE_AUDIT: &str = "DELETE FROM audit_retention";
+const OPEN_AUDIT: &str =
+    "INSERT INTO installation (name, value) VALUES ('audit_retention', CAST(CAST($1 AS TEXT) AS BLOB))";
+const CLOSE_AUDIT: &str = "DELETE FROM installation WHERE name = 'audit_retention'";
 
 /// Deletes by such a statement, in a transaction of its own.
 struct Batch {

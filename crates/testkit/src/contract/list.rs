@@ -300,6 +300,10 @@ macro_rules! contract_cases {
                 what_is_queued_is_kept_however_old
                 events_that_somebody_needs_are_kept
                 ;
+            delivery_list:
+                deliveries_are_found
+                deliveries_are_listed_both_ways
+                ;
             figures:
                 figures_add_up
                 usage_adds_up

@@ -37,6 +37,7 @@ pub mod claimed_facts;
 pub mod claiming;
 pub mod deleting;
 pub mod deliveries;
+pub mod delivery_list;
 pub mod erasing;
 pub mod event_bodies;
 pub mod events;

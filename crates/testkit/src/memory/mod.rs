@@ -18,6 +18,7 @@ mod audit;
 mod bell;
 mod census;
 mod clock;
+mod delivery_list;
 mod erasure;
 mod fakes;
 mod figures;
