@@ -48,7 +48,11 @@ impl MigrationTrait for Migration {
 /// Not used before every partition has its own; from then on new partitions get theirs when they are attached.
 async fn on_postgres(manager: &SchemaManager<'_>, name: &str, column: &str) -> Result<(), DbErr> {
     let parent = create("IF NOT EXISTS", name, "ONLY deliveries", column);
-    run(manager, &["SET lock_timeout = '10s'", &parent, "SET lock_timeout = 0"]).await?;
+    run(
+        manager,
+        &["SET lock_timeout = '10s'", &parent, "SET lock_timeout = 0"],
+    )
+    .await?;
     // Partitions that have none yet.
     let partitions = format!(
         "SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

@@ -52,10 +52,10 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, DeliveryViews, EndpointViews, EventTypeViews, FigureViews, Identities, Ids, MemberRepository, MessageIntake,
-        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, ReplayRepository,
-        ReplayViews, Repository, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
-        UserRepository, WorkSignal,
+        DeliveryRepository, DeliveryViews, EndpointViews, EventTypeViews, FigureViews, Identities, Ids,
+        MemberRepository, MessageIntake, MessageViews, PasswordHasher, PersonRepository, PrincipalViews,
+        Randomness, ReplayRepository, ReplayViews, Repository, SecretsReencryption, SigningKeys, Store,
+        TenantExport, TenantViews, Throttle, TracePropagation, UserRepository, WorkSignal,
     },
     replays::{
         CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
@@ -63,8 +63,9 @@ use crate::{
     },
     tenants::{
         CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
-        ExportTenantHandler, GetTenant, GetTenantHandler, GetUsage, GetUsageHandler, ListTenants, ListTenantsHandler, ResumeTenant,
-        ResumeTenantHandler, ShowTenant, ShowTenantHandler, SuspendTenant, SuspendTenantHandler,
+        ExportTenantHandler, GetTenant, GetTenantHandler, GetUsage, GetUsageHandler, ListTenants,
+        ListTenantsHandler, ResumeTenant, ResumeTenantHandler, ShowTenant, ShowTenantHandler, SuspendTenant,
+        SuspendTenantHandler,
     },
     users::{IssuePasswordReset, IssuePasswordResetHandler},
 };
@@ -248,9 +249,9 @@ impl<S> FullStore for S where
         + EventTypeViews
         + EndpointViews
         + MessageViews
-    + ReplayViews
-    + FigureViews
-    + DeliveryViews
+        + ReplayViews
+        + FigureViews
+        + DeliveryViews
 {
 }
 
@@ -289,7 +290,7 @@ impl<T> FullTx for T where
         + UserRepository
         + PersonRepository
         + DeliveryRepository
-    + ReplayRepository
+        + ReplayRepository
 {
 }
 

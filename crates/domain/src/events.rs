@@ -3,8 +3,8 @@
 //! Messages and attempts are not here: they are the hot path and have history tables of their own.
 
 use crate::{
-    ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId, TenantId, Timestamp,
-    UserId, Version,
+    ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId, TenantId,
+    Timestamp, UserId, Version,
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
     endpoints::EndpointEvent,

@@ -111,12 +111,15 @@ impl Figures {
 
     fn take(&self) -> (Vec<EndpointHour>, Vec<TenantDay>, u64) {
         let tally = std::mem::take(&mut *self.tally());
-        let days = tally.days.into_iter().map(|((tenant, day), figures)| TenantDay {
-            tenant,
-            day,
-            figures,
-        });
-        (tally.hours.into_values().collect(), days.collect(), tally.uncounted)
+        let days = tally
+            .days
+            .into_iter()
+            .map(|((tenant, day), figures)| TenantDay { tenant, day, figures });
+        (
+            tally.hours.into_values().collect(),
+            days.collect(),
+            tally.uncounted,
+        )
     }
 
     /// What could not be written waits for the next time, with what has come since.
@@ -205,7 +208,10 @@ impl FigureWriter {
     async fn write(&self) {
         let (hours, days, uncounted) = self.engine.shared.figures.take();
         if uncounted > 0 {
-            tracing::warn!(uncounted, "figures are incomplete: too many endpoints or tenants in a moment");
+            tracing::warn!(
+                uncounted,
+                "figures are incomplete: too many endpoints or tenants in a moment"
+            );
         }
         if hours.is_empty() && days.is_empty() {
             return;
@@ -219,7 +225,10 @@ impl FigureWriter {
 
     async fn forget(&self) {
         let now = self.clock.now();
-        let (hours, days) = (now.minus(self.options.hours_kept), now.minus(self.options.days_kept));
+        let (hours, days) = (
+            now.minus(self.options.hours_kept),
+            now.minus(self.options.days_kept),
+        );
         for _ in 0..FORGET_BATCHES {
             let forget = self.store.forget_figures(hours, days, FORGET);
             let gone: Result<u32, StoreError> = bounded(self.options.write_timeout, forget).await;

@@ -28,7 +28,8 @@ impl FigureStore for Written {
         }
         let attempts = hours.iter().map(|hour| hour.figures.attempts);
         self.attempts.lock().unwrap().push(attempts.sum());
-        days.iter().for_each(|day| self.usage.lock().unwrap().merge(&day.figures));
+        days.iter()
+            .for_each(|day| self.usage.lock().unwrap().merge(&day.figures));
         Ok(())
     }
 
@@ -108,5 +109,9 @@ fn memory_is_bounded() {
     let (hours, days, uncounted) = figures.take();
     assert_eq!((hours.len(), days.len(), uncounted), (MAX_ROWS, 1, 10));
     let usage = days[0].figures;
-    assert_eq!(usage.attempts, MAX_ROWS as u64 + 11, "the tenant's are all counted");
+    assert_eq!(
+        usage.attempts,
+        MAX_ROWS as u64 + 11,
+        "the tenant's are all counted"
+    );
 }

@@ -6,7 +6,9 @@ use std::sync::{
 use postrider_application::ports::{Epoch, WorkSignal};
 use tokio::sync::Notify;
 
-use crate::{EngineOptions, budget::Budget, congestion::Congestion, door::Door, figures::Figures, lease::Lease};
+use crate::{
+    EngineOptions, budget::Budget, congestion::Congestion, door::Door, figures::Figures, lease::Lease,
+};
 
 /// What the engine, its handles and the intake share.
 pub(crate) struct Shared {

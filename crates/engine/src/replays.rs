@@ -1,6 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
-use postrider_application::ports::{Clock, Ids, ReplayLimits, ReplayStep, ReplayWorker, StoreError, WorkSignal};
+use postrider_application::ports::{
+    Clock, Ids, ReplayLimits, ReplayStep, ReplayWorker, StoreError, WorkSignal,
+};
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +133,11 @@ mod tests {
     impl ReplayWorker for Scripted {
         async fn step(&self, _: &ReplayLimits, _: &dyn Ids, _: Timestamp) -> Result<ReplayStep, StoreError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
-            self.answers.lock().unwrap().pop().unwrap_or(Ok(ReplayStep::Nothing))
+            self.answers
+                .lock()
+                .unwrap()
+                .pop()
+                .unwrap_or(Ok(ReplayStep::Nothing))
         }
     }
 
@@ -162,10 +168,18 @@ mod tests {
         let mut running = tokio::task::JoinSet::new();
         running.spawn(replays.run(shutdown.clone()));
         time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(worker.asked.load(Ordering::SeqCst), 3, "up to the failure, at once");
+        assert_eq!(
+            worker.asked.load(Ordering::SeqCst),
+            3,
+            "up to the failure, at once"
+        );
         assert_eq!(signal.count(), 2);
         time::sleep(Duration::from_millis(5_500)).await;
-        assert_eq!(worker.asked.load(Ordering::SeqCst), 6, "then all, and one in vain soon after");
+        assert_eq!(
+            worker.asked.load(Ordering::SeqCst),
+            6,
+            "then all, and one in vain soon after"
+        );
         assert_eq!(signal.count(), 2, "nothing was queued");
         shutdown.cancel();
         running.join_next().await.unwrap().unwrap();

@@ -66,9 +66,7 @@ impl Keeper {
                         ..
                     }) => {}
                     Ok(removed) => {
-                        let Removed {
-                            partitions, rows, ..
-                        } = removed;
+                        let Removed { partitions, rows, .. } = removed;
                         tracing::info!(partitions, rows, "what was old enough was removed");
                     }
                     Err(error) => warn("what is old enough could not be removed", &error),
@@ -151,7 +149,15 @@ mod tests {
         assert_eq!(asked(), 3, "two batches, and the one that failed");
         time::sleep(Duration::from_secs(600)).await;
         assert_eq!(asked(), 5, "one more, and the end");
-        assert!(retention.0.lock().unwrap().1.iter().all(|needed| *needed == Some(7)));
+        assert!(
+            retention
+                .0
+                .lock()
+                .unwrap()
+                .1
+                .iter()
+                .all(|needed| *needed == Some(7))
+        );
         shutdown.cancel();
         running.join_next().await.unwrap().unwrap();
     }

@@ -249,11 +249,20 @@ async fn add_hours(
 ) -> Result<(), StoreError> {
     let mut all: BTreeMap<Key, (ApplicationId, EndpointFigures)> = BTreeMap::new();
     for hour in new {
-        let key = (hour.tenant.as_uuid(), hour.endpoint.as_uuid(), hour.hour.as_micros());
-        let known = all.entry(key).or_insert_with(|| (hour.application, EndpointFigures::default()));
+        let key = (
+            hour.tenant.as_uuid(),
+            hour.endpoint.as_uuid(),
+            hour.hour.as_micros(),
+        );
+        let known = all
+            .entry(key)
+            .or_insert_with(|| (hour.application, EndpointFigures::default()));
         known.1.merge(&hour.figures);
     }
-    let keys: Vec<_> = all.iter().map(|(key, of)| HourInBatch::of(key, of)).collect::<Result<_, _>>()?;
+    let keys: Vec<_> = all
+        .iter()
+        .map(|(key, of)| HourInBatch::of(key, of))
+        .collect::<Result<_, _>>()?;
     let known = dialect.choose(KNOWN_ON_POSTGRES, KNOWN_ON_SQLITE);
     let known = dialect.exactly(known, [json(&keys)?.into()]);
     let known = transaction.query_all_raw(known).await.or_store_error()?;
@@ -262,7 +271,10 @@ async fn add_hours(
             figures.merge(&row.figures()?);
         }
     }
-    let rows: Vec<_> = all.iter().map(|(key, of)| HourInBatch::of(key, of)).collect::<Result<_, _>>()?;
+    let rows: Vec<_> = all
+        .iter()
+        .map(|(key, of)| HourInBatch::of(key, of))
+        .collect::<Result<_, _>>()?;
     let write = dialect.choose(WRITE_ON_POSTGRES, WRITE_ON_SQLITE);
     let write = dialect.exactly(write, [json(&rows)?.into()]);
     transaction.execute_raw(write).await.or_store_error().map(drop)
@@ -310,12 +322,7 @@ impl FigureStore for SqlStore {
         transaction.commit().await
     }
 
-    async fn forget_figures(
-        &self,
-        hours: Timestamp,
-        days: Timestamp,
-        limit: u32,
-    ) -> Result<u32, StoreError> {
+    async fn forget_figures(&self, hours: Timestamp, days: Timestamp, limit: u32) -> Result<u32, StoreError> {
         let dialect = self.database.dialect();
         let transaction = self.database.begin(Scope::Engine).await?;
         let mut gone = 0;

@@ -7,7 +7,9 @@ use postrider_application::{
 };
 use postrider_crypto::{KeyRingError, MasterKey, MasterKeyCheckError, MasterKeyError, PasswordOptions};
 use postrider_domain::endpoints::FailingPolicy;
-use postrider_engine::{EngineError, EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions, RetentionOptions};
+use postrider_engine::{
+    EngineError, EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions, RetentionOptions,
+};
 use postrider_outbox::RelayError;
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;

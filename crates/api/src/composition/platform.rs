@@ -17,8 +17,7 @@ use postrider_crypto::{
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
-    FigureWriter, HttpSender, Intake,
-    IntakeHandle, Keeper, Replays, ReplaysPorts, RetentionPorts,
+    FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays, ReplaysPorts, RetentionPorts,
 };
 use postrider_outbox::{Relay, RelayOptions};
 use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};

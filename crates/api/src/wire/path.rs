@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use postrider_domain::{
-    ApiKeyId, ApplicationId, EndpointId, InvalidValue, InvitationId, MembershipId, MessageId, ReplayId, Rule, TenantId,
-    Uid, applications::ApplicationRef, endpoints::EndpointRef, event_types::EventTypeName,
+    ApiKeyId, ApplicationId, EndpointId, InvalidValue, InvitationId, MembershipId, MessageId, ReplayId, Rule,
+    TenantId, Uid, applications::ApplicationRef, endpoints::EndpointRef, event_types::EventTypeName,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;

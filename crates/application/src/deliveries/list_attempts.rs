@@ -91,7 +91,9 @@ impl<S: MessageViews + EndpointViews> Handles<ListAttempts> for ListAttemptsHand
             .await?;
         let attempts = page.items.into_iter();
         Ok(Page {
-            items: attempts.map(|attempt| ShownAttempt::of(attempt, &message)).collect(),
+            items: attempts
+                .map(|attempt| ShownAttempt::of(attempt, &message))
+                .collect(),
             next: page.next,
             prev: page.prev,
         })

@@ -87,7 +87,9 @@ impl<S: DeliveryViews + EndpointViews> Handles<SearchDeliveries> for SearchDeliv
                 Some(found.ok_or_else(|| Error::not_found("endpoint"))?.id)
             }
         };
-        let undelivered = request.state.is_some_and(|state| state != DeliveryState::Delivered);
+        let undelivered = request
+            .state
+            .is_some_and(|state| state != DeliveryState::Delivered);
         if application.is_none() && request.message.is_none() && !undelivered {
             return Err(lacks_application(
                 "must be given, unless `message` is, or `status` is `pending`, `failed` or `cancelled`",
@@ -101,7 +103,9 @@ impl<S: DeliveryViews + EndpointViews> Handles<SearchDeliveries> for SearchDeliv
             from: request.from,
             to: request.to,
         };
-        let page = self.views.search_deliveries(tenant, visible, &filter, request.page);
+        let page = self
+            .views
+            .search_deliveries(tenant, visible, &filter, request.page);
         Ok(page.await?)
     }
 }
@@ -133,9 +137,18 @@ mod tests {
         for state in [None, Some(DeliveryState::Delivered)] {
             let refusal = world.refusal(&owner, search(None, state)).await;
             assert_eq!(refusal, ErrorCode::ValidationFailed);
-            assert!(world.send(&owner, search(Some(application.into()), state)).await.is_ok());
+            assert!(
+                world
+                    .send(&owner, search(Some(application.into()), state))
+                    .await
+                    .is_ok()
+            );
         }
-        for state in [DeliveryState::Pending, DeliveryState::Failed, DeliveryState::Cancelled] {
+        for state in [
+            DeliveryState::Pending,
+            DeliveryState::Failed,
+            DeliveryState::Cancelled,
+        ] {
             assert!(world.send(&owner, search(None, Some(state))).await.is_ok());
         }
         let endpoint = EndpointRef::Id(postrider_domain::EndpointId::from_uuid(application.as_uuid()));
@@ -155,7 +168,10 @@ mod tests {
     async fn who_may() {
         let world = World::new();
         let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
-        let [one, other] = [world.application(&owner, None).await.id, world.application(&owner, None).await.id];
+        let [one, other] = [
+            world.application(&owner, None).await.id,
+            world.application(&owner, None).await.id,
+        ];
         let viewer = World::same_tenant(&owner, Grant::application(Role::Viewer, one));
         assert!(world.send(&viewer, search(Some(one.into()), None)).await.is_ok());
         let refusal = world.refusal(&viewer, search(Some(other.into()), None)).await;

@@ -99,9 +99,16 @@ impl<S> GetEndpointStatsHandler<S> {
 }
 
 impl<S: EndpointViews + FigureViews> Handles<GetEndpointStats> for GetEndpointStatsHandler<S> {
-    async fn handle(&self, scope: ApplicationScope, request: GetEndpointStats) -> Result<EndpointStats, Error> {
+    async fn handle(
+        &self,
+        scope: ApplicationScope,
+        request: GetEndpointStats,
+    ) -> Result<EndpointStats, Error> {
         let (tenant, application) = (scope.tenant_scope(), scope.application());
-        let endpoint = self.views.endpoint(tenant, application, &request.endpoint).await?;
+        let endpoint = self
+            .views
+            .endpoint(tenant, application, &request.endpoint)
+            .await?;
         let endpoint = endpoint.ok_or_else(|| Error::not_found("endpoint"))?.id;
         let since = hour_of(self.clock.now().minus(request.period.length()));
         let figures = self.views.endpoint_figures(tenant, application, endpoint, since);
@@ -132,7 +139,14 @@ mod tests {
         let request = create_endpoint(application.id, "https://a.example/");
         let endpoint = world.send(&owner, request).await.unwrap().endpoint.id;
         world.pass(Duration::from_hours(100 * 24));
-        for (hours_ago, attempts) in [(0, 1), (1, 10), (2, 100), (24, 1_000), (7 * 24, 10_000), (7 * 24 + 1, 100_000)] {
+        for (hours_ago, attempts) in [
+            (0, 1),
+            (1, 10),
+            (2, 100),
+            (24, 1_000),
+            (7 * 24, 10_000),
+            (7 * 24 + 1, 100_000),
+        ] {
             let hour = EndpointHour {
                 tenant: application.tenant,
                 application: application.id,

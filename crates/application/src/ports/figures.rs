@@ -43,12 +43,7 @@ pub trait FigureStore: Send + Sync {
 
     /// Removes up to `limit` of each kind: hours that began before `hours`, days that began before `days`; how many
     /// there were.
-    async fn forget_figures(
-        &self,
-        hours: Timestamp,
-        days: Timestamp,
-        limit: u32,
-    ) -> Result<u32, StoreError>;
+    async fn forget_figures(&self, hours: Timestamp, days: Timestamp, limit: u32) -> Result<u32, StoreError>;
 }
 
 /// Figures, to look at.

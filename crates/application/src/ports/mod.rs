@@ -29,9 +29,7 @@ pub use crypto::{
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
-pub use delivery_list::{
-    DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery,
-};
+pub use delivery_list::{DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery};
 pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
@@ -51,9 +49,7 @@ pub use queue::{
     ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement,
     WorkBell, WorkRef,
 };
-pub use replays::{
-    ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker, RunningReplays,
-};
+pub use replays::{ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker, RunningReplays};
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
 };

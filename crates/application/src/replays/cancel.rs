@@ -57,7 +57,8 @@ where
     async fn handle(&self, scope: ApplicationScope, request: CancelReplay) -> Result<ReplayState, Error> {
         let (tenant, application) = (scope.tenant_scope(), scope.application());
         let mut tx = self.store.begin(tenant).await?;
-        let endpoint = Repository::<Endpoint>::find(&mut tx, tenant, &(application, request.endpoint)).await?;
+        let endpoint =
+            Repository::<Endpoint>::find(&mut tx, tenant, &(application, request.endpoint)).await?;
         let endpoint = endpoint.ok_or_else(|| Error::not_found("endpoint"))?.state().id;
         let mut replay = tx
             .hold_replay(tenant, request.replay)

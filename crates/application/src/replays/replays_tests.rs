@@ -80,8 +80,15 @@ async fn a_replay_is_begun_worked_and_told_of() {
     let replay = scene.world.send(&scene.owner, scene.create()).await.unwrap();
     assert_eq!(replay.status, ReplayStatus::Running);
     assert_eq!(replay.to, scene.world.now(), "what comes later is none of it");
-    assert!(matches!(scene.step().await, ReplayStep::Made { finished: true, .. }));
-    let seen = scene.world.send(&scene.owner, scene.get(replay.id)).await.unwrap();
+    assert!(matches!(
+        scene.step().await,
+        ReplayStep::Made { finished: true, .. }
+    ));
+    let seen = scene
+        .world
+        .send(&scene.owner, scene.get(replay.id))
+        .await
+        .unwrap();
     assert_eq!(seen.status, ReplayStatus::Completed);
     let list = ListReplays {
         application: scene.application.into(),
@@ -92,7 +99,11 @@ async fn a_replay_is_begun_worked_and_told_of() {
     let kinds = scene.world.kinds().await;
     assert_eq!(kinds[kinds.len() - 2..], ["replay.created", "replay.finished"]);
     // Finished, it stays as it is.
-    let late = scene.world.send(&scene.owner, scene.cancel(replay.id)).await.unwrap();
+    let late = scene
+        .world
+        .send(&scene.owner, scene.cancel(replay.id))
+        .await
+        .unwrap();
     assert_eq!(late.status, ReplayStatus::Completed);
 }
 
@@ -103,7 +114,11 @@ async fn a_cancelled_replay_queues_nothing() {
     scene.world.send(&scene.owner, message).await.unwrap();
     scene.world.pass(Duration::from_secs(1));
     let replay = scene.world.send(&scene.owner, scene.create()).await.unwrap();
-    let cancelled = scene.world.send(&scene.owner, scene.cancel(replay.id)).await.unwrap();
+    let cancelled = scene
+        .world
+        .send(&scene.owner, scene.cancel(replay.id))
+        .await
+        .unwrap();
     assert_eq!(cancelled.status, ReplayStatus::Cancelled);
     assert_eq!(scene.step().await, ReplayStep::Nothing);
     assert_eq!(scene.world.store.queued(), 1, "the message's own row");
@@ -138,7 +153,11 @@ async fn only_so_many_are_under_way() {
     }
     let refusal = scene.world.refusal(&scene.owner, scene.create()).await;
     assert_eq!(refusal, ErrorCode::ReplayLimitReached);
-    scene.world.send(&scene.owner, scene.cancel(last.unwrap())).await.unwrap();
+    scene
+        .world
+        .send(&scene.owner, scene.cancel(last.unwrap()))
+        .await
+        .unwrap();
     scene.world.send(&scene.owner, scene.create()).await.unwrap();
 }
 
@@ -147,13 +166,19 @@ async fn who_may() {
     let scene = Scene::new().await;
     let replay = scene.world.send(&scene.owner, scene.create()).await.unwrap().id;
     let viewer = World::same_tenant(&scene.owner, Grant::tenant(Role::Viewer));
-    let stranger = scene.world.caller("eve@evil.example", Grant::tenant(Role::Owner)).await;
+    let stranger = scene
+        .world
+        .caller("eve@evil.example", Grant::tenant(Role::Owner))
+        .await;
     assert!(scene.world.send(&viewer, scene.get(replay)).await.is_ok());
     for (who, code) in [(&viewer, ErrorCode::Forbidden), (&stranger, ErrorCode::NotFound)] {
         assert_eq!(scene.world.refusal(who, scene.create()).await, code);
         assert_eq!(scene.world.refusal(who, scene.cancel(replay)).await, code);
     }
-    assert_eq!(scene.world.refusal(&stranger, scene.get(replay)).await, ErrorCode::NotFound);
+    assert_eq!(
+        scene.world.refusal(&stranger, scene.get(replay)).await,
+        ErrorCode::NotFound
+    );
     // Another endpoint's path does not lead to it.
     let request = create_endpoint(scene.application, "https://b.example/");
     let other = scene.world.send(&scene.owner, request).await.unwrap().endpoint.id;
@@ -161,5 +186,8 @@ async fn who_may() {
         endpoint: other.into(),
         ..scene.cancel(replay)
     };
-    assert_eq!(scene.world.refusal(&scene.owner, request).await, ErrorCode::NotFound);
+    assert_eq!(
+        scene.world.refusal(&scene.owner, request).await,
+        ErrorCode::NotFound
+    );
 }

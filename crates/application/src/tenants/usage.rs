@@ -113,16 +113,30 @@ mod tests {
         };
         let accepted = async |request: GetUsage| {
             let usage = world.send(&owner, request).await.unwrap();
-            usage.days.iter().map(|day| day.figures.accepted).collect::<Vec<_>>()
+            usage
+                .days
+                .iter()
+                .map(|day| day.figures.accepted)
+                .collect::<Vec<_>>()
         };
         assert_eq!(accepted(usage(None, None)).await, [31, 2, 1]);
         assert_eq!(accepted(usage(Some(40), Some(1))).await, [32, 31, 2]);
         assert_eq!(accepted(usage(Some(1), Some(1))).await, [2]);
         assert_eq!(accepted(usage(Some(365), None)).await.len(), 4);
         for (from, to) in [(Some(0), Some(1)), (Some(366), Some(0))] {
-            assert_eq!(world.refusal(&owner, usage(from, to)).await, ErrorCode::ValidationFailed);
+            assert_eq!(
+                world.refusal(&owner, usage(from, to)).await,
+                ErrorCode::ValidationFailed
+            );
         }
         let other = world.caller("eve@evil.example", Grant::tenant(Role::Owner)).await;
-        assert!(world.send(&other, usage(None, None)).await.unwrap().days.is_empty());
+        assert!(
+            world
+                .send(&other, usage(None, None))
+                .await
+                .unwrap()
+                .days
+                .is_empty()
+        );
     }
 }

@@ -57,7 +57,10 @@ impl RetentionConfig {
             ("retention.events_days", self.events_days, 1),
         ] {
             if days != 0 && !(least..=MOST_DAYS).contains(&days) {
-                faults.push(key, format!("must be from {least} to {MOST_DAYS}, or 0: for ever"));
+                faults.push(
+                    key,
+                    format!("must be from {least} to {MOST_DAYS}, or 0: for ever"),
+                );
             }
         }
         for (key, days) in [

@@ -90,7 +90,10 @@ mod tests {
         ];
         let kept = CapturedHeaders::capture(headers);
         let values: Vec<_> = kept.pairs().iter().map(|(_, value)| value.as_str()).collect();
-        assert_eq!(values, ["text/plain", "***", "***", "***", "***", "a\u{fffd}b\u{fffd}c"]);
+        assert_eq!(
+            values,
+            ["text/plain", "***", "***", "***", "***", "a\u{fffd}b\u{fffd}c"]
+        );
         assert_eq!(format!("{kept:?}"), "CapturedHeaders(6)");
     }
 

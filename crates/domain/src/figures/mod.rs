@@ -3,5 +3,5 @@
 mod latencies;
 mod tally;
 
-pub use latencies::{LatencyClass, Latencies};
+pub use latencies::{Latencies, LatencyClass};
 pub use tally::{EndpointFigures, LastFailure, UsageFigures, day_of, hour_of};

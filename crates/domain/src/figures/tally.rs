@@ -154,7 +154,10 @@ mod tests {
         }
         assert_eq!(once, twice);
         assert_eq!((once.attempts, once.delivered), (3, 1));
-        assert_eq!(once.last_failure.and_then(|failure| failure.http_status), Some(503));
+        assert_eq!(
+            once.last_failure.and_then(|failure| failure.http_status),
+            Some(503)
+        );
         assert_eq!(once.last_delivered_at, Some(Timestamp::from_micros(9)));
     }
 

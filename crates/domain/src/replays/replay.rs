@@ -357,7 +357,13 @@ mod tests {
             limit: ReplayLimit::new(3).unwrap(),
         };
         let whose = (ApplicationId::from_uuid(id), EndpointId::from_uuid(id));
-        Replay::begin(ReplayId::from_uuid(id), TenantId::from_uuid(id), whose, new, at(100))
+        Replay::begin(
+            ReplayId::from_uuid(id),
+            TenantId::from_uuid(id),
+            whose,
+            new,
+            at(100),
+        )
     }
 
     #[test]
@@ -410,8 +416,14 @@ mod tests {
         let failed = delivery(DeliveryStatus::Failed(FailureReason::Exhausted));
         let cancelled = delivery(DeliveryStatus::Cancelled);
         let wanted = |mode: ReplayMode| {
-            [None, Some(&pending), Some(&delivered), Some(&failed), Some(&cancelled)]
-                .map(|delivery| mode.wants(delivery))
+            [
+                None,
+                Some(&pending),
+                Some(&delivered),
+                Some(&failed),
+                Some(&cancelled),
+            ]
+            .map(|delivery| mode.wants(delivery))
         };
         assert_eq!(wanted(ReplayMode::All), [true, false, true, true, true]);
         assert_eq!(wanted(ReplayMode::Failed), [false, false, false, true, true]);

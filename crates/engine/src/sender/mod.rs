@@ -163,14 +163,9 @@ impl HttpSender {
         }
         let (head, body) = response.into_parts();
         progress.headers = head.headers;
-        body::read(
-            body,
-            &mut progress.body,
-            self.keep_bytes,
-            self.read_bytes,
-        )
-        .await
-        .map_err(|_| FailureClass::Body)
+        body::read(body, &mut progress.body, self.keep_bytes, self.read_bytes)
+            .await
+            .map_err(|_| FailureClass::Body)
     }
 }
 

@@ -3,7 +3,8 @@
 use postrider_application::{
     access::TenantScope,
     ports::{
-        DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery, Page, PageRequest, StoreError,
+        DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery, Page, PageRequest,
+        StoreError,
     },
 };
 use postrider_domain::{ApplicationId, EndpointId, MessageId, Timestamp, access::Visibility};
@@ -70,7 +71,11 @@ fn seen(visible: &Visibility, wanted: &mut Conditions) {
             places.push(format!("${}", wanted.values.len()));
         }
         // No application at all: nothing is seen.
-        let list = if places.is_empty() { "NULL".to_owned() } else { places.join(", ") };
+        let list = if places.is_empty() {
+            "NULL".to_owned()
+        } else {
+            places.join(", ")
+        };
         wanted.sql.push(format!(" AND d.app IN ({list})"));
     }
 }
@@ -79,12 +84,17 @@ fn seen(visible: &Visibility, wanted: &mut Conditions) {
 fn common(visible: &Visibility, filter: &DeliveryFilter, page: &PageRequest<DeliveryKey>) -> Conditions {
     let mut wanted = Conditions::default();
     seen(visible, &mut wanted);
-    wanted.and("d.app =", filter.application.map(|id| ApplicationId::as_uuid(&id)));
+    wanted.and(
+        "d.app =",
+        filter.application.map(|id| ApplicationId::as_uuid(&id)),
+    );
     wanted.and("d.endpoint =", filter.endpoint.map(|id| EndpointId::as_uuid(&id)));
     wanted.and("d.message =", filter.message.map(|id| MessageId::as_uuid(&id)));
     wanted.and("d.status =", filter.state.map(DeliveryState::as_str));
     if let Some(key) = page.key() {
-        wanted.values.extend([key.message.as_uuid().into(), key.endpoint.as_uuid().into()]);
+        wanted
+            .values
+            .extend([key.message.as_uuid().into(), key.endpoint.as_uuid().into()]);
         let (message, endpoint) = (wanted.values.len() - 1, wanted.values.len());
         // The first condition is the one that an index is entered with.
         wanted.sql.push(format!(
@@ -94,7 +104,12 @@ fn common(visible: &Visibility, filter: &DeliveryFilter, page: &PageRequest<Deli
     wanted
 }
 
-fn select(way: Way, visible: &Visibility, filter: &DeliveryFilter, page: &PageRequest<DeliveryKey>) -> (String, Vec<Value>) {
+fn select(
+    way: Way,
+    visible: &Visibility,
+    filter: &DeliveryFilter,
+    page: &PageRequest<DeliveryKey>,
+) -> (String, Vec<Value>) {
     let mut wanted = common(visible, filter, page);
     let from = match way {
         Way::Message | Way::Undelivered => {
@@ -130,7 +145,10 @@ fn select(way: Way, visible: &Visibility, filter: &DeliveryFilter, page: &PageRe
 
 /// Conditions on an application's messages that may be looked at for this page.
 fn of_application(messages: &mut Conditions, filter: &DeliveryFilter, page: &PageRequest<DeliveryKey>) {
-    messages.and("m.app =", filter.application.map(|id| ApplicationId::as_uuid(&id)));
+    messages.and(
+        "m.app =",
+        filter.application.map(|id| ApplicationId::as_uuid(&id)),
+    );
     messages.and("m.id {beyond}=", page.key().map(|key| key.message.as_uuid()));
     between(messages, filter);
 }
@@ -180,8 +198,16 @@ impl DeliveryViews for SqlStore {
 }
 
 /// The page goes on beyond all deliveries of that message.
-fn go_on_after(message: Uuid, page: &PageRequest<DeliveryKey>, answer: &mut Page<ListedDelivery, DeliveryKey>) {
-    let beyond = if page.backwards() { Uuid::max() } else { Uuid::nil() };
+fn go_on_after(
+    message: Uuid,
+    page: &PageRequest<DeliveryKey>,
+    answer: &mut Page<ListedDelivery, DeliveryKey>,
+) {
+    let beyond = if page.backwards() {
+        Uuid::max()
+    } else {
+        Uuid::nil()
+    };
     let key = Some(DeliveryKey {
         message: MessageId::from_uuid(message),
         endpoint: EndpointId::from_uuid(beyond),

@@ -3,7 +3,9 @@ use std::time::Duration;
 use postrider_application::ports::{AttemptView, DeliveryView, StoreError};
 use postrider_domain::{
     EndpointId, MessageId,
-    deliveries::{CapturedBody, CapturedHeaders, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome},
+    deliveries::{
+        CapturedBody, CapturedHeaders, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome,
+    },
 };
 use sea_orm::FromQueryResult;
 use uuid::Uuid;

@@ -5,8 +5,8 @@ use sea_orm::FromQueryResult;
 use serde::Serialize;
 
 use super::values::{
-    ApiKey, Application, AuditEntry, Base64, Endpoint, Grants, Invitation, Json, Member, Message, Replay, Session,
-    Tenant, Time, User,
+    ApiKey, Application, AuditEntry, Base64, Endpoint, Grants, Invitation, Json, Member, Message, Replay,
+    Session, Tenant, Time, User,
 };
 use crate::codec::{StoredMetadata, StoredTexts, StoredWaits};
 

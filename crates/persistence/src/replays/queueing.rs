@@ -28,7 +28,8 @@ macro_rules! queue {
             $pairs,
             " JOIN messages m ON m.id = pair.one AND m.tenant = {tenant} AND m.app = {app}
             LEFT JOIN deliveries d ON d.message = m.id AND d.endpoint = {endpoint}
-            WHERE d.status IS NULL OR d.status <> 'pending' ",
+            WHERE (d.status IS NULL OR d.status <> 'pending')
+                AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id) ",
             $order,
             " ON CONFLICT (message, endpoint) WHERE endpoint IS NOT NULL DO NOTHING RETURNING message, attempts"
         )
@@ -92,7 +93,10 @@ pub(super) async fn queue(
     let rows: Vec<(Uuid, Uuid)> = wanted.iter().map(|wanted| (wanted.message, ids.next())).collect();
     let mut values = pairs(dialect, &rows);
     let (endpoint, app) = (values.len() + 1, values.len() + 2);
-    values.extend([replay.endpoint.as_uuid().into(), replay.application.as_uuid().into()]);
+    values.extend([
+        replay.endpoint.as_uuid().into(),
+        replay.application.as_uuid().into(),
+    ]);
     let sql = dialect
         .choose(QUEUE_ON_POSTGRES, QUEUE_ON_SQLITE)
         .replace("{endpoint}", &format!("${endpoint}"))

@@ -187,7 +187,9 @@ impl ReplayRepository for SqlUnitOfWork {
             let hold = self.dialect.of_tenant(tenant, HOLD_TENANT, [])?;
             self.transaction.query_one_raw(hold).await.or_store_error()?;
         }
-        let running = self.dialect.of_tenant(tenant, RUNNING, [endpoint.as_uuid().into()])?;
+        let running = self
+            .dialect
+            .of_tenant(tenant, RUNNING, [endpoint.as_uuid().into()])?;
         let row = self.transaction.query_one_raw(running).await.or_store_error()?;
         let Some(row) = row else {
             return Ok(RunningReplays::default());

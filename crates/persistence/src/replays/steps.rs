@@ -111,7 +111,11 @@ async fn is_alone(tx: &SqlUnitOfWork) -> Result<bool, StoreError> {
 async fn put_off(tx: &SqlUnitOfWork, (tenant, id): Named, by: Duration) -> Result<(), StoreError> {
     let values = [micros(by).into(), id.as_uuid().into()];
     let put_off = tx.dialect.of_tenant(tenant, PUT_OFF, values)?;
-    tx.transaction.execute_raw(put_off).await.or_store_error().map(drop)
+    tx.transaction
+        .execute_raw(put_off)
+        .await
+        .or_store_error()
+        .map(drop)
 }
 
 async fn next(tx: &SqlUnitOfWork) -> Result<Option<Replay>, StoreError> {
@@ -151,7 +155,10 @@ async fn try_step(
     let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
     if room < worth && left > 0 {
         put_off(tx, (tenant, id), limits.wait).await?;
-        return Ok(ReplayStep::Waiting { replay: id, queued: 0 });
+        return Ok(ReplayStep::Waiting {
+            replay: id,
+            queued: 0,
+        });
     }
     let found = Search {
         transaction: &tx.transaction,
@@ -214,7 +221,9 @@ async fn finish(
 async fn endpoint(tx: &SqlUnitOfWork, replay: &Replay) -> Result<Result<Filter, ReplayFailure>, StoreError> {
     let state = replay.state();
     let named: [Uuid; 2] = [state.application.as_uuid(), state.endpoint.as_uuid()];
-    let statement = tx.dialect.of_tenant(state.tenant, ENDPOINT, named.map(Into::into))?;
+    let statement = tx
+        .dialect
+        .of_tenant(state.tenant, ENDPOINT, named.map(Into::into))?;
     let row = tx.transaction.query_one_raw(statement).await.or_store_error()?;
     let Some(row) = row else {
         return Ok(Err(ReplayFailure::EndpointGone));

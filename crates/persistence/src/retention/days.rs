@@ -87,10 +87,18 @@ impl SqlStore {
 
 impl Owner {
     async fn run(&mut self, sql: String) -> Result<(), StoreError> {
-        self.0.execute(AssertSqlSafe(sql)).await.or_store_error().map(drop)
+        self.0
+            .execute(AssertSqlSafe(sql))
+            .await
+            .or_store_error()
+            .map(drop)
     }
 
-    async fn drop_days(&mut self, policy: &RetentionPolicy, now: Timestamp) -> Result<Option<u32>, StoreError> {
+    async fn drop_days(
+        &mut self,
+        policy: &RetentionPolicy,
+        now: Timestamp,
+    ) -> Result<Option<u32>, StoreError> {
         self.run(format!("SET ROLE {ADMIN}")).await?;
         self.run(LOCK_TIMEOUT.to_owned()).await?;
         let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
@@ -138,7 +146,11 @@ impl Owner {
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         // What was begun comes to its end first: there is only ever one.
-        let pending = self.partitions(table).await?.into_iter().find(|found| found.pending);
+        let pending = self
+            .partitions(table)
+            .await?
+            .into_iter()
+            .find(|found| found.pending);
         let mut dropped = 0;
         if let Some(pending) = pending {
             self.run(format!(
@@ -235,7 +247,11 @@ impl Owner {
     }
 
     async fn mark(&mut self, name: &str, marked: bool) -> Result<(), StoreError> {
-        let mark = if marked { format!("'{MARK}'") } else { "NULL".to_owned() };
+        let mark = if marked {
+            format!("'{MARK}'")
+        } else {
+            "NULL".to_owned()
+        };
         self.run(format!("COMMENT ON TABLE {name} IS {mark}")).await
     }
 

@@ -148,7 +148,11 @@ impl Batch {
     ) -> Result<(), StoreError> {
         let sql = delete_some(dialect, self.table, self.key, &self.some);
         let delete = dialect.statement(&sql, self.values.clone());
-        let rows = transaction.execute_raw(delete).await.or_store_error()?.rows_affected();
+        let rows = transaction
+            .execute_raw(delete)
+            .await
+            .or_store_error()?
+            .rows_affected();
         removed.rows += rows;
         removed.more |= rows >= u64::from(limit);
         Ok(())

@@ -26,6 +26,7 @@ mod queue;
 mod reached;
 mod reencryption;
 mod retention;
+mod retention_cost;
 mod roles;
 mod schema;
 mod secrets;

@@ -17,7 +17,12 @@ async fn queued<H: Harness>(
     fixture: &Fixture<'_, H>,
     (tenant, customer): (&Tenancy, &Customer),
     days: u32,
-) -> (Epoch, MessageId, postrider_application::ports::WorkRef, postrider_domain::EndpointId) {
+) -> (
+    Epoch,
+    MessageId,
+    postrider_application::ports::WorkRef,
+    postrider_domain::EndpointId,
+) {
     use postrider_application::ports::NewMessage;
     let endpoint = fixture.endpoint(tenant, customer).await;
     let node = fixture.node().await;
@@ -61,7 +66,7 @@ fn days(messages: u32, payloads: u32, attempts: u32) -> RetentionPolicy {
 }
 
 /// An installation that is a hundred days old, with a partition for every ten days of them.
-async fn aged(harness: &PostgresHarness) {
+pub(super) async fn aged(harness: &PostgresHarness) {
     let mut owner = owner(harness).await;
     let millis = Fixture::new(harness).now().as_unix_millis();
     let today = u64::try_from(millis).unwrap() / 86_400_000;
@@ -76,14 +81,21 @@ async fn aged(harness: &PostgresHarness) {
         .await
         .unwrap();
         for name in first {
-            owner.execute(AssertSqlSafe(format!("DROP TABLE {name}"))).await.unwrap();
+            owner
+                .execute(AssertSqlSafe(format!("DROP TABLE {name}")))
+                .await
+                .unwrap();
         }
         let mut statements = Partition::first(table, day(101)).make();
         for begin in (0..=100).rev().step_by(10).map(day) {
             // As though nobody had been there to make one each day.
             let covered = Some(begin.first_id());
             let until = begin.plus(9);
-            statements.extend(Partition::missing(table, covered, until, until).iter().flat_map(Partition::make));
+            statements.extend(
+                Partition::missing(table, covered, until, until)
+                    .iter()
+                    .flat_map(Partition::make),
+            );
         }
         for statement in statements {
             owner.execute(AssertSqlSafe(statement)).await.unwrap();
@@ -178,7 +190,10 @@ async fn a_reader_is_not_disturbed_and_disturbs_nobody() {
     let customer = fixture.application(&tenant).await;
     delivered(&fixture, (&tenant, &customer), 105).await;
     let mut reader = harness.outside.begin().await.unwrap();
-    reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    reader
+        .execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .await
+        .unwrap();
     let count = "SELECT count(*) FROM messages";
     let seen: i64 = sqlx::query_scalar(count).fetch_one(&mut *reader).await.unwrap();
     assert_eq!(seen, 1);
@@ -192,7 +207,10 @@ async fn a_reader_is_not_disturbed_and_disturbs_nobody() {
     reader.commit().await.unwrap();
     let finished = harness.store().remove_old(&policy, None, 100).await.unwrap();
     assert!(finished.partitions > 0, "{finished:?}");
-    assert_eq!(bounds(&harness, "messages").await, bounds(&harness, "deliveries").await);
+    assert_eq!(
+        bounds(&harness, "messages").await,
+        bounds(&harness, "deliveries").await
+    );
     harness.finish().await;
 }
 
@@ -217,7 +235,11 @@ async fn what_was_taken_out_is_dropped_later() {
     ] {
         owner.execute(AssertSqlSafe(sql)).await.unwrap();
     }
-    harness.store().remove_old(&RetentionPolicy::default(), None, 100).await.unwrap();
+    harness
+        .store()
+        .remove_old(&RetentionPolicy::default(), None, 100)
+        .await
+        .unwrap();
     let left: Vec<String> = sqlx::query_scalar("SELECT relname::text FROM pg_class WHERE relname = ANY ($1)")
         .bind(vec![ours.clone(), theirs.clone()])
         .fetch_all(&mut owner)
@@ -236,12 +258,26 @@ async fn several_nodes_may_ask_at_once() {
     let mut asked = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let node = harness.another_node().await.unwrap();
-        asked.spawn(async move { node.retention.remove_old(&days(60, 30, 30), None, 100).await.unwrap() });
+        asked.spawn(async move {
+            node.retention
+                .remove_old(&days(60, 30, 30), None, 100)
+                .await
+                .unwrap()
+        });
     }
-    let dropped: u32 = asked.join_all().await.iter().map(|removed| removed.partitions).sum();
+    let dropped: u32 = asked
+        .join_all()
+        .await
+        .iter()
+        .map(|removed| removed.partitions)
+        .sum();
     // The first one, and those of ten days each: five of messages and of deliveries, eight of the others.
     assert!((26..=30).contains(&dropped), "{dropped}");
-    let again = harness.store().remove_old(&days(60, 30, 30), None, 100).await.unwrap();
+    let again = harness
+        .store()
+        .remove_old(&days(60, 30, 30), None, 100)
+        .await
+        .unwrap();
     assert_eq!(again, Removed::default());
     harness.finish().await;
 }
@@ -263,9 +299,79 @@ async fn rows_go_by_the_batch() {
     assert!(first.more && first.rows == 8, "{first:?}");
     while harness.store().remove_old(&policy, None, 2).await.unwrap().more {}
     assert_eq!(rows(&harness, &tenant).await, [3, 2, 2, 1]);
-    assert!(fixture.settle(node, row, fixture.delivered(message, endpoint)).await);
+    assert!(
+        fixture
+            .settle(node, row, fixture.delivered(message, endpoint))
+            .await
+    );
     while harness.store().remove_old(&policy, None, 2).await.unwrap().more {}
     assert_eq!(rows(&harness, &tenant).await, [2, 1, 2, 1]);
+    harness.finish().await;
+}
+
+/// What has no payload any more is sent to nobody: neither again nor by a replay.
+#[tokio::test]
+async fn what_has_no_payload_is_not_sent_again() {
+    use postrider_application::ports::{
+        DeliveryRepository as _, ReplayLimits, ReplayStep, ReplayWorker as _, Store as _,
+    };
+    use postrider_domain::{
+        Aggregate as _, ReplayId, Timestamp,
+        deliveries::Delivery,
+        replays::{NewReplay, Replay, ReplayLimit, ReplayMode},
+    };
+    let harness = SqliteHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let (node, message, row, endpoint) = queued(&fixture, (&tenant, &customer), 45).await;
+    assert!(
+        fixture
+            .settle(node, row, fixture.delivered(message, endpoint))
+            .await
+    );
+    let policy = RetentionPolicy {
+        payloads: Some(30 * DAY),
+        ..RetentionPolicy::default()
+    };
+    harness.store().remove_old(&policy, None, 100).await.unwrap();
+    assert_eq!(rows(&harness, &tenant).await, [1, 0, 1, 1]);
+    let mut tx = harness.store().begin(&tenant.scope).await.unwrap();
+    assert!(!tx.has_payload(&tenant.scope, customer.id, message).await.unwrap());
+    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
+    delivery.attempts = 1;
+    let requeued = tx
+        .requeue(&tenant.scope, customer.id, &delivery, fixture.work_id())
+        .await;
+    assert!(requeued.is_err());
+    drop(tx);
+    let new = NewReplay {
+        mode: ReplayMode::All,
+        from: Timestamp::from_micros(0),
+        to: None,
+        limit: ReplayLimit::default(),
+    };
+    let id = ReplayId::from_uuid(fixture.uuid());
+    let mut replay = Replay::begin(id, tenant.id, (customer.id, endpoint), new, fixture.now()).unwrap();
+    fixture.save(&tenant.scope, &mut replay).await.unwrap();
+    let ids = postrider_testkit::memory::SequentialIds::new(harness.clock());
+    let step = harness
+        .store()
+        .step(&ReplayLimits::default(), &ids, fixture.now())
+        .await
+        .unwrap();
+    assert!(
+        matches!(
+            step,
+            ReplayStep::Made {
+                queued: 0,
+                finished: true,
+                ..
+            }
+        ),
+        "{step:?}"
+    );
+    assert_eq!(replay.state().id, id);
     harness.finish().await;
 }
 
@@ -291,7 +397,12 @@ async fn audit<H: Census>(harness: &H) {
         audit: Some(365 * DAY),
         ..RetentionPolicy::default()
     };
-    let removed = fixture.ports().retention.remove_old(&policy, None, 100).await.unwrap();
+    let removed = fixture
+        .ports()
+        .retention
+        .remove_old(&policy, None, 100)
+        .await
+        .unwrap();
     assert_eq!(removed.rows, 1);
     assert_eq!(count().await, Some(before - 1));
     drop(operator);
@@ -321,7 +432,9 @@ async fn the_audit_log_forgets_in_time() {
     let sqlite = SqliteHarness::new().await;
     audit(&sqlite).await;
     // The door is shut again behind it.
-    let refused = sqlx::query("DELETE FROM audit_entries").execute(&sqlite.outside).await;
+    let refused = sqlx::query("DELETE FROM audit_entries")
+        .execute(&sqlite.outside)
+        .await;
     assert!(refused.is_err(), "the audit log is only appended to");
     sqlite.finish().await;
     let postgres = PostgresHarness::new().await;

@@ -24,7 +24,10 @@ impl<'h, H: Harness> Scene<'h, H> {
     async fn new(harness: &'h H) -> Self {
         let fixture = Fixture::new(harness);
         let tenant = fixture.tenant("acme").await;
-        let customers = [fixture.application(&tenant).await, fixture.application(&tenant).await];
+        let customers = [
+            fixture.application(&tenant).await,
+            fixture.application(&tenant).await,
+        ];
         let endpoints = [
             fixture.endpoint(&tenant, &customers[0]).await,
             fixture.endpoint(&tenant, &customers[0]).await,
@@ -61,7 +64,10 @@ impl<'h, H: Harness> Scene<'h, H> {
         page: PageRequest<DeliveryKey>,
     ) -> Page<ListedDelivery, DeliveryKey> {
         let store = self.fixture.store();
-        let page = store.search_deliveries(&tenant.scope, visible, filter, page).await.unwrap();
+        let page = store
+            .search_deliveries(&tenant.scope, visible, filter, page)
+            .await
+            .unwrap();
         assert!(page.items.iter().all(|item| visible.shows(item.application)));
         page
     }
@@ -72,7 +78,10 @@ impl<'h, H: Harness> Scene<'h, H> {
     }
 
     /// The expected ones, newest message first.
-    fn expected(&self, which: impl Fn(&[MessageId; 2]) -> Vec<(MessageId, EndpointId)>) -> Vec<(MessageId, EndpointId)> {
+    fn expected(
+        &self,
+        which: impl Fn(&[MessageId; 2]) -> Vec<(MessageId, EndpointId)>,
+    ) -> Vec<(MessageId, EndpointId)> {
         let mut all: Vec<_> = self.messages.iter().flat_map(which).collect();
         all.sort();
         all.reverse();
@@ -81,7 +90,10 @@ impl<'h, H: Harness> Scene<'h, H> {
 }
 
 fn keys(items: &[ListedDelivery]) -> Vec<(MessageId, EndpointId)> {
-    items.iter().map(|item| (item.delivery.message, item.delivery.endpoint)).collect()
+    items
+        .iter()
+        .map(|item| (item.delivery.message, item.delivery.endpoint))
+        .collect()
 }
 
 /// By application, endpoint, message, status and time.
@@ -98,12 +110,18 @@ pub async fn deliveries_are_found<H: Harness>(harness: &H) {
         endpoint: Some(one),
         ..all.clone()
     };
-    assert_eq!(scene.found(of_endpoint).await, scene.expected(|[message, _]| vec![(*message, one)]));
+    assert_eq!(
+        scene.found(of_endpoint).await,
+        scene.expected(|[message, _]| vec![(*message, one)])
+    );
     let delivered = DeliveryFilter {
         state: Some(DeliveryState::Delivered),
         ..all.clone()
     };
-    assert_eq!(scene.found(delivered).await, scene.expected(|[message, _]| vec![(*message, one)]));
+    assert_eq!(
+        scene.found(delivered).await,
+        scene.expected(|[message, _]| vec![(*message, one)])
+    );
     let state = |state| DeliveryFilter {
         state: Some(state),
         ..DeliveryFilter::default()
@@ -125,9 +143,19 @@ pub async fn deliveries_are_found<H: Harness>(harness: &H) {
         (Some(long_ago), None, 3),
         (None, Some(long_ago), 0),
         (Some(now.plus(std::time::Duration::from_hours(1))), None, 0),
-        (Some(long_ago), Some(now.plus(std::time::Duration::from_secs(1))), 3),
+        (
+            Some(long_ago),
+            Some(now.plus(std::time::Duration::from_secs(1))),
+            3,
+        ),
     ] {
-        for filter in [state(DeliveryState::Cancelled), DeliveryFilter { endpoint: Some(two), ..all.clone() }] {
+        for filter in [
+            state(DeliveryState::Cancelled),
+            DeliveryFilter {
+                endpoint: Some(two),
+                ..all.clone()
+            },
+        ] {
             let filter = DeliveryFilter { from, to, ..filter };
             assert_eq!(scene.found(filter).await.len(), found, "{from:?} {to:?}");
         }
@@ -147,7 +175,10 @@ pub async fn deliveries_are_listed_both_ways<H: Harness>(harness: &H) {
         ..DeliveryFilter::default()
     };
     for (filter, count) in [(&of_application, 6), (&cancelled, 3)] {
-        let all = scene.page(&scene.tenant, &Visibility::All, filter, first()).await.items;
+        let all = scene
+            .page(&scene.tenant, &Visibility::All, filter, first())
+            .await
+            .items;
         assert_eq!(all.len(), count);
         for limit in [1, 2, 4] {
             let pieces = pieces(limit, async |page| {

@@ -49,7 +49,10 @@ pub async fn figures_add_up<H: Harness>(harness: &H) {
     let ours = fixture.ports().figures.clone();
     let theirs = another_node.map_or_else(|| ours.clone(), |ports| ports.figures);
     let mut expected = EndpointFigures::default();
-    for (place, outcomes) in [vec![failed, delivered], vec![failed], vec![delivered; 3]].iter().enumerate() {
+    for (place, outcomes) in [vec![failed, delivered], vec![failed], vec![delivered; 3]]
+        .iter()
+        .enumerate()
+    {
         let figures = figures(&fixture, outcomes);
         expected.merge(&figures);
         let elsewhere = hour(whose, other, now, figures.clone());
@@ -57,7 +60,12 @@ pub async fn figures_add_up<H: Harness>(harness: &H) {
         let store = if place % 2 == 0 { &ours } else { &theirs };
         store.add_figures(&batch, &[]).await.unwrap();
     }
-    let long_ago = hour(whose, endpoint, now.minus(2 * HOUR), figures(&fixture, &[delivered]));
+    let long_ago = hour(
+        whose,
+        endpoint,
+        now.minus(2 * HOUR),
+        figures(&fixture, &[delivered]),
+    );
     ours.add_figures(&[long_ago], &[]).await.unwrap();
     let store = fixture.store();
     let read = async |endpoint, since| {
@@ -68,7 +76,11 @@ pub async fn figures_add_up<H: Harness>(harness: &H) {
     assert_eq!(expected.attempts, 6);
     assert!(matches!(
         expected.last_failure,
-        Some(LastFailure { class: FailureClass::Status, http_status: Some(503), .. })
+        Some(LastFailure {
+            class: FailureClass::Status,
+            http_status: Some(503),
+            ..
+        })
     ));
     assert_eq!(read(endpoint, now.minus(3 * HOUR)).await.attempts, 7);
     assert_eq!(read(other, now.minus(3 * HOUR)).await, expected);
@@ -100,7 +112,11 @@ pub async fn usage_adds_up<H: Harness>(harness: &H) {
         figures: used(n),
     };
     let figures = &fixture.ports().figures;
-    let batch = [day(&tenant, yesterday, 2), day(&stranger, today, 100), day(&tenant, today, 4)];
+    let batch = [
+        day(&tenant, yesterday, 2),
+        day(&stranger, today, 100),
+        day(&tenant, today, 4),
+    ];
     figures.add_figures(&[], &batch).await.unwrap();
     figures.add_figures(&[], &[day(&tenant, today, 6)]).await.unwrap();
     let read = async |from, to| {
@@ -134,7 +150,10 @@ pub async fn figures_are_forgotten<H: Harness>(harness: &H) {
         day: day_of(now.minus(ago * 24 * HOUR)),
         figures: UsageFigures::default(),
     };
-    figures.add_figures(&hours, &[day(&tenant, 0), day(&tenant, 1)]).await.unwrap();
+    figures
+        .add_figures(&hours, &[day(&tenant, 0), day(&tenant, 1)])
+        .await
+        .unwrap();
     let forget = async |limit| {
         let (hours, days) = (hour_of(now), day_of(now));
         figures.forget_figures(hours, days, limit).await.unwrap()
@@ -149,6 +168,8 @@ pub async fn figures_are_forgotten<H: Harness>(harness: &H) {
 
     fixture.order_deletion(&leaving, now).await;
     figures.add_figures(&[], &[day(&leaving, 0)]).await.unwrap();
-    let of = fixture.store().usage(&leaving.scope, now.minus(48 * HOUR), now.plus(48 * HOUR));
+    let of = fixture
+        .store()
+        .usage(&leaving.scope, now.minus(48 * HOUR), now.plus(48 * HOUR));
     assert_eq!(of.await.unwrap(), []);
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use postrider_application::{
     audit::Record,
     ports::{
-        MessageViews as _, ReplayLimits, ReplayRepository as _, ReplayStep, ReplayViews as _, RunningReplays, Store as _,
-        UnitOfWork as _, WorkRef,
+        MessageViews as _, ReplayLimits, ReplayRepository as _, ReplayStep, ReplayViews as _, RunningReplays,
+        Store as _, UnitOfWork as _, WorkRef,
     },
 };
 use postrider_domain::{
@@ -110,7 +110,11 @@ impl<'h, H: Harness> Scene<'h, H> {
 
     async fn view(&self, endpoint: EndpointId, id: ReplayId) -> ReplayState {
         let (scope, application) = (&self.tenant.scope, self.customer.id);
-        let view = self.fixture.store().replay(scope, application, endpoint, id).await;
+        let view = self
+            .fixture
+            .store()
+            .replay(scope, application, endpoint, id)
+            .await;
         view.unwrap().unwrap()
     }
 
@@ -185,7 +189,9 @@ pub async fn missing_is_exactly_what_the_endpoint_lacks<H: Harness>(harness: &H)
     let head = scene.fixture.ports().events.head().await.unwrap();
     let replay = scene.replay(late, ReplayMode::Missing).await;
     let limits = ReplayLimits { batch: 2, ..LIMITS };
-    assert!(matches!(scene.steps(limits).await, ReplayStep::Made { replay: it, finished: true, .. } if it == replay));
+    assert!(
+        matches!(scene.steps(limits).await, ReplayStep::Made { replay: it, finished: true, .. } if it == replay)
+    );
 
     assert_eq!(scene.deliver(late).await, lacks);
     let view = scene.view(late, replay).await;
@@ -194,7 +200,10 @@ pub async fn missing_is_exactly_what_the_endpoint_lacks<H: Harness>(harness: &H)
         (ReplayStatus::Completed, progress(7, 6))
     );
     assert!(view.finished_at.is_some());
-    assert_eq!(scene.kinds_since(head).await, ["replay.created", "replay.finished"]);
+    assert_eq!(
+        scene.kinds_since(head).await,
+        ["replay.created", "replay.finished"]
+    );
 
     // Once more: nothing is missing.
     let again = scene.replay(late, ReplayMode::Missing).await;
@@ -245,13 +254,25 @@ pub async fn failed_is_what_came_to_no_good_end<H: Harness>(harness: &H) {
     concluded.attempt = Some(fixture.attempt(1, gone));
     assert!(fixture.settle(node, row, concluded).await);
     let (cancelled, row) = fixture.delivery(node, customer, endpoint).await;
-    assert!(fixture.settle(node, row, fixture.cancelled(cancelled, endpoint)).await);
+    assert!(
+        fixture
+            .settle(node, row, fixture.cancelled(cancelled, endpoint))
+            .await
+    );
     let (waiting, row) = fixture.delivery(node, customer, endpoint).await;
-    assert!(fixture.settle(node, row, fixture.failed(waiting, endpoint).0).await);
+    assert!(
+        fixture
+            .settle(node, row, fixture.failed(waiting, endpoint).0)
+            .await
+    );
     // Another endpoint's failure is none of it.
     let other = scene.endpoint().await;
     let (elsewhere, row) = fixture.delivery(node, customer, other).await;
-    assert!(fixture.settle(node, row, fixture.cancelled(elsewhere, other)).await);
+    assert!(
+        fixture
+            .settle(node, row, fixture.cancelled(elsewhere, other))
+            .await
+    );
 
     let replay = scene.replay(endpoint, ReplayMode::Failed).await;
     scene.steps(LIMITS).await;
@@ -301,7 +322,10 @@ pub async fn a_fan_out_under_way_is_waited_for<H: Harness>(harness: &H) {
     let replay = scene.replay(endpoint, ReplayMode::Missing).await;
     let waits = scene.steps(LIMITS).await;
     assert_eq!(waits, ReplayStep::Waiting { replay, queued: 1 });
-    assert_eq!(scene.step(LIMITS).await, ReplayStep::Waiting { replay, queued: 0 });
+    assert_eq!(
+        scene.step(LIMITS).await,
+        ReplayStep::Waiting { replay, queued: 0 }
+    );
     assert_eq!(scene.view(endpoint, replay).await.progress, progress(1, 1));
 
     // Its fan-out did not find the endpoint.
@@ -318,12 +342,23 @@ pub async fn a_fan_out_under_way_is_waited_for<H: Harness>(harness: &H) {
     };
     scene.steps(hasty).await;
     scene.steps(hasty).await;
-    assert_eq!(scene.view(endpoint, impatient).await.status, ReplayStatus::Completed);
+    assert_eq!(
+        scene.view(endpoint, impatient).await.status,
+        ReplayStatus::Completed
+    );
     let messages: BTreeSet<_> = rows
         .iter()
         .filter(|row| row.endpoint.is_some())
         .map(|row| row.message)
-        .chain(scene.fixture.claim(node).await.iter().filter(|row| row.endpoint.is_some()).map(|row| row.message))
+        .chain(
+            scene
+                .fixture
+                .claim(node)
+                .await
+                .iter()
+                .filter(|row| row.endpoint.is_some())
+                .map(|row| row.message),
+        )
         .collect();
     assert_eq!(messages, BTreeSet::from([before, under_way]));
     assert!(!messages.contains(&late), "it was passed over");
@@ -345,7 +380,16 @@ pub async fn a_replay_does_not_fill_the_queue<H: Harness>(harness: &H) {
     let mut delivered = BTreeSet::new();
     for most in [2, 2, 1] {
         scene.steps(limits).await;
-        assert!(scene.fixture.ports().queue.next_due(None).await.unwrap().is_some());
+        assert!(
+            scene
+                .fixture
+                .ports()
+                .queue
+                .next_due(None)
+                .await
+                .unwrap()
+                .is_some()
+        );
         let some = scene.deliver(endpoint).await;
         assert_eq!(some.len(), most);
         delivered.extend(some);
@@ -484,7 +528,10 @@ pub async fn replays_are_listed_and_counted_by_endpoint<H: Harness>(harness: &H)
     let counted = async |tenant: &Tenancy| {
         let mut tx = store.begin(&tenant.scope).await.unwrap();
         let held = tx.hold_replay(&tenant.scope, replays[0]).await.unwrap();
-        (tx.count_running(&tenant.scope, endpoint).await.unwrap(), held.is_some())
+        (
+            tx.count_running(&tenant.scope, endpoint).await.unwrap(),
+            held.is_some(),
+        )
     };
     let running = |of_endpoint, of_tenant| RunningReplays {
         of_endpoint,

@@ -41,7 +41,10 @@ async fn message_of<H: Census>(
     let row = fixture.fan_out_to(node, id, endpoint).await;
     let delivered = fixture.delivered(id, endpoint);
     assert_eq!(delivered.delivery.attempts, 1);
-    assert_eq!(delivered.attempt.as_ref().unwrap().outcome, Outcome::of_status(204));
+    assert_eq!(
+        delivered.attempt.as_ref().unwrap().outcome,
+        Outcome::of_status(204)
+    );
     assert!(fixture.settle(node, row, delivered).await);
     id
 }
@@ -52,7 +55,11 @@ async fn rows<H: Census>(harness: &H, tenant: &Tenancy) -> [u64; 4] {
     ["messages", "payloads", "deliveries", "attempts"].map(|table| rows.get(table).copied().unwrap_or(0))
 }
 
-async fn remove<H: Census>(fixture: &Fixture<'_, H>, policy: &RetentionPolicy, needed: Option<i64>) -> Removed {
+async fn remove<H: Census>(
+    fixture: &Fixture<'_, H>,
+    policy: &RetentionPolicy,
+    needed: Option<i64>,
+) -> Removed {
     let retention = &fixture.ports().retention;
     let mut all = Removed::default();
     loop {

@@ -3,7 +3,8 @@
 use postrider_application::{
     access::TenantScope,
     ports::{
-        DeliveryFilter, DeliveryKey, DeliveryView, DeliveryViews, ListedDelivery, Page, PageRequest, StoreError,
+        DeliveryFilter, DeliveryKey, DeliveryView, DeliveryViews, ListedDelivery, Page, PageRequest,
+        StoreError,
     },
 };
 use postrider_domain::access::Visibility;
@@ -47,8 +48,12 @@ impl Hot {
         let Some(message) = self.messages.get(&delivery.message) else {
             return false;
         };
-        filter.application.is_none_or(|application| application == row.application)
-            && filter.endpoint.is_none_or(|endpoint| endpoint == delivery.endpoint)
+        filter
+            .application
+            .is_none_or(|application| application == row.application)
+            && filter
+                .endpoint
+                .is_none_or(|endpoint| endpoint == delivery.endpoint)
             && filter.message.is_none_or(|message| message == delivery.message)
             && filter.state.is_none_or(|state| state.is(&delivery.status))
             && filter.from.is_none_or(|from| message.created_at >= from)

@@ -47,10 +47,14 @@ const QUEUE: Table = ("outbox_work", |state, tenant, left| {
 
 const FIGURES: [Table; 2] = [
     ("endpoint_stats", |state, tenant, left| {
-        state.endpoint_stats.retain(|(of, ..), _| !takes(left, *of == tenant));
+        state
+            .endpoint_stats
+            .retain(|(of, ..), _| !takes(left, *of == tenant));
     }),
     ("tenant_usage", |state, tenant, left| {
-        state.tenant_usage.retain(|(of, _), _| !takes(left, *of == tenant));
+        state
+            .tenant_usage
+            .retain(|(of, _), _| !takes(left, *of == tenant));
     }),
 ];
 

@@ -5,10 +5,7 @@ use postrider_application::{
     access::TenantScope,
     ports::{EndpointHour, FigureStore, FigureViews, StoreError, TenantDay},
 };
-use postrider_domain::{
-    ApplicationId, EndpointId, Timestamp,
-    figures::EndpointFigures,
-};
+use postrider_domain::{ApplicationId, EndpointId, Timestamp, figures::EndpointFigures};
 
 use super::{housekeeping::takes, store::MemoryStore};
 
@@ -35,16 +32,15 @@ impl FigureStore for MemoryStore {
         Ok(())
     }
 
-    async fn forget_figures(
-        &self,
-        hours: Timestamp,
-        days: Timestamp,
-        limit: u32,
-    ) -> Result<u32, StoreError> {
+    async fn forget_figures(&self, hours: Timestamp, days: Timestamp, limit: u32) -> Result<u32, StoreError> {
         let mut state = self.state();
         let (mut left, mut left_days) = (limit, limit);
-        state.endpoint_stats.retain(|(.., hour), _| !takes(&mut left, *hour < hours));
-        state.tenant_usage.retain(|(_, day), _| !takes(&mut left_days, *day < days));
+        state
+            .endpoint_stats
+            .retain(|(.., hour), _| !takes(&mut left, *hour < hours));
+        state
+            .tenant_usage
+            .retain(|(_, day), _| !takes(&mut left_days, *day < days));
         Ok(2 * limit - left - left_days)
     }
 }

@@ -143,17 +143,25 @@ impl State {
                 return self.finish_replay(replay, change, 0);
             }
         };
-        let room = limits.outstanding.saturating_sub(self.hot.outstanding(replay.state()));
+        let room = limits
+            .outstanding
+            .saturating_sub(self.hot.outstanding(replay.state()));
         let left = u32::try_from(replay.state().room()).unwrap_or(u32::MAX);
         let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
         if room < worth && left > 0 {
             self.replays_due.insert(id, stored.plus(limits.wait));
-            return Ok(ReplayStep::Waiting { replay: id, queued: 0 });
+            return Ok(ReplayStep::Waiting {
+                replay: id,
+                queued: 0,
+            });
         }
-        let found = self.hot.look(replay.state(), &filter, limits, room.min(left), (now, stored));
+        let found = self
+            .hot
+            .look(replay.state(), &filter, limits, room.min(left), (now, stored));
         let queued = u32::try_from(found.wanted.len()).unwrap_or(u32::MAX);
         for delivery in found.wanted {
-            self.hot.queue_again(replay.state(), delivery, WorkId::from_uuid(ids.next()), stored)?;
+            self.hot
+                .queue_again(replay.state(), delivery, WorkId::from_uuid(ids.next()), stored)?;
         }
         let step = Progress {
             considered: found.considered,
@@ -180,7 +188,12 @@ impl State {
     }
 
     fn next_replay(&self, stored: Timestamp) -> Option<Replay> {
-        let due = |id: &ReplayId| self.replays_due.get(id).copied().unwrap_or(Timestamp::from_micros(0));
+        let due = |id: &ReplayId| {
+            self.replays_due
+                .get(id)
+                .copied()
+                .unwrap_or(Timestamp::from_micros(0))
+        };
         let replays = self.configuration.replays.iter();
         let (_, row) = replays
             .filter(|(id, row)| {
@@ -205,7 +218,12 @@ impl State {
         Ok(row.state.filter.clone())
     }
 
-    fn finish_replay(&mut self, replay: Replay, change: Change, queued: u32) -> Result<ReplayStep, StoreError> {
+    fn finish_replay(
+        &mut self,
+        replay: Replay,
+        change: Change,
+        queued: u32,
+    ) -> Result<ReplayStep, StoreError> {
         let id = replay.state().id;
         if change == Change::Made {
             self.save_replay(replay)?;
@@ -220,7 +238,13 @@ impl State {
 
     fn save_replay(&mut self, mut replay: Replay) -> Result<(), StoreError> {
         let (state, read) = (replay.state().clone(), replay.version());
-        let version = write(&mut self.configuration.replays, state.id, read, state.clone(), Replay::taken)?;
+        let version = write(
+            &mut self.configuration.replays,
+            state.id,
+            read,
+            state.clone(),
+            Replay::taken,
+        )?;
         for event in replay.take_events() {
             let event = DomainEvent::Replay(state.application, state.id, event);
             self.last_position += 1;
@@ -300,7 +324,9 @@ impl Hot {
         work: WorkId,
         stored: Timestamp,
     ) -> Result<(), StoreError> {
-        let known = self.deliveries.contains_key(&(delivery.message, delivery.endpoint));
+        let known = self
+            .deliveries
+            .contains_key(&(delivery.message, delivery.endpoint));
         // What is pending is no candidate, so this changes what is to be changed.
         let _ = delivery.resend(stored);
         let key = (delivery.message, delivery.endpoint);

@@ -25,28 +25,41 @@ impl Retention for MemoryStore {
         if let Some(before) = before(policy.attempts) {
             let gone = state.old_messages(before);
             let mut left = limit;
-            state.hot.attempts.retain(|(message, ..), _| !takes(&mut left, gone.contains(message)));
+            state
+                .hot
+                .attempts
+                .retain(|(message, ..), _| !takes(&mut left, gone.contains(message)));
             count(left);
         }
         if let Some(before) = before(policy.messages) {
             let gone = state.old_messages(before);
             let (mut left, mut left_messages) = (limit, limit);
-            state.hot.deliveries.retain(|(message, _), _| !takes(&mut left, gone.contains(message)));
+            state
+                .hot
+                .deliveries
+                .retain(|(message, _), _| !takes(&mut left, gone.contains(message)));
             let there = |message: &MessageId| gone.contains(message);
-            state.hot.messages.retain(|message, _| !takes(&mut left_messages, there(message)));
+            state
+                .hot
+                .messages
+                .retain(|message, _| !takes(&mut left_messages, there(message)));
             count(left);
             count(left_messages);
         }
         if let Some(before) = before(policy.audit) {
             let mut left = limit;
-            state.audit.retain(|_, entry| !takes(&mut left, entry.at < before));
+            state
+                .audit
+                .retain(|_, entry| !takes(&mut left, entry.at < before));
             count(left);
         }
         if let (Some(_), Some(last)) = (policy.events, state.events.last().map(|event| event.position)) {
             // Events keep no time here: all that was read is old enough.
             let mut left = limit;
             let end = needed.unwrap_or(i64::MAX).min(last);
-            state.events.retain(|event| !takes(&mut left, event.position < end));
+            state
+                .events
+                .retain(|event| !takes(&mut left, event.position < end));
             count(left);
         }
         Ok(removed)

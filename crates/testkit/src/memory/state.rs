@@ -4,7 +4,9 @@ use postrider_application::{
     audit::AuditEntry,
     ports::{EndpointHour, ErasureView, LoggedEvent, StoreError, StoredSigningKey},
 };
-use postrider_domain::{ApiKeyId, AuditEntryId, EndpointId, ReplayId, TenantId, Timestamp, figures::UsageFigures};
+use postrider_domain::{
+    ApiKeyId, AuditEntryId, EndpointId, ReplayId, TenantId, Timestamp, figures::UsageFigures,
+};
 
 use super::{hot::Hot, tables::Configuration};
 

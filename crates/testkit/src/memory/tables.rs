@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use postrider_application::ports::{PasswordReset, StoreError, UniqueRule};
 use postrider_domain::{
-    Aggregate, ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId, TenantId,
-    UserId,
+    Aggregate, ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId,
+    TenantId, UserId,
     api_keys::{ApiKey, ApiKeyState},
     applications::{Application, ApplicationState},
     endpoints::{Endpoint, EndpointRef, EndpointState},
