@@ -26,6 +26,7 @@ mod m20261122_000014_roles;
 mod m20261122_000015_message_path;
 mod m20261123_000016_idempotency_keys;
 mod m20261123_000019_replays_and_figures;
+mod m20261123_000021_delivery_lists;
 pub mod partitions;
 pub mod roles;
 
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000015_message_path::Migration),
             Box::new(m20261123_000016_idempotency_keys::Migration),
             Box::new(m20261123_000019_replays_and_figures::Migration),
+            Box::new(m20261123_000021_delivery_lists::Migration),
         ]
     }
 }

@@ -8,6 +8,10 @@
 //! something happened in. Nothing that changes is indexed, so that on PostgreSQL rows are changed in their place.
 //! `latencies` is a JSON array of pairs: a class of latencies, and how many attempts were in it.
 //!
+//! On SQLite the audit log lets nothing go but the entries of tenants that are being erased, and from now on those that
+//! are older than retention allows: the installation's fact `audit_retention` says until when, and is there only in the
+//! transaction that removes them.
+//!
 //! `attempts.response_headers` is empty for most attempts, and then costs nothing. The new column takes a moment's lock
 //! of the table; if it is not to be had within seconds, the migration fails and nothing has changed.
 
@@ -74,6 +78,15 @@ const TABLES: [&str; 9] = [
     "ALTER TABLE attempts ADD COLUMN response_headers @text",
 ];
 
+const AUDIT_ON_SQLITE: [&str; 2] = [
+    "DROP TRIGGER audit_entries_are_not_removed",
+    "CREATE TRIGGER audit_entries_are_not_removed BEFORE DELETE ON audit_entries
+     WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = OLD.tenant AND status = 'deleting')
+        AND NOT EXISTS (SELECT 1 FROM installation
+            WHERE name = 'audit_retention' AND CAST(CAST(value AS TEXT) AS INTEGER) > OLD.at)
+     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END",
+];
+
 /// A replay's steps are taken, and what is over is removed, by the tables' owner.
 const GRANTS: [(&str, &[May]); 3] = [
     ("replays", &[api(&[Select, Insert, Update], TENANTS)]),
@@ -84,7 +97,8 @@ const GRANTS: [(&str, &[May]); 3] = [
 fn statements(on_postgres: bool) -> Vec<String> {
     let tables = TABLES.iter().map(|table| (*table).to_owned());
     if !on_postgres {
-        return tables.collect();
+        let audit = AUDIT_ON_SQLITE.iter().map(|statement| (*statement).to_owned());
+        return tables.chain(audit).collect();
     }
     let grants = GRANTS.iter().flat_map(|(table, grants)| declare(table, grants));
     let first = std::iter::once("SET LOCAL lock_timeout = '10s'".to_owned());

@@ -49,6 +49,11 @@ impl Day {
         Self(self.0 + days)
     }
 
+    /// The day before, if there is one.
+    pub fn before(self) -> Option<Self> {
+        self.0.checked_sub(1).map(Self)
+    }
+
     /// The least id of the day, as text.
     pub fn first_id(self) -> String {
         let millis = self.0 * DAY_MILLIS;

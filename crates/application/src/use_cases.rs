@@ -29,7 +29,7 @@ use crate::{
     },
     deliveries::{
         ListAttempts, ListAttemptsHandler, ListDeliveries, ListDeliveriesHandler, ResendDelivery,
-        ResendDeliveryHandler,
+        ResendDeliveryHandler, SearchDeliveries, SearchDeliveriesHandler,
     },
     endpoints::{
         CreateEndpoint, CreateEndpointHandler, DisableEndpoint, DisableEndpointHandler, EnableEndpoint,
@@ -52,10 +52,10 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, EndpointViews, EventTypeViews, FigureViews, Identities, Ids, MemberRepository,
-        MessageIntake, MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness,
-        ReplayRepository, ReplayViews, Repository, SecretsReencryption, SigningKeys, Store, TenantExport,
-        TenantViews, Throttle, TracePropagation, UserRepository, WorkSignal,
+        DeliveryRepository, DeliveryViews, EndpointViews, EventTypeViews, FigureViews, Identities, Ids,
+        MemberRepository, MessageIntake, MessageViews, PasswordHasher, PersonRepository, PrincipalViews,
+        Randomness, ReplayRepository, ReplayViews, Repository, SecretsReencryption, SigningKeys, Store,
+        TenantExport, TenantViews, Throttle, TracePropagation, UserRepository, WorkSignal,
     },
     replays::{
         CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
@@ -205,6 +205,7 @@ use_cases! {
     publish_message: PublishMessageHandler serves PublishMessage;
     get_message: GetMessageHandler serves GetMessage;
     get_payload: GetPayloadHandler serves GetPayload;
+    search_deliveries: SearchDeliveriesHandler serves SearchDeliveries;
     list_deliveries: ListDeliveriesHandler serves ListDeliveries;
     list_attempts: ListAttemptsHandler serves ListAttempts;
     resend_delivery: ResendDeliveryHandler serves ResendDelivery;
@@ -235,6 +236,7 @@ pub trait FullStore:
     + MessageViews
     + ReplayViews
     + FigureViews
+    + DeliveryViews
 {
 }
 
@@ -249,6 +251,7 @@ impl<S> FullStore for S where
         + MessageViews
         + ReplayViews
         + FigureViews
+        + DeliveryViews
 {
 }
 
@@ -340,6 +343,7 @@ impl<S: Clone> UseCases<S> {
             publish_message: PublishMessageHandler::new(ports, settings),
             get_message: GetMessageHandler::new(store()),
             get_payload: GetPayloadHandler::new(store()),
+            search_deliveries: SearchDeliveriesHandler::new(store(), ports.directory.clone()),
             list_deliveries: ListDeliveriesHandler::new(store()),
             list_attempts: ListAttemptsHandler::new(store()),
             resend_delivery: ResendDeliveryHandler::new(store(), ports.work_signal.clone(), clock(), ids()),

@@ -27,6 +27,8 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         limits,
         intake,
         delivery,
+        replays,
+        retention,
         ..
     } = configuration;
     PlatformOptions {
@@ -65,6 +67,8 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             dedup_window: Duration::from_secs(delivery.dedup_window_s),
             address_policy: delivery.address_policy(),
             max_endpoints_per_application: delivery.max_endpoints_per_application,
+            max_replays_per_endpoint: replays.max_per_endpoint,
+            max_replays_per_tenant: replays.max_per_tenant,
         },
         limits: Limits::for_payloads(server.max_payload_bytes),
         rates: limits.options(),
@@ -72,6 +76,8 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         allowed_origins: server.origins().unwrap_or_default(),
         intake: intake.options(storage.url.is_none()),
         engine: engine(delivery),
+        replays: replays.options(),
+        retention: retention.options(),
         failing: delivery.failing_policy(),
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),
@@ -132,6 +138,7 @@ fn sender(config: &DeliveryConfig) -> HttpOptions {
     HttpOptions {
         connect_timeout: Duration::from_millis(config.connect_timeout_ms),
         max_response_body_bytes: config.max_response_body_bytes,
+        capture_headers: config.capture_response_headers.into(),
         max_response_read_bytes: HttpOptions::default()
             .max_response_read_bytes
             .max(config.max_response_body_bytes),

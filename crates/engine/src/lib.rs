@@ -34,6 +34,7 @@ mod options;
 mod plan;
 mod ports;
 mod replays;
+mod retention;
 mod sender;
 mod trace;
 
@@ -42,7 +43,8 @@ pub use engine::{Engine, EngineError};
 pub use figures::{FigureOptions, FigureWriter};
 pub use handle::{EngineHandle, EngineStatus};
 pub use intake::{Intake, IntakeHandle, IntakeOptions};
-pub use options::{EngineOptions, HttpOptions, OptionsError};
+pub use options::{CaptureHeaders, EngineOptions, HttpOptions, OptionsError};
 pub use ports::EnginePorts;
 pub use replays::{Replays, ReplaysOptions, ReplaysPorts};
+pub use retention::{Keeper, RetentionOptions, RetentionPorts};
 pub use sender::{HttpSender, HttpSenderError};

@@ -200,6 +200,18 @@ impl EngineOptions {
     }
 }
 
+/// Of which answers the headers are kept. They cost what they are long in every stored attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CaptureHeaders {
+    /// Of none.
+    None,
+    /// Of those to attempts that failed.
+    #[default]
+    Failed,
+    /// Of all.
+    All,
+}
+
 /// How webhooks are sent.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
@@ -219,6 +231,8 @@ pub struct HttpOptions {
     pub pool_max_idle_per_host: usize,
     /// Root certificates to trust besides Mozilla's, PEM, for receivers with certificates of a private authority.
     pub extra_roots_pem: Vec<u8>,
+    /// Of which answers the headers are kept. Default: of those to attempts that failed.
+    pub capture_headers: CaptureHeaders,
 }
 
 impl Default for HttpOptions {
@@ -231,6 +245,7 @@ impl Default for HttpOptions {
             pool_idle_timeout: Duration::from_secs(30),
             pool_max_idle_per_host: 512,
             extra_roots_pem: Vec::new(),
+            capture_headers: CaptureHeaders::default(),
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | `deliveries` | the queue (claim, settle), history, resending |
 //! | `figures` | what endpoints and tenants did, added up |
 //! | `replays` | jobs that queue many deliveries, step by step |
+//! | `retention` | what is old enough goes: days with their partition, rows by the batch |
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
 //! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
 //! | `audit` | the audit log: appending, and looking at it |
@@ -48,6 +49,7 @@ mod paging;
 mod partitions;
 mod reencryption;
 mod replays;
+mod retention;
 mod store;
 mod stored;
 mod tenants;

@@ -122,6 +122,7 @@ async fn the_sender_answers_from_its_script_and_then_204() {
     let body = CapturedBody {
         bytes: b"no".to_vec(),
         truncated: true,
+        ..CapturedBody::default()
     };
     let script = [
         Answer::Failure(FailureClass::Dns),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postrider_crypto::KeyRingRefresher;
-use postrider_engine::{Chores, Engine, FigureWriter, HttpSender, Replays};
+use postrider_engine::{Chores, Engine, FigureWriter, HttpSender, Keeper, Replays};
 use postrider_outbox::Relay;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ pub(super) struct Background {
     pub(super) chores: Chores,
     pub(super) replays: Replays,
     pub(super) figures: FigureWriter,
+    pub(super) keeper: Keeper,
     pub(super) keys: KeyRingRefresher,
     pub(super) denials: DenialWriter,
     pub(super) key_uses: KeyUseWriter,
@@ -39,11 +40,12 @@ impl Background {
         // Requests are served while the engine drains: what they leave is written after it.
         let drained = CancellationToken::new();
         let essential = async {
-            let (engine, relay, (), ()) = tokio::join!(
+            let (engine, relay, (), (), ()) = tokio::join!(
                 engine,
                 relay,
                 self.chores.run(shutdown.clone()),
                 self.replays.run(shutdown.clone()),
+                self.keeper.run(shutdown.clone()),
             );
             drained.cancel();
             (engine, relay)

@@ -7,7 +7,9 @@ use postrider_application::{
 };
 use postrider_crypto::{KeyRingError, MasterKey, MasterKeyCheckError, MasterKeyError, PasswordOptions};
 use postrider_domain::endpoints::FailingPolicy;
-use postrider_engine::{EngineError, EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions};
+use postrider_engine::{
+    EngineError, EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions, RetentionOptions,
+};
 use postrider_outbox::RelayError;
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;
@@ -54,6 +56,8 @@ pub struct PlatformOptions {
     pub engine: EngineOptions,
     /// How replays are worked.
     pub replays: ReplaysOptions,
+    /// What is kept for how long.
+    pub retention: RetentionOptions,
     /// When endpoints that only fail are disabled.
     pub failing: FailingPolicy,
     /// How webhooks are sent; where to, say the settings' address policy.

@@ -17,7 +17,7 @@ use postrider_crypto::{
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
-    FigureWriter, HttpSender, Intake, IntakeHandle, Replays, ReplaysPorts,
+    FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays, ReplaysPorts, RetentionPorts,
 };
 use postrider_outbox::{Relay, RelayOptions};
 use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
@@ -171,6 +171,13 @@ impl Opened {
             sender,
             chores: self.chores(&options, guard.clone()),
             replays: self.replays(&options, &engine_handle),
+            keeper: Keeper::new(
+                RetentionPorts {
+                    retention: self.store.clone(),
+                    readers: self.store.clone(),
+                },
+                options.retention,
+            ),
             figures: FigureWriter::new(
                 &engine_handle,
                 self.store.clone(),

@@ -127,6 +127,112 @@ impl AuditQuery {
 
 from_query_string!(AuditQuery);
 
+/// Which deliveries, and which part of them.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeliveryQuery {
+    /// Of this application: its id, or the uid that you gave it. Required, unless `message` is given, or `status` is
+    /// `pending`, `failed` or `cancelled`.
+    #[param(max_length = 128, example = "customer-42")]
+    pub(crate) application: Option<String>,
+    /// To this endpoint of the application: its id, or the uid that you gave it.
+    #[param(max_length = 128, example = "billing")]
+    pub(crate) endpoint: Option<String>,
+    /// Of this message.
+    #[param(example = "msg_01jd8x3v9ce2sbm4w8f1q7k5zt")]
+    pub(crate) message: Option<String>,
+    /// `pending`, `delivered`, `failed` or `cancelled`.
+    #[param(example = "failed")]
+    pub(crate) status: Option<String>,
+    /// Of messages accepted at this time or later (RFC 3339).
+    #[param(format = "date-time")]
+    pub(crate) from: Option<String>,
+    /// Of messages accepted before this time (RFC 3339).
+    #[param(format = "date-time")]
+    pub(crate) to: Option<String>,
+    /// The most items; 50 if absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 250, default = 50)]
+    pub(crate) limit: Option<String>,
+    /// The `next` of the page before, asked with the same filters. Opaque: take it as it is.
+    #[param(max_length = 256)]
+    pub(crate) cursor: Option<String>,
+}
+
+impl DeliveryQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let names = [
+            "application",
+            "endpoint",
+            "message",
+            "status",
+            "from",
+            "to",
+            "limit",
+            "cursor",
+        ];
+        let [application, endpoint, message, status, from, to, limit, cursor] = read(query, names)?;
+        Ok(Self {
+            application,
+            endpoint,
+            message,
+            status,
+            from,
+            to,
+            limit,
+            cursor,
+        })
+    }
+
+    /// Which part of them.
+    pub(crate) fn page(&self) -> PageQuery {
+        PageQuery {
+            limit: self.limit.clone(),
+            cursor: self.cursor.clone(),
+        }
+    }
+}
+
+from_query_string!(DeliveryQuery);
+
+/// How far back stats look.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StatsQuery {
+    /// `1h`, `24h` or `7d`; 24 hours if absent.
+    #[param(example = "24h", default = "24h")]
+    pub(crate) period: Option<String>,
+}
+
+impl StatsQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let [period] = read(query, ["period"])?;
+        Ok(Self { period })
+    }
+}
+
+from_query_string!(StatsQuery);
+
+/// Which days of usage.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UsageQuery {
+    /// The first day (UTC); thirty days before the last if absent. At most 366 days are answered.
+    #[param(format = "date", example = "2026-10-23")]
+    pub(crate) from: Option<String>,
+    /// The last day (UTC); today if absent.
+    #[param(format = "date", example = "2026-11-22")]
+    pub(crate) to: Option<String>,
+}
+
+impl UsageQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let [from, to] = read(query, ["from", "to"])?;
+        Ok(Self { from, to })
+    }
+}
+
+from_query_string!(UsageQuery);
+
 #[cfg(test)]
 mod tests {
     use super::*;

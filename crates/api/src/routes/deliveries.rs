@@ -9,11 +9,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, Listing, PageQuery, Repeatable},
+    extract::{Authenticated, DeliveryQuery, Listing, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
-        deliveries::{Attempt, Delivery, Resent},
+        deliveries::{self, Attempt, Delivery, FoundDelivery, Resent},
         page::{self, List},
         path::{DeliveryPath, MessagePath},
     },
@@ -22,9 +22,37 @@ use crate::{
 /// All of them, in the order in which their patterns are tried.
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config
+        .service(search_deliveries)
         .service(list_deliveries)
         .service(list_attempts)
         .service(resend_delivery);
+}
+
+/// Look for deliveries
+///
+/// In all applications that you may see, the newest message first: by application and endpoint, by message, by status,
+/// by the time at which the message was accepted. Deliveries that were never attempted are not among them: they are
+/// shown with their message (`listDeliveries`).
+///
+/// A page may have fewer items than `limit`, or none, while `next` is there: of all deliveries of an application a bounded
+/// number is looked at for each page. Go on until `next` is null.
+#[utoipa::path(
+    operation_id = "searchDeliveries",
+    tag = "Deliveries",
+    params(DeliveryQuery),
+    extensions(("x-permission" = json!("deliveries:read"))),
+    responses((status = 200, description = "A page of deliveries.", body = List<FoundDelivery>))
+)]
+#[get("/deliveries")]
+async fn search_deliveries(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    query: DeliveryQuery,
+    listing: Listing,
+) -> Result<HttpResponse, Problem> {
+    let query = deliveries::search(&query)?;
+    let found = context.mediator.send(&caller.0, query).await?;
+    Ok(listing.answer(found, FoundDelivery::from))
 }
 
 /// List a message's deliveries

@@ -10,6 +10,7 @@ mod documents;
 mod endpoints;
 mod event_types;
 mod fallback;
+mod figures;
 mod health;
 mod invitations;
 mod me;
@@ -68,6 +69,7 @@ pub(crate) fn guarded() -> Scope<
             .configure(applications::routes)
             .configure(event_types::routes)
             .configure(endpoints::routes)
+            .configure(figures::routes)
             .configure(replays::routes)
             .configure(deliveries::routes);
     })

@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json, PageQuery},
+    answer::Answer,
+    extract::{Authenticated, Json, Listing, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -55,15 +56,18 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[post("/applications/{application}/endpoints/{endpoint}/replays")]
 async fn create_replay(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<EndpointPath>,
     body: Json<NewReplay>,
 ) -> Result<HttpResponse, Problem> {
     let command: CreateReplay = body.0.command(&path)?;
-    let replay = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Accepted()
-        .insert_header(("Location", path.location("replays", replay.id)))
-        .json(Replay::from(replay)))
+    let path = path.into_inner();
+    context
+        .once(&caller, command, move |replay| {
+            let location = path.location("replays", replay.id);
+            Answer::accepted(&Replay::from(replay)).at(location)
+        })
+        .await
 }
 
 /// List an endpoint's replays
@@ -82,6 +86,7 @@ async fn list_replays(
     caller: Authenticated,
     path: Path<EndpointPath>,
     page: PageQuery,
+    listing: Listing,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let (application, endpoint) = path.parts(&mut checks);
@@ -93,7 +98,7 @@ async fn list_replays(
         page,
     };
     let replays = context.mediator.send(&caller.0, query).await?;
-    Ok(HttpResponse::Ok().json(List::of(replays, Replay::from)))
+    Ok(listing.answer(replays, Replay::from))
 }
 
 /// Read a replay
@@ -135,7 +140,7 @@ async fn get_replay(
 #[post("/applications/{application}/endpoints/{endpoint}/replays/{replay}/cancel")]
 async fn cancel_replay(
     context: Data<ApiContext>,
-    caller: Authenticated,
+    caller: Repeatable,
     path: Path<ReplayPath>,
 ) -> Result<HttpResponse, Problem> {
     let (application, endpoint, replay) = path.read()?;
@@ -144,6 +149,7 @@ async fn cancel_replay(
         endpoint,
         replay,
     };
-    let replay = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Ok().json(Replay::from(replay)))
+    context
+        .once(&caller, command, |replay| Answer::ok(&Replay::from(replay)))
+        .await
 }

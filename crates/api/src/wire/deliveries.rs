@@ -1,12 +1,17 @@
-use postrider_application::ports::{AttemptView, DeliveryView};
+use postrider_application::{
+    Error,
+    deliveries::{SearchDeliveries, ShownAttempt},
+    ports::{DeliveryState, DeliveryView, ListedDelivery},
+};
 use postrider_domain::{
-    EndpointId, MessageId,
+    EndpointId, InvalidValue, MessageId, Rule,
     deliveries::{CapturedBody, DeliveryStatus, FailureReason, Outcome},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::time;
+use super::{Checks, page, path, time};
+use crate::extract::DeliveryQuery;
 
 /// What became of a message at one endpoint.
 #[derive(Serialize, ToSchema)]
@@ -53,6 +58,53 @@ impl From<DeliveryView> for Delivery {
     }
 }
 
+/// A delivery in a list of several applications'.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FoundDelivery {
+    /// The application that received the message.
+    #[schema(examples("app_01jd8x3v9ce2sbm4w8f1q7k5zu"))]
+    application: String,
+    #[serde(flatten)]
+    delivery: Delivery,
+}
+
+impl From<ListedDelivery> for FoundDelivery {
+    fn from(found: ListedDelivery) -> Self {
+        Self {
+            application: found.application.to_string(),
+            delivery: found.delivery.into(),
+        }
+    }
+}
+
+/// The query, if all of it is well.
+pub(crate) fn search(query: &DeliveryQuery) -> Result<SearchDeliveries, Error> {
+    let mut checks = Checks::default();
+    let application = checks.optional("application", query.application.as_deref(), path::application);
+    let endpoint = checks.optional("endpoint", query.endpoint.as_deref(), path::endpoint);
+    let message = checks.optional("message", query.message.as_deref(), path::id::<MessageId>);
+    let state = checks.optional("status", query.status.as_deref(), |text| {
+        DeliveryState::parse(text).ok_or_else(|| {
+            let message = "must be `pending`, `delivered`, `failed` or `cancelled`";
+            InvalidValue::new(Rule::Unknown, message)
+        })
+    });
+    let from = checks.optional("from", query.from.as_deref(), time::parse);
+    let to = checks.optional("to", query.to.as_deref(), time::parse);
+    let page = page::request(&query.page(), &mut checks);
+    let (application, endpoint, message, state, from, to, page) =
+        checks.all((application, endpoint, message, state, from, to, page))?;
+    Ok(SearchDeliveries {
+        application,
+        endpoint,
+        message,
+        state,
+        from,
+        to,
+        page,
+    })
+}
+
 /// A delivery that is on its way again.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Resent {
@@ -92,6 +144,11 @@ pub(crate) struct Attempt {
     latency_ms: u64,
     /// How it ended.
     outcome: AttemptOutcome,
+    /// Headers of the request that follow from the message and the attempt. The signature is not shown.
+    request_headers: Vec<Header>,
+    /// Headers of the receiver's answer, secret values masked: at most 32, and 4 KiB in all. Kept of failed attempts,
+    /// unless the installation says otherwise.
+    response_headers: Vec<Header>,
     /// The beginning of the receiver's answer.
     response_body: ResponseBody,
 }
@@ -122,9 +179,29 @@ pub(crate) struct ResponseBody {
     truncated: bool,
 }
 
-impl From<AttemptView> for Attempt {
-    fn from(view: AttemptView) -> Self {
+/// A header.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Header {
+    /// Its name, in lower case.
+    #[schema(examples("retry-after"))]
+    name: String,
+    /// Its value; `***` stands for one that is secret.
+    #[schema(examples("120"))]
+    value: String,
+}
+
+impl From<ShownAttempt> for Attempt {
+    fn from(shown: ShownAttempt) -> Self {
+        let view = shown.attempt;
+        let header = |name: &str, value: &str| Header {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        let sent = shown.request_headers.iter();
+        let answered = view.response_body.headers.pairs().iter();
         Self {
+            request_headers: sent.map(|(name, value)| header(name, value)).collect(),
+            response_headers: answered.map(|(name, value)| header(name, value)).collect(),
             number: view.number,
             started_at: time::show(view.started_at),
             latency_ms: u64::try_from(view.latency.as_millis()).unwrap_or(u64::MAX),
@@ -171,7 +248,7 @@ mod tests {
         let body = |bytes: &[u8]| {
             ResponseBody::from(CapturedBody {
                 bytes: bytes.to_vec(),
-                truncated: false,
+                ..CapturedBody::default()
             })
         };
         assert!(!body(b"ok").lossy);

@@ -10,6 +10,7 @@ pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
 pub(crate) mod export;
+pub(crate) mod figures;
 pub(crate) mod grants;
 pub(crate) mod health;
 pub(crate) mod invitations;

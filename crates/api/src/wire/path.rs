@@ -41,7 +41,7 @@ pub(super) fn application(text: &str) -> Result<ApplicationRef, InvalidValue> {
 }
 
 /// Parses how an endpoint is named.
-fn endpoint(text: &str) -> Result<EndpointRef, InvalidValue> {
+pub(super) fn endpoint(text: &str) -> Result<EndpointRef, InvalidValue> {
     id_or_uid::<EndpointId, _>(text, EndpointId::PREFIX, EndpointRef::Uid)
 }
 

@@ -33,6 +33,22 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, InvalidValue> {
         .map_err(|_| malformed())
 }
 
+/// The day of a point in time, in UTC: `2026-11-22`.
+pub(super) fn show_date(at: Timestamp) -> String {
+    let mut text = show(at);
+    text.truncate("2026-11-22".len());
+    text
+}
+
+/// Parses a day in UTC: its beginning.
+pub(super) fn parse_date(text: &str) -> Result<Timestamp, InvalidValue> {
+    // Anything but a day would be another time when this is put behind it, or none.
+    let is_date = text.len() == "2026-11-22".len() && text.is_ascii();
+    let parsed = is_date.then(|| parse(&format!("{text}T00:00:00Z")));
+    let malformed = || InvalidValue::new(Rule::Format, "must be a day such as 2026-11-22");
+    parsed.and_then(Result::ok).ok_or_else(malformed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +65,16 @@ mod tests {
             show(Timestamp::from_micros(i64::MAX)),
             "9999-12-31T23:59:59.000000Z"
         );
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight() {
+        let day = Timestamp::from_micros(1_795_305_600_000_000);
+        assert_eq!(parse_date("2026-11-22"), Ok(day));
+        assert_eq!(show_date(day), "2026-11-22");
+        for bad in ["", "2026-11-31", "22.11.2026", "2026-11-22Z", "2026-1-22 "] {
+            assert_eq!(parse_date(bad).unwrap_err().rule, Rule::Format, "{bad}");
+        }
     }
 
     #[test]

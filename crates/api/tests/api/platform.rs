@@ -14,7 +14,7 @@ use postrider_api::{
 use postrider_application::{Settings, access::Caller, tenants::CreateTenant};
 use postrider_crypto::{OperatorTokens, PasswordOptions};
 use postrider_domain::{Name, endpoints::FailingPolicy, users::Email};
-use postrider_engine::{EngineOptions, HttpOptions, IntakeOptions};
+use postrider_engine::{EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions, RetentionOptions};
 use postrider_persistence::{ConnectError, DatabaseOptions, SqliteOptions};
 use postrider_testkit::memory::RecordedMetrics;
 use serde_json::{Value, json};
@@ -57,6 +57,8 @@ fn options(directory: &Path) -> PlatformOptions {
         limits: Limits::default(),
         intake: IntakeOptions::default(),
         engine: EngineOptions::default(),
+        replays: ReplaysOptions::default(),
+        retention: RetentionOptions::default(),
         failing: FailingPolicy::default(),
         sender: HttpOptions::default(),
         metrics: Arc::new(RecordedMetrics::default()),

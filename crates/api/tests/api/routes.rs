@@ -322,3 +322,52 @@ async fn without_a_database_the_answer_is_try_again() {
     api.get("prk_x", path).await.problem(401, "unauthenticated");
     api.get("", "/health/live").await.expect(200);
 }
+
+#[actix_web::test]
+async fn replays_stats_and_lists_of_deliveries() {
+    let api = Api::start().await;
+    let tenancy = api.tenancy("acme").await;
+    api.deliver(
+        &tenancy.message,
+        &tenancy.endpoint,
+        &[(Outcome::of_status(503), b"busy")],
+    )
+    .await;
+    let owner = &tenancy.owner;
+    let endpoint = format!("/v1/applications/app-1/endpoints/{}", tenancy.endpoint);
+    let body = json!({"mode": "missing", "from": "2020-01-01T00:00:00Z", "limit": 10});
+    let created = api.post(owner, &format!("{endpoint}/replays"), body).await;
+    assert_snapshot!("create_replay", created.snapshot());
+    let location = created.header("location").to_owned();
+    assert_eq!(api.get(owner, &location).await.expect(200).json(), created.json());
+    let listed = api.get(owner, &format!("{endpoint}/replays")).await.expect(200);
+    assert_eq!(listed.json()["data"][0], created.json());
+    let cancelled = api.act(owner, &format!("{location}/cancel")).await;
+    assert_snapshot!("cancel_replay", cancelled.snapshot());
+    let bad = json!({"mode": "some", "from": "yesterday", "limit": 0});
+    let bad = api.post(owner, &format!("{endpoint}/replays"), bad).await;
+    assert_snapshot!("create_replay_bad", bad.snapshot());
+
+    let found = api.get(owner, "/v1/deliveries?application=app-1").await;
+    assert_snapshot!("search_deliveries", found.snapshot());
+    let pending = api.get(owner, "/v1/deliveries?status=pending").await.expect(200);
+    assert_eq!(pending.json()["data"], found.json()["data"]);
+    let unbounded = api.get(owner, "/v1/deliveries?status=delivered").await;
+    assert_snapshot!("search_deliveries_unbounded", unbounded.snapshot());
+    let path = "/v1/deliveries?application=a%20b&endpoint=%20&message=x&status=y&from=z&limit=0";
+    let bad = api.get(owner, path).await;
+    assert_snapshot!("search_deliveries_bad", bad.snapshot());
+
+    let stats = api.get(owner, &format!("{endpoint}/stats?period=1h")).await;
+    assert_snapshot!("endpoint_stats", stats.snapshot());
+    api.get(owner, &format!("{endpoint}/stats?period=2h"))
+        .await
+        .problem(422, "validation_failed");
+    let usage = api
+        .get(owner, "/v1/tenant/usage?from=2026-11-01&to=2026-11-02")
+        .await;
+    assert_snapshot!("usage", usage.snapshot());
+    api.get(owner, "/v1/tenant/usage?from=2026-11-02&to=2026-11-01")
+        .await
+        .problem(422, "validation_failed");
+}

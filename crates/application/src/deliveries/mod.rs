@@ -3,7 +3,9 @@
 mod list;
 mod list_attempts;
 mod resend;
+mod search;
 
 pub use list::{ListDeliveries, ListDeliveriesHandler};
-pub use list_attempts::{ListAttempts, ListAttemptsHandler};
+pub use list_attempts::{ListAttempts, ListAttemptsHandler, ShownAttempt};
 pub use resend::{ResendDelivery, ResendDeliveryHandler};
+pub use search::{SearchDeliveries, SearchDeliveriesHandler};

@@ -84,6 +84,10 @@ where
                 "enable the endpoint, then send again",
             ));
         }
+        if !tx.has_payload(tenant, application, request.message).await? {
+            // Queued, it would be looked for again and again.
+            return Err(Error::not_found("payload"));
+        }
         delivery
             .resend(self.clock.now())
             .map_err(|pending| Error::new(ErrorCode::DeliveryPending, pending.to_string()))?;
@@ -202,7 +206,11 @@ mod tests {
         };
         let attempts = ride.world.send(&ride.owner, request).await.unwrap();
         assert_eq!(
-            attempts.items.iter().map(|a| a.number).collect::<Vec<_>>(),
+            attempts
+                .items
+                .iter()
+                .map(|a| a.attempt.number)
+                .collect::<Vec<_>>(),
             [1, 2]
         );
     }

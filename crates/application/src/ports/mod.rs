@@ -7,6 +7,7 @@
 mod answers;
 mod crypto;
 mod delivery;
+mod delivery_list;
 mod figures;
 mod guard;
 mod health;
@@ -17,6 +18,7 @@ mod paging;
 mod queue;
 mod replays;
 mod repositories;
+mod retention;
 mod signals;
 mod store;
 mod system;
@@ -29,6 +31,7 @@ pub use crypto::{
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use delivery_list::{DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery};
 pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
@@ -52,6 +55,7 @@ pub use replays::{ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, Repla
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
 };
+pub use retention::{EventReaders, Removed, Retention, RetentionPolicy};
 pub use signals::{
     DenialLog, EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal,
 };

@@ -170,6 +170,14 @@ pub trait DeliveryRepository: Send {
         endpoint: EndpointId,
     ) -> impl Future<Output = Result<Option<Delivery>, StoreError>> + Send;
 
+    /// Whether the application's message has its payload still: it may go earlier than the message.
+    fn has_payload(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// Stores that the delivery is pending and queues it as `work`, due at once. If it is queued already:
     /// [`StoreError::Conflict`] with [`super::UniqueRule::PendingDelivery`].
     fn requeue(

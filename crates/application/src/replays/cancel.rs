@@ -70,7 +70,9 @@ where
             .ok_or_else(|| Error::not_found("replay"))?;
         if replay.cancel(self.clock.now()) == Change::Made {
             Repository::<Replay>::save(&mut tx, tenant, &mut replay).await?;
-            tx.commit(scope.did(request.replay)).await?;
+            let cancelled = replay.state().clone();
+            tx.commit(scope.did(request.replay).answering(&scope, &cancelled))
+                .await?;
         }
         Ok(replay.state().clone())
     }

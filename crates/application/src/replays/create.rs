@@ -94,8 +94,9 @@ where
         )
         .map_err(|invalid| Error::invalid(vec![Violation::new("from", invalid)]))?;
         Repository::<Replay>::save(&mut tx, tenant, &mut replay).await?;
-        tx.commit(scope.did(replay.state().id)).await?;
-        Ok(replay.state().clone())
+        let begun = replay.state().clone();
+        tx.commit(scope.did(begun.id).answering(&scope, &begun)).await?;
+        Ok(begun)
     }
 }
 

@@ -4,9 +4,32 @@ use postrider_domain::{
     deliveries::{RetryPolicy, RetrySchedule},
     endpoints::{AddressPolicy, FailingPolicy},
 };
+use postrider_engine::CaptureHeaders;
 use serde::Deserialize;
 
 use super::Faults;
+
+/// Of which answers the headers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CaptureResponseHeaders {
+    /// Of none.
+    None,
+    /// Of those to attempts that failed.
+    Failed,
+    /// Of all.
+    All,
+}
+
+impl From<CaptureResponseHeaders> for CaptureHeaders {
+    fn from(capture: CaptureResponseHeaders) -> Self {
+        match capture {
+            CaptureResponseHeaders::None => Self::None,
+            CaptureResponseHeaders::Failed => Self::Failed,
+            CaptureResponseHeaders::All => Self::All,
+        }
+    }
+}
 
 /// `[delivery]`: how webhooks are sent.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +52,9 @@ pub(crate) struct DeliveryConfig {
     pub(crate) connect_timeout_ms: u64,
     /// How much of a receiver's answer is kept. Default 16 KiB.
     pub(crate) max_response_body_bytes: usize,
+    /// Of which answers the headers are kept, at most 32 and 4 KiB of each, secret values masked: those to `failed`
+    /// attempts, `all` or `none`. Default `failed`.
+    pub(crate) capture_response_headers: CaptureResponseHeaders,
     /// The waits between attempts, unless the endpoint says otherwise. Default: Standard Webhooks' schedule.
     pub(crate) retry_schedule_s: Vec<u64>,
     /// By how much jitter may lengthen a wait. Default 20.
@@ -57,6 +83,7 @@ impl Default for DeliveryConfig {
             attempt_timeout_ms: 15_000,
             connect_timeout_ms: 5_000,
             max_response_body_bytes: 16 << 10,
+            capture_response_headers: CaptureResponseHeaders::Failed,
             retry_schedule_s: RetrySchedule::default()
                 .waits()
                 .iter()

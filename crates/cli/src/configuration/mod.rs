@@ -6,6 +6,8 @@ mod database;
 mod delivery;
 mod intake;
 mod limits;
+mod replays;
+mod retention;
 mod security;
 mod server;
 mod telemetry;
@@ -14,6 +16,8 @@ pub(crate) use database::DatabaseConfig;
 pub(crate) use delivery::DeliveryConfig;
 pub(crate) use intake::IntakeConfig;
 pub(crate) use limits::LimitsConfig;
+pub(crate) use replays::ReplaysConfig;
+pub(crate) use retention::RetentionConfig;
 pub(crate) use security::SecurityConfig;
 pub(crate) use server::ServerConfig;
 pub(crate) use telemetry::{LogFormat, TelemetryConfig};
@@ -44,6 +48,10 @@ pub(crate) struct Configuration {
     pub(crate) intake: IntakeConfig,
     /// How webhooks are sent.
     pub(crate) delivery: DeliveryConfig,
+    /// Jobs that deliver many messages to one endpoint.
+    pub(crate) replays: ReplaysConfig,
+    /// What is kept for how long.
+    pub(crate) retention: RetentionConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }
@@ -137,6 +145,8 @@ impl Configuration {
         self.limits.validate(&mut faults);
         self.intake.validate(&mut faults);
         self.delivery.validate(&mut faults);
+        self.replays.validate(&mut faults);
+        self.retention.validate(&mut faults);
         self.telemetry.validate(&mut faults);
         if faults.0.is_empty() {
             Ok(())

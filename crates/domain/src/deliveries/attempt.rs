@@ -1,5 +1,6 @@
 use std::{fmt, time::Duration};
 
+use super::CapturedHeaders;
 use crate::Timestamp;
 
 /// Where an attempt failed.
@@ -94,13 +95,16 @@ impl Outcome {
     }
 }
 
-/// The beginning of the receiver's answer, at most the configured cap.
+/// What was kept of the receiver's answer: the beginning of its body, at most the configured cap, and its headers if
+/// the installation keeps them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct CapturedBody {
     /// The bytes that were kept.
     pub bytes: Vec<u8>,
     /// Whether more followed.
     pub truncated: bool,
+    /// Its headers.
+    pub headers: CapturedHeaders,
 }
 
 impl fmt::Debug for CapturedBody {

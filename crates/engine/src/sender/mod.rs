@@ -20,7 +20,7 @@ use hyper_util::{
 };
 use postrider_application::ports::{Clock, OutgoingRequest, Sender, Sent};
 use postrider_domain::{
-    deliveries::{CapturedBody, FailureClass, Outcome},
+    deliveries::{CapturedBody, CapturedHeaders, FailureClass, Outcome},
     endpoints::AddressPolicy,
 };
 use tokio::time;
@@ -30,7 +30,7 @@ use self::{
     executor::TrackedExecutor,
     resolve::{Resolve, SystemResolver},
 };
-use crate::{HttpOptions, OptionsError};
+use crate::{CaptureHeaders, HttpOptions, OptionsError};
 
 type HttpClient = Client<Deadline<HttpsConnector<PolicyConnector>>, Full<Bytes>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -91,6 +91,7 @@ pub struct HttpSender {
     clock: Arc<dyn Clock>,
     keep_bytes: usize,
     read_bytes: usize,
+    capture_headers: CaptureHeaders,
 }
 
 impl HttpSender {
@@ -138,6 +139,7 @@ impl HttpSender {
             clock,
             keep_bytes: options.max_response_body_bytes,
             read_bytes: options.max_response_read_bytes,
+            capture_headers: options.capture_headers,
         })
     }
 
@@ -159,14 +161,11 @@ impl HttpSender {
         if !response.status().is_success() {
             progress.retry_after = retry_after::of(response.headers(), self.clock.now());
         }
-        body::read(
-            response.into_body(),
-            &mut progress.body,
-            self.keep_bytes,
-            self.read_bytes,
-        )
-        .await
-        .map_err(|_| FailureClass::Body)
+        let (head, body) = response.into_parts();
+        progress.headers = head.headers;
+        body::read(body, &mut progress.body, self.keep_bytes, self.read_bytes)
+            .await
+            .map_err(|_| FailureClass::Body)
     }
 }
 
@@ -181,6 +180,7 @@ struct Progress {
     status: Option<u16>,
     retry_after: Option<Duration>,
     body: CapturedBody,
+    headers: HeaderMap,
 }
 
 #[async_trait]
@@ -206,10 +206,19 @@ impl Sender for HttpSender {
                 status: None,
             },
         };
+        let failed = matches!(outcome, Outcome::Failed { .. });
+        let mut response_body = progress.body;
+        if self.capture_headers == CaptureHeaders::All
+            || (failed && self.capture_headers == CaptureHeaders::Failed)
+        {
+            let headers = progress.headers.iter();
+            let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+            response_body.headers = CapturedHeaders::capture(headers);
+        }
         Sent {
             outcome,
             retry_after: progress.retry_after,
-            response_body: progress.body,
+            response_body,
         }
     }
 }

@@ -110,6 +110,15 @@ impl Database {
         Ok(Guarded::new(connection, scope.named()))
     }
 
+    /// The connections that become a role for each transaction, of PostgreSQL: for who needs one of the same kind that
+    /// is its own.
+    pub(crate) fn login_pool(&self) -> Result<&sqlx::PgPool, StoreError> {
+        match &self.inner.pools {
+            Pools::Postgres { login, .. } => Ok(login.get_postgres_connection_pool()),
+            Pools::Sqlite { .. } => Err(crate::error::fault("SQLite knows no logins")),
+        }
+    }
+
     /// The engine's connections, for single statements, each a transaction of its own. They have the engine's role
     /// for as long as they live, so that the hot way costs no round trip more.
     pub(crate) fn engine(&self) -> &DatabaseConnection {

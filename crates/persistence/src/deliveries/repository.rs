@@ -23,17 +23,22 @@ WHERE w.message = $1 AND w.endpoint = $2 AND w.app = $3 AND w.tenant = {tenant}
     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = $1 AND d.endpoint = $2)
 LIMIT 1";
 
-/// The queue's row, if the message is the application's. That it is not queued yet is a unique index.
+/// The queue's row, if the message is the application's and has its payload still. That it is not queued yet is a unique index.
 const QUEUE_ON_POSTGRES: &str = "
 INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes)
 SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, m.payload_bytes FROM messages m
-WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant}";
+WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant} AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id)";
 const QUEUE_ON_SQLITE: &str = "
 UPDATE outbox_work_seq SET last = last + 1;
 INSERT INTO outbox_work
     (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes)
 SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, s.last, m.payload_bytes FROM messages m, outbox_work_seq s
-WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant}";
+WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant} AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id)";
+
+/// Whether there is anything to send.
+const PAYLOAD: &str = "
+SELECT m.id FROM messages m JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
+WHERE m.id = $1 AND m.app = $2 AND m.tenant = {tenant}";
 
 /// Pending again, if it still has as many attempts as when it was found: otherwise somebody else sent it in
 /// between, and the numbers of its attempts would clash.
@@ -74,6 +79,21 @@ impl DeliveryRepository for SqlUnitOfWork {
         .transpose()
     }
 
+    async fn has_payload(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+    ) -> Result<bool, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(false);
+        };
+        let named = [message.as_uuid().into(), application.as_uuid().into()];
+        let payload = self.dialect.of_tenant(tenant, PAYLOAD, named)?;
+        let row = self.transaction.query_one_raw(payload).await.or_store_error()?;
+        Ok(row.is_some())
+    }
+
     async fn requeue(
         &mut self,
         scope: &TenantScope,
@@ -98,7 +118,9 @@ impl DeliveryRepository for SqlUnitOfWork {
         let queue = self.dialect.of_tenant(tenant, queue, named)?;
         let queued = self.transaction.execute_raw(queue).await.or_store_error()?;
         if queued.rows_affected() != rows {
-            return Err(fault("the application has no such message"));
+            return Err(fault(
+                "the application has no such message, or its payload is gone",
+            ));
         }
         let pending = self.dialect.of_tenant(tenant, PENDING, of)?;
         let pending = self.transaction.execute_raw(pending).await.or_store_error()?;

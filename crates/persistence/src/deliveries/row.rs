@@ -3,7 +3,9 @@ use std::time::Duration;
 use postrider_application::ports::{AttemptView, DeliveryView, StoreError};
 use postrider_domain::{
     EndpointId, MessageId,
-    deliveries::{CapturedBody, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome},
+    deliveries::{
+        CapturedBody, CapturedHeaders, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome,
+    },
 };
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
@@ -84,6 +86,7 @@ pub(super) struct AttemptRow {
     http_status: Option<i32>,
     body: Vec<u8>,
     body_truncated: bool,
+    response_headers: Option<String>,
 }
 
 /// An outcome as it is stored: the class of its failure, and the HTTP status.
@@ -93,6 +96,15 @@ pub(super) fn stored_outcome(outcome: Outcome) -> (Option<&'static str>, Option<
         Outcome::Failed { class, .. } => Some(class.as_str()),
     };
     (failure, outcome.status().map(i32::from))
+}
+
+/// The headers of an answer as they are stored: a JSON array of pairs. None if none were kept.
+pub(super) fn stored_headers(headers: &CapturedHeaders) -> Result<Option<String>, StoreError> {
+    if headers.is_empty() {
+        return Ok(None);
+    }
+    let json = serde_json::to_string(headers.pairs());
+    json.map(Some).map_err(|why| corrupt("headers of an answer", why))
 }
 
 impl AttemptRow {
@@ -117,6 +129,10 @@ impl AttemptRow {
 
     pub(super) fn view(self) -> Result<AttemptView, StoreError> {
         let latency = u64::try_from(self.latency_us).map_err(|why| corrupt("latency of an attempt", why))?;
+        let headers = match &self.response_headers {
+            Some(json) => serde_json::from_str(json).map_err(|why| corrupt("headers of an answer", why))?,
+            None => Vec::new(),
+        };
         Ok(AttemptView {
             number: self.number()?,
             started_at: timestamp(self.started_at),
@@ -125,6 +141,7 @@ impl AttemptRow {
             response_body: CapturedBody {
                 bytes: self.body,
                 truncated: self.body_truncated,
+                headers: CapturedHeaders::restore(headers),
             },
         })
     }

@@ -9,7 +9,7 @@ use postrider_domain::{
 };
 use uuid::Uuid;
 
-use super::row::{reason, stored_outcome};
+use super::row::{reason, stored_headers, stored_outcome};
 use crate::{
     codec::{micros, stored_count},
     error::{corrupt, fault},
@@ -60,6 +60,8 @@ pub(super) struct AttemptChange {
     pub(super) http_status: Option<i32>,
     pub(super) body: Vec<u8>,
     pub(super) truncated: bool,
+    /// The headers of the answer, JSON; none if none were kept, as for most.
+    pub(super) headers: Option<String>,
 }
 
 /// A row for a delivery that is still to be attempted.
@@ -176,6 +178,7 @@ fn attempted(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Option<Att
         return Err(fault("the last attempt has the number of attempts made"));
     }
     let (failure, http_status) = stored_outcome(attempt.outcome);
+    let headers = stored_headers(&attempt.response_body.headers)?;
     Ok(Some(AttemptChange {
         started_at: attempt.started_at.as_micros(),
         latency_us: micros(attempt.latency),
@@ -183,5 +186,6 @@ fn attempted(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Option<Att
         http_status,
         body: attempt.response_body.bytes,
         truncated: attempt.response_body.truncated,
+        headers,
     }))
 }

@@ -50,10 +50,10 @@ macro_rules! settle {
                 SELECT g.tenant, g.app, g.message, g.seq, g.payload_bytes, g.attempts_before, c.*
                 FROM unnest(
                     $6::int[], $7::uuid[], $8::text[], $9::text[], $10::int[], $11::int[], $12::uuid[], $13::bigint[],
-                    $14::bigint[], $15::bigint[], $16::text[], $17::int[], $18::bytea[], $19::bool[]
+                    $14::bigint[], $15::bigint[], $16::text[], $17::int[], $18::bytea[], $19::bool[], $26::text[]
                 ) AS c (
                     place, endpoint, status, reason, attempts, failures, retry_id, retry_after,
-                    started_at, latency_us, failure, http_status, body, truncated
+                    started_at, latency_us, failure, http_status, body, truncated, headers
                 ) JOIN held g ON g.place = c.place
             ),
             begun AS (
@@ -83,8 +83,10 @@ macro_rules! settle {
             ),
             tried AS (
                 INSERT INTO attempts
-                    (message, endpoint, n, tenant, started_at, latency_us, failure, http_status, body, body_truncated)
-                SELECT message, endpoint, attempts, tenant, started_at, latency_us, failure, http_status, body, truncated
+                    (message, endpoint, n, tenant, started_at, latency_us, failure, http_status, body, body_truncated,
+                    response_headers)
+                SELECT message, endpoint, attempts, tenant, started_at, latency_us, failure, http_status, body, truncated,
+                    headers
                 FROM done WHERE started_at IS NOT NULL ",
             $tried,
             "
@@ -183,6 +185,7 @@ struct Columns<'b> {
     http_statuses: Vec<Option<i32>>,
     bodies: Vec<Option<&'b [u8]>>,
     truncateds: Vec<Option<bool>>,
+    headers: Vec<Option<&'b str>>,
     /// New rows: the place of the row that each comes from (from 1), and what it is.
     opened_from: Vec<i32>,
     opened_ids: Vec<Uuid>,
@@ -232,6 +235,8 @@ impl<'b> Columns<'b> {
             .push(attempt.and_then(|attempt| attempt.http_status));
         self.bodies.push(attempt.map(|attempt| attempt.body.as_slice()));
         self.truncateds.push(attempt.map(|attempt| attempt.truncated));
+        self.headers
+            .push(attempt.and_then(|attempt| attempt.headers.as_deref()));
     }
 
     async fn settle(&self, node: Epoch, sql: &'static str, pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
@@ -261,6 +266,7 @@ impl<'b> Columns<'b> {
             .bind(&self.opened_owners)
             .bind(&self.opened_claims)
             .bind(last_at_step())
+            .bind(&self.headers)
             .fetch_all(pool)
             .await
     }

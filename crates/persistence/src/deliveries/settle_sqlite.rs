@@ -27,7 +27,7 @@ RETURNING id, claim, tenant, app, message, endpoint, due_at, seq, payload_bytes"
 /// Everything else, for those alone.
 ///
 /// `$1`: message, endpoint, tenant, app, status, reason, microseconds until the retry, attempts, failures.
-/// `$2`: message, endpoint, number, tenant, start, latency, failure, HTTP status, body, truncated; an attempt of a
+/// `$2`: message, endpoint, number, tenant, start, latency, failure, HTTP status, body, truncated, headers or null; an attempt of a
 /// number that is there already is not written over: history is never changed.
 /// `$3`: id, tenant, app, message, endpoint, due time or null, else microseconds until it, owner, claim, attempts,
 /// failures, seq, size of the payload.
@@ -45,9 +45,10 @@ const WRITTEN: &str = concat!(
         due_at = excluded.due_at, attempts = excluded.attempts, failures = excluded.failures,
         updated_at = excluded.updated_at;
     INSERT INTO attempts
-        (message, endpoint, n, tenant, started_at, latency_us, failure, http_status, body, body_truncated)
+        (message, endpoint, n, tenant, started_at, latency_us, failure, http_status, body, body_truncated,
+        response_headers)
     SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5,
-        value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9
+        value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9, CAST(unhex(value ->> 10) AS TEXT)
     FROM json_each($2) WHERE true ON CONFLICT (message, endpoint, n) DO NOTHING;
     INSERT INTO outbox_work
         (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes)
@@ -163,7 +164,8 @@ impl Writes {
     }
 
     fn attempt(&mut self, gone: &Gone, conclusion: &Conclusion, attempt: &AttemptChange) {
-        self.attempts
+        let row = self
+            .attempts
             .row()
             .id(gone.message)
             .id(conclusion.endpoint)
@@ -175,6 +177,11 @@ impl Writes {
             .number_or_null(attempt.http_status)
             .bytes(&attempt.body)
             .flag(attempt.truncated);
+        // A row is written when it is let go.
+        drop(match &attempt.headers {
+            Some(headers) => row.bytes(headers.as_bytes()),
+            None => row.null(),
+        });
         if let Some(failed) = tells_failure(attempt) {
             let known = self.endpoints.entry(conclusion.endpoint);
             known.or_insert((gone.tenant, gone.app, true)).2 &= failed;

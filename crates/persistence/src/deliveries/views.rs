@@ -28,7 +28,7 @@ SELECT message, endpoint, status, reason, due_at, attempts, failures, updated_at
 ) AS both_kinds ORDER BY endpoint {order} LIMIT $4";
 
 const ATTEMPTS: &str = "
-SELECT a.n, a.started_at, a.latency_us, a.failure, a.http_status, a.body, a.body_truncated
+SELECT a.n, a.started_at, a.latency_us, a.failure, a.http_status, a.body, a.body_truncated, a.response_headers
 FROM attempts a JOIN messages m ON m.id = a.message AND m.tenant = a.tenant
 WHERE a.message = $1 AND m.app = $2 AND a.tenant = {tenant} AND a.endpoint = $3 AND a.n {beyond} $4 ORDER BY a.n {order} LIMIT $5";
 

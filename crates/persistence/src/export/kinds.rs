@@ -71,7 +71,7 @@ impl Kind {
 const ID: &[(&str, Part)] = &[("id", Part::Id)];
 
 /// All of them, in their order.
-pub(super) static KINDS: [Kind; 14] = [
+pub(super) static KINDS: [Kind; 17] = [
     kind("tenant", TENANT, ID, json::<rows::TenantRow>),
     kind("member", MEMBERS, ID, json::<rows::MemberRow>),
     kind("invitation", INVITATIONS, ID, json::<rows::InvitationRow>),
@@ -112,6 +112,14 @@ pub(super) static KINDS: [Kind; 14] = [
     )
     .walked("attempts", "message")
     .large(),
+    kind("replay", REPLAYS, ID, json::<rows::ReplayRow>),
+    kind(
+        "endpoint_stats",
+        ENDPOINT_STATS,
+        &[("endpoint", Part::Id), ("hour", Part::Number)],
+        json::<rows::EndpointStatsRow>,
+    ),
+    kind("usage", USAGE, &[("day", Part::Number)], json::<rows::UsageRow>),
     kind("queued", QUEUED, ID, json::<rows::QueuedRow>).walked("outbox_work", "id"),
     kind(
         "event",
@@ -174,17 +182,32 @@ WHERE tenant = {tenant} AND (message, endpoint) > ($1, $2) AND message <= $3 ORD
 
 const ATTEMPTS: &str = "
 SELECT a.message, a.endpoint, a.n AS number, a.started_at, a.latency_us, a.failure, a.http_status,
-    a.body AS response_body, a.body_truncated AS response_body_truncated
+    a.body AS response_body, a.body_truncated AS response_body_truncated,
+    a.response_headers
 FROM (
     SELECT found.*, sum(found.bytes) OVER (ORDER BY found.message, found.endpoint, found.n) - found.bytes AS bytes_before
     FROM (
-        SELECT message, endpoint, n, length(body) AS bytes FROM attempts
+        SELECT message, endpoint, n, length(body) + coalesce(length(response_headers), 0) AS bytes FROM attempts
         WHERE tenant = {tenant} AND (message, endpoint, n) > ($1, $2, $3) AND message <= $4
         ORDER BY message, endpoint, n LIMIT $5
     ) AS found
 ) AS page JOIN attempts a ON a.message = page.message AND a.endpoint = page.endpoint AND a.n = page.n
     AND a.tenant = {tenant}
 WHERE page.bytes_before < $6 ORDER BY a.message, a.endpoint, a.n";
+
+const REPLAYS: &str = "
+SELECT id, app AS application, endpoint, mode, from_at, to_at, most AS \"limit\", status, reason, considered, queued,
+    skipped, created_at, finished_at FROM replays
+WHERE tenant = {tenant} AND id > $1 ORDER BY id LIMIT $2";
+
+const ENDPOINT_STATS: &str = "
+SELECT endpoint, hour, app AS application, attempts, delivered, latencies, failure, http_status, failed_at, delivered_at
+FROM endpoint_stats
+WHERE tenant = {tenant} AND (endpoint, hour) > ($1, $2) ORDER BY endpoint, hour LIMIT $3";
+
+const USAGE: &str = "
+SELECT day, accepted, payload_bytes, attempts, delivered, failed FROM tenant_usage
+WHERE tenant = {tenant} AND day > $1 ORDER BY day LIMIT $2";
 
 const QUEUED: &str = "
 SELECT id, message, endpoint, app AS application, due_at, attempts, failures FROM outbox_work

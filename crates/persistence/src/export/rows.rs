@@ -5,8 +5,8 @@ use sea_orm::FromQueryResult;
 use serde::Serialize;
 
 use super::values::{
-    ApiKey, Application, AuditEntry, Base64, Endpoint, Grants, Invitation, Json, Member, Message, Session,
-    Tenant, Time, User,
+    ApiKey, Application, AuditEntry, Base64, Endpoint, Grants, Invitation, Json, Member, Message, Replay,
+    Session, Tenant, Time, User,
 };
 use crate::codec::{StoredMetadata, StoredTexts, StoredWaits};
 
@@ -131,6 +131,50 @@ pub(super) struct AttemptRow {
     http_status: Option<i32>,
     response_body: Base64,
     response_body_truncated: bool,
+    /// Names and values; none if none were kept.
+    response_headers: Option<Json>,
+}
+
+#[derive(FromQueryResult, Serialize)]
+pub(super) struct ReplayRow {
+    id: Replay,
+    application: Application,
+    endpoint: Endpoint,
+    mode: String,
+    from_at: Time,
+    to_at: Time,
+    limit: i64,
+    status: String,
+    reason: Option<String>,
+    considered: i64,
+    queued: i64,
+    skipped: i64,
+    created_at: Time,
+    finished_at: Option<Time>,
+}
+
+#[derive(FromQueryResult, Serialize)]
+pub(super) struct EndpointStatsRow {
+    endpoint: Endpoint,
+    hour: Time,
+    application: Application,
+    attempts: i64,
+    delivered: i64,
+    latencies: Json,
+    failure: Option<String>,
+    http_status: Option<i32>,
+    failed_at: Option<Time>,
+    delivered_at: Option<Time>,
+}
+
+#[derive(FromQueryResult, Serialize)]
+pub(super) struct UsageRow {
+    day: Time,
+    accepted: i64,
+    payload_bytes: i64,
+    attempts: i64,
+    delivered: i64,
+    failed: i64,
 }
 
 #[derive(FromQueryResult, Serialize)]

@@ -2,8 +2,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use postrider_domain::{
-    ApiKeyId, ApplicationId, AuditEntryId, EndpointId, InvitationId, MembershipId, MessageId, SessionId,
-    TenantId, UserId,
+    ApiKeyId, ApplicationId, AuditEntryId, EndpointId, InvitationId, MembershipId, MessageId, ReplayId,
+    SessionId, TenantId, UserId,
 };
 use sea_orm::{ColIdx, QueryResult, TryGetError, TryGetable};
 use serde::{Serialize, Serializer, ser::Error as _};
@@ -64,6 +64,7 @@ ids! {
     Application: ApplicationId;
     Endpoint: EndpointId;
     Message: MessageId;
+    Replay: ReplayId;
     AuditEntry: AuditEntryId;
 }
 

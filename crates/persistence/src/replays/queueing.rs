@@ -28,7 +28,8 @@ macro_rules! queue {
             $pairs,
             " JOIN messages m ON m.id = pair.one AND m.tenant = {tenant} AND m.app = {app}
             LEFT JOIN deliveries d ON d.message = m.id AND d.endpoint = {endpoint}
-            WHERE d.status IS NULL OR d.status <> 'pending' ",
+            WHERE (d.status IS NULL OR d.status <> 'pending')
+                AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id) ",
             $order,
             " ON CONFLICT (message, endpoint) WHERE endpoint IS NOT NULL DO NOTHING RETURNING message, attempts"
         )

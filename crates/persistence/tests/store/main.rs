@@ -25,6 +25,8 @@ mod partitions;
 mod queue;
 mod reached;
 mod reencryption;
+mod retention;
+mod retention_cost;
 mod roles;
 mod schema;
 mod secrets;

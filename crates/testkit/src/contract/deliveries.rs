@@ -7,7 +7,10 @@ use postrider_application::ports::{
 };
 use postrider_domain::{
     EndpointId, MessageId,
-    deliveries::{Attempt, CapturedBody, Delivery, DeliveryStatus, FailureClass, FailureReason, Outcome},
+    deliveries::{
+        Attempt, CapturedBody, CapturedHeaders, Delivery, DeliveryStatus, FailureClass, FailureReason,
+        Outcome,
+    },
 };
 
 use super::{Customer, Fixture, Harness, Tenancy, claiming::given, paging::pieces, queue_steps::WAIT};
@@ -140,6 +143,14 @@ pub async fn every_outcome_of_an_attempt_survives<H: Harness>(harness: &H) {
             response_body: CapturedBody {
                 bytes: bodies[place % bodies.len()].to_vec(),
                 truncated: place % 2 == 1,
+                headers: match place % 3 {
+                    0 => CapturedHeaders::default(),
+                    // One is no ASCII, and needs to be quoted.
+                    _ => CapturedHeaders::capture([
+                        ("server", b"a".as_slice()),
+                        ("x-\"why\"", "日本\\".as_bytes()),
+                    ]),
+                },
             },
         };
         expected.push(AttemptView {

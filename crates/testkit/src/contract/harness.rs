@@ -6,7 +6,7 @@ use postrider_application::{
     ports::{
         Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
         EventLog, FigureStore, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry,
-        Partitions, ReplayWorker, SigningKeyStore, WorkBell,
+        Partitions, ReplayWorker, Retention, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -50,6 +50,8 @@ pub struct Ports {
     pub replays: Arc<dyn ReplayWorker>,
     /// Figures of endpoints and tenants.
     pub figures: Arc<dyn FigureStore>,
+    /// What removes what is old.
+    pub retention: Arc<dyn Retention>,
 }
 
 impl Ports {
@@ -73,6 +75,7 @@ impl Ports {
             + Housekeeping
             + ReplayWorker
             + FigureStore
+            + Retention
             + Clone
             + 'static,
     {
@@ -94,7 +97,8 @@ impl Ports {
             facts: store.clone(),
             housekeeping: store.clone(),
             replays: store.clone(),
-            figures: store,
+            figures: store.clone(),
+            retention: store,
         }
     }
 }

@@ -305,6 +305,15 @@ macro_rules! contract_cases {
                 a_resend_decided_on_an_old_state_is_stale
                 a_resend_of_another_applications_message_is_refused
                 ;
+            retaining:
+                what_is_young_is_kept
+                what_is_queued_is_kept_however_old
+                events_that_somebody_needs_are_kept
+                ;
+            delivery_list:
+                deliveries_are_found
+                deliveries_are_listed_both_ways
+                ;
             figures:
                 figures_add_up
                 usage_adds_up

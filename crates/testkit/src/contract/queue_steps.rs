@@ -252,7 +252,7 @@ impl<H: Harness> Fixture<'_, H> {
             outcome,
             response_body: CapturedBody {
                 bytes: b"thanks".to_vec(),
-                truncated: false,
+                ..CapturedBody::default()
             },
         }
     }

@@ -162,6 +162,19 @@ impl DeliveryRepository for MemoryTx {
             .delivery(tenant, application, message, endpoint))
     }
 
+    async fn has_payload(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        message: MessageId,
+    ) -> Result<bool, StoreError> {
+        let state = self.store.state();
+        let message = state.hot.messages.get(&message);
+        Ok(message.is_some_and(|message| {
+            Some(message.tenant) == self.visible(scope) && message.application == application
+        }))
+    }
+
     async fn requeue(
         &mut self,
         scope: &TenantScope,

@@ -7,7 +7,9 @@ use postrider_application::ports::{
 };
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
-    deliveries::{Attempt, CapturedBody, Delivery, DeliveryStatus, Jitter, Outcome, RetryPolicy},
+    deliveries::{
+        Attempt, CapturedBody, CapturedHeaders, Delivery, DeliveryStatus, Jitter, Outcome, RetryPolicy,
+    },
 };
 
 use super::Api;
@@ -69,6 +71,10 @@ impl Api {
             response_body: CapturedBody {
                 bytes: body.to_vec(),
                 truncated: body.len() > 16,
+                headers: CapturedHeaders::capture([
+                    ("retry-after", b"120".as_slice()),
+                    ("set-cookie", b"a=b"),
+                ]),
             },
         };
         let next = WorkId::from_uuid(self.ids.next());

@@ -1,0 +1,164 @@
+use std::{sync::Arc, time::Duration};
+
+use postrider_application::ports::{EventReaders, Removed, Retention, RetentionPolicy, StoreError};
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::warn;
+
+/// How retention is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionOptions {
+    /// What is kept for how long. Default: all of it, for ever.
+    pub policy: RetentionPolicy,
+    /// How often there is a round. Default 10 minutes.
+    pub interval: Duration,
+    /// The most rows of a table that are removed at a time. Default 1,000.
+    pub batch: u32,
+    /// The pause between two batches of a round, so that the database has time for others. Default 100 ms.
+    pub pause: Duration,
+    /// The most batches of a round. Default 1,000.
+    pub batches: u32,
+}
+
+impl Default for RetentionOptions {
+    fn default() -> Self {
+        Self {
+            policy: RetentionPolicy::default(),
+            interval: Duration::from_mins(10),
+            batch: 1_000,
+            pause: Duration::from_millis(100),
+            batches: 1_000,
+        }
+    }
+}
+
+/// Everything of the outside that retention uses.
+#[derive(Clone)]
+pub struct RetentionPorts {
+    /// Removes.
+    pub retention: Arc<dyn Retention>,
+    /// Knows which events somebody has still to read.
+    pub readers: Arc<dyn EventReaders>,
+}
+
+/// Removes what is old enough, a bounded piece at a time. Every node does it; they pass over what another is at.
+pub struct Keeper {
+    ports: RetentionPorts,
+    options: RetentionOptions,
+}
+
+impl Keeper {
+    /// Keeps what is behind these ports.
+    pub const fn new(ports: RetentionPorts, options: RetentionOptions) -> Self {
+        Self { ports, options }
+    }
+
+    /// Removes what is old until `shutdown`. What fails is tried again in the next round.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let rounds = async {
+            loop {
+                time::sleep(self.options.interval).await;
+                match self.round().await {
+                    Ok(Removed {
+                        partitions: 0,
+                        rows: 0,
+                        ..
+                    }) => {}
+                    Ok(removed) => {
+                        let Removed { partitions, rows, .. } = removed;
+                        tracing::info!(partitions, rows, "what was old enough was removed");
+                    }
+                    Err(error) => warn("what is old enough could not be removed", &error),
+                }
+            }
+        };
+        let _ = shutdown.run_until_cancelled(rounds).await;
+    }
+
+    async fn round(&self) -> Result<Removed, StoreError> {
+        let mut all = Removed::default();
+        for _ in 0..self.options.batches {
+            // Asked first: who begins to read now begins after it.
+            let needed = self.ports.readers.least_needed().await?;
+            let (policy, batch) = (&self.options.policy, self.options.batch);
+            let removed = self.ports.retention.remove_old(policy, needed, batch).await?;
+            all.partitions += removed.partitions;
+            all.rows += removed.rows;
+            if !removed.more {
+                break;
+            }
+            time::sleep(self.options.pause).await;
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// Answers what was prepared, then that there is nothing; and notes which position it was told.
+    struct Scripted(Mutex<(Vec<Result<Removed, StoreError>>, Vec<Option<i64>>)>);
+
+    #[async_trait]
+    impl Retention for Scripted {
+        async fn remove_old(
+            &self,
+            _: &RetentionPolicy,
+            needed: Option<i64>,
+            _: u32,
+        ) -> Result<Removed, StoreError> {
+            let mut script = self.0.lock().unwrap();
+            script.1.push(needed);
+            script.0.pop().unwrap_or(Ok(Removed::default()))
+        }
+    }
+
+    struct ReadUpTo(i64);
+
+    #[async_trait]
+    impl EventReaders for ReadUpTo {
+        async fn least_needed(&self) -> Result<Option<i64>, StoreError> {
+            Ok(Some(self.0))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_goes_on_while_there_is_more() {
+        let more = Removed {
+            rows: 1_000,
+            more: true,
+            ..Removed::default()
+        };
+        let script = vec![Ok(more), Err(StoreError::Stale), Ok(more), Ok(more)];
+        let retention = Arc::new(Scripted(Mutex::new((script, Vec::new()))));
+        let ports = RetentionPorts {
+            retention: retention.clone(),
+            readers: Arc::new(ReadUpTo(7)),
+        };
+        let (shutdown, mut running) = (CancellationToken::new(), JoinSet::new());
+        running.spawn(Keeper::new(ports, RetentionOptions::default()).run(shutdown.clone()));
+        let asked = || retention.0.lock().unwrap().1.len();
+        time::sleep(Duration::from_secs(605)).await;
+        assert_eq!(asked(), 3, "two batches, and the one that failed");
+        time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(asked(), 5, "one more, and the end");
+        assert!(
+            retention
+                .0
+                .lock()
+                .unwrap()
+                .1
+                .iter()
+                .all(|needed| *needed == Some(7))
+        );
+        shutdown.cancel();
+        running.join_next().await.unwrap().unwrap();
+    }
+}

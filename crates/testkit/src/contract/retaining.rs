@@ -1,0 +1,135 @@
+//! Retention: what is old goes, and nothing else.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use postrider_application::ports::{Removed, RetentionPolicy};
+use postrider_domain::{MessageId, Timestamp, deliveries::Outcome};
+use uuid::Uuid;
+
+use super::{
+    Customer, Fixture, Tenancy,
+    harness::Census,
+    queue_steps::{alone, write_one},
+};
+
+const DAY: Duration = Duration::from_hours(24);
+
+const ALL_OF_A_MONTH: RetentionPolicy = RetentionPolicy {
+    messages: Some(Duration::from_hours(30 * 24)),
+    payloads: Some(Duration::from_hours(30 * 24)),
+    attempts: Some(Duration::from_hours(30 * 24)),
+    audit: Some(Duration::from_hours(30 * 24)),
+    events: None,
+};
+
+/// A message of that long ago, by its id as well, that was delivered and attempted.
+async fn message_of<H: Census>(
+    fixture: &Fixture<'_, H>,
+    tenant: &Tenancy,
+    customer: &Customer,
+    ago: Duration,
+) -> MessageId {
+    let endpoint = fixture.endpoint(tenant, customer).await;
+    let node = fixture.node().await;
+    let mut message = fixture.message(customer);
+    message.created_at = fixture.now().minus(ago);
+    let millis = u128::try_from(message.created_at.as_unix_millis()).unwrap();
+    let random = fixture.uuid().as_u128() & ((1 << 80) - 1);
+    message.id = MessageId::from_uuid(Uuid::from_u128((millis << 80) | random));
+    let id = message.id;
+    write_one(&*fixture.ports().writer, alone(message, None)).await;
+    let row = fixture.fan_out_to(node, id, endpoint).await;
+    let delivered = fixture.delivered(id, endpoint);
+    assert_eq!(delivered.delivery.attempts, 1);
+    assert_eq!(
+        delivered.attempt.as_ref().unwrap().outcome,
+        Outcome::of_status(204)
+    );
+    assert!(fixture.settle(node, row, delivered).await);
+    id
+}
+
+/// How many rows of history the tenant has.
+async fn rows<H: Census>(harness: &H, tenant: &Tenancy) -> [u64; 4] {
+    let rows: BTreeMap<String, u64> = harness.rows(Some(tenant.id)).await;
+    ["messages", "payloads", "deliveries", "attempts"].map(|table| rows.get(table).copied().unwrap_or(0))
+}
+
+async fn remove<H: Census>(
+    fixture: &Fixture<'_, H>,
+    policy: &RetentionPolicy,
+    needed: Option<i64>,
+) -> Removed {
+    let retention = &fixture.ports().retention;
+    let mut all = Removed::default();
+    loop {
+        let removed = retention.remove_old(policy, needed, 100).await.unwrap();
+        all.partitions += removed.partitions;
+        all.rows += removed.rows;
+        if !removed.more {
+            return all;
+        }
+    }
+}
+
+/// Nothing goes before its time, and nothing at all if nobody said a time.
+pub async fn what_is_young_is_kept<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    for days in [0, 1, 28] {
+        message_of(&fixture, &tenant, &customer, days * DAY).await;
+    }
+    let before = harness.rows(Some(tenant.id)).await;
+    assert_eq!(rows(harness, &tenant).await, [3; 4]);
+    for policy in [RetentionPolicy::default(), ALL_OF_A_MONTH] {
+        assert_eq!(remove(&fixture, &policy, None).await, Removed::default());
+    }
+    assert_eq!(harness.rows(Some(tenant.id)).await, before);
+}
+
+/// A delivery that is still to be attempted keeps its message, however old that is.
+pub async fn what_is_queued_is_kept_however_old<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let mut message = fixture.message(&customer);
+    message.created_at = Timestamp::from_micros(1_000_000);
+    message.id = MessageId::from_uuid(Uuid::from_u128(1_000 << 80 | 7 << 76 | 2 << 62 | 1));
+    let id = message.id;
+    write_one(&*fixture.ports().writer, alone(message, None)).await;
+    assert_eq!(remove(&fixture, &ALL_OF_A_MONTH, None).await, Removed::default());
+    let node = fixture.node().await;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    let row = fixture.fan_out_to(node, id, endpoint).await;
+    assert_eq!(remove(&fixture, &ALL_OF_A_MONTH, None).await, Removed::default());
+    assert!(fixture.settle(node, row, fixture.delivered(id, endpoint)).await);
+    assert_eq!(rows(harness, &tenant).await, [1; 4]);
+}
+
+/// Events stay from the one on that somebody has still to read; the last one stays in any case.
+pub async fn events_that_somebody_needs_are_kept<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    for name in ["one", "two", "three"] {
+        fixture.tenant(name).await;
+    }
+    let events = &fixture.ports().events;
+    let policy = RetentionPolicy {
+        events: Some(Duration::ZERO),
+        ..RetentionPolicy::default()
+    };
+    let positions = async || {
+        let all = events.after(0, 1_000).await.unwrap();
+        all.iter().map(|event| event.position).collect::<Vec<_>>()
+    };
+    let all = positions().await;
+    let needed = all[all.len() - 3];
+    // Their times are the store's; a moment has passed when the next statement begins.
+    while positions().await != all[all.len() - 3..] {
+        remove(&fixture, &policy, Some(needed)).await;
+    }
+    while positions().await.len() > 1 {
+        remove(&fixture, &policy, None).await;
+    }
+    assert_eq!(positions().await, all[all.len() - 1..]);
+}
