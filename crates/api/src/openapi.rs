@@ -3,9 +3,11 @@
 //! Routes say what is special about them; what is common to all (who may call, which problems may be answered) is
 //! added here, once.
 
+mod examples;
 mod headers;
 mod idempotency;
 mod links;
+mod lists;
 mod shared;
 
 use actix_web::App;
@@ -106,6 +108,8 @@ pub(crate) fn document() -> OpenApi {
             headers::add(operation, guarded);
         }
     }
+    examples::put_right(components);
+    lists::refer_to_items(components);
     links::add(&mut document.paths);
     shared::share_problems(&mut document.paths, components);
     document

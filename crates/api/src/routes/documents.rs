@@ -14,6 +14,8 @@ use crate::{
 static OPENAPI: LazyLock<String> = LazyLock::new(openapi::openapi_json);
 
 /// This document
+///
+/// As this very binary serves it.
 #[utoipa::path(
     operation_id = "getOpenApi",
     tag = "Installation",
