@@ -184,6 +184,9 @@ async fn is_the_owners(connection: &mut PgConnection) -> Result<bool, ConnectErr
     }
 }
 
+/// How long until the lock is asked for again.
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// The lock is a session's, not a transaction's, so that a later migration may run outside of one. Closing the
 /// connection gives it up, however this ends.
 async fn migrate_postgres(options: &PostgresOptions) -> Result<(), ConnectError> {
@@ -197,11 +200,19 @@ async fn migrate_postgres(options: &PostgresOptions) -> Result<(), ConnectError>
 }
 
 async fn migrate_holding(options: &PostgresOptions, holder: &mut PgConnection) -> Result<(), ConnectError> {
-    sqlx::query("SELECT pg_advisory_lock($1)")
-        .bind(advisory_lock::MIGRATIONS)
-        .execute(&mut *holder)
-        .await
-        .map_err(|error| refused(&error))?;
+    // Asked again and again, not waited for: whoever waits holds a snapshot, for which an index that is built
+    // concurrently by the one who has the lock would wait, for ever.
+    loop {
+        let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(advisory_lock::MIGRATIONS)
+            .fetch_one(&mut *holder)
+            .await
+            .map_err(|error| refused(&error))?;
+        if mine {
+            break;
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
     let schema = roles::prepare(holder).await?;
     let owner = owner(options, &schema).await?;
     let applied = apply(&owner).await;

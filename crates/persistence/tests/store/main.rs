@@ -26,7 +26,6 @@ mod queue;
 mod reached;
 mod reencryption;
 mod retention;
-mod retention_cost;
 mod roles;
 mod schema;
 mod secrets;
