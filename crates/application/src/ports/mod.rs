@@ -11,9 +11,11 @@ mod health;
 mod housekeeping;
 mod identity;
 mod intake;
+mod messages;
 mod paging;
 mod queue;
 mod repositories;
+mod schemas;
 mod signals;
 mod store;
 mod system;
@@ -24,7 +26,9 @@ pub use crypto::{
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
-pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use delivery::{
+    DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, ReadMessage, Sender, Sent,
+};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
 pub use housekeeping::{
@@ -35,8 +39,11 @@ pub use identity::{
     SessionRecord, TenantInvitation, TenantMembership, Throttle,
 };
 pub use intake::{
-    AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake, MessageWriter, NewMessage, WriteError,
-    Written,
+    AcceptMessage, Accepted, BatchRefused, Dedup, FoldedBatch, IntakeError, MessageIntake, MessageWriter,
+    NewMessage, WriteError, Written,
+};
+pub use messages::{
+    Cancellation, Expunged, MessageFilter, MessageRepository, MessageStatus, SchemaRepository, StoredPayload,
 };
 pub use paging::{Page, PageRequest, Start};
 pub use queue::{
@@ -46,6 +53,7 @@ pub use queue::{
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
 };
+pub use schemas::{EventTypeDirectory, KnownEventType, KnownSchema, SchemaError, Schemas};
 pub use signals::{
     DenialLog, EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal,
 };
@@ -53,6 +61,6 @@ pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
 pub use system::{Clock, Ids, Randomness};
 pub use views::{
     ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointView,
-    EndpointViews, ErasureView, EventTypeViews, InvitationView, MemberView, MessageView, MessageViews,
-    PrincipalViews, TenantViews,
+    EndpointViews, ErasureView, EventTypeView, EventTypeViews, InvitationView, MemberView, MessageView,
+    MessageViews, PrincipalViews, TenantViews,
 };

@@ -7,6 +7,7 @@ mod export;
 mod get;
 mod operate;
 mod set_status;
+mod update;
 
 pub use create::{CreateTenant, CreateTenantHandler, CreatedTenant};
 pub use delete::{DeleteTenant, DeleteTenantHandler};
@@ -14,3 +15,4 @@ pub use export::{ExportTenant, ExportTenantHandler, TenantExporter};
 pub use get::{GetTenant, GetTenantHandler};
 pub use operate::{FoundTenant, ListTenants, ListTenantsHandler, ShowTenant, ShowTenantHandler};
 pub use set_status::{ResumeTenant, ResumeTenantHandler, SuspendTenant, SuspendTenantHandler};
+pub use update::{UpdateTenant, UpdateTenantHandler};

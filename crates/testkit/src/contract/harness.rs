@@ -5,8 +5,8 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth, EventLog,
-        Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
-        SigningKeyStore, WorkBell,
+        EventTypeDirectory, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry,
+        Partitions, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -34,6 +34,8 @@ pub struct Ports {
     pub credentials: Arc<dyn Credentials>,
     /// Which application a reference means.
     pub directory: Arc<dyn ApplicationDirectory>,
+    /// What is known of event types.
+    pub event_types: Arc<dyn EventTypeDirectory>,
     /// People and their memberships.
     pub identities: Arc<dyn Identities>,
     /// The log of aggregates' events.
@@ -59,6 +61,7 @@ impl Ports {
             + DeliveryMaterial
             + Credentials
             + ApplicationDirectory
+            + EventTypeDirectory
             + Identities
             + EventLog
             + SigningKeyStore
@@ -78,6 +81,7 @@ impl Ports {
             material: store.clone(),
             credentials: store.clone(),
             directory: store.clone(),
+            event_types: store.clone(),
             identities: store.clone(),
             events: store.clone(),
             keys: store.clone(),

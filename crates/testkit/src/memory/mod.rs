@@ -18,7 +18,9 @@ mod audit;
 mod bell;
 mod census;
 mod clock;
+mod deeds;
 mod erasure;
+mod event_types;
 mod fakes;
 mod health;
 mod hot;
@@ -44,6 +46,7 @@ mod views;
 pub use clock::TestClock;
 pub use fakes::{
     CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
+    WordSchemas,
 };
 pub use ids::SequentialIds;
 pub use intake::DirectIntake;

@@ -8,7 +8,7 @@ use postrider_domain::{
     api_keys::{ApiKey, ApiKeyState},
     applications::{Application, ApplicationState},
     endpoints::{Endpoint, EndpointRef, EndpointState},
-    event_types::{EventType, EventTypeName, EventTypeState},
+    event_types::{EventType, EventTypeName, EventTypeState, SchemaVersion},
     events::DomainEvent,
     tenants::{Tenant, TenantState, TenantStatus},
     users::{
@@ -31,6 +31,7 @@ pub struct Configuration {
     pub(super) api_keys: Table<ApiKeyId, ApiKeyState>,
     pub(super) applications: Table<ApplicationId, ApplicationState>,
     pub(super) event_types: Table<(TenantId, EventTypeName), EventTypeState>,
+    pub(super) event_type_schemas: BTreeMap<(TenantId, EventTypeName, u32), SchemaVersion>,
     pub(super) endpoints: Table<EndpointId, EndpointState>,
     /// How often an application's endpoints were changed.
     pub(super) endpoints_versions: BTreeMap<ApplicationId, i64>,

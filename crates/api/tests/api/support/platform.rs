@@ -128,11 +128,15 @@ impl Api {
             audience: "postrider".to_owned(),
         };
         let tokens: Arc<dyn AccessTokens> = Arc::new(JwtTokens::new(keys.clone(), ids.clone(), names));
+        let (denials, metrics) = <(Arc<RecordedDenials>, Arc<RecordedMetrics>)>::default();
         let use_cases = UseCases::new(
             &postrider_application::Ports {
                 store: store.clone(),
                 intake: Arc::new(DirectIntake(ports.writer.clone())),
                 directory: ports.directory.clone(),
+                event_types: ports.event_types.clone(),
+                schemas: Arc::new(BoundedSchemas::new(SchemaOptions::default())),
+                metrics: metrics.clone(),
                 identities: ports.identities.clone(),
                 passwords: Arc::new(PlainPasswords),
                 throttle: Arc::new(AttemptThrottle::new(ThrottleOptions::default(), clock.clone())),
@@ -146,9 +150,12 @@ impl Api {
                 ids: ids.clone(),
                 randomness: randomness.clone(),
             },
-            &Settings::default(),
+            // The database has a clock of its own: what is scheduled for 2090 lies ahead of both.
+            &Settings {
+                schedule_horizon: Duration::from_hours(100 * 365 * 24),
+                ..Settings::default()
+            },
         );
-        let (denials, metrics) = <(Arc<RecordedDenials>, Arc<RecordedMetrics>)>::default();
         let mediator_ports = MediatorPorts {
             directory: ports.directory.clone(),
             metrics: metrics.clone(),

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     QUEUE,
     "dedup",
     "attempts",
@@ -48,6 +48,7 @@ const ORDER: [&str; 16] = [
     "endpoint_failures",
     "endpoints",
     "applications",
+    "event_type_schemas",
     "event_types",
     "api_keys",
     "invitations",
