@@ -209,12 +209,6 @@ fn payload(
 })))]
 pub(crate) struct NewBatch {
     /// The messages, from 1 to 100.
-    #[validate(length(
-        min = 1,
-        max = 100,
-        code = "length",
-        message = "must have from 1 to 100 entries"
-    ))]
     #[schema(value_type = Vec<NewMessage>, min_items = 1, max_items = 100)]
     messages: Vec<Object<NewMessage>>,
     /// Whether all of them are to be accepted, or none: one that cannot be refuses the batch. Otherwise each is

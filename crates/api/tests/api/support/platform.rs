@@ -1,4 +1,4 @@
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{
     body::{MessageBody, to_bytes},
@@ -20,6 +20,7 @@ use postrider_crypto::{
     AeadSealer, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
+use postrider_schema::{BoundedSchemas, SchemaOptions};
 use postrider_testkit::{
     contract::Ports,
     memory::{
@@ -240,6 +241,10 @@ impl Api {
 
     pub(crate) async fn put(&self, token: &str, path: &str, body: Value) -> Answer {
         self.call(token, Method::PUT, path, Some(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(token, Method::PATCH, path, Some(&body)).await
     }
 
     pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {

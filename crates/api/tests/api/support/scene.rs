@@ -75,7 +75,7 @@ impl Scene {
             &[(Outcome::of_status(200), b"thanks")],
         )
         .await;
-        let event_type = json!({"name": "order.shipped"});
+        let event_type = json!({"name": "order.shipped", "schema": {"type": "object"}});
         api.post(owner, "/v1/event-types", event_type).await.expect(201);
         let viewer = || json!([{"role": "viewer"}]);
         let member = api
@@ -85,6 +85,9 @@ impl Scene {
         let invited = api.invite(owner, &invited, viewer()).await.expect(201);
         let key = json!({"name": "spare", "grants": viewer()});
         let key = api.post(owner, "/v1/api-keys", key).await.expect(201);
+        let body = json!({"event_type": "invoice.paid", "payload": {}, "deliver_at": "2090-01-01T00:00:00Z"});
+        let path = "/v1/applications/app-1/messages";
+        let scheduled = api.post(owner, path, body).await.expect(202);
         let segments = Segments {
             application: tenancy.application.clone(),
             endpoint: tenancy.endpoint.clone(),
@@ -94,6 +97,7 @@ impl Scene {
             api_key: key.text("id"),
             tenant: tenancy.id.clone(),
             event_type: "order.shipped".to_owned(),
+            scheduled: scheduled.text("id"),
         };
         Self {
             name: name.to_owned(),
