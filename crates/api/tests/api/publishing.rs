@@ -12,7 +12,10 @@ const PATH: &str = "/v1/applications/app-1/messages";
 fn faults(answer: &Answer) -> Vec<(String, String)> {
     let errors = answer.json()["errors"].as_array().cloned().unwrap_or_default();
     let text = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
-    errors.iter().map(|error| (text(error, "field"), text(error, "rule"))).collect()
+    errors
+        .iter()
+        .map(|error| (text(error, "field"), text(error, "rule")))
+        .collect()
 }
 
 fn is(field: &str, rule: &str) -> Vec<(String, String)> {
@@ -32,14 +35,18 @@ async fn set(api: &Api, tenancy: &Tenancy, settings: Value) {
 }
 
 async fn count(api: &Api, tenancy: &Tenancy) -> usize {
-    let list = api.get(&tenancy.owner, &format!("{PATH}?limit=250")).await.expect(200);
+    let list = api
+        .get(&tenancy.owner, &format!("{PATH}?limit=250"))
+        .await
+        .expect(200);
     list.json()["data"].as_array().unwrap().len()
 }
 
 #[actix_web::test]
 async fn raw_payloads_are_delivered_with_their_media_type() {
     let (api, tenancy) = scene().await;
-    let body = json!({"event_type": "invoice.paid", "raw": "AP9hCg==", "content_type": "application/octet-stream"});
+    let body =
+        json!({"event_type": "invoice.paid", "raw": "AP9hCg==", "content_type": "application/octet-stream"});
     let published = api.post(&tenancy.owner, PATH, body).await.expect(202);
     let payload = format!("{}/payload", published.header("location"));
     let read = api.get(&tenancy.owner, &payload).await.expect(200);
@@ -49,18 +56,27 @@ async fn raw_payloads_are_delivered_with_their_media_type() {
     let body = json!({"event_type": "invoice.paid", "payload": null});
     let published = api.post(&tenancy.owner, PATH, body).await.expect(202);
     let payload = format!("{}/payload", published.header("location"));
-    assert_eq!(api.get(&tenancy.owner, &payload).await.expect(200).body, &b"null"[..]);
+    assert_eq!(
+        api.get(&tenancy.owner, &payload).await.expect(200).body,
+        &b"null"[..]
+    );
     for (body, expected) in [
         (json!({}), is("payload", "required")),
         (
             json!({"payload": 1, "raw": "", "content_type": "a/b"}),
             is("raw", "exclusive"),
         ),
-        (json!({"payload": 1, "content_type": "a/b"}), is("content_type", "exclusive")),
+        (
+            json!({"payload": 1, "content_type": "a/b"}),
+            is("content_type", "exclusive"),
+        ),
         (json!({"raw": "AA=="}), is("content_type", "required")),
         (json!({"raw": "A", "content_type": "a/b"}), is("raw", "format")),
         (json!({"raw": "_w==", "content_type": "a/b"}), is("raw", "format")),
-        (json!({"raw": "AA==", "content_type": "a"}), is("content_type", "format")),
+        (
+            json!({"raw": "AA==", "content_type": "a"}),
+            is("content_type", "format"),
+        ),
         (
             json!({"raw": "AA==", "content_type": "a/b\r\nx: y"}),
             is("content_type", "charset"),
@@ -69,11 +85,17 @@ async fn raw_payloads_are_delivered_with_their_media_type() {
         let mut body = body;
         body["event_type"] = "invoice.paid".into();
         let refused = api.post(&tenancy.owner, PATH, body.clone()).await;
-        assert_eq!((refused.status.as_u16(), faults(&refused)), (422, expected), "{body}");
+        assert_eq!(
+            (refused.status.as_u16(), faults(&refused)),
+            (422, expected),
+            "{body}"
+        );
     }
     let large = "A".repeat(2 * 1024 * 1024);
     let body = json!({"event_type": "invoice.paid", "raw": large, "content_type": "a/b"});
-    api.post(&tenancy.owner, PATH, body).await.problem(413, "payload_too_large");
+    api.post(&tenancy.owner, PATH, body)
+        .await
+        .problem(413, "payload_too_large");
 }
 
 #[actix_web::test]
@@ -86,7 +108,10 @@ async fn a_scheduled_message_is_shown_cancelled_and_found() {
         .expect(202);
     let location = published.header("location").to_owned();
     let read = api.get(&tenancy.owner, &location).await.expect(200).json();
-    assert_eq!((&read["status"], &read["cancelled_at"]), (&json!("scheduled"), &Value::Null));
+    assert_eq!(
+        (&read["status"], &read["cancelled_at"]),
+        (&json!("scheduled"), &Value::Null)
+    );
     assert_eq!(read["deliver_at"], "2090-01-01T00:00:00.000000Z");
     let scheduled = format!("{PATH}?status=scheduled");
     let listed = api.get(&tenancy.owner, &scheduled).await.expect(200).json();
@@ -94,7 +119,10 @@ async fn a_scheduled_message_is_shown_cancelled_and_found() {
     let cancel = format!("{location}/cancel");
     let cancelled = api.act(&tenancy.owner, &cancel).await.expect(200).json();
     assert_eq!(cancelled["status"], "cancelled");
-    assert_eq!(api.act(&tenancy.owner, &cancel).await.expect(200).json(), cancelled);
+    assert_eq!(
+        api.act(&tenancy.owner, &cancel).await.expect(200).json(),
+        cancelled
+    );
     let listed = api.get(&tenancy.owner, &scheduled).await.expect(200).json();
     assert_eq!(listed["data"], json!([]));
     let at_once = format!("{PATH}/{}/cancel", tenancy.message);
@@ -133,7 +161,9 @@ async fn a_payload_is_expunged() {
     for _ in 0..2 {
         api.delete(&tenancy.owner, &payload).await.expect(204);
     }
-    api.get(&tenancy.owner, &payload).await.problem(410, "payload_expunged");
+    api.get(&tenancy.owner, &payload)
+        .await
+        .problem(410, "payload_expunged");
     let read = api.get(&tenancy.owner, &message).await.expect(200).json();
     assert!(read["payload_expunged_at"].is_string());
     let entries = api
@@ -160,8 +190,16 @@ async fn a_batch_is_accepted_whole_or_not_at_all() {
     let refused = send(batch(vec![good("a"), late.clone()], true)).await;
     assert_eq!(faults(&refused), is("messages[1].deliver_at", "range"));
     assert_eq!(count(&api, &tenancy).await, before);
-    let accepted = send(batch(vec![good("a"), good("b")], true)).await.expect(202).json();
-    let ids: Vec<_> = accepted["results"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    let accepted = send(batch(vec![good("a"), good("b")], true))
+        .await
+        .expect(202)
+        .json();
+    let ids: Vec<_> = accepted["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["id"].clone())
+        .collect();
     assert!(ids.iter().all(Value::is_string) && ids[0] != ids[1]);
     let mut other = good("a");
     other["payload"] = json!({"id": "other"});
@@ -218,13 +256,22 @@ async fn a_repeated_batch_is_a_repetition() {
             api.send(request.set_json(body.clone()))
         };
         let before = count(&api, &tenancy).await;
-        let (first, again) = (send("k").await.expect(202).json(), send("k").await.expect(202).json());
+        let (first, again) = (
+            send("k").await.expect(202).json(),
+            send("k").await.expect(202).json(),
+        );
         for index in 0..2 {
             let (first, again) = (&first["results"][index], &again["results"][index]);
             assert_eq!(first["id"], again["id"]);
-            assert_eq!((&first["replayed"], &again["replayed"]), (&json!(false), &json!(true)));
+            assert_eq!(
+                (&first["replayed"], &again["replayed"]),
+                (&json!(false), &json!(true))
+            );
         }
-        assert_ne!(first["results"][0]["id"], first["results"][1]["id"], "alike, and two");
+        assert_ne!(
+            first["results"][0]["id"], first["results"][1]["id"],
+            "alike, and two"
+        );
         assert_eq!(count(&api, &tenancy).await, before + 2);
         send("other").await.expect(202);
         assert_eq!(count(&api, &tenancy).await, before + 4);
@@ -240,7 +287,10 @@ async fn payloads_are_held_to_schemas_where_the_tenant_asks() {
         "required": ["items"]
     });
     let body = json!({"name": "order.placed", "schema": schema, "example": {"items": []}});
-    let created = api.post(&tenancy.owner, "/v1/event-types", body).await.expect(201);
+    let created = api
+        .post(&tenancy.owner, "/v1/event-types", body)
+        .await
+        .expect(201);
     assert_eq!(created.json()["schema"]["version"], 1);
     assert_eq!(created.json()["schema"]["schema"], schema);
     let bad = json!({"event_type": "order.placed", "payload": {"items": [{}, {"price": "1"}]}});
@@ -259,13 +309,26 @@ async fn payloads_are_held_to_schemas_where_the_tenant_asks() {
         "[".repeat(5_000),
         "]".repeat(5_000)
     );
-    assert_eq!(faults(&api.post_raw(&tenancy.owner, PATH, deep).await), is("payload", "too_deep"));
+    assert_eq!(
+        faults(&api.post_raw(&tenancy.owner, PATH, deep).await),
+        is("payload", "too_deep")
+    );
     let unregistered = json!({"event_type": "never.heard.of", "payload": 1});
     send(&unregistered).await.expect(202);
-    set(&api, &tenancy, json!({"unregistered_event_types": "reject", "schema_validation": null})).await;
-    assert_eq!(faults(&send(&unregistered).await), is("event_type", "unregistered"));
+    set(
+        &api,
+        &tenancy,
+        json!({"unregistered_event_types": "reject", "schema_validation": null}),
+    )
+    .await;
+    assert_eq!(
+        faults(&send(&unregistered).await),
+        is("event_type", "unregistered")
+    );
     send(&bad).await.expect(202);
-    api.act(&tenancy.owner, "/v1/event-types/order.placed/archive").await.expect(200);
+    api.act(&tenancy.owner, "/v1/event-types/order.placed/archive")
+        .await
+        .expect(200);
     assert_eq!(faults(&send(&bad).await), is("event_type", "archived"));
     set(&api, &tenancy, Value::Null).await;
     send(&bad).await.expect(202);
@@ -276,7 +339,9 @@ async fn bombs_are_refused_as_schemas() {
     let (api, tenancy) = scene().await;
     let path = "/v1/event-types/invoice.paid/schemas";
     let registered = json!({"name": "invoice.paid"});
-    api.post(&tenancy.owner, "/v1/event-types", registered).await.expect(201);
+    api.post(&tenancy.owner, "/v1/event-types", registered)
+        .await
+        .expect(201);
     let mut doubling = serde_json::Map::new();
     for n in 0..25 {
         let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
@@ -286,16 +351,27 @@ async fn bombs_are_refused_as_schemas() {
     let deep = (0..100).fold(json!(true), |schema, _| json!({"not": schema}));
     for (schema, field, rule) in [
         (json!({"$ref": "#"}), "schema.$ref", "recursive"),
-        (json!({"$ref": "http://169.254.169.254/"}), "schema.$ref", "reference"),
+        (
+            json!({"$ref": "http://169.254.169.254/"}),
+            "schema.$ref",
+            "reference",
+        ),
         (json!({"pattern": "(a+)+\\1"}), "schema.pattern", "pattern"),
         (json!({"pattern": "(?=a)"}), "schema.pattern", "pattern"),
-        (json!({"pattern": "((x{99}){99}){99}"}), "schema.pattern", "pattern"),
+        (
+            json!({"pattern": "((x{99}){99}){99}"}),
+            "schema.pattern",
+            "pattern",
+        ),
         (json!({"type": "strin"}), "schema.type", "anyOf"),
         (json!([]), "schema", "type"),
         (json!({"const": "x".repeat(70_000)}), "schema", "too_long"),
     ] {
         let refused = api.post(&tenancy.owner, path, json!({"schema": schema})).await;
-        assert_eq!((refused.status.as_u16(), faults(&refused)), (422, is(field, rule)));
+        assert_eq!(
+            (refused.status.as_u16(), faults(&refused)),
+            (422, is(field, rule))
+        );
     }
     for schema in [json!({"$defs": doubling, "$ref": "#/$defs/d0"}), deep] {
         let refused = api.post(&tenancy.owner, path, json!({"schema": schema})).await;
@@ -305,14 +381,29 @@ async fn bombs_are_refused_as_schemas() {
     let wrong = json!({"schema": {"type": "string"}, "example": 1});
     let refused = api.post(&tenancy.owner, path, wrong).await;
     assert_eq!(faults(&refused), is("example", "type"));
-    let read = api.get(&tenancy.owner, "/v1/event-types/invoice.paid").await.expect(200).json();
-    assert_eq!((&read["schema"], &read["schemas"]), (&Value::Null, &json!([])), "nothing is stored by halves");
+    let read = api
+        .get(&tenancy.owner, "/v1/event-types/invoice.paid")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&read["schema"], &read["schemas"]),
+        (&Value::Null, &json!([])),
+        "nothing is stored by halves"
+    );
     let added = api
-        .post(&tenancy.owner, path, json!({"schema": {"type": "object"}, "example": {}}))
+        .post(
+            &tenancy.owner,
+            path,
+            json!({"schema": {"type": "object"}, "example": {}}),
+        )
         .await
         .expect(201);
     assert_eq!(
-        api.get(&tenancy.owner, added.header("location")).await.expect(200).json(),
+        api.get(&tenancy.owner, added.header("location"))
+            .await
+            .expect(200)
+            .json(),
         added.json()
     );
     for version in ["0", "2", "x", "-1", "99999999999"] {
@@ -324,7 +415,9 @@ async fn bombs_are_refused_as_schemas() {
 #[actix_web::test]
 async fn tenants_and_event_types_are_changed_at_the_version_that_is_meant() {
     let (api, tenancy) = scene().await;
-    api.post(&tenancy.owner, "/v1/event-types", json!({"name": "a.b"})).await.expect(201);
+    api.post(&tenancy.owner, "/v1/event-types", json!({"name": "a.b"}))
+        .await
+        .expect(201);
     for (path, body) in [
         ("/v1/tenant", json!({"name": "Beta"})),
         ("/v1/event-types/a.b", json!({"description": "B"})),
@@ -347,8 +440,14 @@ async fn tenants_and_event_types_are_changed_at_the_version_that_is_meant() {
     for (body, field) in [
         (json!({"name": null}), "name"),
         (json!({"name": ""}), "name"),
-        (json!({"settings": {"schema_validation": "on"}}), "settings.schema_validation"),
-        (json!({"settings": {"unregistered_event_types": 1}}), "settings.unregistered_event_types"),
+        (
+            json!({"settings": {"schema_validation": "on"}}),
+            "settings.schema_validation",
+        ),
+        (
+            json!({"settings": {"unregistered_event_types": 1}}),
+            "settings.unregistered_event_types",
+        ),
         (json!({"status": "active"}), "status"),
     ] {
         let refused = api.patch(&tenancy.owner, "/v1/tenant", body).await;

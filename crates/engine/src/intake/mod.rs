@@ -10,6 +10,8 @@ mod options;
 #[cfg(test)]
 mod testing;
 mod together;
+#[cfg(test)]
+mod together_tests;
 mod waiting;
 #[cfg(test)]
 mod waiting_tests;

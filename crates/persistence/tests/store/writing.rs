@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_application::ports::{
-    Dedup, MessageViews as _, StoredPayload, MessageWriter as _, NewMessage, StoreError, WriteError, Written,
+    Dedup, MessageViews as _, MessageWriter as _, NewMessage, StoreError, StoredPayload, WriteError, Written,
 };
 use postrider_domain::{
     MessageId,

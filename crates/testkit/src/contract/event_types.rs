@@ -49,6 +49,14 @@ async fn add<H: Harness>(
     added
 }
 
+impl<H: Harness> Fixture<'_, H> {
+    /// A new event type with a schema, stored.
+    pub async fn event_type_with_schema(&self, tenant: &Tenancy, text: &str) {
+        register(self, tenant, text).await;
+        add(self, tenant, &name(text)).await;
+    }
+}
+
 /// Schemas come back as they were added, the latest with its event type; nobody else sees them.
 pub async fn schemas_survive<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
