@@ -109,6 +109,17 @@ pub(crate) fn declare(table: &str, grants: &[May]) -> Vec<String> {
     statements
 }
 
+/// What a role may do besides with a table that was declared before.
+pub(crate) fn extend(table: &str, grants: &[May]) -> Vec<String> {
+    let of = |may: &May| {
+        let commands = may.commands.iter();
+        commands
+            .flat_map(|command| allow(table, may, *command))
+            .collect::<Vec<_>>()
+    };
+    grants.iter().flat_map(of).collect()
+}
+
 /// The right to the command, and the policy that says to which rows.
 fn allow(table: &str, may: &May, command: Command) -> [String; 2] {
     let (role, rows) = (may.role, may.rows.0);

@@ -82,6 +82,11 @@ impl Answer {
         Self::new(StatusCode::ACCEPTED, to_raw_value(body).map(Some))
     }
 
+    /// 204: done, and nothing to say.
+    pub(crate) fn done() -> Self {
+        Self::new(StatusCode::NO_CONTENT, Ok(None))
+    }
+
     /// Where what was created is found.
     #[must_use]
     pub(crate) fn at(self, location: impl Into<String>) -> Self {
@@ -93,7 +98,6 @@ impl Answer {
 
     /// The version of the resource, as its `ETag`.
     #[must_use]
-    #[expect(dead_code, reason = "for resources that are created with a version")]
     pub(crate) fn tagged(self, version: Version) -> Self {
         Self {
             etag: Some(etag(version)),

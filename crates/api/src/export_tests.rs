@@ -125,6 +125,7 @@ impl World {
             id: SESSION,
             tenant: TENANT,
             tenant_status: TenantStatus::Active,
+            tenant_settings: postrider_domain::tenants::TenantSettings::default(),
             user: USER,
             grants: vec![Grant::tenant(Role::Owner)],
             expires_at: forever,

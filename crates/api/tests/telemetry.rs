@@ -82,7 +82,14 @@ async fn publish(api: &Api, tenancy: &Tenancy, traceparent: Option<&str>) -> Str
     let (tenant, id): (TenantId, MessageId) =
         (tenancy.id.parse().unwrap(), answer.text("id").parse().unwrap());
     let messages = api.ports.material.messages(&[(tenant, id)]).await.unwrap();
-    messages[&id].trace.as_ref().unwrap().as_str().to_owned()
+    messages[&id]
+        .whole()
+        .unwrap()
+        .trace
+        .as_ref()
+        .unwrap()
+        .as_str()
+        .to_owned()
 }
 
 #[actix_web::test]

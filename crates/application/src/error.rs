@@ -29,6 +29,8 @@ pub enum ErrorKind {
     NotFound,
     /// The route exists, its method does not.
     MethodNotAllowed,
+    /// It was there, and will not be again.
+    Gone,
     /// It contradicts what is stored.
     Conflict,
     /// What the caller presumed of the resource is not so.
@@ -120,6 +122,10 @@ error_codes! {
     IdempotencyConflict = "idempotency_conflict", Conflict, "The key was used with a different body";
     /// A resend of a delivery that is still pending.
     DeliveryPending = "delivery_pending", Conflict, "The delivery is still pending";
+    /// The message's time has come, or it was never scheduled.
+    MessageNotCancellable = "message_not_cancellable", Conflict, "The message cannot be cancelled any more";
+    /// The payload was expunged: the message is there, its bytes are not.
+    PayloadExpunged = "payload_expunged", Gone, "The payload was expunged";
     /// A resend to an endpoint that is sent nothing.
     EndpointDisabled = "endpoint_disabled", Conflict, "The endpoint is disabled";
     /// As many replays are under way as may be.
@@ -238,6 +244,21 @@ impl Error {
     /// One broken rule of one field.
     pub fn invalid_field(field: impl Into<Cow<'static, str>>, invalid: InvalidValue) -> Self {
         Self::invalid(vec![Violation::new(field, invalid)])
+    }
+
+    /// The same error, of the item at `index` of the field `list`.
+    #[must_use]
+    pub fn of_item(mut self, list: &str, index: usize) -> Self {
+        for violation in &mut self.violations {
+            violation.field = format!("{list}[{index}].{}", violation.field).into();
+        }
+        self.detail = format!("{list}[{index}]: {}", self.detail).into();
+        self
+    }
+
+    /// The broken rules, if that is what it is.
+    pub fn into_violations(self) -> Vec<Violation> {
+        self.violations
     }
 
     /// There is no such thing for this caller.

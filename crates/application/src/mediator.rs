@@ -229,7 +229,7 @@ impl<U: Send + Sync> Mediator<U> {
 }
 
 /// Our own faults are errors with their causes; the caller's are worth a line when debugging.
-fn log_failure(error: &Error) {
+pub(crate) fn log_failure(error: &Error) {
     match error.code().kind() {
         ErrorKind::Internal | ErrorKind::Unavailable => {
             tracing::error!(

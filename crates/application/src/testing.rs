@@ -10,7 +10,7 @@ use postrider_domain::{
     endpoints::{EndpointUrl, Filter},
     event_types::EventTypeName,
     messages::{Channels, ContentType, DedupKey, Payload},
-    tenants::TenantStatus,
+    tenants::{TenantSettings, TenantStatus},
     users::Email,
 };
 
@@ -26,9 +26,9 @@ use crate::{
     members::{GrantRequest, ListMembers},
     memory::{
         CountingSignal, MemoryStore, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials,
-        RecordedMetrics, SeededRandomness, SequentialIds, TestClock,
+        RecordedMetrics, SeededRandomness, SequentialIds, TestClock, WordSchemas,
     },
-    messages::PublishMessage,
+    messages::{MessageDraft, PublishMessage},
     ports::{
         AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
         ExportCursor, ExportPage, Ids, MessageIntake, PageRequest, Reencrypted, ReencryptionCursor,
@@ -168,6 +168,9 @@ impl World {
             store: store.clone(),
             intake: Arc::new(store.clone()),
             directory: Arc::new(store.clone()),
+            event_types: Arc::new(store.clone()),
+            schemas: Arc::new(WordSchemas),
+            metrics: metrics.clone(),
             identities: Arc::new(store.clone()),
             passwords: Arc::new(PlainPasswords),
             throttle: Arc::new(NoThrottle),
@@ -252,6 +255,17 @@ impl World {
     pub(crate) async fn kinds(&self) -> Vec<String> {
         let events = self.store.after(0, 1_000).await.unwrap();
         events.into_iter().map(|event| event.kind).collect()
+    }
+
+    /// The same caller, whose tenant has these settings.
+    pub(crate) fn with_settings(caller: &Caller, settings: TenantSettings) -> Caller {
+        let Identity::Principal(principal) = &caller.identity else {
+            panic!("a principal")
+        };
+        Caller::principal(Principal {
+            tenant_settings: settings,
+            ..principal.as_ref().clone()
+        })
     }
 
     /// Somebody of the same tenant who holds `grant` and nothing else.
@@ -363,6 +377,7 @@ pub(crate) fn principal(created: &CreatedTenant, grant: Grant) -> Caller {
         id: PrincipalId::User(created.owner, session),
         tenant: created.tenant,
         tenant_status: TenantStatus::Active,
+        tenant_settings: TenantSettings::default(),
         authority: Authority::Grants(vec![grant]),
         expires_at: None,
     })
@@ -431,9 +446,17 @@ pub(crate) fn publish(
 ) -> PublishMessage {
     PublishMessage {
         application: application.into(),
+        message: draft(body, dedup_key),
+    }
+}
+
+pub(crate) fn draft(body: &'static str, dedup_key: Option<DedupKey>) -> MessageDraft {
+    MessageDraft {
         event_type: EventTypeName::parse("invoice.paid").unwrap(),
         payload: Payload::new(body.as_bytes(), ContentType::json(), 1_024).unwrap(),
+        payload_field: "payload",
         channels: Channels::default(),
         dedup_key,
+        deliver_at: None,
     }
 }

@@ -36,7 +36,12 @@ use crate::{
         EnableEndpointHandler, GetEndpoint, GetEndpointHandler, GetEndpointSecret, GetEndpointSecretHandler,
         GetEndpointStats, GetEndpointStatsHandler,
     },
-    event_types::{GetEventType, GetEventTypeHandler, RegisterEventType, RegisterEventTypeHandler},
+    event_types::{
+        AddSchema, AddSchemaHandler, ArchiveEventType, ArchiveEventTypeHandler, GetEventType,
+        GetEventTypeHandler, GetEventTypeSchema, GetEventTypeSchemaHandler, ListEventTypes,
+        ListEventTypesHandler, RegisterEventType, RegisterEventTypeHandler, UpdateEventType,
+        UpdateEventTypeHandler,
+    },
     invitations::{
         AcceptInvitation, AcceptInvitationHandler, Invite, InviteHandler, ListInvitations,
         ListInvitationsHandler, WithdrawInvitation, WithdrawInvitationHandler,
@@ -48,14 +53,17 @@ use crate::{
         ChangeGrants, ChangeGrantsHandler, ListMembers, ListMembersHandler, RemoveMember, RemoveMemberHandler,
     },
     messages::{
-        GetMessage, GetMessageHandler, GetPayload, GetPayloadHandler, PublishMessage, PublishMessageHandler,
+        CancelMessage, CancelMessageHandler, ExpungePayload, ExpungePayloadHandler, GetMessage,
+        GetMessageHandler, GetPayload, GetPayloadHandler, ListMessages, ListMessagesHandler, PublishBatch,
+        PublishBatchHandler, PublishMessage, PublishMessageHandler,
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, DeliveryViews, EndpointViews, EventTypeViews, FigureViews, Identities, Ids,
-        MemberRepository, MessageIntake, MessageViews, PasswordHasher, PersonRepository, PrincipalViews,
-        Randomness, ReplayRepository, ReplayViews, Repository, SecretsReencryption, SigningKeys, Store,
-        TenantExport, TenantViews, Throttle, TracePropagation, UserRepository, WorkSignal,
+        DeliveryRepository, DeliveryViews, EndpointViews, EventTypeDirectory, EventTypeViews, FigureViews,
+        Identities, Ids, MemberRepository, MessageIntake, MessageRepository, MessageViews, PasswordHasher,
+        PersonRepository, PrincipalViews, Randomness, ReplayRepository, ReplayViews, Repository,
+        SchemaRepository, Schemas, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews,
+        Throttle, TracePropagation, UseCaseMetrics, UserRepository, WorkSignal,
     },
     replays::{
         CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
@@ -65,7 +73,7 @@ use crate::{
         CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
         ExportTenantHandler, GetTenant, GetTenantHandler, GetUsage, GetUsageHandler, ListTenants,
         ListTenantsHandler, ResumeTenant, ResumeTenantHandler, ShowTenant, ShowTenantHandler, SuspendTenant,
-        SuspendTenantHandler,
+        SuspendTenantHandler, UpdateTenant, UpdateTenantHandler,
     },
     users::{IssuePasswordReset, IssuePasswordResetHandler},
 };
@@ -78,6 +86,12 @@ pub struct Ports<S> {
     pub intake: Arc<dyn MessageIntake>,
     /// Which application a reference means.
     pub directory: Arc<dyn ApplicationDirectory>,
+    /// What is known of event types.
+    pub event_types: Arc<dyn EventTypeDirectory>,
+    /// Applies JSON Schemas.
+    pub schemas: Arc<dyn Schemas>,
+    /// Where validations are counted.
+    pub metrics: Arc<dyn UseCaseMetrics>,
     /// People and their memberships.
     pub identities: Arc<dyn Identities>,
     /// Password hashing.
@@ -117,6 +131,8 @@ pub struct Settings {
     pub password_reset_lifetime: Duration,
     /// How long a publish's deduplication key is remembered.
     pub dedup_window: Duration,
+    /// How far ahead a message may be scheduled. Below any retention: what is scheduled must still be there.
+    pub schedule_horizon: Duration,
     /// Which addresses endpoints may have.
     pub address_policy: AddressPolicy,
     /// The most endpoints of one application: what one message may become at most.
@@ -138,6 +154,7 @@ impl Default for Settings {
             invitation_lifetime: Duration::from_hours(7 * 24),
             password_reset_lifetime: Duration::from_hours(1),
             dedup_window: Duration::from_hours(24),
+            schedule_horizon: Duration::from_hours(30 * 24),
             address_policy: AddressPolicy::public_only(),
             max_endpoints_per_application: 100,
             max_replays_per_endpoint: 10,
@@ -177,6 +194,7 @@ use_cases! {
     end_my_sessions: EndMySessionsHandler serves EndMySessions;
     get_tenant: GetTenantHandler serves GetTenant;
     get_usage: GetUsageHandler serves GetUsage;
+    update_tenant: UpdateTenantHandler serves UpdateTenant;
     export_tenant: ExportTenantHandler serves ExportTenant;
     list_members: ListMembersHandler serves ListMembers;
     change_grants: ChangeGrantsHandler serves ChangeGrants;
@@ -196,6 +214,11 @@ use_cases! {
     revoke_portal_tokens: RevokePortalTokensHandler serves RevokePortalTokens;
     register_event_type: RegisterEventTypeHandler serves RegisterEventType;
     get_event_type: GetEventTypeHandler serves GetEventType;
+    list_event_types: ListEventTypesHandler serves ListEventTypes;
+    update_event_type: UpdateEventTypeHandler serves UpdateEventType;
+    archive_event_type: ArchiveEventTypeHandler serves ArchiveEventType;
+    add_schema: AddSchemaHandler serves AddSchema;
+    get_event_type_schema: GetEventTypeSchemaHandler serves GetEventTypeSchema;
     create_endpoint: CreateEndpointHandler serves CreateEndpoint;
     get_endpoint: GetEndpointHandler serves GetEndpoint;
     get_endpoint_secret: GetEndpointSecretHandler serves GetEndpointSecret;
@@ -203,9 +226,13 @@ use_cases! {
     enable_endpoint: EnableEndpointHandler serves EnableEndpoint;
     disable_endpoint: DisableEndpointHandler serves DisableEndpoint;
     publish_message: PublishMessageHandler serves PublishMessage;
+    publish_batch: PublishBatchHandler serves PublishBatch;
+    list_messages: ListMessagesHandler serves ListMessages;
     get_message: GetMessageHandler serves GetMessage;
+    cancel_message: CancelMessageHandler serves CancelMessage;
     get_payload: GetPayloadHandler serves GetPayload;
     search_deliveries: SearchDeliveriesHandler serves SearchDeliveries;
+    expunge_payload: ExpungePayloadHandler serves ExpungePayload;
     list_deliveries: ListDeliveriesHandler serves ListDeliveries;
     list_attempts: ListAttemptsHandler serves ListAttempts;
     resend_delivery: ResendDeliveryHandler serves ResendDelivery;
@@ -272,6 +299,8 @@ pub trait FullTx:
     + PersonRepository
     + DeliveryRepository
     + ReplayRepository
+    + MessageRepository
+    + SchemaRepository
 {
 }
 
@@ -291,6 +320,8 @@ impl<T> FullTx for T where
         + PersonRepository
         + DeliveryRepository
         + ReplayRepository
+        + MessageRepository
+        + SchemaRepository
 {
 }
 
@@ -309,6 +340,7 @@ impl<S: Clone> UseCases<S> {
             end_my_sessions: EndMySessionsHandler::new(store()),
             get_tenant: GetTenantHandler::new(store()),
             get_usage: GetUsageHandler::new(store(), clock()),
+            update_tenant: UpdateTenantHandler::new(store()),
             export_tenant: ExportTenantHandler::new(ports),
             list_members: ListMembersHandler::new(store()),
             change_grants: ChangeGrantsHandler::new(ports),
@@ -326,8 +358,13 @@ impl<S: Clone> UseCases<S> {
             get_application: GetApplicationHandler::new(store()),
             mint_portal_token: MintPortalTokenHandler::new(ports),
             revoke_portal_tokens: RevokePortalTokensHandler::new(store(), clock()),
-            register_event_type: RegisterEventTypeHandler::new(store(), clock()),
+            register_event_type: RegisterEventTypeHandler::new(ports),
             get_event_type: GetEventTypeHandler::new(store()),
+            list_event_types: ListEventTypesHandler::new(store()),
+            update_event_type: UpdateEventTypeHandler::new(store()),
+            archive_event_type: ArchiveEventTypeHandler::new(store(), clock()),
+            add_schema: AddSchemaHandler::new(ports),
+            get_event_type_schema: GetEventTypeSchemaHandler::new(store()),
             create_endpoint: CreateEndpointHandler::new(
                 store(),
                 clock(),
@@ -341,9 +378,13 @@ impl<S: Clone> UseCases<S> {
             enable_endpoint: EnableEndpointHandler::new(store()),
             disable_endpoint: DisableEndpointHandler::new(store(), clock()),
             publish_message: PublishMessageHandler::new(ports, settings),
+            publish_batch: PublishBatchHandler::new(ports, settings),
+            list_messages: ListMessagesHandler::new(store()),
             get_message: GetMessageHandler::new(store()),
+            cancel_message: CancelMessageHandler::new(store()),
             get_payload: GetPayloadHandler::new(store()),
             search_deliveries: SearchDeliveriesHandler::new(store(), ports.directory.clone()),
+            expunge_payload: ExpungePayloadHandler::new(store()),
             list_deliveries: ListDeliveriesHandler::new(store()),
             list_attempts: ListAttemptsHandler::new(store()),
             resend_delivery: ResendDeliveryHandler::new(store(), ports.work_signal.clone(), clock(), ids()),

@@ -1,9 +1,11 @@
 use std::{fmt, sync::Arc};
 
-use postrider_application::ports::{ApplicationDirectory, Credentials, LoggedEvent};
+use postrider_application::ports::{ApplicationDirectory, Credentials, EventTypeDirectory, LoggedEvent};
 use postrider_domain::{ApplicationId, TenantId};
 
-use crate::{CachedApplicationDirectory, CachedCredentials, CachedMaterial, material::EndpointSets};
+use crate::{
+    CachedApplicationDirectory, CachedCredentials, CachedEventTypes, CachedMaterial, material::EndpointSets,
+};
 
 /// What an event made the caches forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +18,26 @@ pub enum Dropped {
     Everything,
 }
 
+/// What caches event types, whatever is behind it.
+trait ForgetEventTypes: Send + Sync {
+    /// Those of the tenant, or all.
+    fn forget(&self, tenant: Option<TenantId>);
+}
+
+impl<E: EventTypeDirectory> ForgetEventTypes for CachedEventTypes<E> {
+    fn forget(&self, tenant: Option<TenantId>) {
+        match tenant {
+            Some(tenant) => self.invalidate_tenant(tenant),
+            None => self.invalidate_all(),
+        }
+    }
+}
+
 /// Tells the caches of what happened. The relay's subscriber hands every event of the log to it.
 pub struct CacheInvalidation<C: ?Sized = dyn Credentials, D: ?Sized = dyn ApplicationDirectory> {
     credentials: Arc<CachedCredentials<C>>,
     directory: Arc<CachedApplicationDirectory<D>>,
+    event_types: Option<Arc<dyn ForgetEventTypes>>,
     endpoints: Option<Arc<EndpointSets>>,
 }
 
@@ -32,8 +50,19 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
         Self {
             credentials,
             directory,
+            event_types: None,
             endpoints: None,
         }
+    }
+
+    /// Tells this one as well.
+    #[must_use]
+    pub fn with_event_types<E>(mut self, event_types: &Arc<CachedEventTypes<E>>) -> Self
+    where
+        E: EventTypeDirectory + 'static,
+    {
+        self.event_types = Some(Arc::clone(event_types) as _);
+        self
     }
 
     /// Tells this one as well, where there is one: a node that does not deliver has none.
@@ -53,11 +82,14 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
             // anew whenever one is accepted.
             ("tenant", "created")
             | ("user", "registered" | "password_changed")
-            | ("invitation" | "event_type", _) => return Dropped::Nothing,
-            // Every credential holds its tenant's status, and is found by its own id only. Which applications there
+            | ("event_type", "registered" | "described")
+            | ("invitation", _) => return Dropped::Nothing,
+            ("event_type", _) if self.event_types.is_none() => return Dropped::Nothing,
+            ("event_type", _) => self.event_types_of(event.tenant),
+            // Every credential holds its tenant's status and settings, and is found by its own id only. Which applications there
             // are does not change with it. A suspended tenant's messages are delivered, one's that is to be deleted
             // are not.
-            ("tenant", "suspended" | "resumed") => self.credentials.invalidate_all(),
+            ("tenant", "updated" | "suspended" | "resumed") => self.credentials.invalidate_all(),
             ("tenant", "deletion_ordered") => {
                 self.credentials.invalidate_all();
                 self.endpoints_of_tenant(event.tenant);
@@ -103,6 +135,12 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
         }
     }
 
+    fn event_types_of(&self, tenant: Option<TenantId>) {
+        if let Some(event_types) = &self.event_types {
+            event_types.forget(tenant);
+        }
+    }
+
     fn endpoints_of(&self, application: ApplicationId) {
         if let Some(endpoints) = &self.endpoints {
             endpoints.invalidate_application(application);
@@ -121,6 +159,7 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
     pub fn everything(&self) {
         self.credentials.invalidate_all();
         self.directory.invalidate_all();
+        self.event_types_of(None);
         self.endpoints_of_tenant(None);
     }
 }
@@ -136,6 +175,7 @@ impl<C: ?Sized, D: ?Sized> Clone for CacheInvalidation<C, D> {
         Self {
             credentials: Arc::clone(&self.credentials),
             directory: Arc::clone(&self.directory),
+            event_types: self.event_types.clone(),
             endpoints: self.endpoints.clone(),
         }
     }

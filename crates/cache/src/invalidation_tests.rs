@@ -11,9 +11,9 @@ use postrider_domain::{
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
     endpoints::{DisableReason, EndpointEvent, EndpointUrl},
-    event_types::{EventTypeEvent, EventTypeName},
+    event_types::{EventType, EventTypeEvent, EventTypeName},
     events::DomainEvent,
-    tenants::TenantEvent,
+    tenants::{TenantEvent, TenantSettings},
     users::{InvitationEvent, MembershipEvent, SessionEnd, SessionEvent, UserEvent},
 };
 use postrider_testkit::contract::{Fixture, Harness as _, MemoryHarness};
@@ -141,6 +141,10 @@ fn logged_of(kind: &str, application: ApplicationId) -> LoggedEvent {
     }
 }
 
+fn paid() -> EventTypeName {
+    EventTypeName::parse("invoice.paid").unwrap()
+}
+
 /// One event of each kind, of tenant 1 and what is its own.
 fn one_of_each() -> Vec<DomainEvent> {
     let uuid = Uuid::from_u128(1);
@@ -162,6 +166,13 @@ fn one_of_each() -> Vec<DomainEvent> {
     let registered = EventTypeEvent::Registered {
         description: Description::default(),
     };
+    let described = EventTypeEvent::Described {
+        description: Description::default(),
+    };
+    let updated = TenantEvent::Updated {
+        name: name.clone(),
+        settings: TenantSettings::default(),
+    };
     let endpoint_created = EndpointEvent::Created {
         url: EndpointUrl::parse("https://example.com").unwrap(),
         uid: None,
@@ -180,6 +191,7 @@ fn one_of_each() -> Vec<DomainEvent> {
     };
     vec![
         DomainEvent::Tenant(tenant, TenantEvent::Created { name: name.clone() }),
+        DomainEvent::Tenant(tenant, updated),
         DomainEvent::Tenant(tenant, TenantEvent::Suspended { at }),
         DomainEvent::Tenant(tenant, TenantEvent::Resumed { at }),
         DomainEvent::Tenant(tenant, TenantEvent::DeletionOrdered { at }),
@@ -198,7 +210,10 @@ fn one_of_each() -> Vec<DomainEvent> {
         DomainEvent::ApiKey(key, ApiKeyEvent::Revoked),
         DomainEvent::Application(app, ApplicationEvent::Created { uid: None, name }),
         DomainEvent::Application(app, ApplicationEvent::PortalTokensRevoked { valid_after: at }),
-        DomainEvent::EventType(EventTypeName::parse("invoice.paid").unwrap(), registered),
+        DomainEvent::EventType(paid(), registered),
+        DomainEvent::EventType(paid(), described),
+        DomainEvent::EventType(paid(), EventTypeEvent::SchemaAdded { number: 1 }),
+        DomainEvent::EventType(paid(), EventTypeEvent::Archived { at }),
         DomainEvent::Endpoint(app, endpoint, endpoint_created),
         DomainEvent::Endpoint(app, endpoint, disabled),
         DomainEvent::Endpoint(app, endpoint, EndpointEvent::Enabled),
@@ -239,7 +254,10 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
         ..ALL
     });
     match event {
-        DomainEvent::Tenant(_, TenantEvent::Suspended { .. } | TenantEvent::Resumed { .. }) => credentials,
+        DomainEvent::Tenant(
+            _,
+            TenantEvent::Updated { .. } | TenantEvent::Suspended { .. } | TenantEvent::Resumed { .. },
+        ) => credentials,
         DomainEvent::Tenant(_, TenantEvent::DeletionOrdered { .. }) => tenants,
         DomainEvent::Endpoint(
             _,
@@ -267,7 +285,8 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
             | InvitationEvent::Withdrawn
             | InvitationEvent::Replaced,
         )
-        | DomainEvent::EventType(_, EventTypeEvent::Registered { .. }) => (Dropped::Nothing, ALL),
+        // No cache of event types is told in these.
+        | DomainEvent::EventType(..) => (Dropped::Nothing, ALL),
     }
 }
 
@@ -284,7 +303,7 @@ async fn every_event_of_the_domain_drops_what_it_concerns_and_nothing_else() {
         assert_eq!(House::after(&logged).await, expected(&event), "{}", event.kind());
         assert!(kinds.insert(event.kind()), "{} stands twice", event.kind());
     }
-    assert_eq!(kinds.len(), 23, "one event of each kind");
+    assert_eq!(kinds.len(), 27, "one event of each kind");
 }
 
 #[tokio::test]
@@ -408,4 +427,48 @@ async fn without_material_events_of_endpoints_concern_nobody() {
         assert_eq!(invalidation.apply(&event), Dropped::Nothing, "{event:?}");
     }
     assert_eq!(house.kept().await, ALL);
+}
+
+/// What a cache of event types is told, if there is one.
+#[tokio::test]
+async fn event_types_are_forgotten_with_what_is_published_by_them() {
+    let harness = MemoryHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let ours = fixture.tenant("ours").await;
+    for (kind, dropped) in [
+        ("event_type.registered", Dropped::Nothing),
+        ("event_type.described", Dropped::Nothing),
+        ("event_type.schema_added", Dropped::Concerned),
+        ("event_type.archived", Dropped::Concerned),
+        ("event_type.of_a_newer_node", Dropped::Concerned),
+        ("something.else", Dropped::Everything),
+    ] {
+        let house = House::filled().await;
+        let store = Arc::new(harness.store().clone());
+        let cached = CachedEventTypes::new(store, options(), Arc::<TestClock>::default());
+        let cached = Arc::new(cached);
+        let invalidation =
+            CacheInvalidation::new(Arc::clone(&house.credentials), Arc::clone(&house.directory))
+                .with_event_types(&cached);
+        let name = EventTypeName::parse(&format!("a.{}", kind.len())).unwrap();
+        let ask = async || cached.known_event_type(&ours.scope, &name).await.unwrap();
+        let mut event_type = EventType::register(
+            ours.id,
+            name.clone(),
+            Description::default(),
+            Timestamp::from_micros(1),
+        );
+        fixture.save(&ours.scope, &mut event_type).await.unwrap();
+        assert!(!ask().await.unwrap().archived);
+        let mut stored: EventType = fixture.find(&ours.scope, &name).await.unwrap();
+        let _ = stored.archive(Timestamp::from_micros(2));
+        fixture.save(&ours.scope, &mut stored).await.unwrap();
+        assert!(!ask().await.unwrap().archived, "from the cache");
+        assert_eq!(invalidation.apply(&logged(kind, "a", Some(ours.id))), dropped);
+        assert_eq!(
+            ask().await.unwrap().archived,
+            dropped != Dropped::Nothing,
+            "{kind}"
+        );
+    }
 }

@@ -21,6 +21,7 @@
 mod access_tokens;
 mod application_directory;
 mod credentials;
+mod event_types;
 mod flight;
 mod generations;
 mod invalidation;
@@ -32,6 +33,7 @@ mod throttle;
 pub use access_tokens::CachedAccessTokens;
 pub use application_directory::CachedApplicationDirectory;
 pub use credentials::CachedCredentials;
+pub use event_types::CachedEventTypes;
 pub use flight::CacheOptions;
 pub use invalidation::{CacheInvalidation, Dropped};
 pub use material::{CachedMaterial, MaterialCacheOptions};

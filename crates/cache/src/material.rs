@@ -2,8 +2,8 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use moka::{ops::compute::Op, sync::Cache};
-use postrider_application::ports::{Clock, DeliveryMaterial, EndpointSet, StoreError};
-use postrider_domain::{ApplicationId, MessageId, TenantId, messages::Message};
+use postrider_application::ports::{Clock, DeliveryMaterial, EndpointSet, ReadMessage, StoreError};
+use postrider_domain::{ApplicationId, MessageId, TenantId};
 
 use crate::generations::Generations;
 
@@ -74,7 +74,7 @@ impl<M: DeliveryMaterial + ?Sized> DeliveryMaterial for CachedMaterial<M> {
     async fn messages(
         &self,
         keys: &[(TenantId, MessageId)],
-    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+    ) -> Result<HashMap<MessageId, ReadMessage>, StoreError> {
         self.inner.messages(keys).await
     }
 

@@ -16,7 +16,7 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         ApiKeyRecord, ApplicationDirectory, Clock, Credentials, DeliverableEndpoint, DeliveryMaterial,
-        EndpointSet, PortalRecord, SessionRecord, StoreError,
+        EndpointSet, PortalRecord, ReadMessage, SessionRecord, StoreError,
     },
 };
 use postrider_domain::{
@@ -24,7 +24,6 @@ use postrider_domain::{
     access::{Grant, Role},
     applications::ApplicationRef,
     endpoints::Filter,
-    messages::Message,
     tenants::TenantStatus,
     tokens::SecretHash,
 };
@@ -84,6 +83,7 @@ pub(crate) fn api_key(n: u128) -> ApiKeyRecord {
         id: ApiKeyId::from_uuid(Uuid::from_u128(n)),
         tenant: tenant(n),
         tenant_status: TenantStatus::Active,
+        tenant_settings: postrider_domain::tenants::TenantSettings::default(),
         secret_hash: SecretHash([7; 32]),
         grants: vec![Grant::tenant(Role::Publisher)],
         expires_at: None,
@@ -95,6 +95,7 @@ pub(crate) fn session(n: u128) -> SessionRecord {
         id: SessionId::from_uuid(Uuid::from_u128(n)),
         tenant: tenant(n),
         tenant_status: TenantStatus::Active,
+        tenant_settings: postrider_domain::tenants::TenantSettings::default(),
         user: UserId::from_uuid(Uuid::from_u128(n)),
         grants: vec![Grant::tenant(Role::Owner)],
         expires_at: Timestamp::from_micros(i64::MAX),
@@ -104,6 +105,7 @@ pub(crate) fn session(n: u128) -> SessionRecord {
 pub(crate) fn portal() -> PortalRecord {
     PortalRecord {
         tenant_status: TenantStatus::Active,
+        tenant_settings: postrider_domain::tenants::TenantSettings::default(),
         tokens_valid_after: None,
     }
 }
@@ -272,7 +274,7 @@ impl DeliveryMaterial for FakeMaterial {
     async fn messages(
         &self,
         keys: &[(TenantId, MessageId)],
-    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+    ) -> Result<HashMap<MessageId, ReadMessage>, StoreError> {
         // No message is needed to see that it was asked.
         Err(StoreError::Unavailable(
             format!("{} asked for", keys.len()).into(),

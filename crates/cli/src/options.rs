@@ -65,6 +65,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             invitation_lifetime: Duration::from_secs(security.invitation_lifetime_s),
             password_reset_lifetime: Duration::from_secs(security.password_reset_lifetime_s),
             dedup_window: Duration::from_secs(delivery.dedup_window_s),
+            schedule_horizon: Duration::from_secs(delivery.schedule_horizon_s),
             address_policy: delivery.address_policy(),
             max_endpoints_per_application: delivery.max_endpoints_per_application,
             max_replays_per_endpoint: replays.max_per_endpoint,

@@ -44,6 +44,7 @@ impl DomainEvent {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Tenant(_, TenantEvent::Created { .. }) => "tenant.created",
+            Self::Tenant(_, TenantEvent::Updated { .. }) => "tenant.updated",
             Self::Tenant(_, TenantEvent::Suspended { .. }) => "tenant.suspended",
             Self::Tenant(_, TenantEvent::Resumed { .. }) => "tenant.resumed",
             Self::Tenant(_, TenantEvent::DeletionOrdered { .. }) => "tenant.deletion_ordered",
@@ -65,6 +66,9 @@ impl DomainEvent {
                 "application.portal_tokens_revoked"
             }
             Self::EventType(_, EventTypeEvent::Registered { .. }) => "event_type.registered",
+            Self::EventType(_, EventTypeEvent::Described { .. }) => "event_type.described",
+            Self::EventType(_, EventTypeEvent::SchemaAdded { .. }) => "event_type.schema_added",
+            Self::EventType(_, EventTypeEvent::Archived { .. }) => "event_type.archived",
             Self::Endpoint(_, _, EndpointEvent::Created { .. }) => "endpoint.created",
             Self::Endpoint(_, _, EndpointEvent::Disabled { .. }) => "endpoint.disabled",
             Self::Endpoint(_, _, EndpointEvent::Enabled) => "endpoint.enabled",

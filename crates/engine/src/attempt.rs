@@ -43,7 +43,7 @@ impl Subject {
         }
     }
 
-    /// No attempt will be made: the endpoint is disabled or gone.
+    /// No attempt will be made: the endpoint is disabled or gone, or the payload was expunged.
     pub(crate) fn cancelled(&self, now: Timestamp) -> Concluded {
         let mut delivery = self.delivery(now);
         delivery.cancel();

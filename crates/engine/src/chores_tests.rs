@@ -15,6 +15,7 @@ mockall::mock! {
     #[async_trait]
     impl MessageWriter for Writer {
         async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;
+        async fn write_all(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;
         async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError>;
     }
 }

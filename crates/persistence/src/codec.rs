@@ -11,7 +11,7 @@ use postrider_domain::{
     endpoints::Filter,
     event_types::EventTypeName,
     messages::{Channel, Channels},
-    tenants::TenantStatus,
+    tenants::{SchemaValidation, TenantSettings, TenantStatus, UnregisteredEventTypes},
     tokens::SecretHash,
     users::Email,
 };
@@ -176,6 +176,19 @@ impl HiddenBytes {
 /// A stored status of a tenant.
 pub(crate) fn read_tenant_status(status: &str) -> Result<TenantStatus, StoreError> {
     TenantStatus::parse(status).map_err(|why| corrupt("status of a tenant", why))
+}
+
+/// A tenant's stored settings.
+pub(crate) fn read_settings(
+    schema_validation: &str,
+    unregistered_event_types: &str,
+) -> Result<TenantSettings, StoreError> {
+    Ok(TenantSettings {
+        schema_validation: SchemaValidation::parse(schema_validation)
+            .map_err(|why| corrupt("setting of a tenant", why))?,
+        unregistered_event_types: UnregisteredEventTypes::parse(unregistered_event_types)
+            .map_err(|why| corrupt("setting of a tenant", why))?,
+    })
 }
 
 /// A stored e-mail address.

@@ -43,6 +43,14 @@ enum Body<'e> {
     At {
         at: i64,
     },
+    Numbered {
+        number: u32,
+    },
+    TenantUpdated {
+        name: &'e str,
+        schema_validation: &'static str,
+        unregistered_event_types: &'static str,
+    },
     /// Of a membership: what the person may do now.
     Holds {
         user: String,
@@ -146,9 +154,7 @@ fn form(event: &DomainEvent) -> Body<'_> {
         },
         DomainEvent::ApiKey(_, event) => of_api_key(event),
         DomainEvent::Application(_, event) => of_application(event),
-        DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => Body::Described {
-            description: description.as_str(),
-        },
+        DomainEvent::EventType(_, event) => of_event_type(event),
         DomainEvent::Endpoint(application, _, event) => of_endpoint(*application, event),
         DomainEvent::Replay(application, _, event) => of_replay(*application, event),
     }
@@ -157,9 +163,26 @@ fn form(event: &DomainEvent) -> Body<'_> {
 fn of_tenant(event: &TenantEvent) -> Body<'_> {
     match event {
         TenantEvent::Created { name } => Body::Named { name: name.as_str() },
+        TenantEvent::Updated { name, settings } => Body::TenantUpdated {
+            name: name.as_str(),
+            schema_validation: settings.schema_validation.as_str(),
+            unregistered_event_types: settings.unregistered_event_types.as_str(),
+        },
         TenantEvent::Suspended { at } | TenantEvent::Resumed { at } | TenantEvent::DeletionOrdered { at } => {
             Body::At { at: at.as_micros() }
         }
+    }
+}
+
+fn of_event_type(event: &EventTypeEvent) -> Body<'_> {
+    match event {
+        EventTypeEvent::Registered { description } | EventTypeEvent::Described { description } => {
+            Body::Described {
+                description: description.as_str(),
+            }
+        }
+        EventTypeEvent::SchemaAdded { number } => Body::Numbered { number: *number },
+        EventTypeEvent::Archived { at } => Body::At { at: at.as_micros() },
     }
 }
 

@@ -5,6 +5,7 @@ use postrider_domain::{
     access::Role,
     endpoints::{DisableReason, EndpointUrl},
     event_types::EventTypeName,
+    tenants::{SchemaValidation, TenantSettings, UnregisteredEventTypes},
     users::SessionEnd,
 };
 use uuid::Uuid;
@@ -34,6 +35,18 @@ fn of_tenants_and_people() {
     let created = TenantEvent::Created { name: name() };
     let created = DomainEvent::Tenant(TenantId::from_uuid(uuid(1)), created);
     check(&created, "tenant.created", r#"{"v":1,"name":"Acme \"EU\""}"#);
+    let updated = TenantEvent::Updated {
+        name: name(),
+        settings: TenantSettings {
+            schema_validation: SchemaValidation::Warn,
+            unregistered_event_types: UnregisteredEventTypes::Reject,
+        },
+    };
+    check(
+        &DomainEvent::Tenant(TenantId::from_uuid(uuid(1)), updated),
+        "tenant.updated",
+        r#"{"v":1,"name":"Acme \"EU\"","schema_validation":"warn","unregistered_event_types":"reject"}"#,
+    );
     check(
         &DomainEvent::User(user, UserEvent::Registered),
         "user.registered",
@@ -178,4 +191,32 @@ fn of_applications_and_endpoints() {
         "endpoint.enabled",
         &format!(r#"{{"v":1,"application":"{APP}"}}"#),
     );
+}
+
+#[test]
+fn of_event_types() {
+    let name = || EventTypeName::parse("invoice.paid").unwrap();
+    for (event, kind, expected) in [
+        (
+            EventTypeEvent::Described {
+                description: Description::parse("Paid").unwrap(),
+            },
+            "event_type.described",
+            r#"{"v":1,"description":"Paid"}"#,
+        ),
+        (
+            EventTypeEvent::SchemaAdded { number: 2 },
+            "event_type.schema_added",
+            r#"{"v":1,"number":2}"#,
+        ),
+        (
+            EventTypeEvent::Archived {
+                at: Timestamp::from_micros(7),
+            },
+            "event_type.archived",
+            r#"{"v":1,"at":7}"#,
+        ),
+    ] {
+        check(&DomainEvent::EventType(name(), event), kind, expected);
+    }
 }

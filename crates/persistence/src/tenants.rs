@@ -1,6 +1,7 @@
 //! Tenants.
 
 use postrider_application::{
+    Versioned,
     access::{OperatorScope, TenantScope},
     ports::{ErasureView, Page, PageRequest, Start, StoreError, TenantViews},
 };
@@ -15,7 +16,7 @@ use sea_orm::{
 
 use crate::{
     SqlStore,
-    codec::{read_name, read_tenant_status, timestamp},
+    codec::{read_name, read_settings, read_tenant_status, timestamp},
     connection::Scope,
     endpoints::EndpointSecrets,
     error::OrStoreError as _,
@@ -34,6 +35,8 @@ pub(crate) struct Model {
     status_since: i64,
     created_at: i64,
     version: i32,
+    schema_validation: String,
+    unregistered_event_types: String,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -48,6 +51,7 @@ fn read_state(row: &Model) -> Result<TenantState, StoreError> {
         status: read_tenant_status(&row.status)?,
         status_since: timestamp(row.status_since),
         created_at: timestamp(row.created_at),
+        settings: read_settings(&row.schema_validation, &row.unregistered_event_types)?,
     })
 }
 
@@ -64,6 +68,8 @@ impl Stored for Tenant {
             status_since: Set(state.status_since.as_micros()),
             created_at: Set(state.created_at.as_micros()),
             version: Set(version),
+            schema_validation: Set(state.settings.schema_validation.as_str().to_owned()),
+            unregistered_event_types: Set(state.settings.unregistered_event_types.as_str().to_owned()),
         })
     }
 
@@ -96,18 +102,28 @@ impl OfTenant for Tenant {
 }
 
 impl SqlStore {
-    async fn tenant_in(&self, scope: Scope, id: TenantId) -> Result<Option<TenantState>, StoreError> {
+    async fn tenant_in(
+        &self,
+        scope: Scope,
+        id: TenantId,
+    ) -> Result<Option<Versioned<TenantState>>, StoreError> {
         let found = Entity::find()
             .filter(Tenant::named(id, &id))
             .one(&self.database.read(scope).await?)
             .await
             .or_store_error()?;
-        found.as_ref().map(read_state).transpose()
+        let versioned = |row: &Model| {
+            Ok(Versioned {
+                value: read_state(row)?,
+                version: read_version(row.version)?,
+            })
+        };
+        found.as_ref().map(versioned).transpose()
     }
 }
 
 impl TenantViews for SqlStore {
-    async fn tenant(&self, scope: &TenantScope) -> Result<Option<TenantState>, StoreError> {
+    async fn tenant(&self, scope: &TenantScope) -> Result<Option<Versioned<TenantState>>, StoreError> {
         self.tenant_in(Scope::Tenant(scope.tenant()), scope.tenant())
             .await
     }
@@ -140,7 +156,8 @@ impl TenantViews for SqlStore {
         _: &OperatorScope,
         id: TenantId,
     ) -> Result<Option<TenantState>, StoreError> {
-        self.tenant_in(Scope::Operator, id).await
+        let found = self.tenant_in(Scope::Operator, id).await?;
+        Ok(found.map(|tenant| tenant.value))
     }
 
     async fn erasure(&self, _: &OperatorScope, id: TenantId) -> Result<Option<ErasureView>, StoreError> {

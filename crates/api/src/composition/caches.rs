@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use postrider_application::ports::{Clock, LoggedEvent};
 use postrider_cache::{
-    CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials, CachedMaterial,
-    MaterialCacheOptions,
+    CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials, CachedEventTypes,
+    CachedMaterial, MaterialCacheOptions,
 };
 use postrider_outbox::{Subscriber, SubscriberError};
 use postrider_persistence::SqlStore;
@@ -13,6 +13,7 @@ use postrider_persistence::SqlStore;
 pub(super) struct Caches {
     pub(super) credentials: Arc<CachedCredentials<SqlStore>>,
     pub(super) directory: Arc<CachedApplicationDirectory<SqlStore>>,
+    pub(super) event_types: Arc<CachedEventTypes<SqlStore>>,
     pub(super) material: Arc<CachedMaterial<SqlStore>>,
 }
 
@@ -32,6 +33,7 @@ impl Caches {
                 },
                 clock.clone(),
             )),
+            event_types: Arc::new(CachedEventTypes::new(store.clone(), options, clock.clone())),
             credentials: Arc::new(CachedCredentials::new(store.clone(), options, clock.clone())),
             directory: Arc::new(CachedApplicationDirectory::new(
                 store.clone(),
@@ -44,7 +46,11 @@ impl Caches {
     /// Makes them forget what changed.
     pub(super) fn subscriber(&self) -> CacheSubscriber {
         let invalidation = CacheInvalidation::new(self.credentials.clone(), self.directory.clone());
-        CacheSubscriber(invalidation.with_material(&self.material))
+        CacheSubscriber(
+            invalidation
+                .with_event_types(&self.event_types)
+                .with_material(&self.material),
+        )
     }
 }
 

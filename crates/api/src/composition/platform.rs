@@ -21,6 +21,7 @@ use postrider_engine::{
 };
 use postrider_outbox::{Relay, RelayOptions};
 use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
+use postrider_schema::{BoundedSchemas, SchemaOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -198,7 +199,7 @@ impl Opened {
         let ports = self.ports(store, (way_in, &engine_handle), tokens.clone(), &options)?;
         let mediator_ports = MediatorPorts {
             directory: self.caches.directory.clone(),
-            metrics: options.metrics,
+            metrics: options.metrics.clone(),
             denials: Arc::new(denials),
             clock: self.system.clock.clone(),
             ids: self.system.ids.clone(),
@@ -347,6 +348,9 @@ impl Opened {
             store,
             intake,
             directory: self.caches.directory.clone(),
+            event_types: self.caches.event_types.clone(),
+            schemas: Arc::new(BoundedSchemas::new(SchemaOptions::default())),
+            metrics: options.metrics.clone(),
             identities: self.store.clone(),
             passwords: Arc::new(passwords),
             throttle: Arc::new(AttemptThrottle::new(ThrottleOptions::default(), clock.clone())),

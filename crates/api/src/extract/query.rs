@@ -233,6 +233,108 @@ impl UsageQuery {
 
 from_query_string!(UsageQuery);
 
+/// Which messages, and which part of them.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MessageQuery {
+    /// Of that event type.
+    #[param(max_length = 128, example = "invoice.paid")]
+    pub(crate) event_type: Option<String>,
+    /// On that channel.
+    #[param(max_length = 128, example = "eu")]
+    pub(crate) channel: Option<String>,
+    /// With that id of your own.
+    #[param(max_length = 256)]
+    pub(crate) event_id: Option<String>,
+    /// Accepted not before this time (RFC 3339).
+    #[param(format = "date-time")]
+    pub(crate) from: Option<String>,
+    /// Accepted before this time (RFC 3339).
+    #[param(format = "date-time")]
+    pub(crate) to: Option<String>,
+    /// `scheduled`, `cancelled` or `accepted`.
+    #[param(example = "scheduled")]
+    pub(crate) status: Option<String>,
+    /// The most items; 50 if absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 250, default = 50)]
+    pub(crate) limit: Option<String>,
+    /// The `next` of the page before, asked with the same filters. Opaque: take it as it is.
+    #[param(max_length = 256)]
+    pub(crate) cursor: Option<String>,
+}
+
+impl MessageQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let names = [
+            "event_type",
+            "channel",
+            "event_id",
+            "from",
+            "to",
+            "status",
+            "limit",
+            "cursor",
+        ];
+        let [event_type, channel, event_id, from, to, status, limit, cursor] = read(query, names)?;
+        Ok(Self {
+            event_type,
+            channel,
+            event_id,
+            from,
+            to,
+            status,
+            limit,
+            cursor,
+        })
+    }
+
+    /// Which part of them.
+    pub(crate) fn page(&self) -> PageQuery {
+        PageQuery {
+            limit: self.limit.clone(),
+            cursor: self.cursor.clone(),
+        }
+    }
+}
+
+from_query_string!(MessageQuery);
+
+/// Which event types, and which part of them.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventTypeQuery {
+    /// Whether archived ones are listed too.
+    #[param(value_type = Option<bool>, default = false)]
+    pub(crate) include_archived: Option<String>,
+    /// The most items; 50 if absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 250, default = 50)]
+    pub(crate) limit: Option<String>,
+    /// The `next` of the page before, asked with the same filters. Opaque: take it as it is.
+    #[param(max_length = 256)]
+    pub(crate) cursor: Option<String>,
+}
+
+impl EventTypeQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let [include_archived, limit, cursor] = read(query, ["include_archived", "limit", "cursor"])?;
+        Ok(Self {
+            include_archived,
+            limit,
+            cursor,
+        })
+    }
+
+    /// Which part of them.
+    pub(crate) fn page(&self) -> PageQuery {
+        PageQuery {
+            limit: self.limit.clone(),
+            cursor: self.cursor.clone(),
+        }
+    }
+}
+
+from_query_string!(EventTypeQuery);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -83,6 +83,7 @@ pub(crate) const fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::Gone => StatusCode::GONE,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -122,7 +123,7 @@ fn code_of(status: StatusCode) -> ErrorCode {
 }
 
 /// What may be said of an error. Of our own faults, never more than this.
-fn public_detail(error: &Error) -> &str {
+pub(crate) fn public_detail(error: &Error) -> &str {
     match error.code() {
         ErrorCode::Internal => "the fault is ours; the request id finds its trace",
         ErrorCode::Unavailable => "not now: try again in a moment",

@@ -40,6 +40,8 @@ pages! {
     KeysInUse = "keys_in_use";
     IdempotencyConflict = "idempotency_conflict";
     DeliveryPending = "delivery_pending";
+    MessageNotCancellable = "message_not_cancellable";
+    PayloadExpunged = "payload_expunged";
     EndpointDisabled = "endpoint_disabled";
     ReplayLimitReached = "replay_limit_reached";
     StaleVersion = "stale_version";

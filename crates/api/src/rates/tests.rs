@@ -72,6 +72,7 @@ fn machine(tenant: u128, key: u128) -> Identity {
         Principal {
             id: PrincipalId::ApiKey(ApiKeyId::from_uuid(Uuid::from_u128(key))),
             tenant: TenantId::from_uuid(Uuid::from_u128(tenant)),
+            tenant_settings: postrider_domain::tenants::TenantSettings::default(),
             tenant_status: TenantStatus::Active,
             authority: Authority::Grants(vec![Grant::tenant(Role::Publisher)]),
             expires_at: None,

@@ -1,21 +1,25 @@
 use actix_web::{
-    HttpRequest, HttpResponse, get,
+    HttpRequest, HttpResponse, delete, get,
     http::header,
     post,
     web::{Bytes, Data, Path},
 };
-use postrider_application::messages::{GetMessage, GetPayload};
+use postrider_application::messages::{CancelMessage, ExpungePayload, GetMessage, GetPayload};
 use postrider_domain::InvalidValue;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{Authenticated, Json},
+    answer::Answer,
+    extract::{Authenticated, Json, Listing, MessageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
-        messages::{IDEMPOTENCY_KEY, Message, NewMessage, Published, malformed_key},
+        messages::{
+            self, IDEMPOTENCY_KEY, Message, NewBatch, NewMessage, Published, PublishedBatch, malformed_key,
+        },
+        page::List,
         path::{ApplicationPath, MessagePath},
     },
 };
@@ -24,8 +28,12 @@ use crate::{
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(publish_message)
+        .service(list_messages)
+        .service(publish_batch)
         .service(get_message)
-        .service(get_payload);
+        .service(cancel_message)
+        .service(get_payload)
+        .service(expunge_payload);
 }
 
 /// Publish a message
@@ -61,14 +69,103 @@ async fn publish_message(
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key(&request);
     let command = body.0.into_command(&path, key, &context.limits)?;
-    let event_type = command.event_type.clone();
+    let event_type = command.message.event_type.clone();
     let published = context.mediator.send(&caller.0, command).await?;
     let mut response = HttpResponse::Accepted();
     response.insert_header(("Location", path.location("messages", published.id)));
     if published.replayed {
         response.insert_header(("Idempotent-Replayed", "true"));
     }
-    Ok(response.json(Published::new(published.id, &event_type)))
+    Ok(response.json(Published::new(&published, &event_type)))
+}
+
+/// Publish messages together
+///
+/// With `atomic`, all of them are accepted, in one transaction, or none: one that cannot be refuses the batch, and its
+/// fields are named as `messages[3].event_type`. Without, each is accepted or refused on its own, and the answer says
+/// for each what became of it.
+///
+/// With an `Idempotency-Key` a repeated batch is a repetition of each of its messages. Messages with an `event_id` are
+/// known by that instead.
+#[utoipa::path(
+    operation_id = "publishBatch",
+    tag = "Messages",
+    params(
+        ApplicationPath,
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request recognisable: 1 to 256 \
+            characters.", max_length = 256),
+    ),
+    request_body = NewBatch,
+    extensions(("x-permission" = json!("messages:publish"))),
+    responses(
+        (status = 202, description = "Accepted, and durable: all of them, or those without an `error`.",
+         body = PublishedBatch),
+        (status = 409, description = "`idempotency_conflict`: a key was used with a different body. Nothing is stored."),
+    )
+)]
+#[post("/applications/{application}/messages/batch")]
+async fn publish_batch(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+    request: HttpRequest,
+    body: Json<NewBatch>,
+) -> Result<HttpResponse, Problem> {
+    let key = idempotency_key(&request);
+    let command = body.0.into_command(&path, key, &context.limits)?;
+    let results = context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::Accepted().json(PublishedBatch::from(results)))
+}
+
+/// List messages
+///
+/// The newest first, without their payloads. Of a filter that lets little through, a page may hold fewer items than
+/// there are, even none: as long as there is a `next`, there may be more.
+#[utoipa::path(
+    operation_id = "listMessages",
+    tag = "Messages",
+    params(ApplicationPath, MessageQuery),
+    extensions(("x-permission" = json!("messages:read"))),
+    responses((status = 200, description = "A page of messages.", body = List<Message>))
+)]
+#[get("/applications/{application}/messages")]
+async fn list_messages(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+    query: MessageQuery,
+    listing: Listing,
+) -> Result<HttpResponse, Problem> {
+    let query = messages::query(&path, query)?;
+    let page = context.mediator.send(&caller.0, query).await?;
+    Ok(listing.answer(page, Message::from))
+}
+
+/// Cancel a scheduled message
+///
+/// Before its `deliver_at`, by the database's clock: then nothing of it is ever delivered. Again is as good as once. Its
+/// `event_id` stays taken.
+#[utoipa::path(
+    operation_id = "cancelMessage",
+    tag = "Messages",
+    params(MessagePath),
+    extensions(("x-permission" = json!("messages:publish"))),
+    responses(
+        (status = 204, description = "Cancelled: nothing of it is ever delivered."),
+        (status = 409, description = "`message_not_cancellable`: its time has come, or it was never scheduled."),
+    )
+)]
+#[post("/applications/{application}/messages/{message}/cancel")]
+async fn cancel_message(
+    context: Data<ApiContext>,
+    caller: Repeatable,
+    path: Path<MessagePath>,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let ids = path.read(&mut checks);
+    let (application, message) = checks.all(ids)?;
+    let command = CancelMessage { application, message };
+    context.once(&caller, command, |()| Answer::done()).await
 }
 
 fn idempotency_key(request: &HttpRequest) -> Option<Result<&str, InvalidValue>> {
@@ -112,7 +209,10 @@ async fn get_message(
     tag = "Messages",
     params(MessagePath),
     extensions(("x-permission" = json!("payloads:read"))),
-    responses((status = 200, description = "The bytes.", content_type = "application/json", body = serde_json::Value))
+    responses(
+        (status = 200, description = "The bytes.", content_type = "application/json", body = serde_json::Value),
+        (status = 410, description = "`payload_expunged`: the message is there, its payload is not any more."),
+    )
 )]
 #[get("/applications/{application}/messages/{message}/payload")]
 async fn get_payload(
@@ -132,4 +232,29 @@ async fn get_payload(
         .insert_header((header::CONTENT_DISPOSITION, "attachment"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(Bytes::copy_from_slice(payload.bytes())))
+}
+
+/// Expunge a message's payload
+///
+/// For good; the message and what became of it stay. Deliveries that are pending are cancelled when their turn comes.
+/// An attempt whose payload a node has in memory already may still be made. Again is as good as once.
+#[utoipa::path(
+    operation_id = "expungePayload",
+    tag = "Messages",
+    params(MessagePath),
+    extensions(("x-permission" = json!("payloads:delete"))),
+    responses((status = 204, description = "It is gone."))
+)]
+#[delete("/applications/{application}/messages/{message}/payload")]
+async fn expunge_payload(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<MessagePath>,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let ids = path.read(&mut checks);
+    let (application, message) = checks.all(ids)?;
+    let command = ExpungePayload { application, message };
+    context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -1,28 +1,33 @@
 use std::io;
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
+use actix_web::{HttpRequest, HttpResponse, get, http::header, patch, web::Data};
 use postrider_application::{
+    Versioned,
     mediator::Request as _,
     tenants::{ExportTenant, GetTenant},
 };
 
+use postrider_domain::tenants::TenantState;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
     authentication::Standing,
     export::ExportStream,
-    extract::Authenticated,
+    extract::{Authenticated, Json, Presumed, etag},
     problem::Problem,
     wire::{
         export::{self, ExportLines},
-        tenants::Tenant,
+        tenants::{Tenant, TenantPatch},
     },
 };
 
 /// All of them, in the order in which their patterns are tried.
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(get_tenant).service(export_tenant);
+    config
+        .service(get_tenant)
+        .service(update_tenant)
+        .service(export_tenant);
 }
 
 /// Read your tenant
@@ -30,12 +35,47 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     operation_id = "getTenant",
     tag = "Tenant",
     extensions(("x-permission" = json!("tenant:read"))),
-    responses((status = 200, description = "The tenant.", body = Tenant))
+    responses((status = 200, description = "The tenant.", body = Tenant,
+        headers(("ETag" = String, description = "Its version."))))
 )]
 #[get("/tenant")]
 async fn get_tenant(context: Data<ApiContext>, caller: Authenticated) -> Result<HttpResponse, Problem> {
     let tenant = context.mediator.send(&caller.0, GetTenant).await?;
-    Ok(HttpResponse::Ok().json(Tenant::from(tenant)))
+    Ok(shown(tenant))
+}
+
+fn shown(tenant: Versioned<TenantState>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::ETAG, etag(tenant.version)))
+        .json(Tenant::from(tenant.value))
+}
+
+/// Change your tenant
+///
+/// Its name, and how it wants its messages to be treated. What is not named stays as it is.
+#[utoipa::path(
+    operation_id = "updateTenant",
+    tag = "Tenant",
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` of the version that is meant.")),
+    request_body = TenantPatch,
+    extensions(("x-permission" = json!("tenant:write"))),
+    responses(
+        (status = 200, description = "The tenant as it is now.", body = Tenant,
+         headers(("ETag" = String, description = "Its version."))),
+        (status = 409, description = "`stale_version`: it was changed in between. `tenant_deleting`: it is being deleted."),
+        (status = 412, description = "`precondition_failed`: it is not at the version that `If-Match` names."),
+    )
+)]
+#[patch("/tenant")]
+async fn update_tenant(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    presumed: Presumed,
+    body: Json<TenantPatch>,
+) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command(presumed.0)?;
+    let tenant = context.mediator.send(&caller.0, command).await?;
+    Ok(shown(tenant))
 }
 
 /// Export your tenant

@@ -1,11 +1,31 @@
 //! Fields of a JSON Merge Patch (RFC 7396): absent, null, or a value.
 
+use postrider_domain::InvalidValue;
 use serde::{Deserialize, Deserializer};
+
+use super::{Checked, Checks};
 
 /// What a patch says of one field. To be used with `#[serde(default)]`, and for the
 /// document with `#[schema(value_type = Option<T>)]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Patched<T>(pub(crate) postrider_application::Patch<T>);
+
+impl<T> Patched<T> {
+    /// What it says, once it is parsed; or its violation noted and nothing.
+    pub(crate) fn parsed<U>(
+        self,
+        field: &'static str,
+        checks: &mut Checks,
+        parse: impl FnOnce(T) -> Result<U, InvalidValue>,
+    ) -> Checked<postrider_application::Patch<U>> {
+        use postrider_application::Patch;
+        match self.0 {
+            Patch::Keep => Some(Patch::Keep),
+            Patch::Clear => Some(Patch::Clear),
+            Patch::Set(value) => checks.check(field, parse(value)).map(Patch::Set),
+        }
+    }
+}
 
 impl<T> Default for Patched<T> {
     fn default() -> Self {

@@ -102,6 +102,30 @@ impl EventTypePath {
     }
 }
 
+/// `/v1/event-types/{name}/schemas/{version}`
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct SchemaPath {
+    /// The event type's name.
+    #[param(example = "invoice.paid")]
+    name: String,
+    /// The version's number, from 1.
+    #[param(value_type = u32, minimum = 1, example = 1)]
+    version: String,
+}
+
+impl SchemaPath {
+    /// Which version of which event type's schema.
+    pub(crate) fn read(&self) -> Result<(EventTypeName, u32), postrider_application::Error> {
+        let mut checks = Checks::default();
+        let name = checks.check("name", EventTypeName::parse(&self.name));
+        let version = self.version.parse().ok().filter(|version| *version > 0);
+        let version = version.ok_or_else(|| InvalidValue::new(Rule::Range, "must be a whole number from 1"));
+        let version = checks.check("version", version);
+        checks.all((name, version))
+    }
+}
+
 /// `A = /v1/applications/{application}`
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

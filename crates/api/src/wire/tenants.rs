@@ -1,17 +1,21 @@
 use std::collections::BTreeMap;
 
 use postrider_application::{
-    Error,
+    Error, IfMatch, Patch,
     ports::ErasureView,
-    tenants::{CreateTenant, CreatedTenant as Created, FoundTenant},
+    tenants::{CreateTenant, CreatedTenant as Created, FoundTenant, UpdateTenant},
 };
-use postrider_domain::{Name, tenants::TenantState, users::Email};
+use postrider_domain::{
+    Name,
+    tenants::{SchemaValidation, TenantState, UnregisteredEventTypes},
+    users::Email,
+};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, Object, time};
+use super::{Body, Checks, Object, patch::Patched, time};
 
 /// A tenant to be created, with its first owner.
 #[derive(Deserialize, Validate, ToSchema)]
@@ -127,6 +131,88 @@ pub(crate) struct Tenant {
     /// When it was created.
     #[schema(format = "date-time", examples("2026-11-22T18:00:00.000000Z"))]
     created_at: String,
+    /// How it wants its messages to be treated.
+    settings: Settings,
+}
+
+/// How a tenant wants its messages to be treated.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TenantSettings)]
+pub(crate) struct Settings {
+    /// What becomes of a payload that its event type's latest schema does not allow: `off`: it is not looked at; `warn`:
+    /// it is accepted, and the answer says what is wrong; `enforce`: it is refused.
+    #[schema(examples("off"))]
+    schema_validation: &'static str,
+    /// What becomes of a message of an event type that is not registered, or archived: `accept` or `reject`.
+    #[schema(examples("accept"))]
+    unregistered_event_types: &'static str,
+}
+
+/// A change of your tenant, as a JSON Merge Patch.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "Acme", "settings": {"schema_validation": "warn"}})))]
+pub(crate) struct TenantPatch {
+    /// Display name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 120)]
+    name: Patched<String>,
+    /// How it wants its messages to be treated; null for the defaults.
+    #[serde(default)]
+    #[schema(value_type = Option<SettingsPatch>)]
+    settings: Patched<Object<SettingsPatch>>,
+}
+
+/// A change of a tenant's settings.
+#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TenantSettingsPatch)]
+pub(crate) struct SettingsPatch {
+    /// `off`, `warn` or `enforce`; null for `off`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, examples("warn"))]
+    schema_validation: Patched<String>,
+    /// `accept` or `reject`; null for `accept`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, examples("reject"))]
+    unregistered_event_types: Patched<String>,
+}
+
+impl Body for TenantPatch {}
+
+impl TenantPatch {
+    /// The command.
+    pub(crate) fn into_command(self, if_match: IfMatch) -> Result<UpdateTenant, Error> {
+        let mut checks = Checks::of(&self);
+        let name = self.name.parsed("name", &mut checks, |text| Name::parse(&text));
+        let settings = match self.settings.0 {
+            Patch::Keep => SettingsPatch::default(),
+            Patch::Clear => SettingsPatch {
+                schema_validation: Patched(Patch::Clear),
+                unregistered_event_types: Patched(Patch::Clear),
+            },
+            Patch::Set(Object(settings)) => settings,
+        };
+        let schema_validation =
+            settings
+                .schema_validation
+                .parsed("settings.schema_validation", &mut checks, |text| {
+                    SchemaValidation::parse(&text)
+                });
+        let unregistered = settings.unregistered_event_types.parsed(
+            "settings.unregistered_event_types",
+            &mut checks,
+            |text| UnregisteredEventTypes::parse(&text),
+        );
+        let (name, schema_validation, unregistered_event_types) =
+            checks.all((name, schema_validation, unregistered))?;
+        Ok(UpdateTenant {
+            name,
+            schema_validation,
+            unregistered_event_types,
+            if_match,
+        })
+    }
 }
 
 impl From<TenantState> for Tenant {
@@ -137,6 +223,10 @@ impl From<TenantState> for Tenant {
             status: state.status.as_str(),
             status_since: time::show(state.status_since),
             created_at: time::show(state.created_at),
+            settings: Settings {
+                schema_validation: state.settings.schema_validation.as_str(),
+                unregistered_event_types: state.settings.unregistered_event_types.as_str(),
+            },
         }
     }
 }

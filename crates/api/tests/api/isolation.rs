@@ -16,10 +16,18 @@ async fn everything_of(api: &Api, tenancy: &Tenancy) -> Segments {
     let key = api.post(owner, "/v1/api-keys", key).await.expect(201);
     let event_type = json!({"name": "order.shipped"});
     api.post(owner, "/v1/event-types", event_type).await.expect(201);
+    let replays = format!(
+        "/v1/applications/{}/endpoints/{}/replays",
+        tenancy.application, tenancy.endpoint
+    );
+    let replay = json!({"mode": "failed", "from": "2020-01-01T00:00:00Z"});
+    let replay = api.post(owner, &replays, replay).await.expect(202);
     Segments {
+        replay: replay.text("id"),
         application: tenancy.application.clone(),
         endpoint: tenancy.endpoint.clone(),
         message: tenancy.message.clone(),
+        scheduled: tenancy.message.clone(),
         member,
         invitation: invited.text("id"),
         api_key: key.text("id"),
@@ -33,6 +41,8 @@ fn never() -> Segments {
         application: format!("app_{NEVER}"),
         endpoint: format!("ep_{NEVER}"),
         message: format!("msg_{NEVER}"),
+        replay: format!("rpl_{NEVER}"),
+        scheduled: format!("msg_{NEVER}"),
         member: format!("mem_{NEVER}"),
         invitation: format!("inv_{NEVER}"),
         api_key: format!("key_{NEVER}"),

@@ -22,6 +22,7 @@ mod pages;
 mod people;
 mod platform;
 mod portal;
+mod publishing;
 mod routes;
 mod server;
 mod sessions;

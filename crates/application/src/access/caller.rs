@@ -1,7 +1,9 @@
 use std::{net::IpAddr, sync::Arc};
 
 use postrider_domain::{
-    ApiKeyId, PortalTokenId, SessionId, TenantId, Timestamp, UserId, access::Authority, tenants::TenantStatus,
+    ApiKeyId, PortalTokenId, SessionId, TenantId, Timestamp, UserId,
+    access::Authority,
+    tenants::{TenantSettings, TenantStatus},
 };
 
 /// What kind of principal calls.
@@ -24,6 +26,8 @@ pub struct Principal {
     pub tenant: TenantId,
     /// What the tenant may do at all.
     pub tenant_status: TenantStatus,
+    /// How the tenant wants its messages to be treated.
+    pub tenant_settings: TenantSettings,
     /// What they may do there.
     pub authority: Authority,
     /// When the credential itself ends, where what it makes must not outlive it: an API key's or portal token's

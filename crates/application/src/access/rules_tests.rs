@@ -34,6 +34,7 @@ fn principal_of(tenant_number: u128, authority: Authority) -> Principal {
         id: PrincipalId::ApiKey(ApiKeyId::from_uuid(Uuid::from_u128(9))),
         tenant: tenant(tenant_number),
         tenant_status: TenantStatus::Active,
+        tenant_settings: postrider_domain::tenants::TenantSettings::default(),
         authority,
         expires_at: None,
     }

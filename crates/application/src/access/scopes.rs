@@ -5,6 +5,7 @@ use std::{fmt::Display, sync::Arc};
 use postrider_domain::{
     ApplicationId, SessionId, TenantId, Timestamp, UserId,
     access::{Authority, Visibility},
+    tenants::TenantSettings,
 };
 
 use super::{Origin, Principal, PrincipalId};
@@ -76,6 +77,14 @@ impl TenantScope {
     /// When the credential ends that the caller came with; what is minted with it may not last longer.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.principal.as_ref().and_then(|principal| principal.expires_at)
+    }
+
+    /// How the tenant wants its messages to be treated, as it was when the caller was let in; the defaults in scopes
+    /// that no principal holds.
+    pub fn settings(&self) -> TenantSettings {
+        self.principal
+            .as_ref()
+            .map_or_else(TenantSettings::default, |principal| principal.tenant_settings)
     }
 
     /// Who acts, as the audit log names them.

@@ -72,6 +72,7 @@ impl Authenticator {
             id: PrincipalId::ApiKey(record.id),
             tenant: record.tenant,
             tenant_status: record.tenant_status,
+            tenant_settings: record.tenant_settings,
             authority: Authority::Grants(record.grants),
             expires_at: record.expires_at,
         })
@@ -115,6 +116,7 @@ impl Authenticator {
             id: PrincipalId::User(session.user, session.id),
             tenant: session.tenant,
             tenant_status: session.tenant_status,
+            tenant_settings: session.tenant_settings,
             authority: Authority::Grants(session.grants),
             expires_at: None,
         })
@@ -140,6 +142,7 @@ impl Authenticator {
             id: PrincipalId::Portal(id),
             tenant: claims.tenant,
             tenant_status: record.tenant_status,
+            tenant_settings: record.tenant_settings,
             authority: Authority::Portal(access),
             expires_at: Some(claims.expires_at),
         })

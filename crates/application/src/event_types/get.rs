@@ -1,16 +1,13 @@
-use postrider_domain::{
-    access::Permission,
-    event_types::{EventTypeName, EventTypeState},
-};
+use postrider_domain::{access::Permission, event_types::EventTypeName};
 
 use crate::{
     Error, Result,
     access::{OnTenant, TenantScope},
     mediator::{Handles, Request},
-    ports::EventTypeViews,
+    ports::{EventTypeView, EventTypeViews},
 };
 
-/// Reads one event type.
+/// Reads one event type, with its latest schema.
 #[derive(Debug)]
 pub struct GetEventType {
     /// Which.
@@ -18,7 +15,7 @@ pub struct GetEventType {
 }
 
 impl Request for GetEventType {
-    type Output = EventTypeState;
+    type Output = EventTypeView;
     type Access = OnTenant;
     const NAME: &'static str = "event_type.get";
 
@@ -39,7 +36,7 @@ impl<S> GetEventTypeHandler<S> {
 }
 
 impl<S: EventTypeViews> Handles<GetEventType> for GetEventTypeHandler<S> {
-    async fn handle(&self, scope: TenantScope, request: GetEventType) -> Result<EventTypeState, Error> {
+    async fn handle(&self, scope: TenantScope, request: GetEventType) -> Result<EventTypeView, Error> {
         self.views
             .event_type(&scope, &request.name)
             .await?

@@ -50,7 +50,7 @@ impl<S: TenantViews> Handles<GetMe> for GetMeHandler<S> {
             .ok_or_else(|| Error::not_found("tenant"))?;
         Ok(Me {
             principal: scope.principal().clone(),
-            tenant,
+            tenant: tenant.value,
         })
     }
 }

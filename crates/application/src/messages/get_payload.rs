@@ -1,10 +1,10 @@
 use postrider_domain::{MessageId, access::Permission, applications::ApplicationRef, messages::Payload};
 
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::MessageViews,
+    ports::{MessageViews, StoredPayload},
 };
 
 /// Reads a message's payload, the exact bytes.
@@ -43,5 +43,12 @@ impl<S: MessageViews> Handles<GetPayload> for GetPayloadHandler<S> {
             .payload(scope.tenant_scope(), scope.application(), request.message)
             .await?
             .ok_or_else(|| Error::not_found("message"))
+            .and_then(|payload| match payload {
+                StoredPayload::There(payload) => Ok(payload),
+                StoredPayload::Expunged => Err(Error::new(
+                    ErrorCode::PayloadExpunged,
+                    "the message is there, its payload is not any more",
+                )),
+            })
     }
 }

@@ -1,21 +1,13 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use postrider_domain::{
-    MessageId,
-    access::Permission,
-    applications::ApplicationRef,
-    event_types::EventTypeName,
-    messages::{Channels, DedupKey, Message, Payload},
-};
-use sha2::{Digest as _, Sha256};
+use postrider_domain::{access::Permission, applications::ApplicationRef};
 
+use super::draft::{Drafts, MessageDraft, Published, refusal};
 use crate::{
-    Error, ErrorCode, Ports, Result, Settings,
+    Error, Ports, Result, Settings,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::{
-        AcceptMessage, Accepted, Clock, Dedup, Ids, IntakeError, MessageIntake, StoreError, TracePropagation,
-    },
+    ports::{Accepted, MessageIntake},
 };
 
 /// Publishes one event to one application. When it is answered, the message is durable.
@@ -23,23 +15,8 @@ use crate::{
 pub struct PublishMessage {
     /// The application that receives it.
     pub application: ApplicationRef,
-    /// What happened.
-    pub event_type: EventTypeName,
-    /// What is delivered.
-    pub payload: Payload,
-    /// Where in the application it happened.
-    pub channels: Channels,
-    /// What makes a repeated publish recognisable.
-    pub dedup_key: Option<DedupKey>,
-}
-
-/// A message that is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// The message; an earlier one, if this was a repetition.
-    pub id: MessageId,
-    /// Whether an earlier publish of the same key and body is answered.
-    pub replayed: bool,
+    /// What is published.
+    pub message: MessageDraft,
 }
 
 impl Request for PublishMessage {
@@ -56,10 +33,7 @@ impl Request for PublishMessage {
 /// it has made durable is delivered.
 pub struct PublishMessageHandler<S> {
     intake: Arc<dyn MessageIntake>,
-    trace: Arc<dyn TracePropagation>,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
-    dedup_window: Duration,
+    drafts: Drafts,
     store: std::marker::PhantomData<fn() -> S>,
 }
 
@@ -67,10 +41,7 @@ impl<S> PublishMessageHandler<S> {
     pub(crate) fn new(ports: &Ports<S>, settings: &Settings) -> Self {
         Self {
             intake: ports.intake.clone(),
-            trace: ports.trace.clone(),
-            clock: ports.clock.clone(),
-            ids: ports.ids.clone(),
-            dedup_window: settings.dedup_window,
+            drafts: Drafts::new(ports, settings),
             store: std::marker::PhantomData,
         }
     }
@@ -78,75 +49,21 @@ impl<S> PublishMessageHandler<S> {
 
 impl<S> Handles<PublishMessage> for PublishMessageHandler<S> {
     async fn handle(&self, scope: ApplicationScope, request: PublishMessage) -> Result<Published, Error> {
-        let event_id = match &request.dedup_key {
-            Some(DedupKey::EventId(id)) => Some(id.clone()),
-            _ => None,
-        };
-        let message = Message {
-            id: MessageId::from_uuid(self.ids.next()),
-            tenant: scope.tenant(),
-            application: scope.application(),
-            event_type: request.event_type,
-            channels: request.channels,
-            event_id,
-            payload: request.payload,
-            created_at: self.clock.now(),
-            trace: self.trace.current(),
-        };
-        let id = message.id;
-        let dedup = request.dedup_key.map(|key| {
-            let (kind, text) = key.tagged();
-            Dedup {
-                key_hash: hash(&[kind.as_bytes(), text.as_bytes()]),
-                body_hash: hash(&message.fingerprint_parts()),
-                window: self.dedup_window,
-            }
-        });
-        match self
-            .intake
-            .accept(&scope, AcceptMessage { message, dedup })
-            .await
-            .map_err(refusal)?
-        {
-            Accepted::New => Ok(Published { id, replayed: false }),
-            Accepted::Replayed(id) => Ok(Published { id, replayed: true }),
-        }
-    }
-}
-
-/// SHA-256 of the parts, each with its length before it, so that no two lists of parts collide.
-fn hash(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().into()
-}
-
-fn refusal(error: IntakeError) -> Error {
-    match error {
-        IntakeError::KeyConflict => Error::new(
-            ErrorCode::IdempotencyConflict,
-            "an earlier publish with this key had a different event type, channels or payload",
-        ),
-        IntakeError::Full => Error::new(
-            ErrorCode::IntakeFull,
-            "the message was not accepted: as many wait to be stored as may; try again in a moment",
-        ),
-        IntakeError::ShareExceeded => Error::new(
-            ErrorCode::IntakeShareExceeded,
-            "the message was not accepted: too many messages of this tenant wait to be stored; send fewer at a time",
-        ),
-        IntakeError::OutcomeUnknown(cause) => Error::new(
-            ErrorCode::OutcomeUnknown,
-            "the message may or may not have been accepted: repeat with the same event_id or Idempotency-Key",
-        )
-        .caused_by(cause),
-        IntakeError::Store(cause @ StoreError::Unavailable(_)) => {
-            Error::new(ErrorCode::Unavailable, "the message was not accepted: try again").caused_by(cause)
-        }
-        IntakeError::Store(cause) => cause.into(),
+        let (accept, warnings) = self.drafts.accept(&scope, request.message).await?;
+        let id = accept.message.id;
+        let accepted = self.intake.accept(&scope, accept).await.map_err(refusal)?;
+        Ok(match accepted {
+            Accepted::New => Published {
+                id,
+                replayed: false,
+                warnings,
+            },
+            Accepted::Replayed(id) => Published {
+                id,
+                replayed: true,
+                warnings,
+            },
+        })
     }
 }
 
@@ -156,13 +73,15 @@ mod tests {
 
     use super::*;
     use crate::{
+        ErrorCode,
         messages::{GetMessage, GetPayload},
+        ports::{AcceptMessage, BatchRefused, IntakeError, StoreError},
         testing::{World, publish},
     };
     use postrider_domain::{
         ApplicationId,
         access::{Grant, Role},
-        messages::TraceParent,
+        messages::{DedupKey, TraceParent},
     };
 
     async fn world() -> (World, crate::access::Caller, ApplicationId) {
@@ -230,7 +149,8 @@ mod tests {
             again,
             Published {
                 id: first.id,
-                replayed: true
+                replayed: true,
+                warnings: Vec::new()
             }
         );
         assert_eq!(world.due().await.len(), 1);
@@ -298,6 +218,7 @@ mod tests {
             #[async_trait::async_trait]
             impl MessageIntake for Intake {
                 async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage) -> Result<Accepted, IntakeError>;
+                async fn accept_all(&self, scope: &ApplicationScope, messages: Vec<AcceptMessage>) -> Result<Vec<Accepted>, BatchRefused>;
             }
         }
 

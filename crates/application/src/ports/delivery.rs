@@ -50,6 +50,25 @@ impl EndpointSet {
     }
 }
 
+/// A message as the engine finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadMessage {
+    /// With its payload.
+    Whole(Arc<Message>),
+    /// Its payload was expunged on request: there is nothing to deliver any more.
+    Expunged,
+}
+
+impl ReadMessage {
+    /// The message, if its payload is there.
+    pub const fn whole(&self) -> Option<&Arc<Message>> {
+        match self {
+            Self::Whole(message) => Some(message),
+            Self::Expunged => None,
+        }
+    }
+}
+
 /// What the engine reads to deliver claimed work; each call is one statement for the whole batch. A tenant that is
 /// being deleted has nothing to deliver any more, though its rows are still there.
 #[async_trait]
@@ -58,7 +77,7 @@ pub trait DeliveryMaterial: Send + Sync {
     async fn messages(
         &self,
         keys: &[(TenantId, MessageId)],
-    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError>;
+    ) -> Result<HashMap<MessageId, ReadMessage>, StoreError>;
 
     /// All endpoints of each application, disabled ones too, with their version, read in one moment. Absent
     /// applications no longer exist.

@@ -3,7 +3,7 @@ use postrider_domain::{
     ApiKeyId, ApplicationId, InvitationId, Name, PasswordResetId, SessionId, TenantId, Timestamp, UserId,
     access::Grant,
     applications::ApplicationRef,
-    tenants::TenantStatus,
+    tenants::{TenantSettings, TenantStatus},
     tokens::SecretHash,
     users::{Email, Invitation, User},
 };
@@ -20,6 +20,8 @@ pub struct ApiKeyRecord {
     pub tenant: TenantId,
     /// What the tenant may do at all.
     pub tenant_status: TenantStatus,
+    /// How the tenant wants its messages to be treated.
+    pub tenant_settings: TenantSettings,
     /// The hash of its secret.
     pub secret_hash: SecretHash,
     /// What it may do.
@@ -37,6 +39,8 @@ pub struct SessionRecord {
     pub tenant: TenantId,
     /// What the tenant may do at all.
     pub tenant_status: TenantStatus,
+    /// How the tenant wants its messages to be treated.
+    pub tenant_settings: TenantSettings,
     /// The person.
     pub user: UserId,
     /// What the person may do there.
@@ -50,6 +54,8 @@ pub struct SessionRecord {
 pub struct PortalRecord {
     /// What the tenant may do at all.
     pub tenant_status: TenantStatus,
+    /// How the tenant wants its messages to be treated.
+    pub tenant_settings: TenantSettings,
     /// Tokens issued before this are not good any more.
     pub tokens_valid_after: Option<Timestamp>,
 }

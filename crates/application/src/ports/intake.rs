@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use postrider_domain::{MessageId, messages::Message};
@@ -56,6 +56,17 @@ pub enum IntakeError {
     Store(#[from] StoreError),
 }
 
+/// Why nothing of a batch was accepted.
+#[derive(Debug, Error)]
+#[error("nothing of the batch was accepted")]
+pub struct BatchRefused {
+    /// Whose fault it is, by its place; none if it is the whole batch's.
+    pub index: Option<usize>,
+    /// What is wrong.
+    #[source]
+    pub error: IntakeError,
+}
+
 /// The hot way in. `Ok` means committed: message, payload, key and queue row, or none of them. Bounded: who comes
 /// when it is full is told so at once.
 #[async_trait]
@@ -63,9 +74,18 @@ pub trait MessageIntake: Send + Sync {
     /// Makes a message durable and queues its fan-out in the same transaction.
     async fn accept(&self, scope: &ApplicationScope, message: AcceptMessage)
     -> Result<Accepted, IntakeError>;
+
+    /// Makes all of the messages durable in one transaction, or none. A repetition counts as accepted. Those of equal
+    /// keys and bodies are one; of equal keys and other bodies a conflict.
+    async fn accept_all(
+        &self,
+        scope: &ApplicationScope,
+        messages: Vec<AcceptMessage>,
+    ) -> Result<Vec<Accepted>, BatchRefused>;
 }
 
-/// A message of a batch.
+/// A message of a batch. Its queue row is due when the message says ([`Message::deliver_at`]), or at once if that has
+/// passed by the database's clock.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     /// The message, shared with whoever delivers it.
@@ -75,6 +95,77 @@ pub struct NewMessage {
     /// Whose its queue row is from the beginning, with claim number 0: a node that delivers it from memory, or
     /// nobody's.
     pub owner: Option<Epoch>,
+}
+
+/// A batch that is to be durable whole, in which no key stands twice: what comes with the key of an earlier one is
+/// answered as that one.
+#[derive(Debug)]
+pub struct FoldedBatch {
+    rows: Vec<NewMessage>,
+    /// Of each message of the batch as it was given, the row that stands for it, and whether it is its own.
+    places: Vec<(usize, bool)>,
+}
+
+impl FoldedBatch {
+    /// Refuses messages of another application, and equal keys of other bodies.
+    pub fn of(scope: &ApplicationScope, messages: Vec<AcceptMessage>) -> Result<Self, BatchRefused> {
+        let (mut rows, mut places) = (Vec::<NewMessage>::new(), Vec::with_capacity(messages.len()));
+        let mut known: HashMap<[u8; 32], usize> = HashMap::new();
+        for (index, AcceptMessage { message, dedup }) in messages.into_iter().enumerate() {
+            let refuse = |error| BatchRefused {
+                index: Some(index),
+                error,
+            };
+            if (message.tenant, message.application) != (scope.tenant(), scope.application()) {
+                let fault = "the message is another application's";
+                return Err(refuse(StoreError::Internal(fault.into()).into()));
+            }
+            if let Some(dedup) = &dedup {
+                if let Some(row) = known.get(&dedup.key_hash) {
+                    let first = rows[*row].dedup.as_ref().map(|first| first.body_hash);
+                    if first != Some(dedup.body_hash) {
+                        return Err(refuse(IntakeError::KeyConflict));
+                    }
+                    places.push((*row, false));
+                    continue;
+                }
+                known.insert(dedup.key_hash, rows.len());
+            }
+            places.push((rows.len(), true));
+            rows.push(NewMessage {
+                message: Arc::new(message),
+                dedup,
+                owner: None,
+            });
+        }
+        Ok(Self { rows, places })
+    }
+
+    /// What is to be written.
+    pub fn rows(&self) -> &[NewMessage] {
+        &self.rows
+    }
+
+    /// What each message of the batch is answered with, once all of the rows are durable; nothing, if they are to be
+    /// written again.
+    pub fn answers(&self, written: &[Written]) -> Result<Option<Vec<Accepted>>, BatchRefused> {
+        let refuse = |index, error| Err(BatchRefused { index, error });
+        if written.len() != self.rows.len() {
+            let fault = "a batch was answered with another number of rows";
+            return refuse(None, StoreError::Internal(fault.into()).into());
+        }
+        let mut accepted = Vec::with_capacity(self.places.len());
+        for (index, (row, own)) in self.places.iter().enumerate() {
+            accepted.push(match (written[*row], own) {
+                (Written::KeyConflict, _) => return refuse(Some(index), IntakeError::KeyConflict),
+                (Written::Stored { .. }, true) => Accepted::New,
+                (Written::Stored { .. }, false) => Accepted::Replayed(self.rows[*row].message.id),
+                (Written::Replayed(earlier), _) => Accepted::Replayed(earlier),
+                (Written::Again, _) => return Ok(None),
+            });
+        }
+        Ok(Some(accepted))
+    }
 }
 
 /// What became of a message of a batch.
@@ -120,6 +211,10 @@ pub trait MessageWriter: Send + Sync {
     /// No id and no key may be in a batch twice. Batches with the same keys may be written at the same time,
     /// in any order.
     async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;
+
+    /// As [`Self::write`], but commits only if each is [`Written::Stored`] or [`Written::Replayed`]; otherwise nothing
+    /// is written, and the answers say whose fault it is: then `Stored` says only that it would have been.
+    async fn write_all(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;
 
     /// Removes up to `limit` deduplication keys whose window has passed, of any tenant; answers how many. Only
     /// housekeeping: an expired key counts as absent either way.

@@ -14,11 +14,13 @@ mod health;
 mod housekeeping;
 mod identity;
 mod intake;
+mod messages;
 mod paging;
 mod queue;
 mod replays;
 mod repositories;
 mod retention;
+mod schemas;
 mod signals;
 mod store;
 mod system;
@@ -30,7 +32,9 @@ pub use crypto::{
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
-pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use delivery::{
+    DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, ReadMessage, Sender, Sent,
+};
 pub use delivery_list::{DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery};
 pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
@@ -43,8 +47,11 @@ pub use identity::{
     SessionRecord, TenantInvitation, TenantMembership, Throttle,
 };
 pub use intake::{
-    AcceptMessage, Accepted, Dedup, IntakeError, MessageIntake, MessageWriter, NewMessage, WriteError,
-    Written,
+    AcceptMessage, Accepted, BatchRefused, Dedup, FoldedBatch, IntakeError, MessageIntake, MessageWriter,
+    NewMessage, WriteError, Written,
+};
+pub use messages::{
+    Cancellation, Expunged, MessageFilter, MessageRepository, MessageStatus, SchemaRepository, StoredPayload,
 };
 pub use paging::{Page, PageRequest, Start};
 pub use queue::{
@@ -56,6 +63,7 @@ pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
 };
 pub use retention::{EventReaders, Removed, Retention, RetentionPolicy};
+pub use schemas::{EventTypeDirectory, KnownEventType, KnownSchema, SchemaError, Schemas};
 pub use signals::{
     DenialLog, EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal,
 };
@@ -63,6 +71,6 @@ pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
 pub use system::{Clock, Ids, Randomness};
 pub use views::{
     ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointView,
-    EndpointViews, ErasureView, EventTypeViews, InvitationView, MemberView, MessageView, MessageViews,
-    PrincipalViews, TenantViews,
+    EndpointViews, ErasureView, EventTypeView, EventTypeViews, InvitationView, MemberView, MessageView,
+    MessageViews, PrincipalViews, TenantViews,
 };

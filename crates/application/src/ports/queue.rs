@@ -101,7 +101,8 @@ pub struct Retry {
 pub struct Concluded {
     /// Where it stands.
     pub delivery: Delivery,
-    /// The attempt, if one was made. None was if it was cancelled: the endpoint is disabled or gone.
+    /// The attempt, if one was made. None was if it was cancelled: the endpoint is disabled or gone, or the payload
+    /// was expunged.
     pub attempt: Option<Attempt>,
     /// The next attempt: present exactly if the delivery is pending.
     pub retry: Option<Retry>,

@@ -9,14 +9,15 @@ use postrider_domain::{
     endpoints::{
         AttemptTimeout, EndpointRef, EndpointState, EndpointStatus, EndpointUrl, Filter, SigningSecret,
     },
-    event_types::{EventTypeName, EventTypeState},
-    messages::{Channels, Payload},
+    event_types::{EventTypeName, EventTypeState, SchemaVersion},
+    messages::Channels,
     tenants::TenantState,
     users::Email,
 };
 
-use super::{Page, PageRequest, StoreError};
+use super::{MessageFilter, MessageStatus, Page, PageRequest, StoreError, StoredPayload};
 use crate::{
+    Versioned,
     access::{OperatorScope, TenantScope},
     audit::{AuditEntry, AuditOutcome},
 };
@@ -86,6 +87,25 @@ pub struct MessageView {
     pub payload_bytes: u64,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// Not before when it is delivered, as the caller said.
+    pub deliver_at: Option<Timestamp>,
+    /// When it was cancelled.
+    pub cancelled_at: Option<Timestamp>,
+    /// When its payload was expunged on request.
+    pub payload_expunged_at: Option<Timestamp>,
+    /// Where it stands.
+    pub status: MessageStatus,
+}
+
+/// An event type with its schemas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTypeView {
+    /// The event type, and its version.
+    pub event_type: Versioned<EventTypeState>,
+    /// The latest schema in full.
+    pub latest: Option<SchemaVersion>,
+    /// The numbers of all that are kept, and when each was added; the oldest first.
+    pub schemas: Vec<(u32, Timestamp)>,
 }
 
 /// Where one delivery stands.
@@ -192,7 +212,7 @@ pub trait TenantViews: Send + Sync {
     fn tenant(
         &self,
         scope: &TenantScope,
-    ) -> impl Future<Output = Result<Option<TenantState>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Versioned<TenantState>>, StoreError>> + Send;
 
     /// All tenants, by id, for the operator.
     fn tenants(
@@ -291,12 +311,28 @@ pub trait ApplicationViews: Send + Sync {
 
 /// Event types, to look at.
 pub trait EventTypeViews: Send + Sync {
-    /// One event type.
+    /// One event type, with its schemas.
     fn event_type(
         &self,
         scope: &TenantScope,
         name: &EventTypeName,
-    ) -> impl Future<Output = Result<Option<EventTypeState>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<EventTypeView>, StoreError>> + Send;
+
+    /// All of the tenant, by name; with `archived` those too that were archived.
+    fn event_types(
+        &self,
+        scope: &TenantScope,
+        archived: bool,
+        page: PageRequest<EventTypeName>,
+    ) -> impl Future<Output = Result<Page<EventTypeState, EventTypeName>, StoreError>> + Send;
+
+    /// One version of an event type's schema, if it is kept.
+    fn event_type_schema(
+        &self,
+        scope: &TenantScope,
+        name: &EventTypeName,
+        number: u32,
+    ) -> impl Future<Output = Result<Option<SchemaVersion>, StoreError>> + Send;
 }
 
 /// Endpoints, to look at.
@@ -328,13 +364,22 @@ pub trait MessageViews: Send + Sync {
         id: MessageId,
     ) -> impl Future<Output = Result<Option<MessageView>, StoreError>> + Send;
 
+    /// Those of an application that the filter lets through, the newest first.
+    fn messages(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        filter: &MessageFilter,
+        page: PageRequest<MessageId>,
+    ) -> impl Future<Output = Result<Page<MessageView, MessageId>, StoreError>> + Send;
+
     /// Its payload, the exact bytes.
     fn payload(
         &self,
         scope: &TenantScope,
         application: ApplicationId,
         id: MessageId,
-    ) -> impl Future<Output = Result<Option<Payload>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<StoredPayload>, StoreError>> + Send;
 
     /// Its deliveries, by endpoint id; queued ones that were never attempted too.
     fn deliveries(

@@ -1,7 +1,7 @@
 use postrider_domain::{access::Permission, tenants::TenantState};
 
 use crate::{
-    Error, Result,
+    Error, Result, Versioned,
     access::{OnTenant, TenantScope},
     mediator::{Handles, Request},
     ports::TenantViews,
@@ -12,7 +12,7 @@ use crate::{
 pub struct GetTenant;
 
 impl Request for GetTenant {
-    type Output = TenantState;
+    type Output = Versioned<TenantState>;
     type Access = OnTenant;
     const NAME: &'static str = "tenant.get";
 
@@ -33,7 +33,7 @@ impl<S> GetTenantHandler<S> {
 }
 
 impl<S: TenantViews> Handles<GetTenant> for GetTenantHandler<S> {
-    async fn handle(&self, scope: TenantScope, _: GetTenant) -> Result<TenantState, Error> {
+    async fn handle(&self, scope: TenantScope, _: GetTenant) -> Result<Versioned<TenantState>, Error> {
         self.views
             .tenant(&scope)
             .await?

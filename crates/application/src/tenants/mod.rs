@@ -7,6 +7,7 @@ mod export;
 mod get;
 mod operate;
 mod set_status;
+mod update;
 mod usage;
 
 pub use create::{CreateTenant, CreateTenantHandler, CreatedTenant};
@@ -15,4 +16,5 @@ pub use export::{ExportTenant, ExportTenantHandler, TenantExporter};
 pub use get::{GetTenant, GetTenantHandler};
 pub use operate::{FoundTenant, ListTenants, ListTenantsHandler, ShowTenant, ShowTenantHandler};
 pub use set_status::{ResumeTenant, ResumeTenantHandler, SuspendTenant, SuspendTenantHandler};
+pub use update::{UpdateTenant, UpdateTenantHandler};
 pub use usage::{GetUsage, GetUsageHandler, Usage};

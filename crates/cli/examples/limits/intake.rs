@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use postrider_application::{
     access::ApplicationScope,
-    ports::{AcceptMessage, Accepted, IntakeError, MessageIntake, StoreError},
+    ports::{AcceptMessage, Accepted, BatchRefused, IntakeError, MessageIntake, StoreError},
 };
 
 use crate::storage::{Row, Storage};
@@ -15,6 +15,14 @@ pub(crate) struct Discard;
 impl MessageIntake for Discard {
     async fn accept(&self, _: &ApplicationScope, _: AcceptMessage) -> Result<Accepted, IntakeError> {
         Ok(Accepted::New)
+    }
+
+    async fn accept_all(
+        &self,
+        _: &ApplicationScope,
+        messages: Vec<AcceptMessage>,
+    ) -> Result<Vec<Accepted>, BatchRefused> {
+        Ok(vec![Accepted::New; messages.len()])
     }
 }
 
@@ -44,5 +52,18 @@ impl MessageIntake for Plain {
         let stored = self.storage.insert_one(&row).await;
         stored.map_err(|error| IntakeError::Store(StoreError::Unavailable(error.into())))?;
         Ok(Accepted::New)
+    }
+
+    /// Nobody measures this one.
+    async fn accept_all(
+        &self,
+        _: &ApplicationScope,
+        _: Vec<AcceptMessage>,
+    ) -> Result<Vec<Accepted>, BatchRefused> {
+        let cause = StoreError::Internal("batches are not stored this way".into());
+        Err(BatchRefused {
+            index: None,
+            error: IntakeError::Store(cause),
+        })
     }
 }

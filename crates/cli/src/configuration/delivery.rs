@@ -68,6 +68,8 @@ pub(crate) struct DeliveryConfig {
     pub(crate) drain_timeout_ms: u64,
     /// How long a publish's deduplication key is remembered. Default 24 hours.
     pub(crate) dedup_window_s: u64,
+    /// How far ahead a message may be scheduled (`deliver_at`). Keep it below how long messages are kept.
+    pub(crate) schedule_horizon_s: u64,
     /// The most endpoints of one application: what one message may become at most. Default 100.
     pub(crate) max_endpoints_per_application: u32,
 }
@@ -94,6 +96,7 @@ impl Default for DeliveryConfig {
             disable_failing_after_s: 5 * 86_400,
             drain_timeout_ms: 20_000,
             dedup_window_s: 86_400,
+            schedule_horizon_s: 30 * 86_400,
             max_endpoints_per_application: 100,
         }
     }
@@ -157,6 +160,11 @@ impl DeliveryConfig {
         faults.range("delivery.drain_timeout_ms", self.drain_timeout_ms, 10..=600_000);
         let max_endpoints = self.max_endpoints_per_application;
         faults.range("delivery.max_endpoints_per_application", max_endpoints, 1..=1_000);
+        faults.range(
+            "delivery.schedule_horizon_s",
+            self.schedule_horizon_s,
+            60..=365 * 86_400,
+        );
         faults.range("delivery.dedup_window_s", self.dedup_window_s, 60..=7 * 86_400);
     }
 

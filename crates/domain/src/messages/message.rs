@@ -13,6 +13,8 @@ pub enum DedupKey {
     EventId(String),
     /// The `Idempotency-Key` header of the request.
     IdempotencyKey(String),
+    /// The `Idempotency-Key` header of a batch, and the message's place in it.
+    BatchItem(String),
 }
 
 impl DedupKey {
@@ -31,11 +33,19 @@ impl DedupKey {
         Ok(Self::IdempotencyKey(text.to_owned()))
     }
 
+    /// The key of the message at `index` of a batch that came with that header: a repeated batch is a repetition of
+    /// each of its messages.
+    pub fn batch_item(text: &str, index: usize) -> Result<Self, InvalidValue> {
+        check_text(text, Self::MAX_CHARS)?;
+        Ok(Self::BatchItem(format!("{index}:{text}")))
+    }
+
     /// The key with its kind, so that an event id never equals a header of the same text.
     pub fn tagged(&self) -> (&'static str, &str) {
         match self {
             Self::EventId(text) => ("event_id", text),
             Self::IdempotencyKey(text) => ("idempotency_key", text),
+            Self::BatchItem(text) => ("batch_item", text),
         }
     }
 }
@@ -67,16 +77,24 @@ pub struct Message {
     pub created_at: Timestamp,
     /// The trace that it was published in.
     pub trace: Option<TraceParent>,
+    /// Not before when it is to be delivered, as the caller said it. It may have passed.
+    pub deliver_at: Option<Timestamp>,
 }
 
 impl Message {
     /// The parts whose sameness makes a repeated publish a replay rather than a conflict, in a fixed order, each
-    /// to be hashed with its length: event type, channels, content type, payload.
-    pub fn fingerprint_parts(&self) -> Vec<&[u8]> {
+    /// to be hashed with its length: event type, channels, content type, payload; and, only if it has one, the time
+    /// ([`Self::deliver_at`]) in `time`'s place. Without a time the parts are what they were before there were times,
+    /// so that keys are known across an update.
+    pub fn fingerprint_parts<'m>(&'m self, time: &'m mut [u8; 8]) -> Vec<&'m [u8]> {
         let mut parts = vec![self.event_type.as_str().as_bytes()];
         parts.extend(self.channels.iter().map(|channel| channel.as_str().as_bytes()));
         parts.push(self.payload.content_type().as_str().as_bytes());
         parts.push(self.payload.bytes());
+        if let Some(at) = self.deliver_at {
+            *time = at.as_micros().to_be_bytes();
+            parts.push(time);
+        }
         parts
     }
 }
@@ -88,6 +106,13 @@ mod tests {
 
     #[test]
     fn keys_are_bounded_and_kinds_do_not_mix() {
+        let items = [DedupKey::batch_item("a", 1), DedupKey::batch_item("a", 2)];
+        assert_ne!(items[0], items[1]);
+        assert_eq!(
+            DedupKey::batch_item("", 0).unwrap_err().rule,
+            Rule::Required,
+            "a place is no key"
+        );
         assert_ne!(
             DedupKey::event_id("a").unwrap(),
             DedupKey::idempotency_key("a").unwrap()

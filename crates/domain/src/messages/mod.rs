@@ -3,9 +3,11 @@
 mod channel;
 mod message;
 mod payload;
+mod schedule;
 mod trace;
 
 pub use channel::{Channel, Channels};
 pub use message::{DedupKey, Message};
 pub use payload::{ContentType, Payload};
+pub use schedule::ScheduleBounds;
 pub use trace::TraceParent;

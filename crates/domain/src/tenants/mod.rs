@@ -1,5 +1,9 @@
 //! Tenants: the companies that send webhooks through Postrider, and the isolation boundary.
 
+mod settings;
+
+pub use settings::{SchemaValidation, TenantSettings, UnregisteredEventTypes};
+
 use crate::{Change, InvalidValue, Name, Rule, TenantId, Timestamp, aggregate::aggregate};
 
 /// What a tenant may do at all.
@@ -48,6 +52,8 @@ pub struct TenantState {
     pub status_since: Timestamp,
     /// When it was created.
     pub created_at: Timestamp,
+    /// How it wants its messages to be treated.
+    pub settings: TenantSettings,
 }
 
 /// What can happen to a [`Tenant`].
@@ -57,6 +63,13 @@ pub enum TenantEvent {
     Created {
         /// Its display name.
         name: Name,
+    },
+    /// It changed its name or its settings.
+    Updated {
+        /// Its display name now.
+        name: Name,
+        /// Its settings now.
+        settings: TenantSettings,
     },
     /// An operator suspended it.
     Suspended {
@@ -96,9 +109,22 @@ impl Tenant {
                 status: TenantStatus::Active,
                 status_since: at,
                 created_at: at,
+                settings: TenantSettings::default(),
             },
             event,
         )
+    }
+
+    /// Has this name and these settings from now on.
+    pub fn update(&mut self, name: Name, settings: TenantSettings) -> Result<Change, BeingDeleted> {
+        if self.state.status == TenantStatus::Deleting {
+            return Err(BeingDeleted);
+        }
+        if self.state.name == name && self.state.settings == settings {
+            return Ok(Change::None);
+        }
+        self.record(TenantEvent::Updated { name, settings });
+        Ok(Change::Made)
     }
 
     /// From now on it only reads.
@@ -134,6 +160,10 @@ impl Tenant {
     fn record(&mut self, event: TenantEvent) {
         let changed = match &event {
             TenantEvent::Created { .. } => None,
+            TenantEvent::Updated { name, settings } => {
+                (self.state.name, self.state.settings) = (name.clone(), *settings);
+                None
+            }
             TenantEvent::Suspended { at } => Some((TenantStatus::Suspended, *at)),
             TenantEvent::Resumed { at } => Some((TenantStatus::Active, *at)),
             TenantEvent::DeletionOrdered { at } => Some((TenantStatus::Deleting, *at)),
@@ -173,6 +203,22 @@ mod tests {
         );
         assert_eq!(tenant.resume(at(5)), Ok(Change::Made));
         assert_eq!(tenant.take_events().len(), 3);
+    }
+
+    #[test]
+    fn a_change_is_made_once_and_not_of_one_that_goes() {
+        let mut tenant = tenant();
+        let (name, settings) = (Name::parse("Beta").unwrap(), TenantSettings::default());
+        assert_eq!(tenant.update(name.clone(), settings), Ok(Change::Made));
+        assert_eq!(tenant.update(name.clone(), settings), Ok(Change::None));
+        let strict = TenantSettings {
+            schema_validation: SchemaValidation::Enforce,
+            ..settings
+        };
+        assert_eq!(tenant.update(name.clone(), strict), Ok(Change::Made));
+        assert_eq!(tenant.state().settings, strict);
+        assert_eq!(tenant.order_deletion(at(2)), Change::Made);
+        assert_eq!(tenant.update(name, settings), Err(BeingDeleted));
     }
 
     #[test]

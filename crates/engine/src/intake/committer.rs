@@ -159,7 +159,13 @@ impl Committer {
         }
     }
 
+    /// A message whose time has not come is never this node's from the beginning: it waits in the queue, where it can be
+    /// cancelled.
     fn place_for(&self, pending: &Pending) -> Option<Place> {
+        let deliver_at = pending.new.message.deliver_at;
+        if deliver_at.is_some_and(|at| at > self.clock.now()) {
+            return None;
+        }
         let bytes = pending.new.message.payload.bytes().len();
         self.engine.door.reserve(bytes)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use postrider_application::ports::Epoch;
+use postrider_application::ports::{Clock as _, Epoch};
 
 use super::testing::{Answered, Scene, Try, answer, is_new, new_message};
 use crate::{EngineOptions, lease::Lease};
@@ -174,4 +174,30 @@ async fn a_place_is_given_back_by_whoever_is_not_written() {
         ),
         (0, 0)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_scheduled_is_anybodys_until_its_time_comes() {
+    let mut scene = Scene::new();
+    let later = |id, at| {
+        let new = new_message(id, 1, 7);
+        let message = postrider_domain::messages::Message {
+            deliver_at: Some(at),
+            ..(*new.message).clone()
+        };
+        scene.push(postrider_application::ports::NewMessage {
+            message: std::sync::Arc::new(message),
+            ..new
+        })
+    };
+    let now = scene.clock.now();
+    let (scheduled, due) = (later(1, now.plus(A_WHILE)), later(2, now));
+    scene.run();
+    assert!(is_new(&answer(scheduled).await) && is_new(&answer(due).await));
+    assert_eq!(scene.owners(0), [None, FIRST], "what is due is this node's");
+    assert!(is_woken(&scene), "somebody must look when the next row is due");
+    assert_eq!(scene.claimable().await, 0);
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(scene.claimable().await, 1);
+    assert!(scene.life.recv().await.is_some() && scene.life.try_recv().is_err());
 }

@@ -9,6 +9,9 @@ mod hand_off_tests;
 mod options;
 #[cfg(test)]
 mod testing;
+mod together;
+#[cfg(test)]
+mod together_tests;
 mod waiting;
 #[cfg(test)]
 mod waiting_tests;
@@ -19,14 +22,15 @@ use async_trait::async_trait;
 use postrider_application::{
     access::ApplicationScope,
     ports::{
-        AcceptMessage, Accepted, Clock, IntakeError, MessageIntake, MessageWriter, NewMessage, StoreError,
+        AcceptMessage, Accepted, BatchRefused, Clock, IntakeError, MessageIntake, MessageWriter, NewMessage,
+        StoreError,
     },
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::options::IntakeOptions;
-use self::{committer::Committer, waiting::Waiting};
+use self::{committer::Committer, together::Together, waiting::Waiting};
 use crate::{EngineHandle, OptionsError, handle::Shared};
 
 /// Commits accepted messages in batches, and hands them to the engine of this node if it has room for them.
@@ -42,6 +46,7 @@ pub struct Intake {
 #[derive(Clone)]
 pub struct IntakeHandle {
     waiting: Arc<Waiting>,
+    together: Arc<Together>,
     engine: Arc<Shared>,
     clock: Arc<dyn Clock>,
     options: IntakeOptions,
@@ -59,6 +64,7 @@ impl Intake {
         let waiting = Arc::new(Waiting::new(&options));
         let handle = IntakeHandle {
             waiting: Arc::clone(&waiting),
+            together: Arc::new(Together::new(Arc::clone(&writer), Arc::clone(&clock), options)),
             engine: Arc::clone(&engine.shared),
             clock: Arc::clone(&clock),
             options,
@@ -133,6 +139,21 @@ impl MessageIntake for IntakeHandle {
             Err(IntakeError::OutcomeUnknown(cause))
         })?;
         // It is durable; the answer may wait.
+        let congestion = &self.engine.congestion;
+        congestion
+            .wait(scope.application(), self.options.slow_down_for_at_most)
+            .await;
+        Ok(accepted)
+    }
+
+    async fn accept_all(
+        &self,
+        scope: &ApplicationScope,
+        messages: Vec<AcceptMessage>,
+    ) -> Result<Vec<Accepted>, BatchRefused> {
+        let accepted = self.together.accept(scope, messages).await?;
+        // Nobody owns the rows: whoever looks first takes them.
+        self.engine.work.notify_one();
         let congestion = &self.engine.congestion;
         congestion
             .wait(scope.application(), self.options.slow_down_for_at_most)

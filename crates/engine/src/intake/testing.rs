@@ -38,6 +38,7 @@ pub(super) fn new_message(id: u128, of: u128, bytes: usize) -> NewMessage {
         payload: Payload::restore(vec![b'7'; bytes], ContentType::json()),
         created_at: TokioClock::START,
         trace: None,
+        deliver_at: None,
     };
     NewMessage {
         message: Arc::new(message),
@@ -134,6 +135,28 @@ impl MessageWriter for Scripted {
                 Ok(written)
             }
             _ => Ok(written),
+        }
+    }
+
+    /// Not refused: only the script is followed.
+    async fn write_all(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
+        let rows = batch.iter().map(|new| (new.message.id, new.owner)).collect();
+        self.tries.lock().unwrap().push(rows);
+        let next = self.next();
+        match next {
+            Some(Try::Unavailable) => Err(WriteError::Unavailable(StoreError::Unavailable("away".into()))),
+            Some(Try::LostBefore) => Err(lost()),
+            Some(Try::Hangs) => std::future::pending().await,
+            Some(Try::Panics) => panic!("a bug, on purpose"),
+            Some(Try::LostAfterCommit) => {
+                self.store.write_all(batch).await?;
+                Err(lost())
+            }
+            Some(Try::TooShort) => {
+                self.store.write_all(batch).await?;
+                Ok(Vec::new())
+            }
+            None => self.store.write_all(batch).await,
         }
     }
 

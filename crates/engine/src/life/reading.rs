@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use postrider_application::ports::{ClaimedWork, EndpointSet, Epoch, StoreError, WorkRef};
-use postrider_domain::{ApplicationId, MessageId, TenantId, WorkId, messages::Message};
+use postrider_application::ports::{ClaimedWork, EndpointSet, Epoch, ReadMessage, StoreError, WorkRef};
+use postrider_domain::{ApplicationId, MessageId, TenantId, WorkId};
 
 use super::{
     Done, Life,
+    fan_out::NewFanOut,
     jobs::{Job, Origin, Payload},
 };
 use crate::{
@@ -80,7 +81,7 @@ impl Loading {
 
 /// What was read for a batch.
 pub(super) struct Read {
-    messages: HashMap<MessageId, Arc<Message>>,
+    messages: HashMap<MessageId, ReadMessage>,
     endpoints: HashMap<ApplicationId, Arc<EndpointSet>>,
     /// Those of the rows that are not ours to work any more.
     gone: HashSet<WorkId>,
@@ -166,8 +167,12 @@ impl Life {
             // until the eraser comes.
             return self.let_go(&loading);
         }
+        let expunged = matches!(read.messages.get(&loading.message), Some(ReadMessage::Expunged));
+        if expunged && loading.needs_payload() {
+            return self.end_without_payload(loading);
+        }
         let payload = loading.payload.take().or_else(|| {
-            let message = Arc::clone(read.messages.get(&loading.message)?);
+            let message = Arc::clone(read.messages.get(&loading.message)?.whole()?);
             let bytes = loading.bytes.take();
             Some(Arc::new(Payload {
                 message,
@@ -190,6 +195,20 @@ impl Life {
                 }
                 self.attempt_by(id, set);
             }
+        }
+    }
+
+    /// The payload was expunged: nothing is delivered of the message any more.
+    fn end_without_payload(&mut self, loading: Loading) {
+        match loading.what {
+            For::Message(work, permit) => self.begin_fan_out(NewFanOut {
+                whose: (work.tenant, work.application),
+                row: work.work,
+                open: Vec::new(),
+                parked: Vec::new(),
+                permit,
+            }),
+            For::Job(id) => self.cancel(id),
         }
     }
 

@@ -126,13 +126,19 @@ impl Life {
         let Some(job) = self.jobs.get(id) else { return };
         match set.get(job.subject.endpoint) {
             Some(endpoint) if endpoint.enabled => self.attempt(id, endpoint),
-            _ => {
-                let concluded = job.subject.cancelled(self.ports.clock.now());
-                let (endpoint, bytes) = (job.subject.endpoint, job.payload_bytes);
-                self.end_turn(endpoint, bytes);
-                self.conclude(id, concluded, None);
-            }
+            _ => self.cancel(id),
         }
+    }
+
+    /// Ends a job without an attempt: its endpoint is disabled or gone, or the payload is.
+    pub(super) fn cancel(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let concluded = job.subject.cancelled(self.ports.clock.now());
+        let (endpoint, bytes) = (job.subject.endpoint, job.payload_bytes);
+        if !job.without_turn {
+            self.end_turn(endpoint, bytes);
+        }
+        self.conclude(id, concluded, None);
     }
 
     fn attempt(&mut self, id: JobId, endpoint: &Arc<DeliverableEndpoint>) {

@@ -12,11 +12,10 @@ use std::{
 use async_trait::async_trait;
 use postrider_application::ports::{
     ClaimFrom, ClaimedWork, DeliverableEndpoint, DeliveryMaterial, DeliveryQueue, EndpointSet, Epoch,
-    MessageWriter, NewMessage, NodeRegistry, Settlement, StoreError, WorkBell, WorkRef, WriteError, Written,
+    MessageWriter, NewMessage, NodeRegistry, ReadMessage, Settlement, StoreError, WorkBell, WorkRef,
+    WriteError, Written,
 };
-use postrider_domain::{
-    ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId, messages::Message,
-};
+use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId};
 use postrider_testkit::memory::MemoryStore;
 
 /// What is asked of the store.
@@ -216,6 +215,16 @@ impl MessageWriter for Faulty {
         self.faults.with(Op::Write, lost, self.store.write(batch)).await
     }
 
+    async fn write_all(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
+        let lost = |fault| match fault {
+            Fault::Before => WriteError::Unavailable(away()),
+            _ => WriteError::Unknown(away()),
+        };
+        self.faults
+            .with(Op::Write, lost, self.store.write_all(batch))
+            .await
+    }
+
     async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError> {
         self.store.forget_expired_keys(limit).await
     }
@@ -334,7 +343,7 @@ impl DeliveryMaterial for Faulty {
     async fn messages(
         &self,
         keys: &[(TenantId, MessageId)],
-    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+    ) -> Result<HashMap<MessageId, ReadMessage>, StoreError> {
         let poisoned = {
             let poison = self.faults.poison.lock().unwrap();
             keys.iter().any(|(_, id)| poison.contains(id))

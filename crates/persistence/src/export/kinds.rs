@@ -71,7 +71,7 @@ impl Kind {
 const ID: &[(&str, Part)] = &[("id", Part::Id)];
 
 /// All of them, in their order.
-pub(super) static KINDS: [Kind; 17] = [
+pub(super) static KINDS: [Kind; 18] = [
     kind("tenant", TENANT, ID, json::<rows::TenantRow>),
     kind("member", MEMBERS, ID, json::<rows::MemberRow>),
     kind("invitation", INVITATIONS, ID, json::<rows::InvitationRow>),
@@ -84,6 +84,13 @@ pub(super) static KINDS: [Kind; 17] = [
         &[("name", Part::Text)],
         json::<rows::EventTypeRow>,
     ),
+    kind(
+        "schema",
+        SCHEMAS,
+        &[("event_type", Part::Text), ("number", Part::Number)],
+        json::<rows::SchemaRow>,
+    )
+    .large(),
     kind(
         "endpoint",
         ENDPOINTS,
@@ -132,7 +139,7 @@ pub(super) static KINDS: [Kind; 17] = [
 ];
 
 const TENANT: &str = "
-SELECT id, name, status, status_since, created_at FROM tenants
+SELECT id, name, status, status_since, created_at, schema_validation, unregistered_event_types FROM tenants
 WHERE id = {tenant} AND id > $1 ORDER BY id LIMIT $2";
 
 const MEMBERS: &str = "
@@ -157,8 +164,18 @@ SELECT id, uid, name, metadata, NULLIF(tokens_valid_after, 0) AS tokens_valid_af
 WHERE tenant = {tenant} AND id > $1 ORDER BY id LIMIT $2";
 
 const EVENT_TYPES: &str = "
-SELECT name, description, created_at FROM event_types
+SELECT name, description, created_at, archived_at FROM event_types
 WHERE tenant = {tenant} AND name > $1 ORDER BY name LIMIT $2";
+
+const SCHEMAS: &str = "
+SELECT s.event_type, CAST(s.number AS bigint) AS number, s.schema, s.example, s.created_at
+FROM (
+    SELECT found.*, sum(found.bytes) OVER (ORDER BY found.event_type, found.number) - found.bytes AS bytes_before
+    FROM (
+        SELECT *, length(schema) + coalesce(length(example), 0) AS bytes FROM event_type_schemas
+        WHERE tenant = {tenant} AND (event_type, number) > ($1, $2) ORDER BY event_type, number LIMIT $3
+    ) AS found
+) AS s WHERE s.bytes_before < $4 ORDER BY s.event_type, s.number";
 
 const ENDPOINTS: &str = "
 SELECT app AS application, id, uid, url, description, event_types, channels, retry_waits AS retry_waits_us,
@@ -167,7 +184,7 @@ WHERE tenant = {tenant} AND (app, id) > ($1, $2) ORDER BY app, id LIMIT $3";
 
 const MESSAGES: &str = "
 SELECT m.id, m.app AS application, m.event_type, m.channels, m.event_id, m.content_type, m.payload_bytes,
-    m.created_at, m.trace AS traceparent, p.body AS payload
+    m.created_at, m.trace AS traceparent, m.deliver_at, m.cancelled_at, m.payload_expunged_at, p.body AS payload
 FROM (
     SELECT found.*, sum(found.payload_bytes) OVER (ORDER BY found.id) - found.payload_bytes AS bytes_before
     FROM (

@@ -17,6 +17,8 @@ pub(super) struct TenantRow {
     status: String,
     status_since: Time,
     created_at: Time,
+    schema_validation: String,
+    unregistered_event_types: String,
 }
 
 #[derive(FromQueryResult, Serialize)]
@@ -73,6 +75,17 @@ pub(super) struct EventTypeRow {
     name: String,
     description: String,
     created_at: Time,
+    archived_at: Option<Time>,
+}
+
+#[derive(FromQueryResult, Serialize)]
+pub(super) struct SchemaRow {
+    event_type: String,
+    number: i64,
+    /// Text of JSON, as the tenant wrote it.
+    schema: String,
+    example: Option<String>,
+    created_at: Time,
 }
 
 #[derive(FromQueryResult, Serialize)]
@@ -103,6 +116,9 @@ pub(super) struct MessageRow {
     payload_bytes: i64,
     created_at: Time,
     traceparent: Option<String>,
+    deliver_at: Option<Time>,
+    cancelled_at: Option<Time>,
+    payload_expunged_at: Option<Time>,
     /// None if it went earlier than the message.
     payload: Option<Base64>,
 }

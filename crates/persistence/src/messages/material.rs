@@ -1,8 +1,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use postrider_application::ports::{DeliveryMaterial, EndpointSet, StoreError};
-use postrider_domain::{ApplicationId, MessageId, TenantId, messages::Message};
+use postrider_application::ports::{DeliveryMaterial, EndpointSet, ReadMessage, StoreError, StoredPayload};
+use postrider_domain::{ApplicationId, MessageId, TenantId};
 use sea_orm::{ConnectionTrait as _, FromQueryResult as _};
 
 use super::row::{MessageRow, PayloadRow};
@@ -17,13 +17,14 @@ macro_rules! messages_with_payloads {
     ($pairs:expr, $then:literal) => {
         concat!(
             "SELECT m.id, m.tenant, m.app, m.event_type, m.channels, m.event_id, m.content_type, m.payload_bytes,
-                m.created_at, m.trace, p.body
+                m.created_at, m.trace, m.deliver_at, p.body
              FROM ",
             $pairs,
             $then,
             " JOIN messages m ON m.id = pair.two AND m.tenant = pair.one
-             JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
-             JOIN tenants t ON t.id = m.tenant AND t.status <> 'deleting'"
+             LEFT JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
+             JOIN tenants t ON t.id = m.tenant AND t.status <> 'deleting'
+             WHERE p.body IS NOT NULL OR m.payload_expunged_at IS NOT NULL"
         )
     };
 }
@@ -33,7 +34,7 @@ impl DeliveryMaterial for SqlStore {
     async fn messages(
         &self,
         keys: &[(TenantId, MessageId)],
-    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+    ) -> Result<HashMap<MessageId, ReadMessage>, StoreError> {
         let dialect = self.database.dialect();
         let keys: Vec<_> = keys
             .iter()
@@ -54,7 +55,11 @@ impl DeliveryMaterial for SqlStore {
         let message = |row| {
             let message = MessageRow::from_query_result(row, "").or_store_error()?;
             let payload = PayloadRow::from_query_result(row, "").or_store_error()?;
-            Ok((message.id(), Arc::new(message.with(payload)?)))
+            let id = message.id();
+            Ok(match payload.read()? {
+                StoredPayload::There(payload) => (id, ReadMessage::Whole(Arc::new(message.with(payload)?))),
+                StoredPayload::Expunged => (id, ReadMessage::Expunged),
+            })
         };
         rows.iter().map(message).collect()
     }

@@ -1,6 +1,8 @@
 //! Messages: the hot way in, their payloads, what became of them.
 
 mod intake;
+mod list;
 mod material;
+mod repository;
 mod row;
 mod views;

@@ -1,11 +1,14 @@
 use postrider_application::{
     access::TenantScope,
-    ports::{AttemptView, DeliveryView, MessageView, MessageViews, Page, PageRequest, StoreError},
+    ports::{
+        AttemptView, DeliveryView, MessageFilter, MessageView, MessageViews, Page, PageRequest, StoreError,
+        StoredPayload,
+    },
 };
-use postrider_domain::{ApplicationId, EndpointId, MessageId, messages::Payload};
+use postrider_domain::{ApplicationId, EndpointId, MessageId};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::row::{MessageRow, PayloadRow};
+use super::row::{PayloadRow, SHOWN, ShownRow};
 use crate::{SqlStore, connection::Scope, error::OrStoreError as _};
 
 impl SqlStore {
@@ -43,14 +46,24 @@ impl MessageViews for SqlStore {
         application: ApplicationId,
         id: MessageId,
     ) -> Result<Option<MessageView>, StoreError> {
-        let sql =
-            "SELECT id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at,
-                trace
-             FROM messages WHERE id = $1 AND app = $2 AND tenant = {tenant}";
-        self.of_message(sql, scope, application, id)
+        let sql = format!(
+            "SELECT {SHOWN} FROM messages m WHERE m.id = $1 AND m.app = $2 AND m.tenant = {{tenant}}"
+        );
+        self.of_message(&sql, scope, application, id)
             .await?
-            .map(MessageRow::view)
+            .map(|ShownRow { message, fate }| message.view(&fate))
             .transpose()
+    }
+
+    async fn messages(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        filter: &MessageFilter,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<MessageView, MessageId>, StoreError> {
+        self.page_of_messages(scope.tenant(), application, filter, page)
+            .await
     }
 
     async fn payload(
@@ -58,9 +71,9 @@ impl MessageViews for SqlStore {
         scope: &TenantScope,
         application: ApplicationId,
         id: MessageId,
-    ) -> Result<Option<Payload>, StoreError> {
+    ) -> Result<Option<StoredPayload>, StoreError> {
         let sql = "SELECT m.content_type, p.body
-             FROM messages m JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
+             FROM messages m LEFT JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
              WHERE m.id = $1 AND m.app = $2 AND m.tenant = {tenant}";
         self.of_message(sql, scope, application, id)
             .await?

@@ -19,7 +19,7 @@ use super::{invitations, people};
 use crate::{
     SqlStore,
     applications::read_valid_after,
-    codec::{HiddenBytes, StoredGrants, read_name, read_tenant_status, timestamp},
+    codec::{HiddenBytes, StoredGrants, read_name, read_settings, read_tenant_status, timestamp},
     connection::Scope,
     error::OrStoreError as _,
 };
@@ -28,16 +28,16 @@ use crate::{
 const MAX_MEMBERSHIPS: i64 = 1_000;
 
 const API_KEY: &str = "
-SELECT k.tenant, t.status, k.secret_hash, k.grants, k.expires_at
+SELECT k.tenant, t.status, t.schema_validation, t.unregistered_event_types, k.secret_hash, k.grants, k.expires_at
 FROM api_keys k JOIN tenants t ON t.id = k.tenant WHERE k.id = $1";
 /// Without a membership there is nothing to let in to.
 const SESSION: &str = "
-SELECT s.tenant, t.status, s.user_id, s.expires_at, m.grants
+SELECT s.tenant, t.status, t.schema_validation, t.unregistered_event_types, s.user_id, s.expires_at, m.grants
 FROM sessions s JOIN memberships m ON m.tenant = s.tenant AND m.user_id = s.user_id
 JOIN tenants t ON t.id = s.tenant
 WHERE s.id = $1";
 const PORTAL: &str = "
-SELECT t.status, a.tokens_valid_after FROM applications a JOIN tenants t ON t.id = a.tenant
+SELECT t.status, t.schema_validation, t.unregistered_event_types, a.tokens_valid_after FROM applications a JOIN tenants t ON t.id = a.tenant
 WHERE a.tenant = $1 AND a.id = $2";
 const MEMBERSHIPS: &str = "
 SELECT m.tenant, t.name, t.status, m.grants FROM memberships m JOIN tenants t ON t.id = m.tenant
@@ -54,6 +54,8 @@ const PASSWORD_RESET: &str = "SELECT user_id, token_hash, expires_at FROM passwo
 struct KeyRow {
     tenant: Uuid,
     status: String,
+    schema_validation: String,
+    unregistered_event_types: String,
     secret_hash: HiddenBytes,
     grants: StoredGrants,
     expires_at: Option<i64>,
@@ -63,6 +65,8 @@ struct KeyRow {
 struct SessionRow {
     tenant: Uuid,
     status: String,
+    schema_validation: String,
+    unregistered_event_types: String,
     user_id: Uuid,
     expires_at: i64,
     grants: StoredGrants,
@@ -76,6 +80,8 @@ struct GrantsRow {
 #[derive(FromQueryResult)]
 struct PortalRow {
     status: String,
+    schema_validation: String,
+    unregistered_event_types: String,
     tokens_valid_after: i64,
 }
 
@@ -128,6 +134,7 @@ impl Credentials for SqlStore {
             id,
             tenant: TenantId::from_uuid(row.tenant),
             tenant_status: read_tenant_status(&row.status)?,
+            tenant_settings: read_settings(&row.schema_validation, &row.unregistered_event_types)?,
             secret_hash: row.secret_hash.read_hash()?,
             grants: row.grants.read()?,
             expires_at: row.expires_at.map(timestamp),
@@ -142,6 +149,7 @@ impl Credentials for SqlStore {
             id,
             tenant: TenantId::from_uuid(row.tenant),
             tenant_status: read_tenant_status(&row.status)?,
+            tenant_settings: read_settings(&row.schema_validation, &row.unregistered_event_types)?,
             user: UserId::from_uuid(row.user_id),
             grants: row.grants.read()?,
             expires_at: timestamp(row.expires_at),
@@ -163,6 +171,7 @@ impl Credentials for SqlStore {
         let row = PortalRow::from_query_result(&row, "").or_store_error()?;
         Ok(Some(PortalRecord {
             tenant_status: read_tenant_status(&row.status)?,
+            tenant_settings: read_settings(&row.schema_validation, &row.unregistered_event_types)?,
             tokens_valid_after: read_valid_after(row.tokens_valid_after),
         }))
     }

@@ -28,7 +28,7 @@ const SECRET: [u8; 32] = *b"a signing secret to be found out";
 const PAYLOAD: [u8; 5] = [0xff, 0, b'"', 0xfe, b'\n'];
 
 /// Which kind is which table's rows. Payloads come with their messages, and `dedup` holds nothing but hashes.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 15] = [
     ("tenant", "tenants"),
     ("member", "memberships"),
     ("invitation", "invitations"),
@@ -36,6 +36,7 @@ const KINDS: [(&str, &str); 14] = [
     ("api_key", "api_keys"),
     ("application", "applications"),
     ("event_type", "event_types"),
+    ("schema", "event_type_schemas"),
     ("endpoint", "endpoints"),
     ("message", "messages"),
     ("delivery", "deliveries"),
@@ -124,6 +125,7 @@ async fn full<H: Outside>(fixture: &Fixture<'_, H>, name: &str) -> Full {
     let event_type = EventTypeName::parse("invoice.paid").unwrap();
     let mut event_type = EventType::register(tenant.id, event_type, Description::default(), fixture.now());
     fixture.save(&tenant.scope, &mut event_type).await.unwrap();
+    fixture.event_type_with_schema(&tenant, "invoice.sent").await;
     let tx = fixture.store().begin(&tenant.scope).await.unwrap();
     tx.commit(tenant.scope.did("something")).await.unwrap();
     let customer = fixture.application_named(&tenant, Some("customer")).await;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use postrider_application::ports::{Dedup, MessageViews as _, NewMessage, Written};
+use postrider_application::ports::{Dedup, MessageViews as _, NewMessage, StoredPayload, Written};
 use postrider_domain::{
     MessageId,
     event_types::EventTypeName,
@@ -98,14 +98,14 @@ pub async fn an_accepted_message_is_durable_whole<H: Harness>(harness: &H) {
         assert_eq!(view.content_type, message.payload.content_type().as_str());
         assert_eq!(view.payload_bytes, message.payload.bytes().len() as u64);
         let payload = store.payload(&tenant.scope, customer.id, id).await.unwrap();
-        assert_eq!(payload.as_ref(), Some(&message.payload));
+        assert_eq!(payload, Some(StoredPayload::There(message.payload.clone())));
         let material = fixture
             .ports()
             .material
             .messages(&[(tenant.id, id)])
             .await
             .unwrap();
-        assert_eq!(*material[&id], message);
+        assert_eq!(material[&id].whole().map(|read| &**read), Some(&message));
         assert_eq!(queued(&fixture).await, [id]);
     }
 }
@@ -136,7 +136,7 @@ pub async fn payloads_are_kept_byte_for_byte<H: Harness>(harness: &H) {
             .await
             .unwrap();
         assert!(
-            stored.as_ref() == Some(&payload),
+            stored == Some(StoredPayload::There(payload.clone())),
             "{payload:?} came back as {stored:?}"
         );
         let material = fixture
@@ -145,7 +145,7 @@ pub async fn payloads_are_kept_byte_for_byte<H: Harness>(harness: &H) {
             .messages(&[(tenant.id, id)])
             .await
             .unwrap();
-        assert!(material[&id].payload == payload);
+        assert!(material[&id].whole().unwrap().payload == payload);
     }
 }
 

@@ -67,6 +67,7 @@ async fn full<H: Harness>(fixture: &Fixture<'_, H>, name: &str) -> Full {
     let event_type = EventTypeName::parse("invoice.paid").unwrap();
     let mut event_type = EventType::register(tenant.id, event_type, Description::default(), fixture.now());
     fixture.save(scope, &mut event_type).await.unwrap();
+    fixture.event_type_with_schema(&tenant, "invoice.sent").await;
     let customer = fixture.application_named(&tenant, Some("customer")).await;
     let endpoint = fixture.endpoint(&tenant, &customer).await;
     let node = fixture.node().await;

@@ -17,7 +17,7 @@ use postrider_domain::{
     access::{Authority, Grant, Permission, Role},
     applications::Application,
     endpoints::{Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
-    tenants::{Tenant, TenantStatus},
+    tenants::{Tenant, TenantSettings, TenantStatus},
     users::{Email, Membership, PasswordHash, User},
 };
 use uuid::Uuid;
@@ -133,6 +133,7 @@ impl<'h, H: Harness> Fixture<'h, H> {
             id: PrincipalId::User(owner, SessionId::from_uuid(self.uuid())),
             tenant,
             tenant_status: TenantStatus::Active,
+            tenant_settings: TenantSettings::default(),
             authority: Authority::Grants(vec![Grant::tenant(Role::Owner)]),
             expires_at: None,
         })

@@ -5,8 +5,8 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
-        EventLog, FigureStore, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry,
-        Partitions, ReplayWorker, Retention, SigningKeyStore, WorkBell,
+        EventLog, EventTypeDirectory, FigureStore, Housekeeping, Identities, InstallationFacts,
+        MessageWriter, NodeRegistry, Partitions, ReplayWorker, Retention, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -34,6 +34,8 @@ pub struct Ports {
     pub credentials: Arc<dyn Credentials>,
     /// Which application a reference means.
     pub directory: Arc<dyn ApplicationDirectory>,
+    /// What is known of event types.
+    pub event_types: Arc<dyn EventTypeDirectory>,
     /// People and their memberships.
     pub identities: Arc<dyn Identities>,
     /// What commands with an idempotency key were answered.
@@ -67,6 +69,7 @@ impl Ports {
             + DeliveryMaterial
             + Credentials
             + ApplicationDirectory
+            + EventTypeDirectory
             + Identities
             + Answers
             + EventLog
@@ -90,6 +93,7 @@ impl Ports {
             material: store.clone(),
             credentials: store.clone(),
             directory: store.clone(),
+            event_types: store.clone(),
             identities: store.clone(),
             answers: store.clone(),
             events: store.clone(),

@@ -8,7 +8,7 @@ use postrider_domain::{
     access::{Grant, Role},
     api_keys::ApiKey,
     applications::{Application, ApplicationRef},
-    tenants::TenantStatus,
+    tenants::{TenantSettings, TenantStatus},
     tokens::SecretHash,
     users::{Email, Membership},
 };
@@ -40,6 +40,7 @@ pub async fn an_api_key_is_found_by_its_id<H: Harness>(harness: &H) {
         id,
         tenant: tenant.id,
         tenant_status: TenantStatus::Active,
+        tenant_settings: TenantSettings::default(),
         secret_hash: SecretHash([9; 32]),
         grants,
         expires_at,
@@ -65,6 +66,7 @@ pub async fn a_session_has_the_grants_that_its_membership_has_now<H: Harness>(ha
         id,
         tenant: tenant.id,
         tenant_status: TenantStatus::Active,
+        tenant_settings: TenantSettings::default(),
         user: tenant.owner,
         grants,
         expires_at: session.state().expires_at,
@@ -193,6 +195,7 @@ pub async fn portal_tokens_are_void_up_to_a_time<H: Harness>(harness: &H) {
     let credentials = &fixture.ports().credentials;
     let good = PortalRecord {
         tenant_status: TenantStatus::Active,
+        tenant_settings: TenantSettings::default(),
         tokens_valid_after: None,
     };
     assert_eq!(

@@ -71,7 +71,7 @@ pub async fn lists_show_nothing_of_another_tenant<H: Harness>(harness: &H) {
         ];
         assert_eq!(lengths, [shown; 5]);
         let itself = store.tenant(scope).await.unwrap().unwrap();
-        assert_eq!(itself.id, tenant.id);
+        assert_eq!(itself.value.id, tenant.id);
     }
 }
 

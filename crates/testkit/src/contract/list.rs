@@ -332,6 +332,28 @@ macro_rules! contract_cases {
                 racing_steps_queue_each_message_once
                 replays_are_listed_and_counted_by_endpoint
                 ;
+            event_types:
+                schemas_survive
+                old_schemas_go
+                a_schema_is_committed_with_its_number
+                event_types_are_listed_by_name
+                a_tenants_settings_survive
+                ;
+            scheduling:
+                what_is_scheduled_is_due_in_time
+                a_rerun_of_a_scheduled_message_is_itself
+                what_is_cancelled_is_never_due
+                it_is_too_late_to_cancel_what_is_due
+                racing_cancellers_have_one_winner
+                an_expunged_payload_is_gone
+                messages_are_listed_by_what_they_are
+                ;
+            all_or_none:
+                a_batch_is_durable_whole
+                one_conflict_leaves_nothing_of_a_batch
+                a_repeated_batch_is_a_repetition
+                racing_batches_of_the_same_keys_are_stored_once
+                ;
             installation:
                 a_new_signing_key_retires_those_long_replaced
                 racing_rotations_keep_all_keys

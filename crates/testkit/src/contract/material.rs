@@ -94,7 +94,8 @@ pub async fn many_messages_are_read_at_once<H: Harness>(harness: &H) {
     let found = material.messages(&wanted).await.unwrap();
     assert_eq!(found.len(), present.len());
     for (tenant, id) in present {
-        assert_eq!((found[&id].tenant, found[&id].id), (tenant, id));
+        let message = found[&id].whole().unwrap();
+        assert_eq!((message.tenant, message.id), (tenant, id));
     }
     assert!(material.messages(&[]).await.unwrap().is_empty());
 }

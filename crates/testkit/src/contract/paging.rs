@@ -11,7 +11,7 @@ pub(super) fn first<K>() -> PageRequest<K> {
 
 /// All pieces of a list, none longer than `limit`, and only the last one shorter. The way back from the last one
 /// shows the same items.
-pub(super) async fn pieces<T: Clone + PartialEq + Debug, K: Copy>(
+pub(super) async fn pieces<T: Clone + PartialEq + Debug, K: Clone>(
     limit: u32,
     mut list: impl AsyncFnMut(PageRequest<K>) -> Page<T, K>,
 ) -> Vec<Vec<T>> {

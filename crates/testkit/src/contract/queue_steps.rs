@@ -80,6 +80,7 @@ impl<H: Harness> Fixture<'_, H> {
             payload: Payload::restore(*br#"{"a":1}"#, ContentType::json()),
             created_at: self.now(),
             trace: None,
+            deliver_at: None,
         }
     }
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use postrider_domain::TenantId;
+use postrider_domain::{MessageId, TenantId};
 
 use super::{state::State, store::MemoryStore};
 
@@ -53,7 +53,10 @@ impl State {
             .attempts
             .keys()
             .filter(|(message, ..)| of_message(message));
-        let payloads = messages.keys().filter(|id| of_message(id));
+        let there = |id: &&MessageId| self.hot.fate(**id).payload_expunged_at.is_none();
+        let payloads = messages.keys().filter(|id| of_message(id)).filter(there);
+        let schemas = self.configuration.event_type_schemas.keys();
+        let schemas = schemas.filter(|(of, ..)| *of == tenant);
         let work = self.hot.work.values().filter(|row| row.tenant == tenant);
         let dedup = self.hot.dedup.keys().filter(|(of, ..)| *of == tenant);
         let tenants = self.configuration.tenants.keys().filter(|id| **id == tenant);
@@ -66,6 +69,7 @@ impl State {
             ("tenant_usage", usage.count()),
             ("tenants", tenants.count()),
             ("payloads", payloads.count()),
+            ("event_type_schemas", schemas.count()),
             ("attempts", attempts.count()),
             ("outbox_work", work.count()),
             ("dedup", dedup.count()),

@@ -1,9 +1,14 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use postrider_application::ports::{ErasureStep, ErasureView};
 use postrider_domain::{MessageId, TenantId, Timestamp, UserId, tenants::TenantStatus};
 
-use super::{hot::Hot, housekeeping::takes, state::State, tables::Configuration};
+use super::{
+    hot::{Fate, Hot},
+    housekeeping::takes,
+    state::State,
+    tables::Configuration,
+};
 
 /// A table as the databases name it: takes up to `left` of its rows that are the tenant's, or of people who are in
 /// no other tenant.
@@ -58,7 +63,7 @@ const FIGURES: [Table; 2] = [
     }),
 ];
 
-const HISTORY: [Table; 5] = [
+const HISTORY: [Table; 6] = [
     ("endpoint_failures", |state, tenant, left| {
         state
             .hot
@@ -85,13 +90,31 @@ const HISTORY: [Table; 5] = [
     ("dedup", |state, tenant, left| {
         state.hot.dedup.retain(|(of, ..), _| !takes(left, *of == tenant));
     }),
+    ("payloads", |state, tenant, left| {
+        // A payload stands with its message here, in a table of its own there: it goes by a mark.
+        let Hot { messages, fates, .. } = &mut state.hot;
+        let there = |fates: &BTreeMap<_, Fate>, id| {
+            fates
+                .get(id)
+                .is_none_or(|fate: &Fate| fate.payload_expunged_at.is_none())
+        };
+        for (id, message) in messages.iter() {
+            if takes(left, message.tenant == tenant && there(fates, id)) {
+                fates.entry(*id).or_default().payload_expunged_at = Some(message.created_at);
+            }
+        }
+    }),
     ("messages", |state, tenant, left| {
-        state
-            .hot
-            .messages
-            .retain(|_, message| !takes(left, message.tenant == tenant));
+        let Hot { messages, fates, .. } = &mut state.hot;
+        messages.retain(|_, message| !takes(left, message.tenant == tenant));
+        fates.retain(|id, _| messages.contains_key(id));
     }),
 ];
+
+const SCHEMAS: Table = ("event_type_schemas", |state, tenant, left| {
+    let schemas = &mut state.configuration.event_type_schemas;
+    schemas.retain(|(of, ..), _| !takes(left, *of == tenant));
+});
 
 const LOGS: [Table; 3] = [
     ("idempotency_keys", |state, tenant, left| {
@@ -116,6 +139,7 @@ fn tables() -> impl Iterator<Item = Table> {
     queue
         .chain(FIGURES)
         .chain(HISTORY)
+        .chain([SCHEMAS])
         .chain(CONFIGURATION)
         .chain(PEOPLE)
         .chain(LOGS)
@@ -174,10 +198,6 @@ impl State {
             return None;
         }
         self.count(tenant, name, taken);
-        if name == "messages" {
-            // A payload stands with its message here, in a table of its own there.
-            self.count(tenant, "payloads", taken);
-        }
         Some(taken)
     }
 

@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,14 +11,16 @@ use std::{
 
 use async_trait::async_trait;
 use postrider_application::{
-    Error,
+    Error, Violation,
     audit::AuditEntry,
     ports::{
-        DenialLog, KeyUses, PasswordHasher, Throttle, TracePropagation, UseCaseMetrics, Verified, WorkSignal,
+        DenialLog, KeyUses, KnownSchema, PasswordHasher, SchemaError, Schemas, Throttle, TracePropagation,
+        UseCaseMetrics, Verified, WorkSignal,
     },
 };
 use postrider_domain::{
     ApiKeyId, TenantId, Timestamp,
+    event_types::{Example, SchemaText},
     messages::TraceParent,
     users::{Email, PasswordHash},
 };
@@ -168,5 +170,59 @@ impl UseCaseMetrics for RecordedMetrics {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push((name, outcome, elapsed));
+    }
+}
+
+/// Schemas that are words: a payload is as its schema says if the word is in it. The word `busy` is never applied, and
+/// the empty one is no schema.
+#[derive(Debug, Default)]
+pub struct WordSchemas;
+
+impl WordSchemas {
+    fn apply(word: &str, field: &str, text: &[u8]) -> Result<Vec<Violation>, SchemaError> {
+        if word == "busy" {
+            return Err(SchemaError::Busy);
+        }
+        let word_is_there = text.windows(word.len()).any(|piece| piece == word.as_bytes());
+        Ok(if word_is_there {
+            Vec::new()
+        } else {
+            vec![Violation {
+                field: field.to_owned().into(),
+                rule: "word".into(),
+                message: "must hold the word".to_owned(),
+            }]
+        })
+    }
+}
+
+#[async_trait]
+impl Schemas for WordSchemas {
+    async fn check(
+        &self,
+        _: TenantId,
+        schema: &SchemaText,
+        example: Option<&Example>,
+    ) -> Result<Vec<Violation>, SchemaError> {
+        let word = schema.as_str();
+        if word.is_empty() {
+            return Ok(vec![Violation {
+                field: "schema".into(),
+                rule: "required".into(),
+                message: "must be a word".to_owned(),
+            }]);
+        }
+        let example = example.map(|example| Self::apply(word, "example", example.as_str().as_bytes()));
+        example.unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    async fn validate(
+        &self,
+        _: TenantId,
+        schema: &KnownSchema,
+        field: &'static str,
+        payload: &Arc<[u8]>,
+    ) -> Result<Vec<Violation>, SchemaError> {
+        Self::apply(schema.text().as_str(), field, payload)
     }
 }

@@ -74,6 +74,13 @@ pub(super) struct Delivered {
     pub(super) updated_at: Timestamp,
 }
 
+/// What a person did to a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fate {
+    pub(super) cancelled_at: Option<Timestamp>,
+    pub(super) payload_expunged_at: Option<Timestamp>,
+}
+
 /// A key that publishes are recognised by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Remembered {
@@ -102,6 +109,8 @@ pub(super) struct Requeue {
 #[derive(Debug, Default)]
 pub(super) struct Hot {
     pub(super) messages: BTreeMap<MessageId, Arc<Message>>,
+    /// What a person did to messages.
+    pub(super) fates: BTreeMap<MessageId, Fate>,
     pub(super) deliveries: BTreeMap<(MessageId, EndpointId), Delivered>,
     pub(super) attempts: BTreeMap<(MessageId, EndpointId, u32), Attempt>,
     pub(super) work: BTreeMap<WorkId, Work>,
@@ -117,6 +126,11 @@ impl Hot {
     pub(super) fn next_seq(&mut self) -> i64 {
         self.last_seq += 1;
         self.last_seq
+    }
+
+    /// What was done to a message.
+    pub(super) fn fate(&self, message: MessageId) -> Fate {
+        self.fates.get(&message).copied().unwrap_or_default()
     }
 
     /// The queue's row of a delivery.

@@ -10,13 +10,18 @@ use postrider_domain::{
     Aggregate as _, ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, UserId,
     access::Grant,
     applications::ApplicationRef,
-    tenants::TenantStatus,
+    tenants::{TenantSettings, TenantStatus},
     users::{Email, Invitation, User},
 };
 
 use super::{store::MemoryStore, tables::Configuration};
 
 impl Configuration {
+    fn settings(&self, tenant: TenantId) -> TenantSettings {
+        let row = self.tenants.get(&tenant);
+        row.map_or_else(TenantSettings::default, |row| row.state.settings)
+    }
+
     fn status(&self, tenant: TenantId) -> Option<TenantStatus> {
         self.tenants.get(&tenant).map(|row| row.state.status)
     }
@@ -29,6 +34,7 @@ impl Configuration {
             id,
             tenant: session.tenant,
             tenant_status: self.status(session.tenant)?,
+            tenant_settings: self.settings(session.tenant),
             user: session.user,
             grants: membership.state.grants.clone(),
             expires_at: session.expires_at,
@@ -47,6 +53,7 @@ impl Credentials for MemoryStore {
                 id,
                 tenant: row.state.tenant,
                 tenant_status: configuration.status(row.state.tenant)?,
+                tenant_settings: configuration.settings(row.state.tenant),
                 secret_hash: row.state.secret_hash,
                 grants: row.state.grants.clone(),
                 expires_at: row.state.expires_at,
@@ -69,6 +76,7 @@ impl Credentials for MemoryStore {
         Ok(row.and_then(|row| {
             Some(PortalRecord {
                 tenant_status: configuration.status(tenant)?,
+                tenant_settings: configuration.settings(tenant),
                 tokens_valid_after: row.state.tokens_valid_after,
             })
         }))

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use postrider_application::{
     access::ApplicationScope,
     ports::{
-        AcceptMessage, Accepted, IntakeError, MessageIntake, MessageWriter, NewMessage, StoreError,
-        WriteError, Written,
+        AcceptMessage, Accepted, BatchRefused, FoldedBatch, IntakeError, MessageIntake, MessageWriter,
+        NewMessage, StoreError, WriteError, Written,
     },
 };
 use postrider_domain::{Timestamp, WorkId, messages::Message};
@@ -24,12 +24,48 @@ impl<W: MessageWriter + ?Sized> MessageIntake for DirectIntake<W> {
     async fn accept(&self, scope: &ApplicationScope, accept: AcceptMessage) -> Result<Accepted, IntakeError> {
         write_alone(&*self.0, scope, accept).await
     }
+
+    async fn accept_all(
+        &self,
+        scope: &ApplicationScope,
+        messages: Vec<AcceptMessage>,
+    ) -> Result<Vec<Accepted>, BatchRefused> {
+        write_together(&*self.0, scope, messages).await
+    }
 }
 
 #[async_trait]
 impl MessageIntake for MemoryStore {
     async fn accept(&self, scope: &ApplicationScope, accept: AcceptMessage) -> Result<Accepted, IntakeError> {
         write_alone(self, scope, accept).await
+    }
+
+    async fn accept_all(
+        &self,
+        scope: &ApplicationScope,
+        messages: Vec<AcceptMessage>,
+    ) -> Result<Vec<Accepted>, BatchRefused> {
+        write_together(self, scope, messages).await
+    }
+}
+
+async fn write_together(
+    writer: &(impl MessageWriter + ?Sized),
+    scope: &ApplicationScope,
+    messages: Vec<AcceptMessage>,
+) -> Result<Vec<Accepted>, BatchRefused> {
+    let whole = |error| BatchRefused { index: None, error };
+    let folded = FoldedBatch::of(scope, messages)?;
+    loop {
+        let written = writer.write_all(folded.rows()).await.map_err(|error| {
+            whole(match error {
+                WriteError::Refused(why) | WriteError::Unavailable(why) => IntakeError::Store(why),
+                WriteError::Unknown(why) => IntakeError::OutcomeUnknown(why),
+            })
+        })?;
+        if let Some(accepted) = folded.answers(&written)? {
+            return Ok(accepted);
+        }
     }
 }
 
@@ -71,6 +107,24 @@ impl MessageWriter for MemoryStore {
         Ok(batch.iter().map(|new| state.write(new, now)).collect())
     }
 
+    async fn write_all(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
+        let (mut state, now) = (self.state(), self.now());
+        state.hot.may_write(batch, now).map_err(WriteError::Refused)?;
+        let earlier: Vec<_> = batch.iter().map(|new| state.hot.earlier(new, now)).collect();
+        if !earlier.contains(&Some(Written::KeyConflict)) {
+            return Ok(batch.iter().map(|new| state.write(new, now)).collect());
+        }
+        let answer = |(new, earlier): (&NewMessage, Option<Written>)| {
+            let message = &new.message;
+            earlier.unwrap_or_else(|| Written::Stored {
+                endpoints_version: state
+                    .configuration
+                    .endpoints_version(message.tenant, message.application),
+            })
+        };
+        Ok(batch.iter().zip(earlier).map(answer).collect())
+    }
+
     async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError> {
         let (mut state, now) = (self.state(), self.now());
         let dedup = &mut state.hot.dedup;
@@ -104,7 +158,7 @@ impl State {
                 application: message.application,
                 message: message.id,
                 endpoint: None,
-                due_at: now,
+                due_at: message.deliver_at.map_or(now, |at| at.max(now)),
                 owner: new.owner.map_or(NOBODY, |node| node.0),
                 claim: 0,
                 attempts: 0,

@@ -71,9 +71,7 @@ fn body(event: &DomainEvent) -> String {
         DomainEvent::Application(_, ApplicationEvent::PortalTokensRevoked { valid_after }) => {
             object.raw("valid_after", &micros(*valid_after));
         }
-        DomainEvent::EventType(_, EventTypeEvent::Registered { description }) => {
-            object.text("description", description.as_str());
-        }
+        DomainEvent::EventType(_, event) => of_event_type(&mut object, event),
         DomainEvent::Endpoint(application, _, event) => {
             object.text("application", &application.to_string());
             of_endpoint(&mut object, event);
@@ -89,9 +87,27 @@ fn body(event: &DomainEvent) -> String {
 fn of_tenant(object: &mut Object, event: &TenantEvent) {
     match event {
         TenantEvent::Created { name } => object.text("name", name.as_str()),
+        TenantEvent::Updated { name, settings } => {
+            object.text("name", name.as_str());
+            object.text("schema_validation", settings.schema_validation.as_str());
+            object.text(
+                "unregistered_event_types",
+                settings.unregistered_event_types.as_str(),
+            );
+        }
         TenantEvent::Suspended { at } | TenantEvent::Resumed { at } | TenantEvent::DeletionOrdered { at } => {
             object.raw("at", &micros(*at));
         }
+    }
+}
+
+fn of_event_type(object: &mut Object, event: &EventTypeEvent) {
+    match event {
+        EventTypeEvent::Registered { description } | EventTypeEvent::Described { description } => {
+            object.text("description", description.as_str());
+        }
+        EventTypeEvent::SchemaAdded { number } => object.raw("number", &number.to_string()),
+        EventTypeEvent::Archived { at } => object.raw("at", &micros(*at)),
     }
 }
 

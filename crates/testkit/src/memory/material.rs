@@ -1,8 +1,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use postrider_application::ports::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, StoreError};
-use postrider_domain::{ApplicationId, MessageId, TenantId, endpoints::EndpointState, messages::Message};
+use postrider_application::ports::{
+    DeliverableEndpoint, DeliveryMaterial, EndpointSet, ReadMessage, StoreError,
+};
+use postrider_domain::{ApplicationId, MessageId, TenantId, endpoints::EndpointState};
 
 use super::{state::Row, store::MemoryStore};
 
@@ -11,14 +13,20 @@ impl DeliveryMaterial for MemoryStore {
     async fn messages(
         &self,
         keys: &[(TenantId, MessageId)],
-    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+    ) -> Result<HashMap<MessageId, ReadMessage>, StoreError> {
         let state = self.state();
         Ok(keys
             .iter()
             .filter_map(|(tenant, id)| {
                 let message = state.hot.messages.get(id)?;
                 let theirs = message.tenant == *tenant && state.configuration.is_there(*tenant);
-                theirs.then(|| (*id, message.clone()))
+                let expunged = state.hot.fate(*id).payload_expunged_at.is_some();
+                let read = if expunged {
+                    ReadMessage::Expunged
+                } else {
+                    ReadMessage::Whole(message.clone())
+                };
+                theirs.then_some((*id, read))
             })
             .collect())
     }

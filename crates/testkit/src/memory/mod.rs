@@ -19,8 +19,10 @@ mod audit;
 mod bell;
 mod census;
 mod clock;
+mod deeds;
 mod delivery_list;
 mod erasure;
+mod event_types;
 mod fakes;
 mod figures;
 mod health;
@@ -49,6 +51,7 @@ mod views;
 pub use clock::TestClock;
 pub use fakes::{
     CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
+    WordSchemas,
 };
 pub use ids::SequentialIds;
 pub use intake::DirectIntake;

@@ -1,6 +1,7 @@
 //! Tenants, their people and their machines, to look at.
 
 use postrider_application::{
+    Versioned,
     access::{OperatorScope, TenantScope},
     ports::{
         ApiKeyView, ErasureView, InvitationView, MemberView, Page, PageRequest, PrincipalViews, StoreError,
@@ -15,17 +16,17 @@ use postrider_domain::{
 };
 
 use super::{
-    state::State,
+    state::{Row, State},
     store::MemoryStore,
     tables::Configuration,
     views::{Order, page_of},
 };
 
 impl TenantViews for MemoryStore {
-    async fn tenant(&self, scope: &TenantScope) -> Result<Option<TenantState>, StoreError> {
+    async fn tenant(&self, scope: &TenantScope) -> Result<Option<Versioned<TenantState>>, StoreError> {
         let state = self.state();
         let row = state.configuration.tenants.get(&scope.tenant());
-        Ok(row.map(|row| row.state.clone()))
+        Ok(row.map(Row::versioned))
     }
 
     async fn tenants(

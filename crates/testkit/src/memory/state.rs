@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use postrider_application::{
+    Versioned,
     audit::AuditEntry,
     ports::{AnswerKey, EndpointHour, ErasureView, LoggedEvent, StoreError, StoredSigningKey},
 };
@@ -51,6 +52,16 @@ pub type Table<K, S> = BTreeMap<K, Row<S>>;
 pub struct Row<S> {
     pub(super) state: S,
     pub(super) version: postrider_domain::Version,
+}
+
+impl<S: Clone> Row<S> {
+    /// What is stored, with its version.
+    pub(super) fn versioned(&self) -> Versioned<S> {
+        Versioned {
+            value: self.state.clone(),
+            version: self.version,
+        }
+    }
 }
 
 /// A fault of whoever called: what a database would refuse by a constraint without a rule's name.

@@ -14,6 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     bell::Bell,
+    deeds::Deed,
     hot::Requeue,
     log::PendingEvent,
     state::{State, fault},
@@ -89,6 +90,7 @@ impl MemoryStore {
             configuration,
             events: Vec::new(),
             requeues: Vec::new(),
+            deeds: Vec::new(),
             outdated: Vec::new(),
             _turn: turn,
         }
@@ -135,6 +137,8 @@ pub struct MemoryTx {
     pub(super) configuration: Configuration,
     pub(super) events: Vec<PendingEvent>,
     pub(super) requeues: Vec<Requeue>,
+    /// What is done to messages when it commits.
+    pub(super) deeds: Vec<Deed>,
     /// Endpoints of which nothing is known any more that was before.
     pub(super) outdated: Vec<EndpointId>,
     _turn: OwnedMutexGuard<()>,
@@ -202,7 +206,13 @@ impl UnitOfWork for MemoryTx {
         for requeue in &self.requeues {
             state.hot.may_requeue(requeue)?;
         }
+        for deed in &self.deeds {
+            deed.may_be_done(&state.hot, now)?;
+        }
         state.configuration = self.configuration;
+        for deed in &self.deeds {
+            deed.be_done(&mut state.hot, now);
+        }
         state.append(record);
         if let Some(answer) = answer {
             state.keep(answer, now);

@@ -9,7 +9,7 @@ use postrider_domain::{
     api_keys::{ApiKey, ApiKeyState},
     applications::{Application, ApplicationState},
     endpoints::{Endpoint, EndpointRef, EndpointState},
-    event_types::{EventType, EventTypeName, EventTypeState},
+    event_types::{EventType, EventTypeName, EventTypeState, SchemaVersion},
     events::DomainEvent,
     replays::{Replay, ReplayState},
     tenants::{Tenant, TenantState, TenantStatus},
@@ -33,6 +33,7 @@ pub struct Configuration {
     pub(super) api_keys: Table<ApiKeyId, ApiKeyState>,
     pub(super) applications: Table<ApplicationId, ApplicationState>,
     pub(super) event_types: Table<(TenantId, EventTypeName), EventTypeState>,
+    pub(super) event_type_schemas: BTreeMap<(TenantId, EventTypeName, u32), SchemaVersion>,
     pub(super) endpoints: Table<EndpointId, EndpointState>,
     pub(super) replays: Table<ReplayId, ReplayState>,
     /// How often an application's endpoints were changed.

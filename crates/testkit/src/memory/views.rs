@@ -1,8 +1,8 @@
 use postrider_application::{
     access::TenantScope,
     ports::{
-        ApplicationViews, AttemptView, DeliveryView, EndpointView, EndpointViews, EventTypeViews,
-        MessageView, MessageViews, Page, PageRequest, Start, StoreError,
+        ApplicationViews, AttemptView, DeliveryView, EndpointView, EndpointViews, MessageFilter,
+        MessageStatus, MessageView, MessageViews, Page, PageRequest, Start, StoreError, StoredPayload,
     },
 };
 use postrider_domain::{
@@ -11,8 +11,7 @@ use postrider_domain::{
     applications::ApplicationState,
     deliveries::DeliveryStatus,
     endpoints::{EndpointRef, SigningSecret},
-    event_types::{EventTypeName, EventTypeState},
-    messages::{Message, Payload},
+    messages::Message,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -76,21 +75,6 @@ impl ApplicationViews for MemoryStore {
     }
 }
 
-impl EventTypeViews for MemoryStore {
-    async fn event_type(
-        &self,
-        scope: &TenantScope,
-        name: &EventTypeName,
-    ) -> Result<Option<EventTypeState>, StoreError> {
-        let state = self.state();
-        let row = state
-            .configuration
-            .event_types
-            .get(&(scope.tenant(), name.clone()));
-        Ok(row.map(|row| row.state.clone()))
-    }
-}
-
 impl EndpointViews for MemoryStore {
     async fn endpoint(
         &self,
@@ -131,6 +115,42 @@ impl MemoryStore {
     }
 }
 
+impl MemoryStore {
+    fn view_of(&self, message: &Message) -> MessageView {
+        let (fate, now) = (self.state().hot.fate(message.id), self.now());
+        MessageView {
+            id: message.id,
+            application: message.application,
+            event_type: message.event_type.clone(),
+            channels: message.channels.clone(),
+            event_id: message.event_id.clone(),
+            content_type: message.payload.content_type().as_str().to_owned(),
+            payload_bytes: message.payload.bytes().len() as u64,
+            created_at: message.created_at,
+            deliver_at: message.deliver_at,
+            cancelled_at: fate.cancelled_at,
+            payload_expunged_at: fate.payload_expunged_at,
+            status: MessageStatus::at(now, message.deliver_at, fate.cancelled_at),
+        }
+    }
+}
+
+fn is_wanted(view: &MessageView, filter: &MessageFilter) -> bool {
+    let on = |channel| view.channels.iter().any(|one| one == channel);
+    filter
+        .event_type
+        .as_ref()
+        .is_none_or(|name| view.event_type == *name)
+        && filter.channel.as_ref().is_none_or(on)
+        && filter
+            .event_id
+            .as_ref()
+            .is_none_or(|id| view.event_id.as_ref() == Some(id))
+        && filter.from.is_none_or(|from| view.created_at >= from)
+        && filter.to.is_none_or(|to| view.created_at < to)
+        && filter.status.is_none_or(|status| view.status == status)
+}
+
 impl MessageViews for MemoryStore {
     async fn message(
         &self,
@@ -138,18 +158,26 @@ impl MessageViews for MemoryStore {
         application: ApplicationId,
         id: MessageId,
     ) -> Result<Option<MessageView>, StoreError> {
-        Ok(self
-            .message_of(scope, application, id)
-            .map(|message| MessageView {
-                id,
-                application,
-                event_type: message.event_type.clone(),
-                channels: message.channels.clone(),
-                event_id: message.event_id.clone(),
-                content_type: message.payload.content_type().as_str().to_owned(),
-                payload_bytes: message.payload.bytes().len() as u64,
-                created_at: message.created_at,
-            }))
+        let message = self.message_of(scope, application, id);
+        Ok(message.map(|message| self.view_of(&message)))
+    }
+
+    async fn messages(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        filter: &MessageFilter,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<MessageView, MessageId>, StoreError> {
+        let messages: Vec<_> = self.state().hot.messages.values().cloned().collect();
+        let owner = (scope.tenant(), application);
+        let views = messages
+            .iter()
+            .rev()
+            .filter(|message| (message.tenant, message.application) == owner)
+            .map(|message| self.view_of(message))
+            .filter(|view| is_wanted(view, filter));
+        Ok(page_of(views, &page, |view| view.id, Order::Descending))
     }
 
     async fn payload(
@@ -157,9 +185,13 @@ impl MessageViews for MemoryStore {
         scope: &TenantScope,
         application: ApplicationId,
         id: MessageId,
-    ) -> Result<Option<Payload>, StoreError> {
+    ) -> Result<Option<StoredPayload>, StoreError> {
         let message = self.message_of(scope, application, id);
-        Ok(message.map(|message| message.payload.clone()))
+        let fate = self.state().hot.fate(id);
+        Ok(message.map(|message| match fate.payload_expunged_at {
+            Some(_) => StoredPayload::Expunged,
+            None => StoredPayload::There(message.payload.clone()),
+        }))
     }
 
     async fn deliveries(

@@ -27,6 +27,8 @@ pub(crate) struct Segments {
     pub(crate) api_key: String,
     pub(crate) tenant: String,
     pub(crate) event_type: String,
+    /// A message that can be cancelled.
+    pub(crate) scheduled: String,
 }
 
 /// All of them.
@@ -84,16 +86,22 @@ impl Operation {
     /// The path with these segments.
     pub(crate) fn filled(&self, segments: &Segments) -> String {
         let mut path = self.path.clone();
+        let message = match self.id.as_str() {
+            "cancelMessage" => &segments.scheduled,
+            _ => &segments.message,
+        };
         for (name, value) in [
             ("{application}", segments.application.as_str()),
             ("{endpoint}", &segments.endpoint),
             ("{message}", &segments.message),
             ("{replay}", &segments.replay),
+            ("{message}", message),
             ("{member}", &segments.member),
             ("{invitation}", &segments.invitation),
             ("{api_key}", &segments.api_key),
             ("{tenant}", &segments.tenant),
             ("{name}", &segments.event_type),
+            ("{version}", "1"),
             ("{code}", "internal"),
         ] {
             path = path.replace(name, value);

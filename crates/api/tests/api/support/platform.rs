@@ -1,4 +1,4 @@
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{
     body::{MessageBody, to_bytes},
@@ -22,6 +22,7 @@ use postrider_crypto::{
     AeadSealer, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
+use postrider_schema::{BoundedSchemas, SchemaOptions};
 use postrider_testkit::{
     contract::Ports,
     memory::{
@@ -134,11 +135,15 @@ impl Api {
             audience: "postrider".to_owned(),
         };
         let tokens: Arc<dyn AccessTokens> = Arc::new(JwtTokens::new(keys.clone(), ids.clone(), names));
+        let (denials, metrics) = <(Arc<RecordedDenials>, Arc<RecordedMetrics>)>::default();
         let use_cases = UseCases::new(
             &postrider_application::Ports {
                 store: store.clone(),
                 intake: Arc::new(DirectIntake(ports.writer.clone())),
                 directory: ports.directory.clone(),
+                event_types: ports.event_types.clone(),
+                schemas: Arc::new(BoundedSchemas::new(SchemaOptions::default())),
+                metrics: metrics.clone(),
                 identities: ports.identities.clone(),
                 passwords: Arc::new(PlainPasswords),
                 throttle: Arc::new(AttemptThrottle::new(ThrottleOptions::default(), clock.clone())),
@@ -152,9 +157,12 @@ impl Api {
                 ids: ids.clone(),
                 randomness: randomness.clone(),
             },
-            &Settings::default(),
+            // The database has a clock of its own: what is scheduled for 2090 lies ahead of both.
+            &Settings {
+                schedule_horizon: Duration::from_hours(100 * 365 * 24),
+                ..Settings::default()
+            },
         );
-        let (denials, metrics) = <(Arc<RecordedDenials>, Arc<RecordedMetrics>)>::default();
         let mediator_ports = MediatorPorts {
             directory: ports.directory.clone(),
             metrics: metrics.clone(),
@@ -244,6 +252,10 @@ impl Api {
 
     pub(crate) async fn put(&self, token: &str, path: &str, body: Value) -> Answer {
         self.call(token, Method::PUT, path, Some(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(token, Method::PATCH, path, Some(&body)).await
     }
 
     pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {

@@ -75,7 +75,7 @@ impl Scene {
             &[(Outcome::of_status(200), b"thanks")],
         )
         .await;
-        let event_type = json!({"name": "order.shipped"});
+        let event_type = json!({"name": "order.shipped", "schema": {"type": "object"}});
         api.post(owner, "/v1/event-types", event_type).await.expect(201);
         let viewer = || json!([{"role": "viewer"}]);
         let member = api
@@ -88,6 +88,9 @@ impl Scene {
         let replays = format!("/v1/applications/app-1/endpoints/{}/replays", tenancy.endpoint);
         let replay = json!({"mode": "failed", "from": "2020-01-01T00:00:00Z"});
         let replay = api.post(owner, &replays, replay).await.expect(202);
+        let body = json!({"event_type": "invoice.paid", "payload": {}, "deliver_at": "2090-01-01T00:00:00Z"});
+        let path = "/v1/applications/app-1/messages";
+        let scheduled = api.post(owner, path, body).await.expect(202);
         let segments = Segments {
             replay: replay.text("id"),
             application: tenancy.application.clone(),
@@ -98,6 +101,7 @@ impl Scene {
             api_key: key.text("id"),
             tenant: tenancy.id.clone(),
             event_type: "order.shipped".to_owned(),
+            scheduled: scheduled.text("id"),
         };
         Self {
             name: name.to_owned(),

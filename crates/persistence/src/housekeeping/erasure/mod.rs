@@ -39,7 +39,7 @@ use crate::{
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
 
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     QUEUE,
     "replays",
     "endpoint_stats",
@@ -53,6 +53,7 @@ const ORDER: [&str; 20] = [
     "endpoint_failures",
     "endpoints",
     "applications",
+    "event_type_schemas",
     "event_types",
     "api_keys",
     "invitations",

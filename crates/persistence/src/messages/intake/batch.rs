@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use postrider_application::ports::{Dedup, NewMessage, StoreError, Written};
-use postrider_domain::messages::Message;
+use postrider_domain::{Timestamp, messages::Message};
 use uuid::Uuid;
 
 use super::Found;
@@ -28,6 +28,8 @@ pub(super) struct Row<'b> {
     /// JSON.
     pub(super) channels: Cow<'static, str>,
     pub(super) owner: i64,
+    /// Microseconds; none: it is due at once.
+    pub(super) deliver_at: Option<i64>,
     /// Where its payload begins among those of the batch, counted from 1, and how long it is, in bytes.
     pub(super) begins: i32,
     pub(super) payload_bytes: i32,
@@ -97,6 +99,7 @@ impl<'b> Row<'b> {
             app: message.application.as_uuid(),
             channels: StoredTexts::json_of_channels(&message.channels)?,
             owner: new.owner.map_or(0, |node| node.0),
+            deliver_at: message.deliver_at.map(Timestamp::as_micros),
             begins: 1,
             payload_bytes: payload_bytes.map_err(|why| corrupt("length of a payload", why))?,
             place,

@@ -59,6 +59,29 @@ impl Found {
     }
 }
 
+/// Whether each of the messages is, or would be, durable.
+fn all_durable(answers: &[Written]) -> bool {
+    let durable = |written: &Written| matches!(written, Written::Stored { .. } | Written::Replayed(_));
+    answers.iter().all(durable)
+}
+
+/// Of a failure before anything is committed.
+fn by_kind(error: StoreError) -> WriteError {
+    match error {
+        StoreError::Unavailable(_) => WriteError::Unavailable(error),
+        _ => WriteError::Refused(error),
+    }
+}
+
+/// Of a failure before the commit was asked for: what is not known of a statement that commits by itself, is known of
+/// one that does not.
+fn not_committed(error: WriteError) -> WriteError {
+    match error {
+        WriteError::Unknown(cause) => WriteError::Unavailable(cause),
+        known => known,
+    }
+}
+
 #[async_trait]
 impl MessageWriter for SqlStore {
     async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
@@ -68,7 +91,18 @@ impl MessageWriter for SqlStore {
         let batch = Batch::of(batch).map_err(WriteError::Refused)?;
         match self.database.dialect() {
             Dialect::Postgres => self.write_on_postgres(&batch).await,
-            Dialect::Sqlite => self.write_on_sqlite(&batch).await,
+            Dialect::Sqlite => self.write_on_sqlite(&batch, false).await,
+        }
+    }
+
+    async fn write_all(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = Batch::of(batch).map_err(WriteError::Refused)?;
+        match self.database.dialect() {
+            Dialect::Postgres => self.write_all_on_postgres(&batch).await,
+            Dialect::Sqlite => self.write_on_sqlite(&batch, true).await,
         }
     }
 

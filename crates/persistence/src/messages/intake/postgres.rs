@@ -13,8 +13,9 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    Found,
+    Found, all_durable,
     batch::{Answers, Batch, Row},
+    by_kind, not_committed,
 };
 use crate::{
     SqlStore,
@@ -39,9 +40,10 @@ const WRITE: &str = concat!(
     "WITH new AS MATERIALIZED (
         SELECT * FROM unnest(
             $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
-            $9::bigint[], $10::text[], $11::bigint[], $12::int[], $13::bytea[], $14::bytea[], $15::bigint[]
+            $9::bigint[], $10::text[], $11::bigint[], $12::int[], $13::bytea[], $14::bytea[], $15::bigint[], $17::bigint[]
         ) AS new (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes,
-            created_at, trace, owner, begins, key_hash, body_hash, remembered_for)
+            created_at, trace, owner, begins, key_hash, body_hash, remembered_for,
+            deliver_at)
         LIMIT cardinality($1::uuid[])
     ),
     taken AS (
@@ -57,14 +59,17 @@ const WRITE: &str = concat!(
     ),
     stored AS (
         INSERT INTO messages AS old
-            (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace)
-        SELECT id, tenant, app, event_type, channels::jsonb, event_id, content_type, payload_bytes, created_at, trace
+            (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace,
+                deliver_at)
+        SELECT id, tenant, app, event_type, channels::jsonb, event_id, content_type, payload_bytes, created_at, trace,
+            deliver_at
         FROM new WHERE key_hash IS NULL OR id IN (SELECT message FROM taken)
         ON CONFLICT (id) DO UPDATE SET tenant = old.tenant
         WHERE 1 / ((old.tenant, old.app, old.event_type, old.channels, old.event_id, old.content_type,
-                old.payload_bytes, old.created_at)
+                old.payload_bytes, old.created_at, old.deliver_at)
             IS NOT DISTINCT FROM (excluded.tenant, excluded.app, excluded.event_type, excluded.channels,
-                excluded.event_id, excluded.content_type, excluded.payload_bytes, excluded.created_at))::int = 0
+                excluded.event_id, excluded.content_type, excluded.payload_bytes, excluded.created_at,
+                excluded.deliver_at))::int = 0
         RETURNING id, tenant, app
     ),
     bodies AS (
@@ -74,9 +79,9 @@ const WRITE: &str = concat!(
     queued AS (
         INSERT INTO outbox_work
             (id, tenant, app, message, due_at, owner, claim, attempts, failures, payload_bytes)
-        SELECT id, tenant, app, id, ",
+        SELECT id, tenant, app, id, greatest(",
     postgres_now!(),
-    ", owner, 0, 0, 0, payload_bytes FROM new WHERE (id IN (SELECT id FROM stored)) IS TRUE
+    ", deliver_at), owner, 0, 0, 0, payload_bytes FROM new WHERE (id IN (SELECT id FROM stored)) IS TRUE
     )
     SELECT id, coalesce((SELECT endpoints_version FROM applications a
         WHERE a.tenant = stored.tenant AND a.id = stored.app), 0) FROM stored"
@@ -152,6 +157,7 @@ impl Batch<'_> {
             .bind(self.column(|row| row.dedup.map(|dedup| dedup.body_hash.as_slice())))
             .bind(self.column(|row| row.dedup.map(|dedup| micros(dedup.window))))
             .bind(Payloads(self))
+            .bind(self.column(|row| row.deliver_at))
             .fetch_all(connection)
             .await
     }
@@ -200,5 +206,25 @@ impl SqlStore {
             .await
             .map_err(WriteError::Unknown)?;
         answers.finish().map_err(WriteError::Unknown)
+    }
+
+    /// As above, in a transaction that ends only after it is known who was there before.
+    pub(super) async fn write_all_on_postgres(&self, batch: &Batch<'_>) -> Result<Vec<Written>, WriteError> {
+        let pool = self.database.engine().get_postgres_connection_pool();
+        let mut transaction = pool.begin().await.map_err(|error| not_had(&error))?;
+        let stored = batch.write(&mut transaction).await;
+        let stored = stored.map_err(|error| not_committed(write_failed(&error)))?;
+        let mut answers = Answers::of(batch, stored).map_err(WriteError::Refused)?;
+        let looked = look(&mut answers, &mut transaction).await;
+        looked.map_err(by_kind)?;
+        let answers = answers.finish().map_err(WriteError::Refused)?;
+        if all_durable(&answers) {
+            let committed = transaction.commit().await;
+            committed.map_err(|error| write_failed(&error))?;
+        } else {
+            // If it cannot be said, the server finds the connection closed.
+            drop(transaction);
+        }
+        Ok(answers)
     }
 }

@@ -12,8 +12,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Found,
+    Found, all_durable,
     batch::{Answers, Batch, Row},
+    by_kind,
 };
 use crate::{
     SqlStore,
@@ -36,7 +37,7 @@ macro_rules! key {
 }
 
 /// Takes keys, and writes messages: `$1` ids; `$2` hashes of keys and bodies; `$3` for each row event type, channels,
-/// event id, media type, length, creation, trace, and the place of its hashes if it has a key; `$4` for each key the
+/// event id, media type, length, creation, trace, the place of its hashes if it has a key, and when it is to be delivered; `$4` for each key the
 /// row's number and microseconds to remember it.
 const MESSAGES: &str = concat!(
     "INSERT INTO dedup (tenant, app, key_hash, body_hash, message, expires_at)
@@ -50,14 +51,14 @@ const MESSAGES: &str = concat!(
     sqlite_now!(),
     ";
     INSERT INTO messages
-        (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace)
+        (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace, deliver_at)
     SELECT ",
     id!("$1", "1"),
     ", ",
     id!("$1", "17"),
     ", ",
     id!("$1", "33"),
-    ", value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+    ", value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 8
     FROM json_each($3)
     WHERE (value ->> 7) IS NULL OR EXISTS (SELECT 1 FROM dedup d WHERE d.tenant = ",
     id!("$1", "17"),
@@ -72,7 +73,8 @@ const MESSAGES: &str = concat!(
 );
 
 /// Writes payloads and queue rows of the messages that were stored: `$1` their ids; `$2` how many there are; `$3` all
-/// payloads; `$4` for each message where its payload begins, its length, and the owner. A piece of nothing is null, and
+/// payloads; `$4` for each message where its payload begins, its length, the owner, and when it is to
+/// be delivered. A piece of nothing is null, and
 /// here means no bytes.
 const REST: &str = concat!(
     "INSERT INTO payloads (message, tenant, body)
@@ -92,16 +94,17 @@ const REST: &str = concat!(
     id!("$1", "33"),
     ", ",
     id!("$1", "1"),
-    ", ",
+    ", max(",
     sqlite_now!(),
-    ", value ->> 2, 0, 0, 0, (SELECT last FROM outbox_work_seq) - $2 + 1 + key, value ->> 1
+    ", coalesce(value ->> 3, 0)), value ->> 2, 0, 0, 0, (SELECT last FROM outbox_work_seq) - $2 + 1 + key, value ->> 1
     FROM json_each($4)
     RETURNING id, coalesce((SELECT endpoints_version FROM applications a
         WHERE a.tenant = outbox_work.tenant AND a.id = outbox_work.app), 0) AS endpoints_version"
 );
 
 /// Who was there before: `$1` ids; `$2` hashes; `$3` for each row its number, event type, channels, event id, media
-/// type, length, creation, where its payload begins, and the place of its hashes if it has a key; `$4` all payloads.
+/// type, length, creation, where its payload begins, the place of its hashes if it has a key, and when it is to
+/// be delivered; `$4` all payloads. A payload that was expunged cannot be compared any more.
 /// A message that is there already must be this one: a rerun.
 const LOOK: &str = concat!(
     "SELECT value ->> 0 AS number, m.id IS NOT NULL AS there,
@@ -111,7 +114,9 @@ const LOOK: &str = concat!(
     id!("$1", "33"),
     " AND m.event_type = value ->> 1 AND m.channels = value ->> 2 AND m.event_id IS value ->> 3
         AND m.content_type = value ->> 4 AND m.payload_bytes = value ->> 5 AND m.created_at = value ->> 6
-        AND p.body IS coalesce(substr($4, value ->> 7, value ->> 5), x''), false) AS itself,
+        AND m.deliver_at IS (value ->> 9)
+        AND (m.payload_expunged_at IS NOT NULL OR p.body IS coalesce(substr($4, value ->> 7, value ->> 5), x'')),
+        false) AS itself,
         coalesce((SELECT endpoints_version FROM applications a WHERE a.tenant = ",
     id!("$1", "17"),
     " AND a.id = ",
@@ -200,6 +205,7 @@ impl Batch<'_> {
                 message.created_at.as_micros(),
                 trace,
                 place,
+                row.deliver_at,
             )
         };
         let rows: Vec<_> = with_places(&self.rows).map(row).collect();
@@ -248,7 +254,7 @@ async fn write_rest(
     let count = i64::try_from(stored.len()).map_err(|why| corrupt("length of a batch", why));
     let rows: Vec<_> = stored
         .iter()
-        .map(|row| (row.begins, row.payload_bytes, row.owner))
+        .map(|row| (row.begins, row.payload_bytes, row.owner, row.deliver_at))
         .collect();
     let values = [
         ids(stored.iter().copied()).into(),
@@ -294,6 +300,7 @@ async fn look(
             message.created_at.as_micros(),
             row.begins,
             place,
+            row.deliver_at,
         )
     };
     let described: Vec<_> = missing.iter().zip(with_places(rows())).map(describe).collect();
@@ -322,7 +329,12 @@ async fn look(
 }
 
 impl SqlStore {
-    pub(super) async fn write_on_sqlite(&self, batch: &Batch<'_>) -> Result<Vec<Written>, WriteError> {
+    /// With `all`, everything or nothing.
+    pub(super) async fn write_on_sqlite(
+        &self,
+        batch: &Batch<'_>,
+        all: bool,
+    ) -> Result<Vec<Written>, WriteError> {
         let transaction = self
             .database
             .begin(Scope::Engine)
@@ -333,18 +345,10 @@ impl SqlStore {
         let mut answers = Answers::of(batch, versions).map_err(WriteError::Refused)?;
         look(batch, &mut answers, &transaction).await.map_err(by_kind)?;
         let answers = answers.finish().map_err(WriteError::Refused)?;
-        if !stored.is_empty() {
+        if !stored.is_empty() && (!all || all_durable(&answers)) {
             let committed = transaction.try_commit().await;
             committed.map_err(|error| commit_failed(&error))?;
         }
         Ok(answers)
-    }
-}
-
-/// Nothing is committed yet.
-fn by_kind(error: StoreError) -> WriteError {
-    match error {
-        StoreError::Unavailable(_) => WriteError::Unavailable(error),
-        _ => WriteError::Refused(error),
     }
 }

@@ -1,22 +1,20 @@
 //! Event types.
 
-use postrider_application::{
-    access::TenantScope,
-    ports::{EventTypeViews, StoreError},
-};
+mod schemas;
+mod views;
+
+use postrider_application::ports::StoreError;
 use postrider_domain::{
-    Aggregate as _, Description, TenantId,
+    Aggregate as _, Description, TenantId, Timestamp,
     event_types::{EventType, EventTypeEvent, EventTypeName, EventTypeState},
     events::DomainEvent,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
 
 use crate::{
-    SqlStore,
-    codec::timestamp,
-    connection::Scope,
+    codec::{read_count, stored_count, timestamp},
     endpoints::EndpointSecrets,
-    error::{OrStoreError as _, corrupt},
+    error::corrupt,
     stored::{OfTenant, Stored, read_version},
 };
 
@@ -31,6 +29,8 @@ pub(crate) struct Model {
     description: String,
     created_at: i64,
     version: i32,
+    archived_at: Option<i64>,
+    latest_schema: i32,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -45,6 +45,8 @@ fn read_state(row: &Model) -> Result<EventTypeState, StoreError> {
         description: Description::parse(&row.description)
             .map_err(|why| corrupt("description of an event type", why))?,
         created_at: timestamp(row.created_at),
+        archived_at: row.archived_at.map(timestamp),
+        latest_schema: read_count("number of a schema", row.latest_schema)?,
     })
 }
 
@@ -60,6 +62,8 @@ impl Stored for EventType {
             description: Set(state.description.as_str().to_owned()),
             created_at: Set(state.created_at.as_micros()),
             version: Set(version),
+            archived_at: Set(state.archived_at.map(Timestamp::as_micros)),
+            latest_schema: Set(stored_count("number of a schema", state.latest_schema)?),
         })
     }
 
@@ -87,20 +91,5 @@ impl OfTenant for EventType {
         Condition::all()
             .add(Column::Tenant.eq(tenant.as_uuid()))
             .add(Column::Name.eq(name.as_str()))
-    }
-}
-
-impl EventTypeViews for SqlStore {
-    async fn event_type(
-        &self,
-        scope: &TenantScope,
-        name: &EventTypeName,
-    ) -> Result<Option<EventTypeState>, StoreError> {
-        let connection = self.database.read(Scope::Tenant(scope.tenant())).await?;
-        let found = Entity::find()
-            .filter(EventType::named(scope.tenant(), name))
-            .one(&connection)
-            .await;
-        found.or_store_error()?.as_ref().map(read_state).transpose()
     }
 }

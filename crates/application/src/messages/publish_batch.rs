@@ -1,0 +1,325 @@
+use std::sync::Arc;
+
+use postrider_domain::{InvalidValue, Rule, access::Permission, applications::ApplicationRef};
+
+use super::draft::{Drafts, MessageDraft, Published, refusal};
+use crate::{
+    Error, Ports, Result, Settings, Violation,
+    access::{ApplicationScope, OnApplication},
+    mediator::{Handles, Request, log_failure},
+    ports::{AcceptMessage, Accepted, BatchRefused, MessageIntake},
+};
+
+/// Publishes several events to one application: all or none, or each on its own.
+#[derive(Debug)]
+pub struct PublishBatch {
+    /// The application that receives them.
+    pub application: ApplicationRef,
+    /// What is published; of one that cannot be, why. Errors name its fields as if it stood alone.
+    pub messages: Vec<Result<MessageDraft>>,
+    /// Whether all of them are to be durable, or none.
+    pub atomic: bool,
+}
+
+impl PublishBatch {
+    /// The most messages of a batch.
+    pub const MAX: usize = 100;
+}
+
+impl Request for PublishBatch {
+    /// In the order of the batch.
+    type Output = Vec<Result<Published>>;
+    type Access = OnApplication;
+    const NAME: &'static str = "message.publish_batch";
+
+    fn access(&self) -> OnApplication {
+        OnApplication(self.application.clone(), Permission::MessagesPublish)
+    }
+
+    fn validate(&self) -> Result<()> {
+        let refuse = |rule, message: &str| {
+            Err(Error::invalid_field(
+                "messages",
+                InvalidValue::new(rule, message.to_owned()),
+            ))
+        };
+        match self.messages.len() {
+            0 => refuse(Rule::Required, "must not be empty"),
+            1..=Self::MAX => Ok(()),
+            _ => refuse(Rule::TooLong, "must have at most 100 entries"),
+        }
+    }
+}
+
+/// Serves [`PublishBatch`].
+pub struct PublishBatchHandler<S> {
+    intake: Arc<dyn MessageIntake>,
+    drafts: Drafts,
+    store: std::marker::PhantomData<fn() -> S>,
+}
+
+impl<S> PublishBatchHandler<S> {
+    pub(crate) fn new(ports: &Ports<S>, settings: &Settings) -> Self {
+        Self {
+            intake: ports.intake.clone(),
+            drafts: Drafts::new(ports, settings),
+            store: std::marker::PhantomData,
+        }
+    }
+
+    /// Nothing is stored before everything was looked at.
+    async fn all_or_none(
+        &self,
+        scope: &ApplicationScope,
+        drafts: Vec<Result<MessageDraft>>,
+    ) -> Result<Vec<Result<Published>>> {
+        let (mut accept, mut warnings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
+        let mut violations = Vec::new();
+        for (index, draft) in drafts.into_iter().enumerate() {
+            let drafted = match draft {
+                Ok(draft) => self.drafts.accept(scope, draft).await,
+                Err(error) => Err(error),
+            };
+            match drafted {
+                Ok((message, warned)) => {
+                    accept.push(message);
+                    warnings.push(warned);
+                }
+                // Violations are told together; anything else by itself.
+                Err(error) if error.violations().is_empty() => return Err(error.of_item("messages", index)),
+                Err(error) => violations.extend(error.of_item("messages", index).into_violations()),
+            }
+        }
+        if !violations.is_empty() {
+            violations.truncate(MAX_VIOLATIONS);
+            return Err(Error::invalid(violations));
+        }
+        let ids: Vec<_> = accept.iter().map(|accept| accept.message.id).collect();
+        let accepted = self.intake.accept_all(scope, accept).await.map_err(refused)?;
+        let published = accepted.into_iter().zip(ids).zip(warnings);
+        Ok(published
+            .map(|((accepted, id), warnings)| Ok(published_as(accepted, id, warnings)))
+            .collect())
+    }
+
+    /// At the same time, so that they are committed together.
+    async fn each(
+        &self,
+        scope: &ApplicationScope,
+        drafts: Vec<Result<MessageDraft>>,
+    ) -> Vec<Result<Published>> {
+        let one = async |draft: Result<MessageDraft>| {
+            let (accept, warnings) = self.drafts.accept(scope, draft?).await?;
+            let id = accept.message.id;
+            let accepted = self.accept(scope, accept).await?;
+            Ok(published_as(accepted, id, warnings))
+        };
+        let results: Vec<Result<Published>> = together(drafts.into_iter().map(one)).await;
+        // The batch succeeds, so nobody else tells of what failed in it.
+        results
+            .iter()
+            .filter_map(|result| result.as_ref().err())
+            .for_each(log_failure);
+        results
+    }
+
+    async fn accept(&self, scope: &ApplicationScope, accept: AcceptMessage) -> Result<Accepted> {
+        self.intake.accept(scope, accept).await.map_err(refusal)
+    }
+}
+
+/// The most violations that are told of a batch.
+const MAX_VIOLATIONS: usize = 100;
+
+fn published_as(accepted: Accepted, id: postrider_domain::MessageId, warnings: Vec<Violation>) -> Published {
+    let (id, replayed) = match accepted {
+        Accepted::New => (id, false),
+        Accepted::Replayed(earlier) => (earlier, true),
+    };
+    Published {
+        id,
+        replayed,
+        warnings,
+    }
+}
+
+fn refused(batch: BatchRefused) -> Error {
+    let error = refusal(batch.error);
+    match batch.index {
+        Some(index) => error.of_item("messages", index),
+        None => error,
+    }
+}
+
+/// Drives all of the futures at the same time, in this task; their outputs, in their order.
+async fn together<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(move |context| {
+        let mut waits = false;
+        for (future, output) in &mut running {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *output = Some(value),
+                    std::task::Poll::Pending => waits = true,
+                }
+            }
+        }
+        if waits {
+            return std::task::Poll::Pending;
+        }
+        let outputs = std::mem::take(&mut running).into_iter();
+        std::task::Poll::Ready(outputs.filter_map(|(_, output)| output).collect())
+    })
+    .await
+}
+
+impl<S> Handles<PublishBatch> for PublishBatchHandler<S> {
+    async fn handle(
+        &self,
+        scope: ApplicationScope,
+        request: PublishBatch,
+    ) -> Result<Vec<Result<Published>>, Error> {
+        if request.atomic {
+            self.all_or_none(&scope, request.messages).await
+        } else {
+            Ok(self.each(&scope, request.messages).await)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ErrorCode,
+        access::Caller,
+        testing::{World, draft, publish},
+    };
+    use postrider_domain::{
+        ApplicationId, MessageId,
+        access::{Grant, Role},
+        messages::DedupKey,
+    };
+
+    async fn world() -> (World, Caller, ApplicationId) {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        (world, owner, application)
+    }
+
+    fn batch(application: ApplicationId, atomic: bool, messages: Vec<Result<MessageDraft>>) -> PublishBatch {
+        PublishBatch {
+            application: application.into(),
+            messages,
+            atomic,
+        }
+    }
+
+    fn with_key(body: &'static str, key: &str) -> Result<MessageDraft> {
+        Ok(draft(body, Some(DedupKey::event_id(key).unwrap())))
+    }
+
+    fn bad() -> Result<MessageDraft> {
+        let invalid = InvalidValue::new(Rule::Format, "must be a name");
+        Err(Error::invalid_field("event_type", invalid))
+    }
+
+    fn codes(results: &[Result<Published>]) -> Vec<Result<bool, ErrorCode>> {
+        let code = |result: &Result<Published>| match result {
+            Ok(published) => Ok(published.replayed),
+            Err(error) => Err(error.code()),
+        };
+        results.iter().map(code).collect()
+    }
+
+    #[tokio::test]
+    async fn each_on_its_own() {
+        let (world, owner, application) = world().await;
+        world
+            .send(
+                &owner,
+                publish(application, "{}", Some(DedupKey::event_id("a").unwrap())),
+            )
+            .await
+            .unwrap();
+        let messages = vec![
+            Ok(draft("{}", None)),
+            bad(),
+            with_key("[]", "a"),
+            with_key("{}", "a"),
+            with_key("1", "b"),
+        ];
+        let results = world
+            .send(&owner, batch(application, false, messages))
+            .await
+            .unwrap();
+        assert_eq!(
+            codes(&results),
+            [
+                Ok(false),
+                Err(ErrorCode::ValidationFailed),
+                Err(ErrorCode::IdempotencyConflict),
+                Ok(true),
+                Ok(false)
+            ]
+        );
+        assert_eq!(world.due().await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn one_bad_message_leaves_nothing_of_all_or_none() {
+        let (world, owner, application) = world().await;
+        world
+            .send(
+                &owner,
+                publish(application, "{}", Some(DedupKey::event_id("a").unwrap())),
+            )
+            .await
+            .unwrap();
+        let send = async |messages| world.send(&owner, batch(application, true, messages)).await;
+        let error = send(vec![Ok(draft("{}", None)), bad(), bad()]).await.unwrap_err();
+        let fields: Vec<_> = error
+            .violations()
+            .iter()
+            .map(|violation| &*violation.field)
+            .collect();
+        assert_eq!(fields, ["messages[1].event_type", "messages[2].event_type"]);
+        let error = send(vec![with_key("1", "b"), with_key("[]", "a")])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::IdempotencyConflict);
+        assert!(error.detail().starts_with("messages[1]: "), "{}", error.detail());
+        let error = send(vec![with_key("1", "c"), with_key("2", "c")])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::IdempotencyConflict);
+        assert_eq!(world.due().await.len(), 1, "nothing but the first");
+
+        let results = send(vec![with_key("1", "b"), with_key("{}", "a"), with_key("1", "b")])
+            .await
+            .unwrap();
+        assert_eq!(codes(&results), [Ok(false), Ok(true), Ok(true)]);
+        let ids: Vec<MessageId> = results.into_iter().map(|result| result.unwrap().id).collect();
+        assert_eq!(ids[0], ids[2]);
+        assert_eq!(world.due().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded_and_for_publishers() {
+        let (world, owner, application) = world().await;
+        for count in [0, PublishBatch::MAX + 1] {
+            let messages = (0..count).map(|_| Ok(draft("{}", None))).collect();
+            assert_eq!(
+                world.refusal(&owner, batch(application, true, messages)).await,
+                ErrorCode::ValidationFailed
+            );
+        }
+        let viewer = World::same_tenant(&owner, Grant::tenant(Role::Viewer));
+        let messages = vec![Ok(draft("{}", None))];
+        assert_eq!(
+            world.refusal(&viewer, batch(application, false, messages)).await,
+            ErrorCode::Forbidden
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! Schemas as the use cases see them: compiled once, and applied by a bounded number of threads.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use moka::sync::Cache;
+use postrider_application::{
+    Violation,
+    ports::{KnownSchema, SchemaError, Schemas},
+};
+use postrider_domain::{
+    TenantId,
+    event_types::{Example, SchemaText},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{LIMITS, apply::Compiled, faults};
+
+/// How schemas are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaOptions {
+    /// How many schemas are compiled or applied at the same time; one tenant has at most half of these threads. At
+    /// least 2; default 4.
+    pub threads: usize,
+    /// How long a message waits for a thread, and how long for its answer. Default 2 seconds.
+    pub patience: Duration,
+    /// Bytes of schemas whose compiled form is kept. Default 8 MiB.
+    pub compiled_bytes: u64,
+}
+
+impl Default for SchemaOptions {
+    fn default() -> Self {
+        Self {
+            threads: 4,
+            patience: Duration::from_secs(2),
+            compiled_bytes: 8 << 20,
+        }
+    }
+}
+
+/// Applies schemas in bounded time.
+pub struct BoundedSchemas {
+    options: SchemaOptions,
+    /// By the schema's digest: what is known of a text never changes.
+    compiled: Cache<[u8; 32], Arc<Compiled>>,
+    threads: Arc<Semaphore>,
+    /// The shares of tenants who have work.
+    shares: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+}
+
+/// A thread that was promised, and the share that it is of.
+struct Turn(#[expect(dead_code, reason = "held until it is dropped")] [OwnedSemaphorePermit; 2]);
+
+impl BoundedSchemas {
+    /// Nothing is compiled yet.
+    pub fn new(options: SchemaOptions) -> Self {
+        let weigh = |_: &[u8; 32], compiled: &Arc<Compiled>| compiled.text_bytes();
+        Self {
+            options,
+            compiled: Cache::builder()
+                .max_capacity(options.compiled_bytes)
+                .weigher(weigh)
+                .build(),
+            threads: Arc::new(Semaphore::new(options.threads.max(2))),
+            shares: Mutex::default(),
+        }
+    }
+
+    fn share_of(&self, tenant: TenantId) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has or awaits a turn holds its share.
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let size = (self.options.threads / 2).max(1);
+        let share = shares.entry(tenant);
+        Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(size))))
+    }
+
+    async fn turn(&self, tenant: TenantId) -> Result<Turn, SchemaError> {
+        let share = self.share_of(tenant);
+        let turn = async {
+            let theirs = share.acquire_owned().await;
+            let thread = Arc::clone(&self.threads).acquire_owned().await;
+            theirs.and_then(|theirs| Ok(Turn([theirs, thread?])))
+        };
+        match timeout(self.options.patience, turn).await {
+            Ok(turn) => turn.map_err(|closed| SchemaError::Internal(closed.into())),
+            Err(_) => Err(SchemaError::Busy),
+        }
+    }
+
+    /// Does the work on a thread; none, if it takes too long. Then the thread goes on to its end, which is bounded by
+    /// what was counted before, and the tenant's share is smaller until then.
+    async fn run<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>, SchemaError> {
+        let turn = self.turn(tenant).await?;
+        let running = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        match timeout(self.options.patience, running).await {
+            Ok(Ok(done)) => Ok(Some(done)),
+            Ok(Err(panicked)) => Err(SchemaError::Internal(panicked.into())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn compiled(
+        &self,
+        tenant: TenantId,
+        schema: &KnownSchema,
+    ) -> Result<Option<Arc<Compiled>>, SchemaError> {
+        if let Some(compiled) = self.compiled.get(&schema.digest()) {
+            return Ok(Some(compiled));
+        }
+        let text = Arc::clone(schema.text().shared());
+        let Some(built) = self.run(tenant, move || Compiled::of(&text)).await? else {
+            return Ok(None);
+        };
+        // It was registered: an older version of us may have taken more than this one does.
+        let compiled = built.map_err(|faults| {
+            let rule = faults.first().map_or("", |fault| &fault.rule);
+            SchemaError::Internal(format!("a registered schema does not compile: {rule}").into())
+        })?;
+        let compiled = Arc::new(compiled);
+        self.compiled.insert(schema.digest(), Arc::clone(&compiled));
+        Ok(Some(compiled))
+    }
+}
+
+impl fmt::Debug for BoundedSchemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundedSchemas").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Schemas for BoundedSchemas {
+    async fn check(
+        &self,
+        tenant: TenantId,
+        schema: &SchemaText,
+        example: Option<&Example>,
+    ) -> Result<Vec<Violation>, SchemaError> {
+        let schema = Arc::clone(schema.shared());
+        let example = example.map(|example| Arc::clone(example.shared()));
+        let check = move || match Compiled::of(&schema) {
+            Ok(compiled) => {
+                example.map_or_else(Vec::new, |example| compiled.apply("example", example.as_bytes()))
+            }
+            Err(faults) => faults,
+        };
+        let found = self.run(tenant, check).await?;
+        Ok(found.unwrap_or_else(|| vec![faults::too_costly("schema")]))
+    }
+
+    async fn validate(
+        &self,
+        tenant: TenantId,
+        schema: &KnownSchema,
+        field: &'static str,
+        payload: &Arc<[u8]>,
+    ) -> Result<Vec<Violation>, SchemaError> {
+        let too_costly = || vec![faults::too_costly(field)];
+        let Some(compiled) = self.compiled(tenant, schema).await? else {
+            return Ok(too_costly());
+        };
+        // A thread of its own would cost more than this does.
+        if compiled.most(payload.len()) <= LIMITS.small_cost {
+            return Ok(compiled.apply(field, payload));
+        }
+        let payload = Arc::clone(payload);
+        let found = self.run(tenant, move || compiled.apply(field, &payload)).await?;
+        Ok(found.unwrap_or_else(too_costly))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use uuid::Uuid;
+
+    fn tenant(n: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(n))
+    }
+
+    fn text(text: &str) -> SchemaText {
+        SchemaText::new(text).unwrap()
+    }
+
+    fn payload(text: &str) -> Arc<[u8]> {
+        text.as_bytes().into()
+    }
+
+    #[tokio::test]
+    async fn a_schema_is_checked_with_its_example_and_then_applied() {
+        let schemas = BoundedSchemas::new(SchemaOptions::default());
+        let schema = text(r#"{"required": ["a"]}"#);
+        let (good, bad) = (Example::new(r#"{"a": 1}"#).unwrap(), Example::new("{}").unwrap());
+        let check = async |example| schemas.check(tenant(1), &schema, example).await.unwrap();
+        assert!(check(None).await.is_empty() && check(Some(&good)).await.is_empty());
+        assert_eq!(check(Some(&bad)).await[0].field, "example");
+        let refused = schemas.check(tenant(1), &text("[]"), None).await.unwrap();
+        assert_eq!(refused[0].field, "schema");
+
+        let known = KnownSchema::new(schema);
+        // Small ones are applied at once, large ones by a thread.
+        let large = format!(r#"{{"b": [{}]}}"#, vec!["1"; 50_000].join(","));
+        for body in ["{}", &large] {
+            let found = schemas
+                .validate(tenant(1), &known, "payload", &payload(body))
+                .await;
+            assert_eq!(found.unwrap()[0].field, "payload");
+        }
+        assert_eq!(schemas.compiled.iter().count(), 1, "compiled once");
+    }
+
+    #[tokio::test]
+    async fn one_tenants_work_leaves_threads_to_others() {
+        let options = SchemaOptions {
+            patience: Duration::from_millis(50),
+            ..SchemaOptions::default()
+        };
+        let schemas = BoundedSchemas::new(options);
+        let (mut let_go, mut turns) = (Vec::new(), Vec::new());
+        // They do not end while we look.
+        for _ in 0..2 {
+            let (go, wait) = mpsc::channel::<()>();
+            let hangs = schemas.run(tenant(1), move || wait.recv()).await.unwrap();
+            assert!(hangs.is_none(), "it takes too long");
+            let_go.push(go);
+        }
+        let check = async |n| schemas.check(tenant(n), &text("true"), None).await;
+        assert!(matches!(check(1).await, Err(SchemaError::Busy)));
+        for n in 2..6 {
+            assert!(check(n).await.unwrap().is_empty());
+        }
+        turns.push(schemas.turn(tenant(2)).await.unwrap());
+        turns.push(schemas.turn(tenant(3)).await.unwrap());
+        assert!(
+            matches!(check(4).await, Err(SchemaError::Busy)),
+            "no thread is left"
+        );
+        drop((let_go, turns));
+        // The threads end by themselves.
+        while check(1).await.is_err() {}
+        assert!(schemas.shares.lock().unwrap().len() <= 2);
+    }
+}
