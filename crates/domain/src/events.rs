@@ -61,10 +61,15 @@ impl DomainEvent {
             Self::Application(_, ApplicationEvent::PortalTokensRevoked { .. }) => {
                 "application.portal_tokens_revoked"
             }
+            Self::Application(_, ApplicationEvent::Updated { .. }) => "application.updated",
+            Self::Application(_, ApplicationEvent::Deleted { .. }) => "application.deleted",
             Self::EventType(_, EventTypeEvent::Registered { .. }) => "event_type.registered",
             Self::Endpoint(_, _, EndpointEvent::Created { .. }) => "endpoint.created",
             Self::Endpoint(_, _, EndpointEvent::Disabled { .. }) => "endpoint.disabled",
             Self::Endpoint(_, _, EndpointEvent::Enabled) => "endpoint.enabled",
+            Self::Endpoint(_, _, EndpointEvent::Updated { .. }) => "endpoint.updated",
+            Self::Endpoint(_, _, EndpointEvent::SecretRotated { .. }) => "endpoint.secret_rotated",
+            Self::Endpoint(_, _, EndpointEvent::Deleted { .. }) => "endpoint.deleted",
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Rule {
     Unknown,
     /// Well-formed, but more than the caller may give.
     NotHeld,
+    /// Well-formed, but kept for Postrider itself.
+    Reserved,
 }
 
 impl Rule {
@@ -41,6 +43,7 @@ impl Rule {
             Self::Duplicate => "duplicate",
             Self::Unknown => "unknown",
             Self::NotHeld => "not_held",
+            Self::Reserved => "reserved",
         }
     }
 }
