@@ -17,9 +17,10 @@ use crate::{
         ListApiKeys, ListApiKeysHandler, MintApiKey, MintApiKeyHandler, RevokeApiKey, RevokeApiKeyHandler,
     },
     applications::{
-        CreateApplication, CreateApplicationHandler, GetApplication, GetApplicationHandler, ListApplications,
-        ListApplicationsHandler, MintPortalToken, MintPortalTokenHandler, RevokePortalTokens,
-        RevokePortalTokensHandler,
+        CreateApplication, CreateApplicationHandler, DeleteApplication, DeleteApplicationHandler,
+        GetApplication, GetApplicationHandler, ListApplications, ListApplicationsHandler, MintPortalToken,
+        MintPortalTokenHandler, PatchApplication, PatchApplicationHandler, PutApplication,
+        PutApplicationHandler, RevokePortalTokens, RevokePortalTokensHandler,
     },
     audit_entries::{ListAuditEntries, ListAuditEntriesHandler},
     authentication::{
@@ -31,8 +32,11 @@ use crate::{
         ResendDeliveryHandler,
     },
     endpoints::{
-        CreateEndpoint, CreateEndpointHandler, DisableEndpoint, DisableEndpointHandler, EnableEndpoint,
-        EnableEndpointHandler, GetEndpoint, GetEndpointHandler, GetEndpointSecret, GetEndpointSecretHandler,
+        CreateEndpoint, CreateEndpointHandler, DeleteEndpoint, DeleteEndpointHandler, DisableEndpoint,
+        DisableEndpointHandler, EnableEndpoint, EnableEndpointHandler, GetEndpoint, GetEndpointHandler,
+        GetEndpointSecret, GetEndpointSecretHandler, ListEndpoints, ListEndpointsHandler, PatchEndpoint,
+        PatchEndpointHandler, PutEndpoint, PutEndpointHandler, RotateEndpointSecret,
+        RotateEndpointSecretHandler, SendTest, SendTestHandler,
     },
     event_types::{GetEventType, GetEventTypeHandler, RegisterEventType, RegisterEventTypeHandler},
     invitations::{
@@ -50,10 +54,10 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
-        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, Repository,
-        SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
-        UserRepository, WorkSignal,
+        DeliveryRepository, DirectMessages, EndpointViews, EventTypeViews, Identities, Ids, KeyPairs,
+        MemberRepository, MessageIntake, MessageViews, PasswordHasher, PersonRepository, PrincipalViews,
+        Randomness, Repository, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle,
+        TracePropagation, UserRepository, WorkSignal,
     },
     tenants::{
         CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
@@ -95,6 +99,8 @@ pub struct Ports<S> {
     pub ids: Arc<dyn Ids>,
     /// Randomness.
     pub randomness: Arc<dyn Randomness>,
+    /// The key pairs that webhooks are signed with.
+    pub key_pairs: Arc<dyn KeyPairs>,
 }
 
 /// What the operator configures about the use cases.
@@ -178,6 +184,9 @@ use_cases! {
     create_application: CreateApplicationHandler serves CreateApplication;
     list_applications: ListApplicationsHandler serves ListApplications;
     get_application: GetApplicationHandler serves GetApplication;
+    put_application: PutApplicationHandler serves PutApplication;
+    patch_application: PatchApplicationHandler serves PatchApplication;
+    delete_application: DeleteApplicationHandler serves DeleteApplication;
     mint_portal_token: MintPortalTokenHandler serves MintPortalToken;
     revoke_portal_tokens: RevokePortalTokensHandler serves RevokePortalTokens;
     register_event_type: RegisterEventTypeHandler serves RegisterEventType;
@@ -187,6 +196,12 @@ use_cases! {
     get_endpoint_secret: GetEndpointSecretHandler serves GetEndpointSecret;
     enable_endpoint: EnableEndpointHandler serves EnableEndpoint;
     disable_endpoint: DisableEndpointHandler serves DisableEndpoint;
+    list_endpoints: ListEndpointsHandler serves ListEndpoints;
+    put_endpoint: PutEndpointHandler serves PutEndpoint;
+    patch_endpoint: PatchEndpointHandler serves PatchEndpoint;
+    delete_endpoint: DeleteEndpointHandler serves DeleteEndpoint;
+    rotate_endpoint_secret: RotateEndpointSecretHandler serves RotateEndpointSecret;
+    send_test: SendTestHandler serves SendTest;
     publish_message: PublishMessageHandler serves PublishMessage;
     get_message: GetMessageHandler serves GetMessage;
     get_payload: GetPayloadHandler serves GetPayload;
@@ -244,6 +259,7 @@ pub trait FullTx:
     + UserRepository
     + PersonRepository
     + DeliveryRepository
+    + DirectMessages
 {
 }
 
@@ -261,6 +277,7 @@ impl<T> FullTx for T where
         + UserRepository
         + PersonRepository
         + DeliveryRepository
+        + DirectMessages
 {
 }
 
@@ -293,21 +310,24 @@ impl<S: Clone> UseCases<S> {
             create_application: CreateApplicationHandler::new(store(), clock(), ids()),
             list_applications: ListApplicationsHandler::new(store()),
             get_application: GetApplicationHandler::new(store()),
+            put_application: PutApplicationHandler::new(store(), clock(), ids()),
+            patch_application: PatchApplicationHandler::new(store()),
+            delete_application: DeleteApplicationHandler::new(store(), clock()),
             mint_portal_token: MintPortalTokenHandler::new(ports),
             revoke_portal_tokens: RevokePortalTokensHandler::new(store(), clock()),
             register_event_type: RegisterEventTypeHandler::new(store(), clock()),
             get_event_type: GetEventTypeHandler::new(store()),
-            create_endpoint: CreateEndpointHandler::new(
-                store(),
-                clock(),
-                ids(),
-                ports.randomness.clone(),
-                settings,
-            ),
+            create_endpoint: CreateEndpointHandler::new(ports, settings),
             get_endpoint: GetEndpointHandler::new(store()),
-            get_endpoint_secret: GetEndpointSecretHandler::new(store()),
+            get_endpoint_secret: GetEndpointSecretHandler::new(store(), clock()),
             enable_endpoint: EnableEndpointHandler::new(store()),
             disable_endpoint: DisableEndpointHandler::new(store(), clock()),
+            list_endpoints: ListEndpointsHandler::new(store()),
+            put_endpoint: PutEndpointHandler::new(ports, settings),
+            patch_endpoint: PatchEndpointHandler::new(store(), settings),
+            delete_endpoint: DeleteEndpointHandler::new(store()),
+            rotate_endpoint_secret: RotateEndpointSecretHandler::new(ports),
+            send_test: SendTestHandler::new(ports),
             publish_message: PublishMessageHandler::new(ports, settings),
             get_message: GetMessageHandler::new(store()),
             get_payload: GetPayloadHandler::new(store()),

@@ -27,6 +27,8 @@ pub enum Rule {
     NotHeld,
     /// Well-formed, but kept for Postrider itself.
     Reserved,
+    /// Well-formed, but not to be changed in this way.
+    Fixed,
 }
 
 impl Rule {
@@ -44,6 +46,7 @@ impl Rule {
             Self::Unknown => "unknown",
             Self::NotHeld => "not_held",
             Self::Reserved => "reserved",
+            Self::Fixed => "fixed",
         }
     }
 }

@@ -12,6 +12,7 @@ use postrider_domain::{
 use crate::{
     Error, Result,
     access::{ApplicationScope, OnApplication},
+    change::version_after,
     mediator::{Handles, Request},
     ports::{ApplicationRepository, Clock, EndpointView, Repository, Store, UnitOfWork as _},
 };
@@ -109,18 +110,21 @@ where
     S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + ApplicationRepository,
 {
     let mut tx = store.begin(scope.tenant_scope()).await?;
+    // The application first and then the endpoint, as everybody does who changes both: nobody waits in a circle.
+    tx.endpoints_changed(scope.tenant_scope(), scope.application())
+        .await?;
     let key = (scope.application(), reference);
     let mut endpoint = tx
         .find(scope.tenant_scope(), &key)
         .await?
         .ok_or_else(|| Error::not_found("endpoint"))?;
-    if transition(&mut endpoint) == Change::Made {
+    let change = transition(&mut endpoint);
+    if change == Change::Made {
         tx.save(scope.tenant_scope(), &mut endpoint).await?;
-        tx.endpoints_changed(scope.tenant_scope(), scope.application())
-            .await?;
         tx.commit(scope.did(endpoint.state().id)).await?;
     }
-    Ok(EndpointView::of(endpoint.state()))
+    let version = version_after(endpoint.version(), change);
+    Ok(EndpointView::of(endpoint.state(), version))
 }
 
 #[cfg(test)]

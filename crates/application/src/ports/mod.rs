@@ -20,7 +20,7 @@ mod system;
 mod views;
 
 pub use crypto::{
-    AccessClaims, AccessTokens, InstallationFacts, MasterKeyCheck, PasswordHasher, Reencrypted,
+    AccessClaims, AccessTokens, InstallationFacts, KeyPairs, MasterKeyCheck, PasswordHasher, Reencrypted,
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
@@ -28,7 +28,8 @@ pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingR
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
 pub use housekeeping::{
-    ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, Partitions, TenantExport,
+    DELETED_APPLICATIONS_KEPT, ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, Partitions,
+    TenantExport,
 };
 pub use identity::{
     ApiKeyRecord, ApplicationDirectory, Credentials, Identities, KeyUses, PasswordReset, PortalRecord,
@@ -44,7 +45,8 @@ pub use queue::{
     WorkBell, WorkRef,
 };
 pub use repositories::{
-    ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
+    ApplicationRepository, DeliveryRepository, DirectMessages, MemberRepository, PersonRepository,
+    Repository, UserRepository,
 };
 pub use signals::{
     DenialLog, EventLog, EventSignal, LoggedEvent, TracePropagation, UseCaseMetrics, WorkSignal,
@@ -52,7 +54,7 @@ pub use signals::{
 pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
 pub use system::{Clock, Ids, Randomness};
 pub use views::{
-    ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointView,
-    EndpointViews, ErasureView, EventTypeViews, InvitationView, MemberView, MessageView, MessageViews,
-    PrincipalViews, TenantViews,
+    ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointFilter,
+    EndpointView, EndpointViews, ErasureView, EventTypeViews, InvitationView, MemberView, MessageView,
+    MessageViews, PrincipalViews, TenantViews,
 };

@@ -14,11 +14,13 @@ use postrider_application::{
     Error,
     audit::AuditEntry,
     ports::{
-        DenialLog, KeyUses, PasswordHasher, Throttle, TracePropagation, UseCaseMetrics, Verified, WorkSignal,
+        DenialLog, KeyPairs, KeyUses, PasswordHasher, Throttle, TracePropagation, UseCaseMetrics, Verified,
+        WorkSignal,
     },
 };
 use postrider_domain::{
     ApiKeyId, TenantId, Timestamp,
+    endpoints::Ed25519Key,
     messages::TraceParent,
     users::{Email, PasswordHash},
 };
@@ -57,6 +59,16 @@ impl PasswordHasher for PlainPasswords {
         } else {
             Verified::Wrong
         })
+    }
+}
+
+/// "Public keys" that are their seeds with every bit turned: of no use for signing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct PlainKeyPairs;
+
+impl KeyPairs for PlainKeyPairs {
+    fn ed25519_public_key(&self, seed: &[u8; Ed25519Key::BYTES]) -> Result<[u8; Ed25519Key::BYTES], Error> {
+        Ok(seed.map(|byte| !byte))
     }
 }
 

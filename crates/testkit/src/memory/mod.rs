@@ -43,7 +43,8 @@ mod views;
 
 pub use clock::TestClock;
 pub use fakes::{
-    CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
+    CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainKeyPairs, PlainPasswords, RecordedDenials,
+    RecordedMetrics,
 };
 pub use ids::SequentialIds;
 pub use intake::DirectIntake;

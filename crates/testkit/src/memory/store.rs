@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     bell::Bell,
-    hot::Requeue,
+    hot::{Direct, Requeue},
     log::PendingEvent,
     state::{State, fault},
     tables::Configuration,
@@ -89,6 +89,7 @@ impl MemoryStore {
             configuration,
             events: Vec::new(),
             requeues: Vec::new(),
+            direct: Vec::new(),
             outdated: Vec::new(),
             _turn: turn,
         }
@@ -135,6 +136,7 @@ pub struct MemoryTx {
     pub(super) configuration: Configuration,
     pub(super) events: Vec<PendingEvent>,
     pub(super) requeues: Vec<Requeue>,
+    pub(super) direct: Vec<Direct>,
     /// Endpoints of which nothing is known any more that was before.
     pub(super) outdated: Vec<EndpointId>,
     _turn: OwnedMutexGuard<()>,
@@ -183,6 +185,9 @@ impl UnitOfWork for MemoryTx {
         for requeue in &self.requeues {
             state.hot.may_requeue(requeue)?;
         }
+        for direct in &self.direct {
+            state.hot.may_send(direct)?;
+        }
         state.configuration = self.configuration;
         state.append(record);
         for endpoint in self.outdated {
@@ -195,6 +200,9 @@ impl UnitOfWork for MemoryTx {
         }
         for requeue in self.requeues {
             state.hot.requeue(requeue, now);
+        }
+        for direct in self.direct {
+            state.hot.send(direct, now);
         }
         Ok(())
     }
