@@ -109,6 +109,14 @@ pub(crate) fn declare(table: &str, grants: &[May]) -> Vec<String> {
     statements
 }
 
+/// What a role may do besides with a table that was declared before.
+pub(crate) fn grant(table: &str, may: &May) -> Vec<String> {
+    may.commands
+        .iter()
+        .flat_map(|command| allow(table, may, *command))
+        .collect()
+}
+
 /// The right to the command, and the policy that says to which rows.
 fn allow(table: &str, may: &May, command: Command) -> [String; 2] {
     let (role, rows) = (may.role, may.rows.0);

@@ -12,7 +12,7 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, HmacSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
+    AeadSealer, Argon2Passwords, StandardSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
     OsRandomness, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
@@ -260,7 +260,7 @@ impl Opened {
             guard,
             material: self.caches.material.clone(),
             sender: sender.clone(),
-            signer: Arc::new(HmacSigner),
+            signer: Arc::new(StandardSigner),
             clock: self.system.clock.clone(),
             ids: self.system.ids.clone(),
             randomness: self.system.randomness.clone(),

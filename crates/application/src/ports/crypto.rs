@@ -215,7 +215,8 @@ pub trait SecretsReencryption: Send + Sync {
     /// behind our back would be lost with that key. Answers the last epoch that was given so far, for the end.
     async fn begin_reencryption(&self) -> Result<Epoch, ReencryptionError>;
 
-    /// Looks at up to `limit` secrets after `after` and re-encrypts those that another master key sealed. A secret
+    /// Looks at up to `limit` rows with secrets after `after` (an endpoint has up to three) and re-encrypts those that
+    /// another master key sealed. A secret
     /// that changes at the same time is left to whoever changes it.
     async fn reencrypt(
         &self,

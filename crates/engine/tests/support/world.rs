@@ -14,7 +14,7 @@ use postrider_application::{
         Sender, StoreError, WorkSignal as _,
     },
 };
-use postrider_crypto::HmacSigner;
+use postrider_crypto::StandardSigner;
 use postrider_domain::{
     Aggregate as _, ApplicationId, Change, Description, EndpointId, MessageId, Metadata, TenantId, Version,
     endpoints::{DisableReason, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
@@ -161,7 +161,7 @@ impl World {
             guard: self.guard.clone(),
             material: faulty.clone(),
             sender: self.sender.clone(),
-            signer: Arc::new(HmacSigner),
+            signer: Arc::new(StandardSigner),
             clock: self.clock.clone(),
             ids: Arc::new(FixtureIds(self.fixture)),
             randomness: Arc::new(SeededRandomness::default()),

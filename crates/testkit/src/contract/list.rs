@@ -295,6 +295,15 @@ macro_rules! contract_cases {
                 a_resend_decided_on_an_old_state_is_stale
                 a_resend_of_another_applications_message_is_refused
                 ;
+            resources:
+                endpoints_are_listed_and_filtered
+                a_deleted_application_is_known_to_be_gone
+                a_deleted_application_is_not_changed
+                what_is_left_of_a_deleted_application_goes_in_time
+                a_message_to_one_endpoint_is_its_delivery
+                a_message_of_another_tenant_is_not_sent
+                the_log_tells_of_changed_resources
+                ;
             installation:
                 a_new_signing_key_retires_those_long_replaced
                 racing_rotations_keep_all_keys

@@ -59,6 +59,7 @@ pub mod partitions;
 pub mod people;
 pub mod proofs;
 pub mod resending;
+pub mod resources;
 pub mod round_trips;
 pub mod settling;
 pub mod uniqueness;
