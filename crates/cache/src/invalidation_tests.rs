@@ -166,6 +166,10 @@ fn one_of_each() -> Vec<DomainEvent> {
         url: EndpointUrl::parse("https://example.com").unwrap(),
         uid: None,
     };
+    let rotated = EndpointEvent::SecretRotated {
+        kind: postrider_domain::endpoints::SecretType::Hmac,
+        old_until: None,
+    };
     let disabled = EndpointEvent::Disabled {
         why: DisableReason::Manual,
         at,
@@ -198,10 +202,15 @@ fn one_of_each() -> Vec<DomainEvent> {
         DomainEvent::ApiKey(key, ApiKeyEvent::Revoked),
         DomainEvent::Application(app, ApplicationEvent::Created { uid: None, name }),
         DomainEvent::Application(app, ApplicationEvent::PortalTokensRevoked { valid_after: at }),
+        DomainEvent::Application(app, ApplicationEvent::Updated { changed: Vec::new() }),
+        DomainEvent::Application(app, ApplicationEvent::Deleted { uid: None }),
         DomainEvent::EventType(EventTypeName::parse("invoice.paid").unwrap(), registered),
         DomainEvent::Endpoint(app, endpoint, endpoint_created),
         DomainEvent::Endpoint(app, endpoint, disabled),
         DomainEvent::Endpoint(app, endpoint, EndpointEvent::Enabled),
+        DomainEvent::Endpoint(app, endpoint, EndpointEvent::Updated { changed: Vec::new() }),
+        DomainEvent::Endpoint(app, endpoint, rotated),
+        DomainEvent::Endpoint(app, endpoint, EndpointEvent::Deleted { uid: None }),
     ]
 }
 
@@ -244,7 +253,12 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
         DomainEvent::Endpoint(
             _,
             _,
-            EndpointEvent::Created { .. } | EndpointEvent::Disabled { .. } | EndpointEvent::Enabled,
+            EndpointEvent::Created { .. }
+            | EndpointEvent::Disabled { .. }
+            | EndpointEvent::Enabled
+            | EndpointEvent::Updated { .. }
+            | EndpointEvent::SecretRotated { .. }
+            | EndpointEvent::Deleted { .. },
         ) => endpoints,
         DomainEvent::Membership(
             _,
@@ -256,7 +270,10 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
         DomainEvent::ApiKey(_, ApiKeyEvent::Minted { .. } | ApiKeyEvent::Revoked) => key,
         DomainEvent::Application(
             _,
-            ApplicationEvent::Created { .. } | ApplicationEvent::PortalTokensRevoked { .. },
+            ApplicationEvent::Created { .. }
+            | ApplicationEvent::PortalTokensRevoked { .. }
+            | ApplicationEvent::Updated { .. }
+            | ApplicationEvent::Deleted { .. },
         ) => application,
         DomainEvent::Tenant(_, TenantEvent::Created { .. })
         | DomainEvent::User(_, UserEvent::Registered | UserEvent::PasswordChanged)
@@ -284,7 +301,7 @@ async fn every_event_of_the_domain_drops_what_it_concerns_and_nothing_else() {
         assert_eq!(House::after(&logged).await, expected(&event), "{}", event.kind());
         assert!(kinds.insert(event.kind()), "{} stands twice", event.kind());
     }
-    assert_eq!(kinds.len(), 23, "one event of each kind");
+    assert_eq!(kinds.len(), 28, "one event of each kind");
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ fn request(url: &str, timeout: Duration) -> OutgoingRequest {
             ("content-type", "application/json".to_owned()),
             ("webhook-id", "msg_1".to_owned()),
         ],
+        custom_headers: None,
         body: Arc::from(*br#"{"a":1}"#),
         timeout,
     }
@@ -215,6 +216,7 @@ async fn the_deadline_ends_a_request_that_nobody_reads() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     // More than any socket buffers.
     let sending = OutgoingRequest {
+        custom_headers: None,
         body: Arc::from(vec![0; 64 << 20]),
         ..request(&url, Duration::from_millis(300))
     };

@@ -328,6 +328,7 @@ impl Opened {
             clock: clock.clone(),
             ids: ids.clone(),
             randomness: randomness.clone(),
+            key_pairs: Arc::new(StandardSigner),
         })
     }
 }

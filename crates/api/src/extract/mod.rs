@@ -9,4 +9,4 @@ mod query;
 pub(crate) use body::Json;
 pub(crate) use caller::{Anybody, Authenticated};
 pub(crate) use if_match::{Presumed, etag};
-pub(crate) use query::{AuditQuery, PageQuery};
+pub(crate) use query::{AuditQuery, EndpointsQuery, PageQuery};

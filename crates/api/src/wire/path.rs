@@ -139,9 +139,21 @@ impl EndpointPath {
     /// Which endpoint of which application.
     pub(crate) fn read(&self) -> Result<(ApplicationRef, EndpointRef), postrider_application::Error> {
         let mut checks = Checks::default();
-        let application = checks.check("application", application(&self.application));
-        let endpoint = checks.check("endpoint", endpoint(&self.endpoint));
-        checks.all((application, endpoint))
+        let named = self.named(&mut checks);
+        checks.all(named)
+    }
+
+    /// The same, where something else can be wrong too.
+    pub(crate) fn named(&self, checks: &mut Checks) -> (Checked<ApplicationRef>, Checked<EndpointRef>) {
+        (
+            checks.check("application", application(&self.application)),
+            checks.check("endpoint", endpoint(&self.endpoint)),
+        )
+    }
+
+    /// The path of the application's other things.
+    pub(crate) fn beside(&self, of: &str, id: impl fmt::Display) -> String {
+        format!("/v1/applications/{}/{of}/{id}", self.application)
     }
 }
 

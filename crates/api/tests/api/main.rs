@@ -19,6 +19,7 @@ mod pages;
 mod people;
 mod platform;
 mod portal;
+mod resources;
 mod routes;
 mod server;
 mod sessions;

@@ -17,7 +17,7 @@ use postrider_application::{
 use postrider_crypto::StandardSigner;
 use postrider_domain::{
     Aggregate as _, ApplicationId, Change, Description, EndpointId, MessageId, Metadata, TenantId, Version,
-    endpoints::{DisableReason, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+    endpoints::{CustomHeaders, DisableReason, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
     messages::{ContentType, Message, Payload, TraceParent},
 };
 use postrider_engine::{EngineOptions, EnginePorts, IntakeOptions};
@@ -224,7 +224,8 @@ impl World {
             filter,
             uid: None,
             description: Description::default(),
-            secret: SigningSecret::from_bytes(vec![7; 24]).unwrap(),
+            secret: SigningSecret::from_bytes(vec![7; 24]).unwrap().into(),
+            headers: CustomHeaders::default(),
             retry_schedule: None,
             timeout: None,
             metadata: Metadata::default(),

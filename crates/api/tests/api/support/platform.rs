@@ -17,7 +17,7 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, TokenOptions,
+    AeadSealer, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, StandardSigner, TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_testkit::{
@@ -145,6 +145,7 @@ impl Api {
                 clock: clock.clone(),
                 ids: ids.clone(),
                 randomness: randomness.clone(),
+                key_pairs: Arc::new(StandardSigner),
             },
             &Settings::default(),
         );
