@@ -216,7 +216,6 @@ async fn the_deadline_ends_a_request_that_nobody_reads() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     // More than any socket buffers.
     let sending = OutgoingRequest {
-        custom_headers: None,
         body: Arc::from(vec![0; 64 << 20]),
         ..request(&url, Duration::from_millis(300))
     };

@@ -12,8 +12,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, StandardSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
-    OsRandomness, TokenOptions, verify_master_key,
+    AeadSealer, Argon2Passwords, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
+    OsRandomness, StandardSigner, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, HttpSender, Intake,

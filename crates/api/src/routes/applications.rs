@@ -132,8 +132,8 @@ async fn get_application(
 /// Create or replace an application
 ///
 /// By your own uid: created if there is none of it, otherwise its name and notes are replaced whole. By id it is
-/// replaced only. The uid `operational` is kept for your operational webhooks: what happens to your endpoints is
-/// published there by Postrider.
+/// replaced only. The application of the uid `operational` is where Postrider itself publishes what happens to your
+/// endpoints; what you publish there yourself goes to the same receivers.
 #[utoipa::path(
     operation_id = "putApplication",
     tag = "Applications",

@@ -116,14 +116,10 @@ async fn list_endpoints(
     });
     let event_type = checks.optional("event_type", query.event_type.as_deref(), EventTypeName::parse);
     let page = page::request(&query.page(), &mut checks);
-    let (application, enabled, event_type, page) =
-        checks.all((application, enabled, event_type, page))?;
+    let (application, enabled, event_type, page) = checks.all((application, enabled, event_type, page))?;
     let request = ListEndpoints {
         application,
-        filter: EndpointFilter {
-            enabled,
-            event_type,
-        },
+        filter: EndpointFilter { enabled, event_type },
         page,
     };
     let endpoints = context.mediator.send(&caller.0, request).await?;

@@ -20,7 +20,7 @@ use validator::Validate;
 use super::{
     Body, Checked, Checks, Object,
     endpoints::{RetryPolicy, filter, schedule},
-    headers::{self, Header},
+    headers::{self, Header, HeaderChange},
     patch::Patched,
     path::EndpointPath,
     secrets::new_secret,
@@ -141,7 +141,7 @@ pub(crate) struct EndpointPatch {
     channels: Patched<Vec<String>>,
     /// Merged by name: null removes a header. A secret one stays secret unless `"secret": false` comes with a value.
     #[serde(default)]
-    #[schema(value_type = Option<BTreeMap<String, Option<Header>>>)]
+    #[schema(value_type = Option<BTreeMap<String, HeaderChange>>)]
     headers: Patched<BTreeMap<String, Option<Header>>>,
     /// When to try again; null for the installation's schedule.
     #[serde(default)]
@@ -180,9 +180,13 @@ impl EndpointPatch {
         let description = one(checks, "description", self.description, |text| {
             Description::parse(&text)
         });
-        let event_types = names(checks, "event_types", self.event_types, EventTypeName::parse, |list| {
-            Filter::new(list, Vec::new())
-        });
+        let event_types = names(
+            checks,
+            "event_types",
+            self.event_types,
+            EventTypeName::parse,
+            |list| Filter::new(list, Vec::new()),
+        );
         let channels = names(checks, "channels", self.channels, Channel::parse, |list| {
             Filter::new(Vec::new(), list)
         });

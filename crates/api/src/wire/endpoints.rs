@@ -146,7 +146,11 @@ fn new_headers(checks: &mut Checks, headers: Option<BTreeMap<String, Header>>) -
 }
 
 /// Each list by itself, so that a fault names the list that it is in.
-pub(super) fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Vec<String>) -> Checked<Filter> {
+pub(super) fn filter(
+    checks: &mut Checks,
+    event_types: Vec<String>,
+    channels: Vec<String>,
+) -> Checked<Filter> {
     let event_types = checks.list("event_types", event_types, |text| EventTypeName::parse(&text));
     let channels = checks.list("channels", channels, |text| Channel::parse(&text));
     let event_types = event_types.and_then(|list| {
@@ -162,7 +166,10 @@ pub(super) fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Ve
     checks.check("event_types", Filter::new(event_types?, channels?))
 }
 
-pub(super) fn schedule(checks: &mut Checks, policy: Option<Object<RetryPolicy>>) -> Checked<Option<RetrySchedule>> {
+pub(super) fn schedule(
+    checks: &mut Checks,
+    policy: Option<Object<RetryPolicy>>,
+) -> Checked<Option<RetrySchedule>> {
     let Some(Object(policy)) = policy else {
         return Some(None);
     };
@@ -285,12 +292,5 @@ impl From<CreatedEndpoint> for EndpointWithSecret {
             secret,
             public_key,
         }
-    }
-}
-
-impl EndpointWithSecret {
-    /// The endpoint's id.
-    pub(crate) fn id(&self) -> &str {
-        &self.endpoint.id
     }
 }

@@ -1,6 +1,6 @@
 //! Headers of the tenant's own, as they are written and shown.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use postrider_application::Violation;
 use postrider_domain::{
@@ -11,7 +11,10 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
+};
 
 use super::{Checked, Checks};
 
@@ -29,6 +32,32 @@ pub(crate) enum Header {
     Text(String),
     /// The same, with whether it is secret.
     Full(FullHeader),
+}
+
+/// A header that is set, or null: then it goes. How the document tells of an `Option<Header>` in a map.
+pub(crate) struct HeaderChange;
+
+impl PartialSchema for HeaderChange {
+    fn schema() -> RefOr<Schema> {
+        let null = ObjectBuilder::new().schema_type(Type::Null).build();
+        let either = OneOfBuilder::new()
+            .description(Some("A header, or null: then it goes."))
+            .item(Ref::from_schema_name(Header::name()))
+            .item(null)
+            .build();
+        RefOr::T(Schema::OneOf(either))
+    }
+}
+
+impl ToSchema for HeaderChange {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("HeaderChange")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Header::name().into_owned(), Header::schema()));
+        Header::schemas(schemas);
+    }
 }
 
 /// A header whose value may be secret.
@@ -194,7 +223,12 @@ mod tests {
 
     #[test]
     fn a_header_is_a_text_or_an_object() {
-        for bad in [json!(1), json!(["a"]), json!({"value": "a", "x": 1}), json!({"secret": "yes"})] {
+        for bad in [
+            json!(1),
+            json!(["a"]),
+            json!({"value": "a", "x": 1}),
+            json!({"secret": "yes"}),
+        ] {
             assert!(serde_json::from_value::<Header>(bad.clone()).is_err(), "{bad}");
         }
         let header: Header = serde_json::from_value(json!({"secret": true})).unwrap();

@@ -26,11 +26,7 @@ pub(crate) fn new_secret(
     }
     let given = checks.optional("secret", secret, GivenSecret::parse)?;
     let kind = checks.optional("secret_type", secret_type, SecretType::parse)?;
-    Some(
-        given
-            .map(NewSecret::Given)
-            .or(kind.map(NewSecret::Generated)),
-    )
+    Some(given.map(NewSecret::Given).or(kind.map(NewSecret::Generated)))
 }
 
 /// Which secret signs from now on.

@@ -20,7 +20,14 @@ impl Api {
     }
 
     /// Any method, of a resource at that version.
-    async fn at(&self, token: &str, method: Method, path: &str, version: &str, body: Option<Value>) -> Answer {
+    async fn at(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        version: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let mut request = TestRequest::default()
             .method(method)
             .uri(path)
@@ -56,7 +63,10 @@ async fn an_application_is_put_patched_and_deleted() {
     let again = api.put(owner, path, body).await.expect(200);
     assert_eq!((again.header("etag"), again.json()), ("\"1\"", created.json()));
     let replaced = api.put(owner, path, json!({"name": "Seven!"})).await.expect(200);
-    assert_eq!((replaced.header("etag"), &replaced.json()["metadata"]), ("\"2\"", &json!({})));
+    assert_eq!(
+        (replaced.header("etag"), &replaced.json()["metadata"]),
+        ("\"2\"", &json!({}))
+    );
 
     let body = json!({"metadata": {"plan": "silver", "gone": null}});
     let patched = api.patch(owner, &location, body).await.expect(200);
@@ -73,18 +83,40 @@ async fn an_application_is_put_patched_and_deleted() {
     taken.problem(409, "uid_taken");
 
     let refused = |answer: Answer| answer.problem(412, "precondition_failed");
-    refused(api.at(owner, Method::PATCH, &location, "\"3\"", Some(json!({}))).await);
+    refused(
+        api.at(owner, Method::PATCH, &location, "\"3\"", Some(json!({})))
+            .await,
+    );
     refused(api.at(owner, Method::DELETE, &location, "\"3\"", None).await);
-    refused(api.at(owner, Method::PUT, path, "*", Some(json!({"name": "x"}))).await);
-    refused(api.at(owner, Method::PUT, &location, "W/\"4\"", Some(json!({"name": "x"}))).await);
+    refused(
+        api.at(owner, Method::PUT, path, "*", Some(json!({"name": "x"})))
+            .await,
+    );
+    refused(
+        api.at(
+            owner,
+            Method::PUT,
+            &location,
+            "W/\"4\"",
+            Some(json!({"name": "x"})),
+        )
+        .await,
+    );
     let unknown = "/v1/applications/app_01h455vb4pex5vsknk084sn02q";
-    api.put(owner, unknown, json!({"name": "x"})).await.problem(404, "not_found");
-    let deleted = api.at(owner, Method::DELETE, &location, "\"4\"", None).await.expect(204);
+    api.put(owner, unknown, json!({"name": "x"}))
+        .await
+        .problem(404, "not_found");
+    let deleted = api
+        .at(owner, Method::DELETE, &location, "\"4\"", None)
+        .await
+        .expect(204);
     assert!(deleted.body.is_empty());
     api.delete(owner, &location).await.problem(404, "not_found");
     api.get(owner, &location).await.problem(404, "not_found");
     // The tenant's other webhooks have an application like any other.
-    api.put(owner, "/v1/applications/operational", json!({"name": "Ours"})).await.expect(201);
+    api.put(owner, "/v1/applications/operational", json!({"name": "Ours"}))
+        .await
+        .expect(201);
 }
 
 #[actix_web::test]
@@ -100,8 +132,14 @@ async fn an_endpoint_is_put_patched_listed_and_deleted() {
     let again = api.put(owner, &path, body).await.expect(200);
     assert_eq!(again.header("etag"), "\"1\"");
     assert!(again.json().get("secret").is_none(), "it is shown once");
-    let replaced = api.put(owner, &path, json!({"url": "https://example.com/b"})).await.expect(200);
-    assert_eq!((&replaced.json()["event_types"], &replaced.json()["timeout_ms"]), (&json!([]), &Value::Null));
+    let replaced = api
+        .put(owner, &path, json!({"url": "https://example.com/b"}))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&replaced.json()["event_types"], &replaced.json()["timeout_ms"]),
+        (&json!([]), &Value::Null)
+    );
 
     let body = json!({"channels": ["eu"], "metadata": {"team": "a"}, "description": "Billing",
         "retry_policy": {"schedule_seconds": [5]}});
@@ -109,8 +147,14 @@ async fn an_endpoint_is_put_patched_listed_and_deleted() {
     assert_eq!(patched.header("etag"), "\"3\"");
     let body = json!({"channels": null, "retry_policy": null, "description": null, "uid": "other"});
     let cleared = api.patch(owner, &path, body).await.expect(200).json();
-    assert_eq!((&cleared["channels"], &cleared["retry_policy"]), (&json!([]), &Value::Null));
-    assert_eq!((&cleared["uid"], &cleared["metadata"]["team"]), (&json!("other"), &json!("a")));
+    assert_eq!(
+        (&cleared["channels"], &cleared["retry_policy"]),
+        (&json!([]), &Value::Null)
+    );
+    assert_eq!(
+        (&cleared["uid"], &cleared["metadata"]["team"]),
+        (&json!("other"), &json!("a"))
+    );
     api.get(owner, &path).await.problem(404, "not_found");
     for (body, field, rule) in [
         (json!({"url": null}), "url", "required"),
@@ -119,8 +163,16 @@ async fn an_endpoint_is_put_patched_listed_and_deleted() {
         (json!({"event_types": vec!["a"; 101]}), "event_types", "too_long"),
         (json!({"event_types": ["a", "a"]}), "event_types", "duplicate"),
         (json!({"timeout_ms": 1}), "timeout_ms", "range"),
-        (json!({"retry_policy": {"schedule_seconds": [0]}}), "retry_policy.schedule_seconds", "range"),
-        (json!({"metadata": {"k": "x".repeat(501)}}), "metadata", "too_long"),
+        (
+            json!({"retry_policy": {"schedule_seconds": [0]}}),
+            "retry_policy.schedule_seconds",
+            "range",
+        ),
+        (
+            json!({"metadata": {"k": "x".repeat(501)}}),
+            "metadata",
+            "too_long",
+        ),
         (json!({"secret": "whsec_x"}), "secret", "unknown_field"),
         (json!({"rate_limit": 5}), "rate_limit", "unknown_field"),
         (json!({"ordering": "fifo"}), "ordering", "unknown_field"),
@@ -132,11 +184,17 @@ async fn an_endpoint_is_put_patched_listed_and_deleted() {
     let ids = |answer: Answer| {
         let json = answer.expect(200).json();
         let data = json["data"].as_array().unwrap();
-        data.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        data.iter()
+            .map(|item| item["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let (hook, other) = (tenancy.endpoint.clone(), created.text("id"));
-    api.patch(owner, &location, json!({"event_types": ["a"]})).await.expect(200);
-    api.act(owner, &format!("{ENDPOINTS}/hook/disable")).await.expect(200);
+    api.patch(owner, &location, json!({"event_types": ["a"]}))
+        .await
+        .expect(200);
+    api.act(owner, &format!("{ENDPOINTS}/hook/disable"))
+        .await
+        .expect(200);
     for (query, expected) in [
         ("", vec![&hook, &other]),
         ("?status=enabled", vec![&other]),
@@ -150,11 +208,22 @@ async fn an_endpoint_is_put_patched_listed_and_deleted() {
     }
     let first = api.get(owner, &format!("{ENDPOINTS}?limit=1")).await.json();
     let next = first["next"].as_str().unwrap();
-    assert_eq!(ids(api.get(owner, &format!("{ENDPOINTS}?limit=1&cursor={next}")).await), [other]);
-    let bad = api.get(owner, &format!("{ENDPOINTS}?status=gone&event_type=a..b&limit=0")).await;
+    assert_eq!(
+        ids(api
+            .get(owner, &format!("{ENDPOINTS}?limit=1&cursor={next}"))
+            .await),
+        [other]
+    );
+    let bad = api
+        .get(owner, &format!("{ENDPOINTS}?status=gone&event_type=a..b&limit=0"))
+        .await;
     assert_eq!(
         bad.violations(),
-        [is("status", "unknown"), is("event_type", "format"), is("limit", "range")]
+        [
+            is("status", "unknown"),
+            is("event_type", "format"),
+            is("limit", "range")
+        ]
     );
 
     let stale = api.at(owner, Method::DELETE, &location, "\"1\"", None).await;
@@ -181,7 +250,10 @@ async fn headers_are_checked_masked_and_kept() {
     assert_eq!((same.header("etag"), &same.json()["headers"]), ("\"1\"", &masked));
     let patch = json!({"headers": {"x-env": null, "authorization": "Bearer hunter3", "x-b": "2"}});
     let patched = api.patch(owner, &path, patch).await.expect(200).json();
-    assert_eq!(patched["headers"], json!({"authorization": {"secret": true}, "x-b": "2"}));
+    assert_eq!(
+        patched["headers"],
+        json!({"authorization": {"secret": true}, "x-b": "2"})
+    );
     for answer in [
         api.get(owner, &path).await,
         api.get(owner, ENDPOINTS).await,
@@ -204,20 +276,47 @@ async fn headers_are_checked_masked_and_kept() {
         (json!({"": "a"}), "headers.", "required"),
         (json!({"Webhook-Id": "a"}), "headers.Webhook-Id", "reserved"),
         (json!({"Host": "a"}), "headers.Host", "reserved"),
-        (json!({"Transfer-Encoding": "chunked"}), "headers.Transfer-Encoding", "reserved"),
+        (
+            json!({"Transfer-Encoding": "chunked"}),
+            "headers.Transfer-Encoding",
+            "reserved",
+        ),
         (json!({"x-a": "1", "X-A": "2"}), "headers.x-a", "duplicate"),
         (json!({"x-a": {"secret": true}}), "headers.x-a", "required"),
         (json!({"x-a": 1}), "headers.x-a", "type"),
-        (json!({"x-a": {"value": "a", "shown": true}}), "headers.x-a.shown", "unknown_field"),
-        (json!((0..21).map(|n| (format!("x-{n}"), json!("v"))).collect::<serde_json::Map<_, _>>()), "headers", "too_long"),
-        (json!((0..2_000).map(|n| (format!("x-{n}"), json!("v"))).collect::<serde_json::Map<_, _>>()), "headers", "too_long"),
+        (
+            json!({"x-a": {"value": "a", "shown": true}}),
+            "headers.x-a.shown",
+            "unknown_field",
+        ),
+        (
+            json!(
+                (0..21)
+                    .map(|n| (format!("x-{n}"), json!("v")))
+                    .collect::<serde_json::Map<_, _>>()
+            ),
+            "headers",
+            "too_long",
+        ),
+        (
+            json!(
+                (0..2_000)
+                    .map(|n| (format!("x-{n}"), json!("v")))
+                    .collect::<serde_json::Map<_, _>>()
+            ),
+            "headers",
+            "too_long",
+        ),
     ] {
         let body = json!({"url": "https://example.com/", "headers": headers});
         let answer = api.post(owner, ENDPOINTS, body).await;
         assert_eq!(fault(answer), is(field, rule), "{headers}");
     }
     let reveal = json!({"headers": {"authorization": {"secret": false}}});
-    assert_eq!(fault(api.patch(owner, &path, reveal).await), is("headers.authorization", "required"));
+    assert_eq!(
+        fault(api.patch(owner, &path, reveal).await),
+        is("headers.authorization", "required")
+    );
 }
 
 #[actix_web::test]
@@ -227,7 +326,10 @@ async fn secrets_are_rotated_with_an_overlap() {
     let path = format!("{ENDPOINTS}/hook/secret");
     let rotate = format!("{path}/rotate");
     let first = api.get(owner, &path).await.expect(200).json();
-    assert_eq!((&first["type"], &first["public_key"]), (&json!("hmac"), &Value::Null));
+    assert_eq!(
+        (&first["type"], &first["public_key"]),
+        (&json!("hmac"), &Value::Null)
+    );
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let body = json!({"secret": given, "overlap_seconds": 60});
     let rotated = api.post(owner, &rotate, body.clone()).await.expect(200);
@@ -237,9 +339,16 @@ async fn secrets_are_rotated_with_an_overlap() {
     assert_eq!(rotated["previous"][0]["secret"], first["secret"]);
     assert!(rotated["previous"][0]["expires_at"].is_string());
     assert_eq!(api.get(owner, &path).await.json(), rotated);
-    assert_eq!(fault(api.post(owner, &rotate, body).await), is("secret", "duplicate"));
+    assert_eq!(
+        fault(api.post(owner, &rotate, body).await),
+        is("secret", "duplicate")
+    );
     api.clock.advance(std::time::Duration::from_mins(1));
-    let owner = &api.log_in("owner@acme.example").await.expect(200).text("access_token");
+    let owner = &api
+        .log_in("owner@acme.example")
+        .await
+        .expect(200)
+        .text("access_token");
     assert_eq!(api.get(owner, &path).await.json()["previous"], json!([]));
 
     let seed = STANDARD.encode([1; 32]);
@@ -247,26 +356,46 @@ async fn secrets_are_rotated_with_an_overlap() {
     let pair = api.post(owner, &rotate, body).await.expect(200).json();
     let public = pair["public_key"].as_str().unwrap();
     assert!(public.starts_with("whpk_"), "{pair}");
-    assert_eq!((&pair["type"], &pair["secret"]), (&json!("ed25519"), &Value::Null));
+    assert_eq!(
+        (&pair["type"], &pair["secret"]),
+        (&json!("ed25519"), &Value::Null)
+    );
     assert_eq!(pair["previous"], json!([]), "without an overlap all end");
     for (body, field, rule) in [
         (json!({"secret": "x"}), "secret", "format"),
-        (json!({"secret": format!("whsk_{}", STANDARD.encode([1; 64]))}), "secret", "format"),
+        (
+            json!({"secret": format!("whsk_{}", STANDARD.encode([1; 64]))}),
+            "secret",
+            "format",
+        ),
         (json!({"secret": format!("whsk_{seed}")}), "secret", "duplicate"),
         (json!({"secret_type": "rsa"}), "secret_type", "unknown"),
         (json!({"overlap_seconds": 604_801}), "overlap_seconds", "range"),
-        (json!({"secret": given, "secret_type": "hmac"}), "secret_type", "exclusive"),
+        (
+            json!({"secret": given, "secret_type": "hmac"}),
+            "secret_type",
+            "exclusive",
+        ),
     ] {
-        assert_eq!(fault(api.post(owner, &rotate, body.clone()).await), is(field, rule), "{body}");
+        assert_eq!(
+            fault(api.post(owner, &rotate, body.clone()).await),
+            is(field, rule),
+            "{body}"
+        );
     }
     for _ in 0..3 {
         api.post(owner, &rotate, json!({})).await.expect(200);
     }
-    api.post(owner, &rotate, json!({})).await.problem(409, "secret_limit_reached");
+    api.post(owner, &rotate, json!({}))
+        .await
+        .problem(409, "secret_limit_reached");
 
     let body = json!({"url": "https://example.com/", "secret_type": "ed25519"});
     let created = api.post(owner, ENDPOINTS, body).await.expect(201).json();
-    assert_eq!((&created["secret"], &created["secret_type"]), (&Value::Null, &json!("ed25519")));
+    assert_eq!(
+        (&created["secret"], &created["secret_type"]),
+        (&Value::Null, &json!("ed25519"))
+    );
     assert!(created["public_key"].as_str().unwrap().starts_with("whpk_"));
 }
 
@@ -289,30 +418,47 @@ async fn a_test_is_a_message_to_one_endpoint() {
 
     let body = r#"{"event_type":"invoice.paid","payload":{ "b" : 1.50 }}"#;
     let own = api.post_raw(owner, &path, body).await.expect(202);
-    let payload = api.get(owner, &format!("{}/payload", own.header("location"))).await;
+    let payload = api
+        .get(owner, &format!("{}/payload", own.header("location")))
+        .await;
     assert_eq!(payload.body, r#"{ "b" : 1.50 }"#);
     let bad = api.post(owner, &path, json!({"event_type": "a..b"})).await;
     assert_eq!(fault(bad), is("event_type", "format"));
-    api.act(owner, &format!("{ENDPOINTS}/hook/disable")).await.expect(200);
-    api.post(owner, &path, json!({})).await.problem(409, "endpoint_disabled");
+    api.act(owner, &format!("{ENDPOINTS}/hook/disable"))
+        .await
+        .expect(200);
+    api.post(owner, &path, json!({}))
+        .await
+        .problem(409, "endpoint_disabled");
 }
 
 #[actix_web::test]
 async fn a_customer_learns_of_no_other_by_putting() {
     let (api, tenancy) = given().await;
     let owner = &tenancy.owner;
-    api.put(owner, "/v1/applications/app-2", json!({"name": "Two"})).await.expect(201);
+    api.put(owner, "/v1/applications/app-2", json!({"name": "Two"}))
+        .await
+        .expect(201);
     let body = json!({"permissions": ["endpoints:write", "endpoints:read"], "expires_in": 600});
-    let portal = api.post(owner, "/v1/applications/app-1/portal-tokens", body).await.expect(201);
+    let portal = api
+        .post(owner, "/v1/applications/app-1/portal-tokens", body)
+        .await
+        .expect(201);
     let portal = portal.text("token");
     for uid in ["app-2", "app-3"] {
-        let put = api.put(&portal, &format!("/v1/applications/{uid}"), json!({"name": "x"})).await;
+        let put = api
+            .put(&portal, &format!("/v1/applications/{uid}"), json!({"name": "x"}))
+            .await;
         put.problem(404, "not_found");
     }
-    let put = api.put(&portal, "/v1/applications/app-1", json!({"name": "x"})).await;
+    let put = api
+        .put(&portal, "/v1/applications/app-1", json!({"name": "x"}))
+        .await;
     put.problem(403, "forbidden");
     let body = json!({"url": "https://example.com/"});
-    api.put(&portal, &format!("{ENDPOINTS}/mine"), body).await.expect(201);
+    api.put(&portal, &format!("{ENDPOINTS}/mine"), body)
+        .await
+        .expect(201);
     api.delete(owner, "/v1/applications/app-1").await.expect(204);
     api.get(&portal, ENDPOINTS).await.problem(401, "unauthenticated");
 }

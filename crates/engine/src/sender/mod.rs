@@ -313,7 +313,10 @@ mod tests {
         assert_eq!(headers["authorization"], "Bearer hunter2");
         assert!(headers["authorization"].is_sensitive() && !headers["x-a"].is_sensitive());
         assert_eq!((headers["x-a"].as_bytes(), headers.len()), (&b"1"[..], 4));
-        assert!(headers.capacity() > headers.len(), "and there is room for one more");
+        assert!(
+            headers.capacity() > headers.len(),
+            "and there is room for one more"
+        );
     }
 
     #[test]
