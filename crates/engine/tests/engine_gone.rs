@@ -80,7 +80,11 @@ async fn a_delivery_to_a_deleted_endpoint_is_cancelled_when_its_turn_comes() {
     let key = (world.customer.id, EndpointRef::Id(id));
     let mut endpoint: Endpoint = world.fixture.find(&world.tenancy.scope, &key).await.unwrap();
     endpoint.delete();
-    world.fixture.delete(&world.tenancy.scope, endpoint).await.unwrap();
+    world
+        .fixture
+        .delete(&world.tenancy.scope, endpoint)
+        .await
+        .unwrap();
     world
         .fixture
         .endpoints_changed(&world.tenancy, &world.customer)

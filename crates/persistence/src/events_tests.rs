@@ -186,7 +186,11 @@ fn of_what_changes_and_goes() {
     let app = ApplicationId::from_uuid(uuid(3));
     let application = |event| DomainEvent::Application(app, event);
     let uid = || Some(Uid::parse("eu").unwrap());
-    let changed = vec![ApplicationField::Uid, ApplicationField::Name, ApplicationField::Metadata];
+    let changed = vec![
+        ApplicationField::Uid,
+        ApplicationField::Name,
+        ApplicationField::Metadata,
+    ];
     check(
         &application(ApplicationEvent::Updated { changed }),
         "application.updated",

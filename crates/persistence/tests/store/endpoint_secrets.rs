@@ -9,8 +9,8 @@ use postrider_crypto::{AeadSealer, MasterKey, OsRandomness};
 use postrider_domain::{
     Aggregate as _,
     endpoints::{
-        CustomHeaders, Ed25519Key, EndpointAttributes, EndpointRef, EndpointState, HeaderName,
-        HeaderValue, Overlap,
+        CustomHeaders, Ed25519Key, EndpointAttributes, EndpointRef, EndpointState, HeaderName, HeaderValue,
+        Overlap,
     },
 };
 use postrider_persistence::SqlStore;
@@ -40,7 +40,10 @@ async fn endpoint<H: Outside>(
         let value = HeaderValue::parse(value, secret).unwrap();
         (HeaderName::parse(name).unwrap(), value)
     };
-    let headers = [header("authorization", HEADER, true), header("x-shown", "1", false)];
+    let headers = [
+        header("authorization", HEADER, true),
+        header("x-shown", "1", false),
+    ];
     to.headers = CustomHeaders::new(BTreeMap::from(headers)).unwrap();
     let _ = endpoint.change(to);
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();

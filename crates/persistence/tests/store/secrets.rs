@@ -7,7 +7,9 @@ use postrider_application::ports::{
 };
 use postrider_domain::{
     Aggregate as _, Description, EndpointId, Metadata,
-    endpoints::{CustomHeaders, Endpoint, EndpointRef, EndpointUrl, Filter, NewEndpoint, SecretRing, SigningSecret},
+    endpoints::{
+        CustomHeaders, Endpoint, EndpointRef, EndpointUrl, Filter, NewEndpoint, SecretRing, SigningSecret,
+    },
 };
 use postrider_persistence::SqlStore;
 use postrider_testkit::contract::{Customer, Fixture, Harness, Tenancy};
