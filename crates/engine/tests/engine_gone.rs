@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use postrider_application::{
     audit::Record,
-    ports::{ApplicationRepository as _, Repository, Store as _, UnitOfWork as _},
+    ports::{ApplicationRepository as _, Repository, Store as _, UnitOfWork as _, WorkSignal as _},
 };
 use postrider_domain::{
-    Aggregate as _,
     applications::Application,
     endpoints::{Endpoint, EndpointRef},
 };
