@@ -25,6 +25,7 @@ mod m20261122_000013_identity;
 mod m20261122_000014_roles;
 mod m20261122_000015_message_path;
 mod m20261123_000016_idempotency_keys;
+mod m20261123_000017_endpoint_resources;
 mod m20261123_000018_schemas_and_schedules;
 mod m20261123_000019_replays_and_figures;
 mod m20261123_000021_delivery_lists;
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000019_replays_and_figures::Migration),
             Box::new(m20261123_000021_delivery_lists::Migration),
             Box::new(m20261123_000018_schemas_and_schedules::Migration),
+            Box::new(m20261123_000017_endpoint_resources::Migration),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! What a caller may say about a change of something that is there already.
 
-use postrider_domain::Version;
+use postrider_domain::{Change, Version};
 
 use crate::{Error, ErrorCode, Result};
 
@@ -20,6 +20,14 @@ impl<T> Versioned<T> {
             value: to(self.value),
             version: self.version,
         }
+    }
+}
+
+/// The version that an aggregate has after it was saved, if there was anything to save.
+pub(crate) const fn version_after(read: Version, change: Change) -> Version {
+    match change {
+        Change::Made => read.next(),
+        Change::None => read,
     }
 }
 

@@ -104,6 +104,8 @@ error_codes! {
     UidTaken = "uid_taken", Conflict, "The uid is in use";
     /// The application has as many endpoints as the installation allows.
     EndpointLimitReached = "endpoint_limit_reached", Conflict, "The application has too many endpoints";
+    /// As many secrets of the endpoint sign as may.
+    SecretLimitReached = "secret_limit_reached", Conflict, "Too many secrets of the endpoint are in use";
     /// The event type is registered already.
     EventTypeExists = "event_type_exists", Conflict, "The event type exists already";
     /// The address of a new tenant's owner belongs to a person who is known already.

@@ -7,7 +7,7 @@ use postrider_domain::{
     MembershipId, Metadata, Name, SessionId, TenantId, Timestamp, Uid,
     access::{Authority, Grant, Permission, PortalAccess, Role},
     applications::{ApplicationRef, ApplicationState},
-    endpoints::{EndpointUrl, Filter},
+    endpoints::{CustomHeaders, EndpointUrl, Filter},
     event_types::EventTypeName,
     messages::{Channels, ContentType, DedupKey, Payload},
     tenants::{TenantSettings, TenantStatus},
@@ -20,13 +20,13 @@ use crate::{
     applications::CreateApplication,
     audit::Record,
     authentication::{Authenticator, IssuedTokens, LogIn},
-    endpoints::CreateEndpoint,
+    endpoints::{CreateEndpoint, NewSecret},
     invitations::{AcceptInvitation, Invite},
     mediator::{Mediator, MediatorPorts, Request, Serves},
     members::{GrantRequest, ListMembers},
     memory::{
-        CountingSignal, MemoryStore, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials,
-        RecordedMetrics, SeededRandomness, SequentialIds, TestClock, WordSchemas,
+        CountingSignal, MemoryStore, NoKeyUses, NoThrottle, NoTrace, PlainKeyPairs, PlainPasswords,
+        RecordedDenials, RecordedMetrics, SeededRandomness, SequentialIds, TestClock, WordSchemas,
     },
     messages::{MessageDraft, PublishMessage},
     ports::{
@@ -183,6 +183,7 @@ impl World {
             clock: clock.clone(),
             ids: ids.clone(),
             randomness: Arc::new(SeededRandomness::new(7)),
+            key_pairs: Arc::new(PlainKeyPairs),
         };
         let beside = MediatorPorts {
             directory: Arc::new(store.clone()),
@@ -332,7 +333,7 @@ impl World {
             name: Name::parse("Customer").unwrap(),
             metadata: Metadata::default(),
         };
-        self.send(caller, request).await.unwrap()
+        self.send(caller, request).await.unwrap().value
     }
 
     /// The rows that an engine would claim now.
@@ -432,7 +433,8 @@ pub(crate) fn create_endpoint(application: impl Into<ApplicationRef>, url: &str)
         url: EndpointUrl::parse(url).unwrap(),
         description: postrider_domain::Description::default(),
         filter: Filter::default(),
-        secret: None,
+        secret: NewSecret::default(),
+        headers: CustomHeaders::default(),
         retry_schedule: None,
         timeout: None,
         metadata: Metadata::default(),

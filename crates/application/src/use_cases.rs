@@ -18,9 +18,10 @@ use crate::{
         ListApiKeys, ListApiKeysHandler, MintApiKey, MintApiKeyHandler, RevokeApiKey, RevokeApiKeyHandler,
     },
     applications::{
-        CreateApplication, CreateApplicationHandler, GetApplication, GetApplicationHandler, ListApplications,
-        ListApplicationsHandler, MintPortalToken, MintPortalTokenHandler, RevokePortalTokens,
-        RevokePortalTokensHandler,
+        CreateApplication, CreateApplicationHandler, DeleteApplication, DeleteApplicationHandler,
+        GetApplication, GetApplicationHandler, ListApplications, ListApplicationsHandler, MintPortalToken,
+        MintPortalTokenHandler, PatchApplication, PatchApplicationHandler, PutApplication,
+        PutApplicationHandler, RevokePortalTokens, RevokePortalTokensHandler,
     },
     audit_entries::{ListAuditEntries, ListAuditEntriesHandler},
     authentication::{
@@ -32,9 +33,11 @@ use crate::{
         ResendDeliveryHandler, SearchDeliveries, SearchDeliveriesHandler,
     },
     endpoints::{
-        CreateEndpoint, CreateEndpointHandler, DisableEndpoint, DisableEndpointHandler, EnableEndpoint,
-        EnableEndpointHandler, GetEndpoint, GetEndpointHandler, GetEndpointSecret, GetEndpointSecretHandler,
-        GetEndpointStats, GetEndpointStatsHandler,
+        CreateEndpoint, CreateEndpointHandler, DeleteEndpoint, DeleteEndpointHandler, DisableEndpoint,
+        DisableEndpointHandler, EnableEndpoint, EnableEndpointHandler, GetEndpoint, GetEndpointHandler,
+        GetEndpointSecret, GetEndpointSecretHandler, GetEndpointStats, GetEndpointStatsHandler,
+        ListEndpoints, ListEndpointsHandler, PatchEndpoint, PatchEndpointHandler, PutEndpoint,
+        PutEndpointHandler, RotateEndpointSecret, RotateEndpointSecretHandler, SendTest, SendTestHandler,
     },
     event_types::{
         AddSchema, AddSchemaHandler, ArchiveEventType, ArchiveEventTypeHandler, GetEventType,
@@ -59,11 +62,11 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, DeliveryViews, EndpointViews, EventTypeDirectory, EventTypeViews, FigureViews,
-        Identities, Ids, MemberRepository, MessageIntake, MessageRepository, MessageViews, PasswordHasher,
-        PersonRepository, PrincipalViews, Randomness, ReplayRepository, ReplayViews, Repository,
-        SchemaRepository, Schemas, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews,
-        Throttle, TracePropagation, UseCaseMetrics, UserRepository, WorkSignal,
+        DeliveryRepository, DeliveryViews, DirectMessages, EndpointViews, EventTypeDirectory, EventTypeViews,
+        FigureViews, Identities, Ids, KeyPairs, MemberRepository, MessageIntake, MessageRepository,
+        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, ReplayRepository,
+        ReplayViews, Repository, SchemaRepository, Schemas, SecretsReencryption, SigningKeys, Store,
+        TenantExport, TenantViews, Throttle, TracePropagation, UseCaseMetrics, UserRepository, WorkSignal,
     },
     replays::{
         CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
@@ -116,6 +119,8 @@ pub struct Ports<S> {
     pub ids: Arc<dyn Ids>,
     /// Randomness.
     pub randomness: Arc<dyn Randomness>,
+    /// The key pairs that webhooks are signed with.
+    pub key_pairs: Arc<dyn KeyPairs>,
 }
 
 /// What the operator configures about the use cases.
@@ -210,6 +215,9 @@ use_cases! {
     create_application: CreateApplicationHandler serves CreateApplication;
     list_applications: ListApplicationsHandler serves ListApplications;
     get_application: GetApplicationHandler serves GetApplication;
+    put_application: PutApplicationHandler serves PutApplication;
+    patch_application: PatchApplicationHandler serves PatchApplication;
+    delete_application: DeleteApplicationHandler serves DeleteApplication;
     mint_portal_token: MintPortalTokenHandler serves MintPortalToken;
     revoke_portal_tokens: RevokePortalTokensHandler serves RevokePortalTokens;
     register_event_type: RegisterEventTypeHandler serves RegisterEventType;
@@ -225,6 +233,12 @@ use_cases! {
     get_endpoint_stats: GetEndpointStatsHandler serves GetEndpointStats;
     enable_endpoint: EnableEndpointHandler serves EnableEndpoint;
     disable_endpoint: DisableEndpointHandler serves DisableEndpoint;
+    list_endpoints: ListEndpointsHandler serves ListEndpoints;
+    put_endpoint: PutEndpointHandler serves PutEndpoint;
+    patch_endpoint: PatchEndpointHandler serves PatchEndpoint;
+    delete_endpoint: DeleteEndpointHandler serves DeleteEndpoint;
+    rotate_endpoint_secret: RotateEndpointSecretHandler serves RotateEndpointSecret;
+    send_test: SendTestHandler serves SendTest;
     publish_message: PublishMessageHandler serves PublishMessage;
     publish_batch: PublishBatchHandler serves PublishBatch;
     list_messages: ListMessagesHandler serves ListMessages;
@@ -301,6 +315,7 @@ pub trait FullTx:
     + ReplayRepository
     + MessageRepository
     + SchemaRepository
+    + DirectMessages
 {
 }
 
@@ -322,6 +337,7 @@ impl<T> FullTx for T where
         + ReplayRepository
         + MessageRepository
         + SchemaRepository
+        + DirectMessages
 {
 }
 
@@ -356,6 +372,9 @@ impl<S: Clone> UseCases<S> {
             create_application: CreateApplicationHandler::new(store(), clock(), ids()),
             list_applications: ListApplicationsHandler::new(store()),
             get_application: GetApplicationHandler::new(store()),
+            put_application: PutApplicationHandler::new(store(), clock(), ids()),
+            patch_application: PatchApplicationHandler::new(store()),
+            delete_application: DeleteApplicationHandler::new(store(), clock()),
             mint_portal_token: MintPortalTokenHandler::new(ports),
             revoke_portal_tokens: RevokePortalTokensHandler::new(store(), clock()),
             register_event_type: RegisterEventTypeHandler::new(ports),
@@ -365,18 +384,18 @@ impl<S: Clone> UseCases<S> {
             archive_event_type: ArchiveEventTypeHandler::new(store(), clock()),
             add_schema: AddSchemaHandler::new(ports),
             get_event_type_schema: GetEventTypeSchemaHandler::new(store()),
-            create_endpoint: CreateEndpointHandler::new(
-                store(),
-                clock(),
-                ids(),
-                ports.randomness.clone(),
-                settings,
-            ),
             get_endpoint: GetEndpointHandler::new(store()),
-            get_endpoint_secret: GetEndpointSecretHandler::new(store()),
             get_endpoint_stats: GetEndpointStatsHandler::new(store(), clock()),
+            create_endpoint: CreateEndpointHandler::new(ports, settings),
+            get_endpoint_secret: GetEndpointSecretHandler::new(store(), clock()),
             enable_endpoint: EnableEndpointHandler::new(store()),
             disable_endpoint: DisableEndpointHandler::new(store(), clock()),
+            list_endpoints: ListEndpointsHandler::new(store()),
+            put_endpoint: PutEndpointHandler::new(ports, settings),
+            patch_endpoint: PatchEndpointHandler::new(store(), settings),
+            delete_endpoint: DeleteEndpointHandler::new(store()),
+            rotate_endpoint_secret: RotateEndpointSecretHandler::new(ports),
+            send_test: SendTestHandler::new(ports),
             publish_message: PublishMessageHandler::new(ports, settings),
             publish_batch: PublishBatchHandler::new(ports, settings),
             list_messages: ListMessagesHandler::new(store()),

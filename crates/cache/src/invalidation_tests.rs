@@ -177,6 +177,10 @@ fn one_of_each() -> Vec<DomainEvent> {
         url: EndpointUrl::parse("https://example.com").unwrap(),
         uid: None,
     };
+    let rotated = EndpointEvent::SecretRotated {
+        kind: postrider_domain::endpoints::SecretType::Hmac,
+        old_until: None,
+    };
     let disabled = EndpointEvent::Disabled {
         why: DisableReason::Manual,
         at,
@@ -214,9 +218,14 @@ fn one_of_each() -> Vec<DomainEvent> {
         DomainEvent::EventType(paid(), described),
         DomainEvent::EventType(paid(), EventTypeEvent::SchemaAdded { number: 1 }),
         DomainEvent::EventType(paid(), EventTypeEvent::Archived { at }),
+        DomainEvent::Application(app, ApplicationEvent::Updated { changed: Vec::new() }),
+        DomainEvent::Application(app, ApplicationEvent::Deleted { uid: None }),
         DomainEvent::Endpoint(app, endpoint, endpoint_created),
         DomainEvent::Endpoint(app, endpoint, disabled),
         DomainEvent::Endpoint(app, endpoint, EndpointEvent::Enabled),
+        DomainEvent::Endpoint(app, endpoint, EndpointEvent::Updated { changed: Vec::new() }),
+        DomainEvent::Endpoint(app, endpoint, rotated),
+        DomainEvent::Endpoint(app, endpoint, EndpointEvent::Deleted { uid: None }),
     ]
 }
 
@@ -262,7 +271,12 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
         DomainEvent::Endpoint(
             _,
             _,
-            EndpointEvent::Created { .. } | EndpointEvent::Disabled { .. } | EndpointEvent::Enabled,
+            EndpointEvent::Created { .. }
+            | EndpointEvent::Disabled { .. }
+            | EndpointEvent::Enabled
+            | EndpointEvent::Updated { .. }
+            | EndpointEvent::SecretRotated { .. }
+            | EndpointEvent::Deleted { .. },
         ) => endpoints,
         DomainEvent::Membership(
             _,
@@ -274,7 +288,10 @@ fn expected(event: &DomainEvent) -> (Dropped, Kept) {
         DomainEvent::ApiKey(_, ApiKeyEvent::Minted { .. } | ApiKeyEvent::Revoked) => key,
         DomainEvent::Application(
             _,
-            ApplicationEvent::Created { .. } | ApplicationEvent::PortalTokensRevoked { .. },
+            ApplicationEvent::Created { .. }
+            | ApplicationEvent::PortalTokensRevoked { .. }
+            | ApplicationEvent::Updated { .. }
+            | ApplicationEvent::Deleted { .. },
         ) => application,
         DomainEvent::Tenant(_, TenantEvent::Created { .. })
         | DomainEvent::User(_, UserEvent::Registered | UserEvent::PasswordChanged)
@@ -303,7 +320,7 @@ async fn every_event_of_the_domain_drops_what_it_concerns_and_nothing_else() {
         assert_eq!(House::after(&logged).await, expected(&event), "{}", event.kind());
         assert!(kinds.insert(event.kind()), "{} stands twice", event.kind());
     }
-    assert_eq!(kinds.len(), 27, "one event of each kind");
+    assert_eq!(kinds.len(), 28, "one event of each kind");
 }
 
 #[tokio::test]

@@ -218,6 +218,7 @@ pub(crate) fn endpoint_set(version: i64, endpoints: u128) -> Arc<EndpointSet> {
         url: None,
         filter: Filter::default(),
         secrets: Vec::new(),
+        headers: None,
         retry_schedule: None,
         timeout: None,
         enabled: true,

@@ -7,7 +7,7 @@
 //! | [`JwtTokens`] | `AccessTokens` | RS256 access tokens (RFC 9068) |
 //! | [`KeyRing`], [`KeyRingRefresher`] | `SigningKeys` | the keys of access tokens: several, replaced while serving |
 //! | [`Argon2Passwords`] | `PasswordHasher` | argon2id, off the async threads, bounded |
-//! | [`HmacSigner`] | `WebhookSigner` | Standard Webhooks signatures |
+//! | [`StandardSigner`] | `WebhookSigner`, `KeyPairs` | Standard Webhooks signatures, HMAC-SHA256 and Ed25519 |
 //! | [`WebhookVerifier`] | | the receiver's side of them |
 //! | [`OsRandomness`] | `Randomness` | the operating system's generator |
 //! | [`CursorKeys`] | | vouches for cursors of lists |
@@ -38,4 +38,4 @@ pub use operator_tokens::{MalformedHash, OperatorTokens};
 pub use passwords::{Argon2Passwords, InvalidPasswordOptions, PasswordOptions};
 pub use randomness::OsRandomness;
 pub use sealer::{AeadSealer, KeyId, MasterKeyCheckError, verify_master_key};
-pub use webhooks::{HmacSigner, ReceivedWebhook, VerifyError, WebhookVerifier};
+pub use webhooks::{ReceivedWebhook, StandardSigner, VerifyError, WebhookVerifier};

@@ -1,13 +1,25 @@
 use std::{fmt, time::Duration};
 
-use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use aws_lc_rs::{
+    hmac::{self, HMAC_SHA256},
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use postrider_application::ports::WebhookSigner;
-use postrider_domain::{Timestamp, deliveries::SignedContent, endpoints::SigningSecret};
+use postrider_application::{
+    Error as ApplicationError,
+    ports::{KeyPairs, WebhookSigner},
+};
+use postrider_domain::{
+    Timestamp,
+    deliveries::SignedContent,
+    endpoints::{Ed25519Key, EndpointSecret, HeldSecret, SigningSecret},
+};
 use thiserror::Error;
 
 /// The version of symmetric signatures in Standard Webhooks.
 const VERSION: &str = "v1";
+/// The version of asymmetric ones.
+const ASYMMETRIC_VERSION: &str = "v1a";
 /// `v1,` and the 44 characters that 32 bytes are in base64.
 const SIGNATURE_CHARS: usize = VERSION.len() + 1 + 44;
 
@@ -19,26 +31,51 @@ fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> hmac::Tag {
     context.sign()
 }
 
-/// Signs webhooks with HMAC-SHA256, as Standard Webhooks has it.
+/// Signs webhooks as Standard Webhooks has it: with HMAC-SHA256 (`v1`), or with Ed25519 (`v1a`).
 #[derive(Debug, Clone, Copy, Default)]
-pub struct HmacSigner;
+pub struct StandardSigner;
 
-impl WebhookSigner for HmacSigner {
-    fn sign(&self, secrets: &[SigningSecret], content: &SignedContent<'_>) -> Option<String> {
+impl WebhookSigner for StandardSigner {
+    fn sign(&self, secrets: &[HeldSecret], content: &SignedContent<'_>) -> Option<String> {
         if secrets.is_empty() {
             return None;
         }
         let mut value = String::with_capacity(secrets.len() * (SIGNATURE_CHARS + 1));
-        for secret in secrets {
+        for held in secrets {
+            if !held.signs_at(content.at) {
+                continue;
+            }
             if !value.is_empty() {
                 value.push(' ');
             }
-            let key = hmac::Key::new(HMAC_SHA256, secret.as_bytes());
-            value.push_str(VERSION);
-            value.push(',');
-            STANDARD.encode_string(mac(&key, content.parts()), &mut value);
+            match &held.secret {
+                EndpointSecret::Hmac(secret) => {
+                    let key = hmac::Key::new(HMAC_SHA256, secret.as_bytes());
+                    value.push_str(VERSION);
+                    value.push(',');
+                    STANDARD.encode_string(mac(&key, content.parts()), &mut value);
+                }
+                EndpointSecret::Ed25519(key) => {
+                    // It refuses a public half that is another's: what was signed so would tell the private one.
+                    let pair = Ed25519KeyPair::from_seed_and_public_key(key.seed(), key.public()).ok()?;
+                    value.push_str(ASYMMETRIC_VERSION);
+                    value.push(',');
+                    STANDARD.encode_string(pair.sign(&content.parts().concat()), &mut value);
+                }
+            }
         }
-        Some(value)
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+impl KeyPairs for StandardSigner {
+    fn ed25519_public_key(
+        &self,
+        seed: &[u8; Ed25519Key::BYTES],
+    ) -> Result<[u8; Ed25519Key::BYTES], ApplicationError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed)
+            .map_err(|_| ApplicationError::internal("a seed makes no key pair"))?;
+        <[u8; Ed25519Key::BYTES]>::try_from(pair.public_key().as_ref()).map_err(ApplicationError::internal)
     }
 }
 

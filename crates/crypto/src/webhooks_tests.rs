@@ -74,7 +74,7 @@ fn the_official_library_makes_and_believes_the_same_signatures() {
         let payload = Payload::new(body.clone().into_bytes(), ContentType::json(), 1 << 20).unwrap();
         let id = MessageId::from_uuid(Uuid::from_bytes(random.bytes()));
         let content = SignedContent::new(id, now, &payload);
-        let ours = HmacSigner.sign(std::slice::from_ref(&secret), &content).unwrap();
+        let ours = StandardSigner.sign(&[secret.clone().into()], &content).unwrap();
 
         assert_eq!(
             ours,
@@ -106,7 +106,7 @@ fn the_official_library_makes_and_believes_the_same_signatures() {
 fn bodies_that_are_no_text_are_signed_as_the_bytes_that_they_are() {
     let payload = Payload::new(vec![0xff, 0, 0xfe, b'\n'], ContentType::json(), 100).unwrap();
     let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), at(SECONDS), &payload);
-    let signature = HmacSigner.sign(&[secret()], &content).unwrap();
+    let signature = StandardSigner.sign(&[secret().into()], &content).unwrap();
     let body = payload.bytes();
     assert_eq!(
         verify(&content.id, &content.timestamp, &signature, body, SECONDS),
@@ -161,10 +161,12 @@ fn several_secrets_sign_in_one_header_and_each_is_believed_by_its_holder() {
     let now = their_now();
     let payload = Payload::new(BODY.to_vec(), ContentType::json(), 100).unwrap();
     let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), now, &payload);
-    let all = HmacSigner.sign(&secrets, &content).unwrap();
+    let all = StandardSigner
+        .sign(&secrets.clone().map(HeldSecret::from), &content)
+        .unwrap();
     let each = secrets
         .each_ref()
-        .map(|secret| HmacSigner.sign(std::slice::from_ref(secret), &content).unwrap());
+        .map(|secret| StandardSigner.sign(&[secret.clone().into()], &content).unwrap());
     assert_eq!(all, each.join(" "));
     assert!(each.iter().all(|one| one.len() == SIGNATURE_CHARS));
     for secret in &secrets {
@@ -190,7 +192,7 @@ fn several_secrets_sign_in_one_header_and_each_is_believed_by_its_holder() {
 fn without_a_secret_there_is_no_signature() {
     let payload = Payload::new(BODY.to_vec(), ContentType::json(), 100).unwrap();
     let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), at(SECONDS), &payload);
-    assert_eq!(HmacSigner.sign(&[], &content), None);
+    assert_eq!(StandardSigner.sign(&[], &content), None);
 }
 
 #[test]
@@ -243,5 +245,91 @@ fn old_and_future_webhooks_are_refused() {
     assert_eq!(
         verify(ID, &i64::MAX.to_string(), SIGNATURE, BODY, SECONDS),
         Err(VerifyError::TooNew)
+    );
+}
+
+#[test]
+fn what_has_ended_does_not_sign() {
+    let payload = Payload::new(BODY.to_vec(), ContentType::json(), 100).unwrap();
+    let id = MessageId::from_uuid(Uuid::from_u128(5));
+    let held = |n: u8, until| HeldSecret {
+        until,
+        ..SigningSecret::generate([n; 32]).into()
+    };
+    let secrets = [held(1, None), held(2, Some(at(10)))];
+    let alone = |n: usize, seconds| {
+        let content = SignedContent::new(id, at(seconds), &payload);
+        StandardSigner
+            .sign(&[held(u8::try_from(n).unwrap(), None)], &content)
+            .unwrap()
+    };
+    for (seconds, expected) in [
+        (9, format!("{} {}", alone(1, 9), alone(2, 9))),
+        (10, alone(1, 10)),
+        (11, alone(1, 11)),
+    ] {
+        let content = SignedContent::new(id, at(seconds), &payload);
+        assert_eq!(
+            StandardSigner.sign(&secrets, &content),
+            Some(expected),
+            "{seconds}"
+        );
+    }
+    let content = SignedContent::new(id, at(10), &payload);
+    assert_eq!(StandardSigner.sign(&secrets[1..], &content), None);
+}
+
+/// The first vector of RFC 8032, section 7.1.
+#[test]
+fn key_pairs_are_those_of_the_standard() {
+    let bytes = |text| <[u8; 32]>::try_from(hex::decode(text).unwrap()).unwrap();
+    let seed = bytes("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+    let public = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    assert_eq!(StandardSigner.ed25519_public_key(&seed).unwrap(), public);
+}
+
+#[test]
+fn an_independent_library_believes_asymmetric_signatures() {
+    let random: &dyn Randomness = &OsRandomness::new();
+    for _ in 0..50 {
+        let seed = random.bytes();
+        let public = StandardSigner.ed25519_public_key(&seed).unwrap();
+        let key = Ed25519Key::of_pair(seed, public);
+        let body = random_text(random);
+        let payload = Payload::new(body.clone().into_bytes(), ContentType::json(), 1 << 20).unwrap();
+        let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), at(SECONDS), &payload);
+        let symmetric = secret();
+        let value = StandardSigner
+            .sign(
+                &[EndpointSecret::from(key.clone()).into(), symmetric.clone().into()],
+                &content,
+            )
+            .unwrap();
+        let (ours, theirs) = value.split_once(' ').unwrap();
+        assert_eq!(
+            Some(theirs.to_owned()),
+            StandardSigner.sign(&[symmetric.into()], &content)
+        );
+
+        let encoded = key.public_text();
+        let public = STANDARD.decode(encoded.strip_prefix("whpk_").unwrap()).unwrap();
+        let verifier = ed25519_dalek::VerifyingKey::from_bytes(&public.try_into().unwrap()).unwrap();
+        let signature = STANDARD.decode(ours.strip_prefix("v1a,").unwrap()).unwrap();
+        let signature = ed25519_dalek::Signature::from_slice(&signature).unwrap();
+        let signed = format!("{}.{SECONDS}.{body}", content.id);
+        verifier.verify_strict(signed.as_bytes(), &signature).unwrap();
+        let altered = format!("{signed} ");
+        assert!(verifier.verify_strict(altered.as_bytes(), &signature).is_err());
+    }
+}
+
+#[test]
+fn a_public_half_of_another_pair_signs_nothing() {
+    let key = Ed25519Key::of_pair([1; 32], StandardSigner.ed25519_public_key(&[2; 32]).unwrap());
+    let payload = Payload::new(BODY.to_vec(), ContentType::json(), 100).unwrap();
+    let content = SignedContent::new(MessageId::from_uuid(Uuid::from_u128(5)), at(SECONDS), &payload);
+    assert_eq!(
+        StandardSigner.sign(&[EndpointSecret::from(key).into()], &content),
+        None
     );
 }

@@ -65,6 +65,8 @@ impl DomainEvent {
             Self::Application(_, ApplicationEvent::PortalTokensRevoked { .. }) => {
                 "application.portal_tokens_revoked"
             }
+            Self::Application(_, ApplicationEvent::Updated { .. }) => "application.updated",
+            Self::Application(_, ApplicationEvent::Deleted { .. }) => "application.deleted",
             Self::EventType(_, EventTypeEvent::Registered { .. }) => "event_type.registered",
             Self::EventType(_, EventTypeEvent::Described { .. }) => "event_type.described",
             Self::EventType(_, EventTypeEvent::SchemaAdded { .. }) => "event_type.schema_added",
@@ -74,6 +76,9 @@ impl DomainEvent {
             Self::Endpoint(_, _, EndpointEvent::Enabled) => "endpoint.enabled",
             Self::Replay(_, _, ReplayEvent::Created { .. }) => "replay.created",
             Self::Replay(_, _, ReplayEvent::Finished { .. }) => "replay.finished",
+            Self::Endpoint(_, _, EndpointEvent::Updated { .. }) => "endpoint.updated",
+            Self::Endpoint(_, _, EndpointEvent::SecretRotated { .. }) => "endpoint.secret_rotated",
+            Self::Endpoint(_, _, EndpointEvent::Deleted { .. }) => "endpoint.deleted",
         }
     }
 

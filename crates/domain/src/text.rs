@@ -161,6 +161,18 @@ impl Metadata {
         Ok(Self(pairs))
     }
 
+    /// The same with some keys set, and those without a value gone (a merge patch, RFC 7396).
+    pub fn merged(&self, patch: BTreeMap<String, Option<String>>) -> Result<Self, InvalidValue> {
+        let mut pairs = self.0.clone();
+        for (key, value) in patch {
+            match value {
+                Some(value) => drop(pairs.insert(key, value)),
+                None => drop(pairs.remove(&key)),
+            }
+        }
+        Self::parse(pairs)
+    }
+
     /// The pairs, by key.
     pub fn pairs(&self) -> &BTreeMap<String, String> {
         &self.0
@@ -189,6 +201,30 @@ mod tests {
         assert_eq!(Uid::parse("app_01h").unwrap_err().rule, Rule::Format);
         assert_eq!(Uid::parse("..").unwrap_err().rule, Rule::Format);
         assert_eq!(Uid::parse("a/b").unwrap_err().rule, Rule::Charset);
+    }
+
+    #[test]
+    fn metadata_is_merged_key_by_key() {
+        let of = |pairs: &[(&str, &str)]| {
+            let owned = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            Metadata::parse(owned.collect()).unwrap()
+        };
+        let patch = |pairs: &[(&str, Option<&str>)]| {
+            let owned = pairs.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned)));
+            owned.collect::<BTreeMap<_, _>>()
+        };
+        let stored = of(&[("a", "1"), ("b", "2")]);
+        let merged = stored.merged(patch(&[
+            ("a", None),
+            ("b", Some("3")),
+            ("c", Some("4")),
+            ("d", None),
+        ]));
+        assert_eq!(merged.unwrap(), of(&[("b", "3"), ("c", "4")]));
+        assert_eq!(
+            stored.merged(patch(&[("", Some("x"))])).unwrap_err().rule,
+            Rule::Required
+        );
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub enum Rule {
     Unknown,
     /// Well-formed, but more than the caller may give.
     NotHeld,
+    /// Well-formed, but kept for Postrider itself.
+    Reserved,
+    /// Well-formed, but not to be changed in this way.
+    Fixed,
 }
 
 impl Rule {
@@ -41,6 +45,8 @@ impl Rule {
             Self::Duplicate => "duplicate",
             Self::Unknown => "unknown",
             Self::NotHeld => "not_held",
+            Self::Reserved => "reserved",
+            Self::Fixed => "fixed",
         }
     }
 }

@@ -109,6 +109,7 @@ impl Bench {
         let request = OutgoingRequest {
             url: self.url.clone(),
             headers: headers.map(|(name, value)| (name, value.to_owned())).to_vec(),
+            custom_headers: None,
             body: Arc::clone(&self.payload),
             timeout: Duration::from_secs(15),
         };

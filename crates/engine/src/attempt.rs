@@ -105,13 +105,14 @@ impl Attempting {
         let (Some(url), Some(headers)) = (endpoint.url.clone(), headers) else {
             tracing::error!(
                 endpoint = %endpoint.id,
-                "the stored endpoint's URL or secret cannot be read: nothing can be sent"
+                "the stored endpoint's URL, secret or headers cannot be read: nothing can be sent"
             );
             return internal_failure();
         };
         let request = OutgoingRequest {
             url,
             headers,
+            custom_headers: endpoint.headers.clone(),
             body: Arc::clone(self.message.payload.bytes()),
             timeout,
         };

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use async_trait::async_trait;
     use postrider_application::ports::{EndpointGuard, NodeRegistry, StoreError};
-    use postrider_crypto::HmacSigner;
+    use postrider_crypto::StandardSigner;
     use postrider_domain::{ApplicationId, Change, EndpointId, TenantId, Version, endpoints::DisableReason};
     use postrider_testkit::{
         RecordingSender, TokioClock,
@@ -196,7 +196,7 @@ mod tests {
             guard: Arc::new(NoGuard),
             material: store,
             sender: Arc::new(RecordingSender::new(clock.clone())),
-            signer: Arc::new(HmacSigner),
+            signer: Arc::new(StandardSigner),
             ids: Arc::new(SequentialIds::new(clock.clone())),
             randomness: Arc::new(SeededRandomness::default()),
             clock,

@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use postrider_application::ports::{OutgoingRequest, Sender, Sent};
-use postrider_crypto::HmacSigner;
+use postrider_crypto::StandardSigner;
 use postrider_domain::{
     Timestamp,
     deliveries::{CapturedBody, FailureClass, Outcome, RetryPolicy, RetrySchedule, SignedContent},
@@ -122,7 +122,10 @@ async fn every_attempt_is_signed_anew_under_the_same_id() {
         times.push(seconds);
         assert_eq!(seconds, request.at.as_unix_seconds());
         let content = SignedContent::new(message, Timestamp::from_micros(seconds * 1_000_000), &payload);
-        let signature = HmacSigner.sign(&[SigningSecret::from_bytes(vec![7; 24]).unwrap()], &content);
+        let signature = StandardSigner.sign(
+            &[SigningSecret::from_bytes(vec![7; 24]).unwrap().into()],
+            &content,
+        );
         assert_eq!(request.header("webhook-signature"), signature.as_deref());
         assert_eq!(request.header("webhook-id"), Some(message.to_string().as_str()));
         assert_eq!(request.header("content-type"), Some("application/json"));

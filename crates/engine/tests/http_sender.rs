@@ -40,6 +40,7 @@ fn request(url: &str, timeout: Duration) -> OutgoingRequest {
             ("content-type", "application/json".to_owned()),
             ("webhook-id", "msg_1".to_owned()),
         ],
+        custom_headers: None,
         body: Arc::from(*br#"{"a":1}"#),
         timeout,
     }

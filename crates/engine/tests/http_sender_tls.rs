@@ -138,6 +138,7 @@ fn request(url: &str, body: &[u8], timeout: Duration) -> OutgoingRequest {
     OutgoingRequest {
         url: EndpointUrl::parse(url).unwrap(),
         headers: Vec::new(),
+        custom_headers: None,
         body: Arc::from(body),
         timeout,
     }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use postrider_application::{
+    Versioned,
     access::TenantScope,
     ports::{
         ApplicationDirectory, ApplicationRepository, ApplicationViews, Page, PageRequest, Start, StoreError,
@@ -24,8 +25,8 @@ use crate::{
     codec::{StoredMetadata, read_name, timestamp},
     connection::Scope,
     endpoints::EndpointSecrets,
-    error::{OrStoreError as _, corrupt, fault},
-    stored::{OfTenant, Stored, of_tenant_by_id, read_version},
+    error::{OrStoreError as _, corrupt},
+    stored::{OfTenant, Stored, read_version},
     unit_of_work::SqlUnitOfWork,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Model {
     endpoints_version: i64,
     tokens_valid_after: i64,
     created_at: i64,
+    /// What is left of an application that was deleted has this.
+    deleted_at: Option<i64>,
     version: i32,
 }
 
@@ -72,6 +75,7 @@ fn read_state(row: Model) -> Result<ApplicationState, StoreError> {
         metadata: row.metadata.read()?,
         tokens_valid_after: read_valid_after(row.tokens_valid_after),
         created_at: timestamp(row.created_at),
+        deleted_at: row.deleted_at.map(timestamp),
     })
 }
 
@@ -91,6 +95,7 @@ impl Stored for Application {
             endpoints_version: NotSet,
             tokens_valid_after: Set(state.tokens_valid_after.map_or(0, Timestamp::as_micros)),
             created_at: Set(state.created_at.as_micros()),
+            deleted_at: Set(state.deleted_at.map(Timestamp::as_micros)),
             version: Set(version),
         })
     }
@@ -109,7 +114,21 @@ impl Stored for Application {
     }
 }
 
-of_tenant_by_id!(Application, ApplicationId);
+impl OfTenant for Application {
+    type Name = ApplicationId;
+
+    fn tenant(&self) -> TenantId {
+        self.state().tenant
+    }
+
+    /// What is left of a deleted one is not named: nobody finds it, and nobody changes it any more.
+    fn named(tenant: TenantId, id: &ApplicationId) -> Condition {
+        Condition::all()
+            .add(Column::Tenant.eq(tenant.as_uuid()))
+            .add(Column::Id.eq(id.as_uuid()))
+            .add(Column::DeletedAt.is_null())
+    }
+}
 
 impl ApplicationRepository for SqlUnitOfWork {
     async fn endpoints_changed(
@@ -129,7 +148,7 @@ impl ApplicationRepository for SqlUnitOfWork {
             .or_store_error()?;
         match raised.rows_affected {
             1 => Ok(()),
-            _ => Err(fault("the tenant has no such application")),
+            _ => Err(StoreError::Stale),
         }
     }
 
@@ -144,6 +163,15 @@ impl ApplicationRepository for SqlUnitOfWork {
         let count = crate::endpoints::count(&self.transaction, tenant, application).await?;
         u32::try_from(count).map_err(|why| corrupt("number of endpoints", why))
     }
+
+    async fn delete_endpoints(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<(), StoreError> {
+        let tenant = self.writable(scope)?;
+        crate::endpoints::delete_all(&self.transaction, self.dialect, tenant, application).await
+    }
 }
 
 impl ApplicationViews for SqlStore {
@@ -154,7 +182,9 @@ impl ApplicationViews for SqlStore {
         page: PageRequest<ApplicationId>,
     ) -> Result<Page<ApplicationState, ApplicationId>, StoreError> {
         let tenant = scope.tenant();
-        let mut shown = Condition::all().add(Column::Tenant.eq(tenant.as_uuid()));
+        let mut shown = Condition::all()
+            .add(Column::Tenant.eq(tenant.as_uuid()))
+            .add(Column::DeletedAt.is_null());
         if let Visibility::Only(these) = visible {
             // As many as a principal holds grants, at most.
             shown = shown.add(Column::Id.is_in(these.iter().map(ApplicationId::as_uuid)));
@@ -185,13 +215,18 @@ impl ApplicationViews for SqlStore {
         &self,
         scope: &TenantScope,
         id: ApplicationId,
-    ) -> Result<Option<ApplicationState>, StoreError> {
+    ) -> Result<Option<Versioned<ApplicationState>>, StoreError> {
         let connection = self.database.read(Scope::Tenant(scope.tenant())).await?;
         let found = Entity::find()
             .filter(Application::named(scope.tenant(), &id))
             .one(&connection)
             .await;
-        found.or_store_error()?.map(read_state).transpose()
+        let read = |row: Model| {
+            let version = read_version(row.version)?;
+            let value = read_state(row)?;
+            Ok(Versioned { value, version })
+        };
+        found.or_store_error()?.map(read).transpose()
     }
 }
 
@@ -212,6 +247,7 @@ impl ApplicationDirectory for SqlStore {
             .filter(
                 Condition::all()
                     .add(Column::Tenant.eq(scope.tenant().as_uuid()))
+                    .add(Column::DeletedAt.is_null())
                     .add(named),
             )
             .into_tuple()

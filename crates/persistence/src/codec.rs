@@ -8,7 +8,7 @@ use postrider_domain::{
     ApplicationId, Metadata, Name, Timestamp,
     access::{Grant, GrantScope, Role},
     deliveries::RetrySchedule,
-    endpoints::Filter,
+    endpoints::{CustomHeaders, Filter, HeaderName, ShownHeaders},
     event_types::EventTypeName,
     messages::{Channel, Channels},
     tenants::{SchemaValidation, TenantSettings, TenantStatus, UnregisteredEventTypes},
@@ -120,6 +120,26 @@ impl StoredMetadata {
 
     pub(crate) fn read(self) -> Result<Metadata, StoreError> {
         Metadata::parse(self.0).map_err(|why| corrupt("metadata", why))
+    }
+}
+
+/// Headers by name, secret values left out: `{"authorization":null,"x-a":"1"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub(crate) struct StoredHeaders(BTreeMap<String, Option<String>>);
+
+impl StoredHeaders {
+    /// None, if there are none.
+    pub(crate) fn of(headers: &CustomHeaders) -> Option<Self> {
+        let stored = |(name, value): (HeaderName, Option<String>)| (name.as_str().to_owned(), value);
+        (!headers.is_empty()).then(|| Self(headers.shown().into_iter().map(stored).collect()))
+    }
+
+    pub(crate) fn read(self) -> Result<ShownHeaders, StoreError> {
+        let read = |(name, value): (String, Option<String>)| {
+            let name = HeaderName::parse(&name).map_err(|why| corrupt("header", why))?;
+            Ok((name, value))
+        };
+        self.0.into_iter().map(read).collect()
     }
 }
 

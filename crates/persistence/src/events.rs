@@ -113,6 +113,25 @@ enum Body<'e> {
         skipped: u64,
         at: i64,
     },
+    Changed {
+        changed: Vec<&'static str>,
+    },
+    ApplicationDeleted {
+        uid: Option<&'e str>,
+    },
+    EndpointChanged {
+        application: String,
+        changed: Vec<&'static str>,
+    },
+    SecretRotated {
+        application: String,
+        r#type: &'static str,
+        old_until: Option<i64>,
+    },
+    EndpointDeleted {
+        application: String,
+        uid: Option<&'e str>,
+    },
 }
 
 /// A grant as it is shown.
@@ -238,6 +257,12 @@ fn of_application(event: &ApplicationEvent) -> Body<'_> {
         ApplicationEvent::PortalTokensRevoked { valid_after } => Body::TokensRevoked {
             valid_after: valid_after.as_micros(),
         },
+        ApplicationEvent::Updated { changed } => Body::Changed {
+            changed: changed.iter().map(|field| field.as_str()).collect(),
+        },
+        ApplicationEvent::Deleted { uid } => Body::ApplicationDeleted {
+            uid: uid.as_ref().map(Uid::as_str),
+        },
     }
 }
 
@@ -255,6 +280,19 @@ fn of_endpoint(application: ApplicationId, event: &EndpointEvent) -> Body<'_> {
             at: at.as_micros(),
         },
         EndpointEvent::Enabled => Body::EndpointEnabled { application },
+        EndpointEvent::Updated { changed } => Body::EndpointChanged {
+            application,
+            changed: changed.iter().map(|field| field.as_str()).collect(),
+        },
+        EndpointEvent::SecretRotated { kind, old_until } => Body::SecretRotated {
+            application,
+            r#type: kind.as_str(),
+            old_until: old_until.map(Timestamp::as_micros),
+        },
+        EndpointEvent::Deleted { uid } => Body::EndpointDeleted {
+            application,
+            uid: uid.as_ref().map(Uid::as_str),
+        },
     }
 }
 

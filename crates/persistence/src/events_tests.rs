@@ -3,7 +3,8 @@
 use postrider_domain::{
     ApiKeyId, Description, EndpointId, InvitationId, MembershipId, Name, SessionId, UserId,
     access::Role,
-    endpoints::{DisableReason, EndpointUrl},
+    applications::ApplicationField,
+    endpoints::{DisableReason, EndpointField, EndpointUrl, SecretType},
     event_types::EventTypeName,
     tenants::{SchemaValidation, TenantSettings, UnregisteredEventTypes},
     users::SessionEnd,
@@ -219,4 +220,65 @@ fn of_event_types() {
     ] {
         check(&DomainEvent::EventType(name(), event), kind, expected);
     }
+}
+
+#[test]
+fn of_what_changes_and_goes() {
+    let app = ApplicationId::from_uuid(uuid(3));
+    let application = |event| DomainEvent::Application(app, event);
+    let uid = || Some(Uid::parse("eu").unwrap());
+    let changed = vec![
+        ApplicationField::Uid,
+        ApplicationField::Name,
+        ApplicationField::Metadata,
+    ];
+    check(
+        &application(ApplicationEvent::Updated { changed }),
+        "application.updated",
+        r#"{"v":1,"changed":["uid","name","metadata"]}"#,
+    );
+    for (uid, expected) in [(None, "null"), (uid(), r#""eu""#)] {
+        check(
+            &application(ApplicationEvent::Deleted { uid }),
+            "application.deleted",
+            &format!(r#"{{"v":1,"uid":{expected}}}"#),
+        );
+    }
+    let endpoint = |event| DomainEvent::Endpoint(app, EndpointId::from_uuid(uuid(8)), event);
+    let changed = vec![
+        EndpointField::Uid,
+        EndpointField::Url,
+        EndpointField::Description,
+        EndpointField::EventTypes,
+        EndpointField::Channels,
+        EndpointField::Headers,
+        EndpointField::RetryPolicy,
+        EndpointField::TimeoutMs,
+        EndpointField::Metadata,
+    ];
+    let names = r#"["uid","url","description","event_types","channels","headers","retry_policy","timeout_ms","metadata"]"#;
+    check(
+        &endpoint(EndpointEvent::Updated { changed }),
+        "endpoint.updated",
+        &format!(r#"{{"v":1,"application":"{APP}","changed":{names}}}"#),
+    );
+    for (kind, old_until, expected) in [
+        (SecretType::Hmac, None, r#""type":"hmac","old_until":null"#),
+        (
+            SecretType::Ed25519,
+            Some(Timestamp::from_micros(9)),
+            r#""type":"ed25519","old_until":9"#,
+        ),
+    ] {
+        check(
+            &endpoint(EndpointEvent::SecretRotated { kind, old_until }),
+            "endpoint.secret_rotated",
+            &format!(r#"{{"v":1,"application":"{APP}",{expected}}}"#),
+        );
+    }
+    check(
+        &endpoint(EndpointEvent::Deleted { uid: uid() }),
+        "endpoint.deleted",
+        &format!(r#"{{"v":1,"application":"{APP}","uid":"eu"}}"#),
+    );
 }

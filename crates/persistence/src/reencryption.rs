@@ -1,5 +1,5 @@
 //! Re-encrypting what is stored secretly with the current master key, in batches, while nodes serve: the signing
-//! secrets of endpoints, the signing keys of access tokens, and last of all the value by which a wrong key is told.
+//! secrets of endpoints and their secret headers, the signing keys of access tokens, and last of all the value by which a wrong key is told.
 
 use async_trait::async_trait;
 use postrider_application::{
@@ -17,16 +17,21 @@ use zeroize::Zeroizing;
 use crate::{
     SqlStore, audit,
     connection::{Scope, Transaction},
-    endpoints::EndpointSecrets,
+    endpoints::{EndpointSecrets, Purpose},
     error::{OrStoreError as _, corrupt, fault},
 };
 
 const ENDPOINTS: &str = "
-SELECT tenant, app, id, sealed_secret AS sealed FROM endpoints
+SELECT tenant, app, id, secret_kind, sealed_secret, sealed_old_secrets, sealed_headers FROM endpoints
 WHERE (tenant, app, id) > ($1, $2, $3) ORDER BY tenant, app, id LIMIT $4";
 /// What changed in between is sealed by whoever changed it.
-const PUT_ENDPOINT: &str = "
+const PUT_SECRET: &str = "
 UPDATE endpoints SET sealed_secret = $4 WHERE tenant = $1 AND app = $2 AND id = $3 AND sealed_secret = $5";
+const PUT_OLD_SECRETS: &str = "
+UPDATE endpoints SET sealed_old_secrets = $4
+WHERE tenant = $1 AND app = $2 AND id = $3 AND sealed_old_secrets = $5";
+const PUT_HEADERS: &str = "
+UPDATE endpoints SET sealed_headers = $4 WHERE tenant = $1 AND app = $2 AND id = $3 AND sealed_headers = $5";
 const KEYS: &str = "
 SELECT kid, sealed_private_key AS sealed FROM signing_keys WHERE kid > $1 ORDER BY kid LIMIT $2";
 const PUT_KEY: &str =
@@ -47,7 +52,24 @@ struct EndpointRow {
     tenant: Uuid,
     app: Uuid,
     id: Uuid,
-    sealed: Vec<u8>,
+    secret_kind: Option<String>,
+    sealed_secret: Vec<u8>,
+    sealed_old_secrets: Option<Vec<u8>>,
+    sealed_headers: Option<Vec<u8>>,
+}
+
+impl EndpointRow {
+    /// All that is sealed of it: for what, the bytes, and the statement that puts others in their place.
+    fn sealed(self) -> impl Iterator<Item = (Purpose, Vec<u8>, &'static str)> {
+        let current = Purpose::of_secret(self.secret_kind.as_deref());
+        [
+            (current, Some(self.sealed_secret), PUT_SECRET),
+            (Purpose::OldSecrets, self.sealed_old_secrets, PUT_OLD_SECRETS),
+            (Purpose::Headers, self.sealed_headers, PUT_HEADERS),
+        ]
+        .into_iter()
+        .filter_map(|(purpose, sealed, put)| Some((purpose, sealed?, put)))
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -194,13 +216,16 @@ impl SqlStore {
         for row in &rows {
             let row = EndpointRow::from_query_result(row, "").or_store_error()?;
             let (tenant, endpoint) = (TenantId::from_uuid(row.tenant), EndpointId::from_uuid(row.id));
-            let looked = look(sealer, &EndpointSecrets::context(tenant, endpoint), &row.sealed);
             let names = [row.tenant, row.app, row.id];
-            let put = |sealed: Vec<u8>| {
-                let [tenant, app, id] = names.map(Into::into);
-                dialect.exactly(PUT_ENDPOINT, [tenant, app, id, sealed.into(), row.sealed.into()])
-            };
-            tally.settle(transaction, looked, put).await?;
+            for (purpose, stored, statement) in row.sealed() {
+                let context = EndpointSecrets::context(purpose, tenant, endpoint);
+                let looked = look(sealer, &context, &stored);
+                let put = |sealed: Vec<u8>| {
+                    let [tenant, app, id] = names.map(Into::into);
+                    dialect.exactly(statement, [tenant, app, id, sealed.into(), stored.into()])
+                };
+                tally.settle(transaction, looked, put).await?;
+            }
             last = Some(names);
         }
         Ok(match last {

@@ -107,6 +107,7 @@ fn request(timeout: Duration) -> OutgoingRequest {
     OutgoingRequest {
         url: EndpointUrl::parse(URL).unwrap(),
         headers: vec![("webhook-id", "msg_1".to_owned())],
+        custom_headers: None,
         body: Arc::from(*b"{}"),
         timeout,
     }

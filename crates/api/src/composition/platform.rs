@@ -12,8 +12,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, CursorKeys, HmacSigner, JwtTokens, KeyRing, KeyRingRefresher, MasterKey,
-    OperatorTokens, OsRandomness, TokenOptions, verify_master_key,
+    AeadSealer, Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
+    OsRandomness, StandardSigner, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
@@ -282,7 +282,7 @@ impl Opened {
             guard,
             material: self.caches.material.clone(),
             sender: sender.clone(),
-            signer: Arc::new(HmacSigner),
+            signer: Arc::new(StandardSigner),
             clock: self.system.clock.clone(),
             ids: self.system.ids.clone(),
             randomness: self.system.randomness.clone(),
@@ -363,6 +363,7 @@ impl Opened {
             clock: clock.clone(),
             ids: ids.clone(),
             randomness: randomness.clone(),
+            key_pairs: Arc::new(StandardSigner),
         })
     }
 }

@@ -14,6 +14,7 @@ pub(crate) use caller::{Anybody, Authenticated};
 pub(crate) use if_match::{Presumed, etag};
 pub(crate) use listing::Listing;
 pub(crate) use query::{
-    AuditQuery, DeliveryQuery, EventTypeQuery, MessageQuery, PageQuery, StatsQuery, UsageQuery,
+    AuditQuery, DeliveryQuery, EndpointsQuery, EventTypeQuery, MessageQuery, PageQuery, StatsQuery,
+    UsageQuery,
 };
 pub(crate) use repeatable::Repeatable;

@@ -335,6 +335,47 @@ impl EventTypeQuery {
 
 from_query_string!(EventTypeQuery);
 
+/// Which endpoints of an application, and which part of them.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EndpointsQuery {
+    /// `enabled` or `disabled`.
+    #[param(example = "enabled")]
+    pub(crate) status: Option<String>,
+    /// Those that want to hear of this event type, on whatever channel.
+    #[param(max_length = 128, example = "invoice.paid")]
+    pub(crate) event_type: Option<String>,
+    /// The most items; 50 if absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 250, default = 50)]
+    pub(crate) limit: Option<String>,
+    /// The `next` of the page before, asked with the same filters. Opaque: take it as it is.
+    #[param(max_length = 256)]
+    pub(crate) cursor: Option<String>,
+}
+
+impl EndpointsQuery {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let names = ["status", "event_type", "limit", "cursor"];
+        let [status, event_type, limit, cursor] = read(query, names)?;
+        Ok(Self {
+            status,
+            event_type,
+            limit,
+            cursor,
+        })
+    }
+
+    /// Which part of them.
+    pub(crate) fn page(&self) -> PageQuery {
+        PageQuery {
+            limit: self.limit.clone(),
+            cursor: self.cursor.clone(),
+        }
+    }
+}
+
+from_query_string!(EndpointsQuery);
+
 #[cfg(test)]
 mod tests {
     use super::*;

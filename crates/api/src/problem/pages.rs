@@ -31,6 +31,7 @@ pages! {
     MethodNotAllowed = "method_not_allowed";
     UidTaken = "uid_taken";
     EndpointLimitReached = "endpoint_limit_reached";
+    SecretLimitReached = "secret_limit_reached";
     EventTypeExists = "event_type_exists";
     OwnerExists = "owner_exists";
     MemberExists = "member_exists";

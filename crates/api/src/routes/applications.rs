@@ -1,19 +1,23 @@
 use actix_web::{
-    HttpResponse, delete, get, post,
+    HttpResponse, delete, get, patch, post, put,
     web::{Data, Path},
 };
-use postrider_application::applications::{GetApplication, ListApplications, RevokePortalTokens};
+use postrider_application::applications::{
+    DeleteApplication, GetApplication, ListApplications, RevokePortalTokens, Upserted,
+};
 
+use postrider_application::Versioned;
+use postrider_domain::applications::ApplicationState;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, Json, Listing, PageQuery, Repeatable},
+    extract::{Authenticated, Json, Listing, PageQuery, Presumed, Repeatable, etag},
     problem::Problem,
     wire::{
         Checks,
-        applications::{Application, NewApplication},
+        applications::{Application, ApplicationContent, ApplicationPatch, NewApplication},
         page::{self, List},
         path::ApplicationPath,
         portal_tokens::{NewPortalToken, PortalToken},
@@ -26,6 +30,9 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list_applications)
         .service(create_application)
         .service(get_application)
+        .service(put_application)
+        .service(patch_application)
+        .service(delete_application)
         .service(mint_portal_token)
         .service(revoke_portal_tokens);
 }
@@ -67,7 +74,10 @@ async fn list_applications(
     extensions(("x-permission" = json!("applications:write"))),
     responses(
         (status = 201, description = "Created.", body = Application,
-         headers(("Location" = String, description = "The application's path."))),
+         headers(
+             ("Location" = String, description = "The application's path."),
+             ("ETag" = String, description = "Its version, for `If-Match`."),
+         )),
         (status = 409, description = "`uid_taken`: another application has this uid."),
     )
 )]
@@ -80,10 +90,27 @@ async fn create_application(
     let command = body.0.into_command()?;
     context
         .once(&caller, command, |created| {
-            let location = format!("/v1/applications/{}", created.id);
-            Answer::created(&Application::from(created)).at(location)
+            let location = format!("/v1/applications/{}", created.value.id);
+            let version = created.version;
+            Answer::created(&Application::from(created.value))
+                .at(location)
+                .tagged(version)
         })
         .await
+}
+
+fn created(application: Versioned<ApplicationState>) -> HttpResponse {
+    let location = format!("/v1/applications/{}", application.value.id);
+    HttpResponse::Created()
+        .insert_header(("Location", location))
+        .insert_header(("ETag", etag(application.version)))
+        .json(Application::from(application.value))
+}
+
+fn found(application: Versioned<ApplicationState>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(("ETag", etag(application.version)))
+        .json(Application::from(application.value))
 }
 
 /// Read an application
@@ -92,7 +119,8 @@ async fn create_application(
     tag = "Applications",
     params(ApplicationPath),
     extensions(("x-permission" = json!("applications:read"))),
-    responses((status = 200, description = "The application.", body = Application))
+    responses((status = 200, description = "The application.", body = Application,
+        headers(("ETag" = String, description = "Its version, for `If-Match`."))))
 )]
 #[get("/applications/{application}")]
 async fn get_application(
@@ -107,7 +135,117 @@ async fn get_application(
         .mediator
         .send(&caller.0, GetApplication { application })
         .await?;
-    Ok(HttpResponse::Ok().json(Application::from(application)))
+    Ok(found(application))
+}
+
+/// Create or replace an application
+///
+/// By your own uid: created if there is none of it, otherwise its name and notes are replaced whole. By id it is
+/// replaced only. The application of the uid `operational` is where Postrider itself publishes what happens to your
+/// endpoints; what you publish there yourself goes to the same receivers.
+#[utoipa::path(
+    operation_id = "putApplication",
+    tag = "Applications",
+    params(
+        ApplicationPath,
+        ("If-Match" = Option<String>, Header, description = "Only if it is at this version: the `ETag` of an answer, or `*`."),
+    ),
+    request_body = ApplicationContent,
+    extensions(("x-permission" = json!("applications:write"))),
+    responses(
+        (status = 200, description = "Replaced.", body = Application,
+         headers(("ETag" = String, description = "Its version, for `If-Match`."))),
+        (status = 201, description = "Created.", body = Application,
+         headers(
+             ("Location" = String, description = "The application's path."),
+             ("ETag" = String, description = "Its version, for `If-Match`."),
+         )),
+        (status = 409, description = "`stale_version`: somebody else created or changed it in between."),
+        (status = 412, description = "`precondition_failed`: it is not at the version of `If-Match`."),
+    )
+)]
+#[put("/applications/{application}")]
+async fn put_application(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+    presumed: Presumed,
+    body: Json<ApplicationContent>,
+) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command(&path, presumed.0)?;
+    Ok(match context.mediator.send(&caller.0, command).await? {
+        Upserted::Created(application) => created(application),
+        Upserted::Replaced(application) => found(application),
+    })
+}
+
+/// Change an application
+///
+/// A JSON Merge Patch (RFC 7396): what is absent stays, null clears.
+#[utoipa::path(
+    operation_id = "patchApplication",
+    tag = "Applications",
+    params(
+        ApplicationPath,
+        ("If-Match" = Option<String>, Header, description = "Only if it is at this version: the `ETag` of an answer, or `*`."),
+    ),
+    request_body = ApplicationPatch,
+    extensions(("x-permission" = json!("applications:write"))),
+    responses(
+        (status = 200, description = "Changed.", body = Application,
+         headers(("ETag" = String, description = "Its version, for `If-Match`."))),
+        (status = 409, description = "`uid_taken`: another application has this uid; `stale_version`: somebody else changed it in between."),
+        (status = 412, description = "`precondition_failed`: it is not at the version of `If-Match`."),
+    )
+)]
+#[patch("/applications/{application}")]
+async fn patch_application(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+    presumed: Presumed,
+    body: Json<ApplicationPatch>,
+) -> Result<HttpResponse, Problem> {
+    let command = body.0.into_command(&path, presumed.0)?;
+    let application = context.mediator.send(&caller.0, command).await?;
+    Ok(found(application))
+}
+
+/// Delete an application
+///
+/// Its endpoints and portal tokens go with it, and its uid is free. What waits for it goes to nobody when its turn
+/// comes; an attempt that is under way is finished. What was published to it stays stored as long as history is kept,
+/// and is not shown any more.
+#[utoipa::path(
+    operation_id = "deleteApplication",
+    tag = "Applications",
+    params(
+        ApplicationPath,
+        ("If-Match" = Option<String>, Header, description = "Only if it is at this version: the `ETag` of an answer, or `*`."),
+    ),
+    extensions(("x-permission" = json!("applications:write"))),
+    responses(
+        (status = 204, description = "Deleted."),
+        (status = 409, description = "`stale_version`: somebody else changed it in between."),
+        (status = 412, description = "`precondition_failed`: it is not at the version of `If-Match`."),
+    )
+)]
+#[delete("/applications/{application}")]
+async fn delete_application(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<ApplicationPath>,
+    presumed: Presumed,
+) -> Result<HttpResponse, Problem> {
+    let mut checks = Checks::default();
+    let application = path.application(&mut checks);
+    let (application,) = checks.all((application,))?;
+    let command = DeleteApplication {
+        application,
+        if_match: presumed.0,
+    };
+    context.mediator.send(&caller.0, command).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Mint a portal token

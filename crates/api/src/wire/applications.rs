@@ -1,12 +1,21 @@
 use std::collections::BTreeMap;
 
-use postrider_application::{Error, applications::CreateApplication};
+use postrider_application::{
+    Error, IfMatch,
+    applications::{CreateApplication, PatchApplication, PutApplication},
+};
 use postrider_domain::{Metadata, Name, Uid, applications::ApplicationState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, time};
+use super::{
+    Body, Checks,
+    endpoint_changes::{not_null, one},
+    patch::Patched,
+    path::ApplicationPath,
+    time,
+};
 
 /// An application to be created.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -34,6 +43,84 @@ impl NewApplication {
         let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
         let (name, uid, metadata) = checks.all((name, uid, metadata))?;
         Ok(CreateApplication { uid, name, metadata })
+    }
+}
+
+/// All that may be said of an application but its uid, which stands in the path; what is absent goes.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "Customer 42", "metadata": {"plan": "gold"}})))]
+pub(crate) struct ApplicationContent {
+    /// Display name.
+    #[schema(min_length = 1, max_length = 120)]
+    name: String,
+    /// Your notes: at most 50 pairs, keys of 1 to 64 and values of at most 500 characters.
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+impl Body for ApplicationContent {}
+
+impl ApplicationContent {
+    /// The command.
+    pub(crate) fn into_command(
+        self,
+        path: &ApplicationPath,
+        if_match: IfMatch,
+    ) -> Result<PutApplication, Error> {
+        let mut checks = Checks::of(&self);
+        let application = path.application(&mut checks);
+        let name = checks.check("name", Name::parse(&self.name));
+        let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
+        let (application, name, metadata) = checks.all((application, name, metadata))?;
+        Ok(PutApplication {
+            application,
+            name,
+            metadata,
+            if_match,
+        })
+    }
+}
+
+/// What changes of an application, as a JSON Merge Patch (RFC 7396): what is absent stays, null clears.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "Customer 42 (EU)", "metadata": {"plan": "silver", "trial": null}})))]
+pub(crate) struct ApplicationPatch {
+    /// Display name; not null.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 120)]
+    name: Patched<String>,
+    /// Your own name for it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:-]+$")]
+    uid: Patched<String>,
+    /// Merged by key: null removes a note.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    metadata: Patched<BTreeMap<String, Option<String>>>,
+}
+
+impl Body for ApplicationPatch {}
+
+impl ApplicationPatch {
+    /// The command.
+    pub(crate) fn into_command(
+        self,
+        path: &ApplicationPath,
+        if_match: IfMatch,
+    ) -> Result<PatchApplication, Error> {
+        let mut checks = Checks::of(&self);
+        let application = path.application(&mut checks);
+        let name = not_null(&mut checks, "name", self.name, |text| Name::parse(&text));
+        let uid = one(&mut checks, "uid", self.uid, |text| Uid::parse(&text));
+        let (application, name, uid) = checks.all((application, name, uid))?;
+        Ok(PatchApplication {
+            application,
+            uid,
+            name,
+            metadata: self.metadata.0,
+            if_match,
+        })
     }
 }
 

@@ -1,14 +1,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use postrider_application::{
-    Error,
+    Error, Violation,
     endpoints::{CreateEndpoint, CreatedEndpoint},
     ports::EndpointView,
 };
 use postrider_domain::{
     Description, Metadata, Uid,
     deliveries::RetrySchedule,
-    endpoints::{AttemptTimeout, EndpointStatus, EndpointUrl, Filter, SigningSecret},
+    endpoints::{
+        AttemptTimeout, CustomHeaders, EndpointSecret, EndpointStatus, EndpointUrl, Filter, InvalidHeaders,
+    },
     event_types::EventTypeName,
     messages::Channel,
 };
@@ -16,7 +18,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checked, Checks, Object, path::ApplicationPath, time};
+use super::{
+    Body, Checked, Checks, Object,
+    headers::{self, Header},
+    path::ApplicationPath,
+    secrets::new_secret,
+    time,
+};
 
 /// An endpoint to be created.
 // No `Debug`: it may hold a secret.
@@ -27,6 +35,7 @@ use super::{Body, Checked, Checks, Object, path::ApplicationPath, time};
     "uid": "billing",
     "description": "The billing system",
     "event_types": ["invoice.paid"],
+    "headers": {"x-environment": "production", "authorization": {"value": "Bearer abc", "secret": true}},
     "retry_policy": {"schedule_seconds": [5, 300, 1800]},
     "timeout_ms": 15000
 })))]
@@ -48,9 +57,17 @@ pub(crate) struct NewEndpoint {
     #[validate(length(max = 100, code = "too_long", message = "must have at most 100 entries"))]
     #[schema(max_items = 100)]
     channels: Option<Vec<String>>,
-    /// What its webhooks are signed with: `whsec_` and the base64 of 24 to 64 bytes; generated, if absent.
+    /// What its webhooks are signed with: `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the base64 of an
+    /// Ed25519 seed (32 bytes) or of the seed and its public key (64 bytes); generated, if absent.
     #[schema(format = "password", max_length = 134)]
     secret: Option<String>,
+    /// What is generated: `hmac` (the default) or `ed25519`. Not together with `secret`.
+    #[schema(pattern = "^(hmac|ed25519)$")]
+    secret_type: Option<String>,
+    /// What is sent with every webhook besides, at most 20. Names are tokens of at most 64 characters, lower-cased;
+    /// those that Postrider or the connection says are reserved (`webhook-*`, `content-*`, `proxy-*`, `x-forwarded-*`,
+    /// `host`, `user-agent`, `cookie`, `date`, `connection`, `te`, `traceparent`…).
+    headers: Option<BTreeMap<String, Header>>,
     /// When to try again; the installation's schedule, if absent.
     #[validate(nested)]
     #[schema(value_type = Option<RetryPolicy>)]
@@ -70,7 +87,7 @@ pub(crate) struct RetryPolicy {
     /// wait, never shorten it. Empty for one attempt only.
     #[validate(length(max = 20, code = "too_long", message = "must have at most 20 waits"))]
     #[schema(max_items = 20, examples(json!([5, 300, 1800])))]
-    schedule_seconds: Vec<u64>,
+    pub(super) schedule_seconds: Vec<u64>,
 }
 
 impl Body for NewEndpoint {}
@@ -91,38 +108,49 @@ impl NewEndpoint {
             self.event_types.unwrap_or_default(),
             self.channels.unwrap_or_default(),
         );
-        let secret = checks.optional("secret", self.secret.as_deref(), SigningSecret::parse);
+        let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
+        let headers = new_headers(&mut checks, self.headers);
         let retry_schedule = schedule(&mut checks, self.retry_policy);
         let timeout = checks.optional("timeout_ms", self.timeout_ms, AttemptTimeout::from_millis);
         let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
-        let (application, url, uid, description, filter, secret, retry_schedule, timeout, metadata) = checks
-            .all((
-                application,
-                url,
-                uid,
-                description,
-                filter,
-                secret,
-                retry_schedule,
-                timeout,
-                metadata,
-            ))?;
-        Ok(CreateEndpoint {
-            application,
-            uid,
-            url,
-            description,
-            filter,
-            secret,
-            retry_schedule,
-            timeout,
-            metadata,
-        })
+        let create = (|| {
+            Some(CreateEndpoint {
+                application: application?,
+                uid: uid?,
+                url: url?,
+                description: description?,
+                filter: filter?,
+                secret: secret?.unwrap_or_default(),
+                headers: headers?,
+                retry_schedule: retry_schedule?,
+                timeout: timeout?,
+                metadata: metadata?,
+            })
+        })();
+        checks.all((create,)).map(|(create,)| create)
     }
 }
 
+/// The headers of a new endpoint: none is stored, so each has a value.
+fn new_headers(checks: &mut Checks, headers: Option<BTreeMap<String, Header>>) -> Checked<CustomHeaders> {
+    let given = headers::given(checks, headers)?;
+    CustomHeaders::default()
+        .replaced(given)
+        .map_err(|InvalidHeaders(invalid)| {
+            for (name, why) in invalid {
+                let field = name.map_or("headers".to_owned(), |name| format!("headers.{}", name.as_str()));
+                checks.push(Violation::new(field, why));
+            }
+        })
+        .ok()
+}
+
 /// Each list by itself, so that a fault names the list that it is in.
-fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Vec<String>) -> Checked<Filter> {
+pub(super) fn filter(
+    checks: &mut Checks,
+    event_types: Vec<String>,
+    channels: Vec<String>,
+) -> Checked<Filter> {
     let event_types = checks.list("event_types", event_types, |text| EventTypeName::parse(&text));
     let channels = checks.list("channels", channels, |text| Channel::parse(&text));
     let event_types = event_types.and_then(|list| {
@@ -138,7 +166,10 @@ fn filter(checks: &mut Checks, event_types: Vec<String>, channels: Vec<String>) 
     checks.check("event_types", Filter::new(event_types?, channels?))
 }
 
-fn schedule(checks: &mut Checks, policy: Option<Object<RetryPolicy>>) -> Checked<Option<RetrySchedule>> {
+pub(super) fn schedule(
+    checks: &mut Checks,
+    policy: Option<Object<RetryPolicy>>,
+) -> Checked<Option<RetrySchedule>> {
     let Some(Object(policy)) = policy else {
         return Some(None);
     };
@@ -170,6 +201,8 @@ pub(crate) struct Endpoint {
     event_types: Vec<String>,
     /// Which channels it wants; empty for all messages.
     channels: Vec<String>,
+    /// What is sent with every webhook besides. Secret values are never shown: `{"secret": true}`.
+    headers: BTreeMap<String, Header>,
     /// Its own retry policy; null for the installation's.
     #[schema(required)]
     retry_policy: Option<RetryPolicy>,
@@ -208,6 +241,7 @@ impl From<EndpointView> for Endpoint {
             description: view.description.as_str().to_owned(),
             event_types: texts(view.filter.event_types(), EventTypeName::as_str),
             channels: texts(view.filter.channels(), Channel::as_str),
+            headers: headers::shown(view.headers),
             retry_policy: view.retry_schedule.as_ref().map(policy),
             timeout_ms: view.timeout.map(AttemptTimeout::as_millis),
             metadata: view.metadata.pairs().clone(),
@@ -229,38 +263,34 @@ fn policy(schedule: &RetrySchedule) -> RetryPolicy {
     }
 }
 
-/// An endpoint that was created, with its secret, so that the receiver can be set up with one call. Later the
-/// secret is read by a route of its own.
+/// An endpoint that was created, with what its receiver verifies with, so that it can be set up with one call. Later
+/// that is read by a route of its own.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EndpointWithSecret {
     #[serde(flatten)]
     endpoint: Endpoint,
-    /// What its webhooks are signed with.
-    #[schema(examples("whsec_<base64>"))]
-    secret: String,
+    /// `hmac` or `ed25519`.
+    #[schema(examples("hmac"))]
+    secret_type: &'static str,
+    /// `whsec_` and base64; null for `ed25519`, whose private key is never shown.
+    #[schema(required, examples("whsec_<base64>"))]
+    secret: Option<String>,
+    /// `whpk_` and the base64 of the public key; null for `hmac`.
+    #[schema(required, examples("whpk_<base64>"))]
+    public_key: Option<String>,
 }
 
 impl From<CreatedEndpoint> for EndpointWithSecret {
     fn from(created: CreatedEndpoint) -> Self {
+        let (secret, public_key) = match &created.secret {
+            EndpointSecret::Hmac(secret) => (Some(secret.reveal()), None),
+            EndpointSecret::Ed25519(key) => (None, Some(key.public_text())),
+        };
         Self {
+            secret_type: created.secret.kind().as_str(),
             endpoint: created.endpoint.into(),
-            secret: created.secret.reveal(),
-        }
-    }
-}
-
-/// What an endpoint's webhooks are signed with.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Secret {
-    /// `whsec_` and base64, as the Standard Webhooks libraries take it.
-    #[schema(examples("whsec_<base64>"))]
-    secret: String,
-}
-
-impl From<SigningSecret> for Secret {
-    fn from(secret: SigningSecret) -> Self {
-        Self {
-            secret: secret.reveal(),
+            secret,
+            public_key,
         }
     }
 }

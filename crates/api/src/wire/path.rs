@@ -175,6 +175,11 @@ impl EndpointPath {
         )
     }
 
+    /// The path of the application's other things.
+    pub(crate) fn beside(&self, of: &str, id: impl fmt::Display) -> String {
+        format!("/v1/applications/{}/{of}/{id}", self.application)
+    }
+
     /// The path of the endpoint's own things.
     pub(crate) fn location(&self, of: &str, id: impl fmt::Display) -> String {
         let (application, endpoint) = (&self.application, &self.endpoint);

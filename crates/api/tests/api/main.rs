@@ -23,6 +23,7 @@ mod people;
 mod platform;
 mod portal;
 mod publishing;
+mod resources;
 mod routes;
 mod server;
 mod sessions;

@@ -7,6 +7,7 @@
 mod caller;
 mod rules;
 mod scopes;
+mod upsert;
 
 pub use caller::{Caller, Identity, Origin, Principal, PrincipalId};
 pub use rules::{
@@ -15,3 +16,4 @@ pub use rules::{
 pub use scopes::{
     ApplicationScope, OperatorScope, PersonScope, PrincipalScope, PublicScope, TenantScope, VisibleScope,
 };
+pub use upsert::{OnApplicationOrNew, UpsertScope};

@@ -238,7 +238,7 @@ impl AccessRule for OnApplication {
     }
 }
 
-fn principal(caller: &Caller) -> Result<&Arc<Principal>> {
+pub(super) fn principal(caller: &Caller) -> Result<&Arc<Principal>> {
     match &caller.identity {
         Identity::Principal(principal) => Ok(principal),
         Identity::Anonymous => Err(unauthenticated()),
@@ -247,14 +247,14 @@ fn principal(caller: &Caller) -> Result<&Arc<Principal>> {
 }
 
 /// One of the tenant's customers does not learn of the others.
-fn may_know_of(authority: &Authority, application: ApplicationId) -> bool {
+pub(super) fn may_know_of(authority: &Authority, application: ApplicationId) -> bool {
     match authority {
         Authority::Grants(_) => true,
         Authority::Portal(access) => access.application == application,
     }
 }
 
-fn permit(principal: &Principal, permission: Permission, target: Target) -> Result<()> {
+pub(super) fn permit(principal: &Principal, permission: Permission, target: Target) -> Result<()> {
     match decide(&principal.authority, principal.tenant_status, permission, target) {
         Decision::Allowed(Basis::Portal) => note("allowed", "portal token"),
         Decision::Allowed(Basis::Grant(grant)) => {

@@ -7,7 +7,7 @@ use postrider_domain::{
 };
 
 use crate::{
-    Error, Result,
+    Error, Result, Versioned,
     access::{OnTenant, TenantScope},
     mediator::{Handles, Request},
     ports::{Clock, Ids, Repository, Store, UnitOfWork as _},
@@ -25,7 +25,7 @@ pub struct CreateApplication {
 }
 
 impl Request for CreateApplication {
-    type Output = ApplicationState;
+    type Output = Versioned<ApplicationState>;
     type Access = OnTenant;
     const NAME: &'static str = "application.create";
 
@@ -55,7 +55,7 @@ where
         &self,
         scope: TenantScope,
         request: CreateApplication,
-    ) -> Result<ApplicationState, Error> {
+    ) -> Result<Versioned<ApplicationState>, Error> {
         let id = ApplicationId::from_uuid(self.ids.next());
         let mut application = Application::create(
             id,
@@ -67,7 +67,10 @@ where
         );
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut application).await?;
-        let created = application.state().clone();
+        let created = Versioned {
+            value: application.state().clone(),
+            version: application.version().next(),
+        };
         tx.commit(scope.did(id).answering(&scope, &created)).await?;
         Ok(created)
     }
@@ -81,7 +84,7 @@ mod tests {
         testing::World,
     };
     use postrider_domain::{
-        Metadata, Name, Uid,
+        Metadata, Name, Uid, Version,
         access::{Grant, Role},
         applications::ApplicationRef,
     };
@@ -95,10 +98,8 @@ mod tests {
             ApplicationRef::Id(created.id),
             ApplicationRef::Uid(Uid::parse("customer-1").unwrap()),
         ] {
-            assert_eq!(
-                world.send(&owner, GetApplication { application }).await.unwrap(),
-                created
-            );
+            let found = world.send(&owner, GetApplication { application }).await.unwrap();
+            assert_eq!((found.value, found.version), (created.clone(), Version(1)));
         }
     }
 

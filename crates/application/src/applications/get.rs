@@ -4,7 +4,7 @@ use postrider_domain::{
 };
 
 use crate::{
-    Error, Result,
+    Error, Result, Versioned,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
     ports::ApplicationViews,
@@ -18,7 +18,7 @@ pub struct GetApplication {
 }
 
 impl Request for GetApplication {
-    type Output = ApplicationState;
+    type Output = Versioned<ApplicationState>;
     type Access = OnApplication;
     const NAME: &'static str = "application.get";
 
@@ -39,7 +39,11 @@ impl<S> GetApplicationHandler<S> {
 }
 
 impl<S: ApplicationViews> Handles<GetApplication> for GetApplicationHandler<S> {
-    async fn handle(&self, scope: ApplicationScope, _: GetApplication) -> Result<ApplicationState, Error> {
+    async fn handle(
+        &self,
+        scope: ApplicationScope,
+        _: GetApplication,
+    ) -> Result<Versioned<ApplicationState>, Error> {
         self.views
             .application(scope.tenant_scope(), scope.application())
             .await?

@@ -5,16 +5,18 @@ use postrider_domain::{
     access::Permission,
     applications::ApplicationRef,
     deliveries::RetrySchedule,
-    endpoints::{AddressPolicy, AttemptTimeout, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+    endpoints::{
+        AddressPolicy, AttemptTimeout, CustomHeaders, Endpoint, EndpointSecret, EndpointUrl, Filter,
+        NewEndpoint,
+    },
 };
 
+use super::{NewSecret, secrets::SecretMaker};
 use crate::{
-    Error, ErrorCode, Result, Settings,
+    Error, ErrorCode, Ports, Result, Settings,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::{
-        ApplicationRepository, Clock, EndpointView, Ids, Randomness, Repository, Store, UnitOfWork as _,
-    },
+    ports::{ApplicationRepository, Clock, EndpointView, Ids, Repository, Store, UnitOfWork},
 };
 
 /// Creates an endpoint. A secret is generated unless one is given.
@@ -31,7 +33,9 @@ pub struct CreateEndpoint {
     /// What it wants to hear of.
     pub filter: Filter,
     /// What its webhooks are signed with.
-    pub secret: Option<SigningSecret>,
+    pub secret: NewSecret,
+    /// What is sent with every webhook besides.
+    pub headers: CustomHeaders,
     /// When to try again, if not by the installation's schedule.
     pub retry_schedule: Option<RetrySchedule>,
     /// How long one attempt may take, if not the installation's time-out.
@@ -46,7 +50,7 @@ pub struct CreatedEndpoint {
     /// The endpoint.
     pub endpoint: EndpointView,
     /// What its webhooks are signed with.
-    pub secret: SigningSecret,
+    pub secret: EndpointSecret,
 }
 
 impl Request for CreateEndpoint {
@@ -62,30 +66,23 @@ impl Request for CreateEndpoint {
 /// Serves [`CreateEndpoint`].
 pub struct CreateEndpointHandler<S> {
     store: S,
+    making: Making,
+}
+
+/// What it takes to make an endpoint.
+pub(super) struct Making {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    randomness: Arc<dyn Randomness>,
+    secrets: SecretMaker,
     address_policy: AddressPolicy,
     max_endpoints: u32,
 }
 
-impl<S> CreateEndpointHandler<S> {
-    pub(crate) fn new(
-        store: S,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-        randomness: Arc<dyn Randomness>,
-        settings: &Settings,
-    ) -> Self {
-        let address_policy = settings.address_policy.clone();
-        let max_endpoints = settings.max_endpoints_per_application;
+impl<S: Clone> CreateEndpointHandler<S> {
+    pub(crate) fn new(ports: &Ports<S>, settings: &Settings) -> Self {
         Self {
-            store,
-            clock,
-            ids,
-            randomness,
-            address_policy,
-            max_endpoints,
+            store: ports.store.clone(),
+            making: Making::new(ports, settings),
         }
     }
 }
@@ -99,43 +96,74 @@ where
         scope: ApplicationScope,
         request: CreateEndpoint,
     ) -> Result<CreatedEndpoint, Error> {
-        request
-            .url
-            .check_address(&self.address_policy)
-            .map_err(|invalid| Error::invalid_field("url", invalid))?;
-        let secret = request
-            .secret
-            .unwrap_or_else(|| SigningSecret::generate(self.randomness.bytes()));
+        let endpoint = self.making.endpoint(&scope, request)?;
+        let mut tx = self.store.begin(scope.tenant_scope()).await?;
+        // Raised first: it makes those who create endpoints of this application take turns, so the count holds.
+        tx.endpoints_changed(scope.tenant_scope(), scope.application())
+            .await?;
+        self.making.save(tx, &scope, endpoint).await
+    }
+}
+
+impl Making {
+    pub(super) fn new<S>(ports: &Ports<S>, settings: &Settings) -> Self {
+        Self {
+            clock: ports.clock.clone(),
+            ids: ports.ids.clone(),
+            secrets: SecretMaker::new(ports),
+            address_policy: settings.address_policy.clone(),
+            max_endpoints: settings.max_endpoints_per_application,
+        }
+    }
+
+    /// The endpoint that is asked for, not stored yet.
+    pub(super) fn endpoint(&self, scope: &ApplicationScope, request: CreateEndpoint) -> Result<Endpoint> {
+        self.may_send_to(&request.url)?;
         let new = NewEndpoint {
             uid: request.uid,
             url: request.url,
             description: request.description,
             filter: request.filter,
-            secret: secret.clone(),
+            secret: self.secrets.make(request.secret)?,
+            headers: request.headers,
             retry_schedule: request.retry_schedule,
             timeout: request.timeout,
             metadata: request.metadata,
         };
         let id = EndpointId::from_uuid(self.ids.next());
-        let mut endpoint = Endpoint::create(id, scope.tenant(), scope.application(), new, self.clock.now());
-        let mut tx = self.store.begin(scope.tenant_scope()).await?;
-        // Raised first: it makes those who create endpoints of this application take turns, so the count holds.
-        tx.endpoints_changed(scope.tenant_scope(), scope.application())
-            .await?;
-        if tx
+        let (tenant, application) = (scope.tenant(), scope.application());
+        Ok(Endpoint::create(id, tenant, application, new, self.clock.now()))
+    }
+
+    /// Refuses a URL that the installation does not deliver to.
+    pub(super) fn may_send_to(&self, url: &EndpointUrl) -> Result<()> {
+        url.check_address(&self.address_policy)
+            .map_err(|invalid| Error::invalid_field("url", invalid))
+    }
+
+    /// Stores a new endpoint, if there is room for one, in a transaction in which nobody else adds any.
+    pub(super) async fn save<T>(
+        &self,
+        mut tx: T,
+        scope: &ApplicationScope,
+        mut endpoint: Endpoint,
+    ) -> Result<CreatedEndpoint>
+    where
+        T: UnitOfWork + Repository<Endpoint> + ApplicationRepository,
+    {
+        let count = tx
             .count_endpoints(scope.tenant_scope(), scope.application())
-            .await?
-            >= self.max_endpoints
-        {
+            .await?;
+        if count >= self.max_endpoints {
             let detail = format!("an application may have {} endpoints", self.max_endpoints);
             return Err(Error::new(ErrorCode::EndpointLimitReached, detail));
         }
         tx.save(scope.tenant_scope(), &mut endpoint).await?;
         let created = CreatedEndpoint {
-            endpoint: EndpointView::of(endpoint.state()),
-            secret,
+            endpoint: EndpointView::of(endpoint.state(), endpoint.version().next()),
+            secret: endpoint.state().secrets.current().clone(),
         };
-        tx.commit(scope.did(endpoint.state().id).answering(&scope, &created))
+        tx.commit(scope.did(endpoint.state().id).answering(scope, &created))
             .await?;
         Ok(created)
     }
@@ -145,12 +173,12 @@ where
 mod tests {
     use crate::{
         ErrorCode,
-        endpoints::{GetEndpoint, GetEndpointSecret},
+        endpoints::{GetEndpoint, GetEndpointSecret, NewSecret},
         testing::{World, create_endpoint},
     };
     use postrider_domain::{
         access::{Grant, Role},
-        endpoints::SigningSecret,
+        endpoints::{EndpointSecret, GivenSecret, SigningSecret},
     };
 
     #[tokio::test]
@@ -164,14 +192,16 @@ mod tests {
             .unwrap();
         let mut request = create_endpoint(application, "https://b.example/");
         let given = SigningSecret::generate([9; 32]);
-        request.secret = Some(given.clone());
+        request.secret = NewSecret::Given(GivenSecret::Hmac(given.clone()));
+        let given = EndpointSecret::from(given);
         let with_given = world.send(&owner, request).await.unwrap();
         assert!(with_given.secret == given && generated.secret != given);
         let request = GetEndpointSecret {
             application: application.into(),
             endpoint: generated.endpoint.id.into(),
         };
-        assert_eq!(world.send(&owner, request).await.unwrap(), generated.secret);
+        let held = world.send(&owner, request).await.unwrap();
+        assert_eq!(held, [generated.secret.into()]);
         let request = GetEndpoint {
             application: application.into(),
             endpoint: generated.endpoint.id.into(),

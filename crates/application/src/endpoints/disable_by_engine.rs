@@ -87,6 +87,11 @@ where
     ) -> Result<Change, StoreError> {
         let scope = self.scope(tenant);
         let mut tx = self.store.begin(&scope).await?;
+        // The application first, as everybody does who changes both; if it is gone, so is the endpoint.
+        match tx.endpoints_changed(&scope, key.0).await {
+            Err(StoreError::Stale) => return Ok(Change::None),
+            raised => raised?,
+        }
         let Some(mut endpoint) = tx.find(&scope, key).await? else {
             return Ok(Change::None);
         };
@@ -95,7 +100,6 @@ where
             return Ok(Change::None);
         }
         tx.save(&scope, &mut endpoint).await?;
-        tx.endpoints_changed(&scope, key.0).await?;
         tx.commit(scope.did(endpoint.state().id)).await?;
         tracing::info!(endpoint = %endpoint.state().id, why = why.as_str(), "an endpoint was disabled");
         Ok(Change::Made)
@@ -337,6 +341,14 @@ mod tests {
             id: ApplicationId,
         ) -> Result<(), StoreError> {
             self.0.endpoints_changed(scope, id).await
+        }
+
+        async fn delete_endpoints(
+            &mut self,
+            scope: &TenantScope,
+            id: ApplicationId,
+        ) -> Result<(), StoreError> {
+            self.0.delete_endpoints(scope, id).await
         }
 
         async fn count_endpoints(

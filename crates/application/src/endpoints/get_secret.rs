@@ -1,17 +1,19 @@
+use std::sync::Arc;
+
 use postrider_domain::{
     access::Permission,
     applications::ApplicationRef,
-    endpoints::{EndpointRef, SigningSecret},
+    endpoints::{EndpointRef, HeldSecret},
 };
 
 use crate::{
     Error, Result,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::EndpointViews,
+    ports::{Clock, EndpointViews},
 };
 
-/// Reads an endpoint's signing secret.
+/// Reads what an endpoint's webhooks are signed with now: the newest secret first, and those of before that still sign.
 #[derive(Debug)]
 pub struct GetEndpointSecret {
     /// Its application.
@@ -21,7 +23,7 @@ pub struct GetEndpointSecret {
 }
 
 impl Request for GetEndpointSecret {
-    type Output = SigningSecret;
+    type Output = Vec<HeldSecret>;
     type Access = OnApplication;
     const NAME: &'static str = "endpoint.get_secret";
 
@@ -33,11 +35,12 @@ impl Request for GetEndpointSecret {
 /// Serves [`GetEndpointSecret`].
 pub struct GetEndpointSecretHandler<S> {
     views: S,
+    clock: Arc<dyn Clock>,
 }
 
 impl<S> GetEndpointSecretHandler<S> {
-    pub(crate) const fn new(views: S) -> Self {
-        Self { views }
+    pub(crate) fn new(views: S, clock: Arc<dyn Clock>) -> Self {
+        Self { views, clock }
     }
 }
 
@@ -46,10 +49,14 @@ impl<S: EndpointViews> Handles<GetEndpointSecret> for GetEndpointSecretHandler<S
         &self,
         scope: ApplicationScope,
         request: GetEndpointSecret,
-    ) -> Result<SigningSecret, Error> {
-        self.views
-            .endpoint_secret(scope.tenant_scope(), scope.application(), &request.endpoint)
+    ) -> Result<Vec<HeldSecret>, Error> {
+        let secrets = self
+            .views
+            .endpoint_secrets(scope.tenant_scope(), scope.application(), &request.endpoint)
             .await?
-            .ok_or_else(|| Error::not_found("endpoint"))
+            .ok_or_else(|| Error::not_found("endpoint"))?;
+        let now = self.clock.now();
+        let signing = secrets.all().iter().filter(|held| held.signs_at(now));
+        Ok(signing.cloned().collect())
     }
 }

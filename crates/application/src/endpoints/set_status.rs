@@ -12,6 +12,7 @@ use postrider_domain::{
 use crate::{
     Error, Result,
     access::{ApplicationScope, OnApplication},
+    change::version_after,
     mediator::{Handles, Request},
     ports::{ApplicationRepository, Clock, EndpointView, Repository, Store, UnitOfWork as _},
 };
@@ -109,17 +110,18 @@ where
     S::Tx: Repository<Endpoint, Key = (ApplicationId, EndpointRef)> + ApplicationRepository,
 {
     let mut tx = store.begin(scope.tenant_scope()).await?;
+    // The application first and then the endpoint, as everybody does who changes both: nobody waits in a circle.
+    tx.endpoints_changed(scope.tenant_scope(), scope.application())
+        .await?;
     let key = (scope.application(), reference);
     let mut endpoint = tx
         .find(scope.tenant_scope(), &key)
         .await?
         .ok_or_else(|| Error::not_found("endpoint"))?;
-    let changed = transition(&mut endpoint);
-    let view = EndpointView::of(endpoint.state());
-    if changed == Change::Made {
+    let change = transition(&mut endpoint);
+    let view = EndpointView::of(endpoint.state(), version_after(endpoint.version(), change));
+    if change == Change::Made {
         tx.save(scope.tenant_scope(), &mut endpoint).await?;
-        tx.endpoints_changed(scope.tenant_scope(), scope.application())
-            .await?;
         tx.commit(scope.did(view.id).answering(scope, &view)).await?;
     }
     Ok(view)

@@ -19,6 +19,8 @@ fn key(text: &str, asked: u8) -> OnceKey {
     }
 }
 
+type Created = crate::Versioned<ApplicationState>;
+
 fn application(uid: Option<&str>) -> CreateApplication {
     CreateApplication {
         uid: uid.map(|text| Uid::parse(text).unwrap()),
@@ -27,13 +29,8 @@ fn application(uid: Option<&str>) -> CreateApplication {
     }
 }
 
-async fn create(
-    world: &World,
-    caller: &Caller,
-    key: &OnceKey,
-    uid: Option<&str>,
-) -> Result<Once<ApplicationState>> {
-    let render = |state: &ApplicationState| state.id.to_string().into_bytes();
+async fn create(world: &World, caller: &Caller, key: &OnceKey, uid: Option<&str>) -> Result<Once<Created>> {
+    let render = |created: &Created| created.value.id.to_string().into_bytes();
     world
         .mediator
         .send_once(caller, Some(key), application(uid), render)
@@ -61,7 +58,7 @@ async fn it_is_done_once_and_answered_the_same() {
         // Done anew, it would be refused: the uid is in use.
         assert_eq!(
             create(&world, &ada, &key("k", 1), Some("uid")).await.unwrap(),
-            Once::Replayed(created.id.to_string().into_bytes())
+            Once::Replayed(created.value.id.to_string().into_bytes())
         );
     }
     assert_eq!(applications(&world, &ada).await, 1);
@@ -153,7 +150,7 @@ async fn of_several_at_once_one_is_done() {
     let fresh: Vec<_> = all
         .iter()
         .filter_map(|once| match once {
-            Once::Fresh(state) => Some(state.id.to_string().into_bytes()),
+            Once::Fresh(state) => Some(state.value.id.to_string().into_bytes()),
             Once::Replayed(_) => None,
         })
         .collect();
@@ -199,7 +196,7 @@ async fn after_its_window_a_key_is_new() {
 async fn an_answer_goes_with_its_change_or_neither_does() {
     let world = World::new();
     let ada = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
-    let render = |_: &ApplicationState| vec![0; crate::ports::NewAnswer::MAX_BYTES + 1];
+    let render = |_: &Created| vec![0; crate::ports::NewAnswer::MAX_BYTES + 1];
     let refused = world
         .mediator
         .send_once(&ada, Some(&key("k", 1)), application(None), render)

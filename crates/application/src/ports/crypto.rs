@@ -1,7 +1,10 @@
 use async_trait::async_trait;
 use postrider_domain::{
-    PortalTokenId, SessionId, TenantId, Timestamp, UserId, access::PortalAccess, deliveries::SignedContent,
-    endpoints::SigningSecret, users::PasswordHash,
+    PortalTokenId, SessionId, TenantId, Timestamp, UserId,
+    access::PortalAccess,
+    deliveries::SignedContent,
+    endpoints::{Ed25519Key, HeldSecret},
+    users::PasswordHash,
 };
 use secrecy::SecretString;
 use thiserror::Error;
@@ -115,9 +118,16 @@ pub trait Sealer: Send + Sync {
 
 /// Signs webhooks.
 pub trait WebhookSigner: Send + Sync {
-    /// The value of `webhook-signature`: for each secret `v1,<base64 of HMAC-SHA256>`, separated by spaces. Nothing
-    /// without a secret: what is not signed is not sent.
-    fn sign(&self, secrets: &[SigningSecret], content: &SignedContent<'_>) -> Option<String>;
+    /// The value of `webhook-signature`: for each secret that signs at the time of the content
+    /// `v1,<base64 of HMAC-SHA256>`, or `v1a,<base64 of Ed25519>`, separated by spaces. Nothing without a secret: what
+    /// is not signed is not sent.
+    fn sign(&self, secrets: &[HeldSecret], content: &SignedContent<'_>) -> Option<String>;
+}
+
+/// Makes the key pairs that webhooks are signed with.
+pub trait KeyPairs: Send + Sync {
+    /// The public key (RFC 8032) of a seed.
+    fn ed25519_public_key(&self, seed: &[u8; Ed25519Key::BYTES]) -> Result<[u8; Ed25519Key::BYTES], Error>;
 }
 
 /// A signing key of access tokens, as stored: the private half sealed.
@@ -205,7 +215,8 @@ pub trait SecretsReencryption: Send + Sync {
     /// behind our back would be lost with that key. Answers the last epoch that was given so far, for the end.
     async fn begin_reencryption(&self) -> Result<Epoch, ReencryptionError>;
 
-    /// Looks at up to `limit` secrets after `after` and re-encrypts those that another master key sealed. A secret
+    /// Looks at up to `limit` rows with secrets after `after` (an endpoint has up to three) and re-encrypts those that
+    /// another master key sealed. A secret
     /// that changes at the same time is left to whoever changes it.
     async fn reencrypt(
         &self,

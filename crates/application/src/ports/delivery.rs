@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use postrider_domain::{
     ApplicationId, EndpointId, MessageId, TenantId, Version,
     deliveries::{CapturedBody, Outcome, RetrySchedule},
-    endpoints::{AttemptTimeout, EndpointUrl, Filter, SigningSecret},
+    endpoints::{AttemptTimeout, CustomHeaders, EndpointUrl, Filter, HeldSecret},
     messages::Message,
 };
 
@@ -25,7 +25,9 @@ pub struct DeliverableEndpoint {
     pub filter: Filter,
     /// What its webhooks are signed with, the newest first: one, more while an old one is still good. None if a
     /// stored secret did not open: as above.
-    pub secrets: Vec<SigningSecret>,
+    pub secrets: Vec<HeldSecret>,
+    /// What is sent with every webhook besides; none for nearly all.
+    pub headers: Option<Arc<CustomHeaders>>,
     /// Its own retry schedule.
     pub retry_schedule: Option<RetrySchedule>,
     /// Its own time-out.
@@ -100,6 +102,8 @@ pub struct OutgoingRequest {
     pub url: EndpointUrl,
     /// Header names (lower case) and values.
     pub headers: Vec<(&'static str, String)>,
+    /// What the tenant wants to be sent besides, shared, not copied. None of its names is among the others.
+    pub custom_headers: Option<Arc<CustomHeaders>>,
     /// The body, shared, not copied.
     pub body: Arc<[u8]>,
     /// How long it may take in all: name, connection, TLS, headers and whole body.

@@ -37,10 +37,15 @@ pub trait Partitions: Send + Sync {
     async fn make_ahead(&self, ahead: Duration) -> Result<u32, StoreError>;
 }
 
+/// For how long what is left of a deleted application tells the engine that nobody wants its messages any more; longer
+/// if any still wait. Far longer than a message may be retried.
+pub const DELETED_APPLICATIONS_KEPT: Duration = Duration::from_hours(90 * 24);
+
 /// What nobody waits for, done in small batches by every node's chores.
 #[async_trait]
 pub trait Housekeeping: Send + Sync {
-    /// Removes up to `limit` sessions, invitations and password resets whose time is over; how many there were.
+    /// Removes up to `limit` sessions, invitations and password resets whose time is over, and what is left of
+    /// applications that were deleted [`DELETED_APPLICATIONS_KEPT`] ago; how many there were.
     async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError>;
 
     /// Removes up to `limit` rows of a tenant whose deletion was ordered at least `grace` ago (its queue at once).

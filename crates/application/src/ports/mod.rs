@@ -28,7 +28,7 @@ mod views;
 
 pub use answers::{AnswerKey, Answers, KeptAnswer, NewAnswer};
 pub use crypto::{
-    AccessClaims, AccessTokens, InstallationFacts, MasterKeyCheck, PasswordHasher, Reencrypted,
+    AccessClaims, AccessTokens, InstallationFacts, KeyPairs, MasterKeyCheck, PasswordHasher, Reencrypted,
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
@@ -40,7 +40,8 @@ pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
 pub use housekeeping::{
-    ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, Partitions, TenantExport,
+    DELETED_APPLICATIONS_KEPT, ErasureStep, ExportCursor, ExportPage, ExportRow, Housekeeping, Partitions,
+    TenantExport,
 };
 pub use identity::{
     ApiKeyRecord, ApplicationDirectory, Credentials, Identities, KeyUses, PasswordReset, PortalRecord,
@@ -60,7 +61,8 @@ pub use queue::{
 };
 pub use replays::{ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker, RunningReplays};
 pub use repositories::{
-    ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,
+    ApplicationRepository, DeliveryRepository, DirectMessages, MemberRepository, PersonRepository,
+    Repository, UserRepository,
 };
 pub use retention::{EventReaders, Removed, Retention, RetentionPolicy};
 pub use schemas::{EventTypeDirectory, KnownEventType, KnownSchema, SchemaError, Schemas};
@@ -70,7 +72,7 @@ pub use signals::{
 pub use store::{Store, StoreError, UniqueRule, UnitOfWork};
 pub use system::{Clock, Ids, Randomness};
 pub use views::{
-    ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointView,
-    EndpointViews, ErasureView, EventTypeView, EventTypeViews, InvitationView, MemberView, MessageView,
-    MessageViews, PrincipalViews, TenantViews,
+    ApiKeyView, ApplicationViews, AttemptView, AuditFilter, AuditViews, DeliveryView, EndpointFilter,
+    EndpointView, EndpointViews, ErasureView, EventTypeView, EventTypeViews, InvitationView, MemberView,
+    MessageView, MessageViews, PrincipalViews, TenantViews,
 };

@@ -1,6 +1,7 @@
 use postrider_domain::{
     Aggregate, ApplicationId, EndpointId, MembershipId, MessageId, PasswordResetId, SessionId, WorkId,
     deliveries::Delivery,
+    messages::Message,
     users::{Email, Membership, SessionEnd, User},
 };
 
@@ -42,7 +43,7 @@ pub trait Repository<A: Aggregate>: Send {
 /// What the application aggregate needs besides [`Repository`].
 pub trait ApplicationRepository: Send {
     /// Raises `endpoints_version` of an application, in the same transaction as the change of its endpoints, so
-    /// that cached match sets are known to be old.
+    /// that cached match sets are known to be old. [`StoreError::Stale`] if the application is gone.
     fn endpoints_changed(
         &mut self,
         scope: &TenantScope,
@@ -56,6 +57,13 @@ pub trait ApplicationRepository: Send {
         scope: &TenantScope,
         application: ApplicationId,
     ) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// Deletes all endpoints of an application that is deleted in the same transaction. They are told of by its event.
+    fn delete_endpoints(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// The people of one tenant, besides [`Repository`].
@@ -185,6 +193,19 @@ pub trait DeliveryRepository: Send {
         scope: &TenantScope,
         application: ApplicationId,
         delivery: &Delivery,
+        work: WorkId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Messages that go to one endpoint only, outside of the hot path.
+pub trait DirectMessages: Send {
+    /// Stores a message and queues its delivery to `endpoint` of the message's application as `work`, due at once,
+    /// whatever the endpoint wants to hear of.
+    fn send_to(
+        &mut self,
+        scope: &TenantScope,
+        message: &Message,
+        endpoint: EndpointId,
         work: WorkId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -2,12 +2,13 @@ use std::time::Duration;
 
 use postrider_domain::{
     ApiKeyId, ApplicationId, AuditEntryId, Description, EndpointId, InvitationId, MembershipId, MessageId,
-    Metadata, Name, TenantId, Timestamp, Uid, UserId,
+    Metadata, Name, TenantId, Timestamp, Uid, UserId, Version,
     access::{Grant, Visibility},
     applications::ApplicationState,
     deliveries::{CapturedBody, DeliveryStatus, Outcome, RetrySchedule},
     endpoints::{
-        AttemptTimeout, EndpointRef, EndpointState, EndpointStatus, EndpointUrl, Filter, SigningSecret,
+        AttemptTimeout, EndpointRef, EndpointState, EndpointStatus, EndpointUrl, Filter, SecretRing,
+        ShownHeaders,
     },
     event_types::{EventTypeName, EventTypeState, SchemaVersion},
     messages::Channels,
@@ -37,6 +38,8 @@ pub struct EndpointView {
     pub description: Description,
     /// What it wants to hear of.
     pub filter: Filter,
+    /// What is sent with every webhook besides; secret values are left out.
+    pub headers: ShownHeaders,
     /// Its own retry schedule.
     pub retry_schedule: Option<RetrySchedule>,
     /// Its own time-out.
@@ -47,11 +50,13 @@ pub struct EndpointView {
     pub status: EndpointStatus,
     /// When it was created.
     pub created_at: Timestamp,
+    /// How often it has been saved.
+    pub version: Version,
 }
 
 impl EndpointView {
-    /// What its owner may see of an endpoint.
-    pub fn of(state: &EndpointState) -> Self {
+    /// What its owner may see of an endpoint that is at `version`.
+    pub fn of(state: &EndpointState, version: Version) -> Self {
         Self {
             id: state.id,
             application: state.application,
@@ -59,13 +64,24 @@ impl EndpointView {
             url: state.url.clone(),
             description: state.description.clone(),
             filter: state.filter.clone(),
+            headers: state.headers.shown(),
             retry_schedule: state.retry_schedule.clone(),
             timeout: state.timeout,
             metadata: state.metadata.clone(),
             status: state.status,
             created_at: state.created_at,
+            version,
         }
     }
+}
+
+/// Which endpoints of an application are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EndpointFilter {
+    /// Those that are enabled, or those that are not.
+    pub enabled: Option<bool>,
+    /// Those that want to hear of this event type, on whatever channel.
+    pub event_type: Option<EventTypeName>,
 }
 
 /// A message without its payload.
@@ -306,7 +322,7 @@ pub trait ApplicationViews: Send + Sync {
         &self,
         scope: &TenantScope,
         id: ApplicationId,
-    ) -> impl Future<Output = Result<Option<ApplicationState>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Versioned<ApplicationState>>, StoreError>> + Send;
 }
 
 /// Event types, to look at.
@@ -345,13 +361,22 @@ pub trait EndpointViews: Send + Sync {
         reference: &EndpointRef,
     ) -> impl Future<Output = Result<Option<EndpointView>, StoreError>> + Send;
 
-    /// Its signing secret.
-    fn endpoint_secret(
+    /// Those of an application, by id.
+    fn endpoints_of(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        filter: &EndpointFilter,
+        page: PageRequest<EndpointId>,
+    ) -> impl Future<Output = Result<Page<EndpointView, EndpointId>, StoreError>> + Send;
+
+    /// What one signs with; some of the old secrets may have ended.
+    fn endpoint_secrets(
         &self,
         scope: &TenantScope,
         application: ApplicationId,
         reference: &EndpointRef,
-    ) -> impl Future<Output = Result<Option<SigningSecret>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<SecretRing>, StoreError>> + Send;
 }
 
 /// Messages and what became of them, to look at.

@@ -83,6 +83,7 @@ async fn lane(
                 ("webhook-timestamp", "1700000000".to_owned()),
                 ("webhook-signature", format!("v1,{}", "A".repeat(44))),
             ],
+            custom_headers: None,
             body: body.clone(),
             timeout: Duration::from_secs(15),
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ApplicationId, Metadata, Name, TenantId, Timestamp, Uid, aggregate::aggregate};
+use crate::{ApplicationId, Change, Metadata, Name, TenantId, Timestamp, Uid, aggregate::aggregate};
 
 /// How an application is named in a request: by our id, or by the uid that the tenant gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,6 +36,53 @@ pub struct ApplicationState {
     pub tokens_valid_after: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When it was deleted. What is left of it then only says that it was: its messages may still be queued, and
+    /// whoever takes one must know that nobody wants it any more, rather than that something cannot be found.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// What a tenant may change of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationAttributes {
+    /// The tenant's own name for it.
+    pub uid: Option<Uid>,
+    /// Display name.
+    pub name: Name,
+    /// The tenant's notes.
+    pub metadata: Metadata,
+}
+
+impl ApplicationAttributes {
+    /// The attributes as they are.
+    pub fn of(state: &ApplicationState) -> Self {
+        Self {
+            uid: state.uid.clone(),
+            name: state.name.clone(),
+            metadata: state.metadata.clone(),
+        }
+    }
+}
+
+/// An attribute of an application, as it is called in public.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApplicationField {
+    /// The tenant's own name for it.
+    Uid,
+    /// Display name.
+    Name,
+    /// The tenant's notes.
+    Metadata,
+}
+
+impl ApplicationField {
+    /// The stable public name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uid => "uid",
+            Self::Name => "name",
+            Self::Metadata => "metadata",
+        }
+    }
 }
 
 /// What can happen to an [`Application`].
@@ -52,6 +99,16 @@ pub enum ApplicationEvent {
     PortalTokensRevoked {
         /// Tokens issued before this are not good any more.
         valid_after: Timestamp,
+    },
+    /// Some of its attributes are others now.
+    Updated {
+        /// Which, each once.
+        changed: Vec<ApplicationField>,
+    },
+    /// It is gone, and with it its endpoints and portal tokens.
+    Deleted {
+        /// The tenant's own name for it.
+        uid: Option<Uid>,
     },
 }
 
@@ -83,6 +140,7 @@ impl Application {
                 metadata,
                 tokens_valid_after: None,
                 created_at: at,
+                deleted_at: None,
             },
             event,
         )
@@ -91,14 +149,48 @@ impl Application {
     /// Ends all portal tokens issued so far. Each names the revocation that it was issued after, so that a token of
     /// an earlier one is told from a later one's whatever the clocks say; they only must never stand still.
     pub fn revoke_portal_tokens(&mut self, at: Timestamp) {
+        let valid_after = self.void_portal_tokens(at);
+        self.pending
+            .push(ApplicationEvent::PortalTokensRevoked { valid_after });
+    }
+
+    fn void_portal_tokens(&mut self, at: Timestamp) -> Timestamp {
         let after_the_last = |last: Timestamp| last.plus(Duration::from_micros(1));
         let valid_after = self
             .state
             .tokens_valid_after
             .map_or(at, |last| at.max(after_the_last(last)));
         self.state.tokens_valid_after = Some(valid_after);
-        self.pending
-            .push(ApplicationEvent::PortalTokensRevoked { valid_after });
+        valid_after
+    }
+
+    /// Its attributes are these from now on.
+    pub fn change(&mut self, to: ApplicationAttributes) -> Change {
+        let state = &mut self.state;
+        let changed: Vec<_> = [
+            (ApplicationField::Uid, state.uid != to.uid),
+            (ApplicationField::Name, state.name != to.name),
+            (ApplicationField::Metadata, state.metadata != to.metadata),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect();
+        if changed.is_empty() {
+            return Change::None;
+        }
+        (state.uid, state.name, state.metadata) = (to.uid, to.name, to.metadata);
+        self.pending.push(ApplicationEvent::Updated { changed });
+        Change::Made
+    }
+
+    /// It is gone from now on: its uid is free, its notes are forgotten, and no portal token is good any more. Whoever
+    /// saves it deletes its endpoints in the same transaction.
+    pub fn delete(&mut self, at: Timestamp) {
+        self.void_portal_tokens(at);
+        let uid = self.state.uid.take();
+        self.state.metadata = Metadata::default();
+        self.state.deleted_at = Some(at);
+        self.pending.push(ApplicationEvent::Deleted { uid });
     }
 }
 
@@ -107,6 +199,39 @@ mod tests {
     use super::*;
     use crate::Aggregate as _;
     use uuid::Uuid;
+
+    #[test]
+    fn a_deleted_one_gives_back_its_uid_and_voids_its_tokens() {
+        let uuid = Uuid::from_u128(1);
+        let mut application = Application::create(
+            ApplicationId::from_uuid(uuid),
+            TenantId::from_uuid(uuid),
+            Some(Uid::parse("a").unwrap()),
+            Name::parse("Customer").unwrap(),
+            Metadata::default(),
+            Timestamp::from_micros(1),
+        );
+        let _ = application.take_events();
+        let mut to = ApplicationAttributes::of(application.state());
+        assert_eq!(application.change(to.clone()), Change::None);
+        to.uid = Some(Uid::parse("b").unwrap());
+        assert_eq!(application.change(to.clone()), Change::Made);
+        let at = Timestamp::from_micros(2);
+        application.delete(at);
+        let state = application.state();
+        assert_eq!(
+            (&state.uid, state.deleted_at, state.tokens_valid_after),
+            (&None, Some(at), Some(at))
+        );
+        let changed = vec![ApplicationField::Uid];
+        assert_eq!(
+            application.take_events(),
+            [
+                ApplicationEvent::Updated { changed },
+                ApplicationEvent::Deleted { uid: to.uid }
+            ]
+        );
+    }
 
     #[test]
     fn each_revocation_is_told_from_the_last_whatever_the_clock_says() {

@@ -18,6 +18,8 @@ pub struct SignedContent<'a> {
     pub id: String,
     /// The value of `webhook-timestamp`.
     pub timestamp: String,
+    /// When the attempt is made: what signs it is what is good then.
+    pub at: Timestamp,
     payload: &'a Payload,
 }
 
@@ -27,6 +29,7 @@ impl<'a> SignedContent<'a> {
         Self {
             id: id.to_string(),
             timestamp: at.as_unix_seconds().to_string(),
+            at,
             payload,
         }
     }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use super::{EndpointUrl, Filter, SigningSecret};
+use super::{
+    CustomHeaders, EndpointAttributes, EndpointField, EndpointSecret, EndpointUrl, Filter, Overlap,
+    RotationRefused, SecretRing, SecretType,
+};
 use crate::{
     ApplicationId, Change, Description, EndpointId, InvalidValue, Metadata, Rule, TenantId, Timestamp, Uid,
     aggregate::aggregate, deliveries::RetrySchedule,
@@ -131,7 +134,9 @@ pub struct EndpointState {
     /// What it wants to hear of.
     pub filter: Filter,
     /// What its webhooks are signed with.
-    pub secret: SigningSecret,
+    pub secrets: SecretRing,
+    /// What is sent with every webhook besides.
+    pub headers: CustomHeaders,
     /// When to try again; the installation's schedule, if absent.
     pub retry_schedule: Option<RetrySchedule>,
     /// How long one attempt may take; the installation's time-out, if absent.
@@ -163,6 +168,23 @@ pub enum EndpointEvent {
     },
     /// It receives again.
     Enabled,
+    /// Some of its attributes are others now.
+    Updated {
+        /// Which, each once.
+        changed: Vec<EndpointField>,
+    },
+    /// Another secret signs from now on.
+    SecretRotated {
+        /// What kind it is.
+        kind: SecretType,
+        /// Until when the ones of before sign as well; none, if they do not any more.
+        old_until: Option<Timestamp>,
+    },
+    /// It is gone.
+    Deleted {
+        /// The tenant's own name for it.
+        uid: Option<Uid>,
+    },
 }
 
 aggregate!(
@@ -182,7 +204,9 @@ pub struct NewEndpoint {
     /// What it wants to hear of.
     pub filter: Filter,
     /// What its webhooks are signed with.
-    pub secret: SigningSecret,
+    pub secret: EndpointSecret,
+    /// What is sent with every webhook besides.
+    pub headers: CustomHeaders,
     /// When to try again, if not by the installation's schedule.
     pub retry_schedule: Option<RetrySchedule>,
     /// How long one attempt may take, if not the installation's time-out.
@@ -212,7 +236,8 @@ impl Endpoint {
             url: new.url,
             description: new.description,
             filter: new.filter,
-            secret: new.secret,
+            secrets: SecretRing::of(new.secret),
+            headers: new.headers,
             retry_schedule: new.retry_schedule,
             timeout: new.timeout,
             metadata: new.metadata,
@@ -240,10 +265,53 @@ impl Endpoint {
         Change::Made
     }
 
+    /// Its attributes are these from now on.
+    pub fn change(&mut self, to: EndpointAttributes) -> Change {
+        let changed = EndpointAttributes::of(&self.state).differing(&to);
+        if changed.is_empty() {
+            return Change::None;
+        }
+        let state = &mut self.state;
+        state.uid = to.uid;
+        state.url = to.url;
+        state.description = to.description;
+        state.filter = to.filter;
+        state.headers = to.headers;
+        state.retry_schedule = to.retry_schedule;
+        state.timeout = to.timeout;
+        state.metadata = to.metadata;
+        self.record(EndpointEvent::Updated { changed });
+        Change::Made
+    }
+
+    /// Another secret signs from now on, and those of before for the overlap.
+    pub fn rotate_secret(
+        &mut self,
+        to: EndpointSecret,
+        overlap: Overlap,
+        now: Timestamp,
+    ) -> Result<(), RotationRefused> {
+        let kind = to.kind();
+        self.state.secrets = self.state.secrets.rotated(to, overlap, now)?;
+        let old_until = self.state.secrets.old().first().and_then(|held| held.until);
+        self.record(EndpointEvent::SecretRotated { kind, old_until });
+        Ok(())
+    }
+
+    /// Says that it goes; whoever deletes the row does so next.
+    pub fn delete(&mut self) {
+        let uid = self.state.uid.clone();
+        self.record(EndpointEvent::Deleted { uid });
+    }
+
     fn record(&mut self, event: EndpointEvent) {
         match &event {
-            // The state of a new endpoint is complete from birth.
-            EndpointEvent::Created { .. } => {}
+            // The state of a new endpoint is complete from birth; what an event does not hold was set by whoever
+            // records it.
+            EndpointEvent::Created { .. }
+            | EndpointEvent::Updated { .. }
+            | EndpointEvent::SecretRotated { .. }
+            | EndpointEvent::Deleted { .. } => {}
             EndpointEvent::Disabled { why, at } => {
                 self.state.status = EndpointStatus::Disabled { why: *why, at: *at };
             }
@@ -254,91 +322,5 @@ impl Endpoint {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Aggregate, Version};
-    use uuid::Uuid;
-
-    const AT: Timestamp = Timestamp::from_micros(1_000);
-
-    fn endpoint() -> Endpoint {
-        let new = NewEndpoint {
-            uid: None,
-            url: EndpointUrl::parse("https://example.com/").unwrap(),
-            description: Description::default(),
-            filter: Filter::default(),
-            secret: SigningSecret::generate([1; 32]),
-            retry_schedule: None,
-            timeout: None,
-            metadata: Metadata::default(),
-        };
-        Endpoint::create(
-            EndpointId::from_uuid(Uuid::from_u128(1)),
-            TenantId::from_uuid(Uuid::from_u128(2)),
-            ApplicationId::from_uuid(Uuid::from_u128(3)),
-            new,
-            AT,
-        )
-    }
-
-    #[test]
-    fn a_new_endpoint_is_enabled_and_says_so() {
-        let mut endpoint = endpoint();
-        assert_eq!(endpoint.state().status, EndpointStatus::Enabled);
-        assert!(endpoint.version().is_new());
-        assert!(matches!(
-            endpoint.take_events()[..],
-            [EndpointEvent::Created { .. }]
-        ));
-        assert!(endpoint.take_events().is_empty(), "events are handed out once");
-    }
-
-    #[test]
-    fn disabling_twice_is_one_change() {
-        let mut endpoint = endpoint();
-        let _ = endpoint.take_events();
-        assert_eq!(endpoint.disable(DisableReason::Manual, AT), Change::Made);
-        assert_eq!(
-            endpoint.disable(DisableReason::Manual, AT.plus(Duration::from_secs(1))),
-            Change::None
-        );
-        assert_eq!(
-            endpoint.state().status,
-            EndpointStatus::Disabled {
-                why: DisableReason::Manual,
-                at: AT
-            }
-        );
-        assert_eq!(endpoint.enable(), Change::Made);
-        assert_eq!(endpoint.enable(), Change::None);
-        assert_eq!(endpoint.take_events().len(), 2);
-    }
-
-    #[test]
-    fn reasons_keep_their_names_and_the_first_one_stays() {
-        let names = DisableReason::ALL.map(DisableReason::as_str);
-        assert_eq!(names, ["manual", "gone", "failing"]);
-        for reason in DisableReason::ALL {
-            assert_eq!(DisableReason::parse(reason.as_str()), Some(reason));
-        }
-        assert_eq!(DisableReason::parse("Gone"), None);
-        let mut endpoint = endpoint();
-        assert_eq!(endpoint.disable(DisableReason::Gone, AT), Change::Made);
-        assert_eq!(endpoint.disable(DisableReason::Failing, AT), Change::None);
-        let why = DisableReason::Gone;
-        assert_eq!(endpoint.state().status, EndpointStatus::Disabled { why, at: AT });
-    }
-
-    #[test]
-    fn restoring_records_nothing() {
-        let mut restored = Endpoint::restore(endpoint().state().clone(), Version(4));
-        assert_eq!(restored.version(), Version(4));
-        assert!(restored.take_events().is_empty());
-    }
-
-    #[test]
-    fn time_outs_have_bounds() {
-        assert!(AttemptTimeout::from_millis(999).is_err() && AttemptTimeout::from_millis(60_001).is_err());
-        assert_eq!(AttemptTimeout::from_millis(60_000).unwrap().as_millis(), 60_000);
-    }
-}
+#[path = "endpoint_tests.rs"]
+mod tests;

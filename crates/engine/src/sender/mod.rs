@@ -7,7 +7,7 @@ mod resolve;
 mod retry_after;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use hyper_util::{
 use postrider_application::ports::{Clock, OutgoingRequest, Sender, Sent};
 use postrider_domain::{
     deliveries::{CapturedBody, CapturedHeaders, FailureClass, Outcome},
-    endpoints::AddressPolicy,
+    endpoints::{AddressPolicy, CustomHeaders},
 };
 use tokio::time;
 
@@ -227,9 +227,19 @@ impl Sender for HttpSender {
 fn http_request(request: OutgoingRequest) -> Option<Request<Full<Bytes>>> {
     let uri: Uri = request.url.as_str().parse().ok()?;
     // The client adds one (`host`); growing would copy all of them.
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
+    let custom = request.custom_headers.as_deref().map(CustomHeaders::all);
+    let count = request.headers.len() + custom.map_or(0, BTreeMap::len);
+    let mut headers = HeaderMap::with_capacity(count + 1);
     for (name, value) in request.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value).ok()?);
+    }
+    for (name, value) in custom.into_iter().flatten() {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        let mut sent = HeaderValue::from_str(value.expose()).ok()?;
+        // Never in the tables of header compression, nor in anybody's debug output.
+        sent.set_sensitive(value.is_secret());
+        // What Postrider says of itself stands: no custom name is among it.
+        headers.entry(name).or_insert(sent);
     }
     let mut http = Request::post(uri)
         .body(Full::new(Bytes::from_owner(request.body)))
@@ -267,6 +277,7 @@ mod tests {
                 ("content-type", "application/json".to_owned()),
                 ("webhook-id", "msg_1".to_owned()),
             ],
+            custom_headers: None,
             body: Arc::clone(body),
             timeout: Duration::from_secs(1),
         }
@@ -288,6 +299,33 @@ mod tests {
     async fn there_is_room_for_the_header_that_the_client_adds() {
         let request = http_request(outgoing(&Arc::from(*b"{}"))).unwrap();
         assert!(request.headers().capacity() > request.headers().len());
+    }
+
+    #[test]
+    fn custom_headers_are_sent_besides_and_secret_ones_are_marked() {
+        use postrider_domain::endpoints::{HeaderName as Name, HeaderValue as Value};
+        let header = |name: &str, value: &str, secret| {
+            (Name::parse(name).unwrap(), Value::parse(value, secret).unwrap())
+        };
+        let custom = [
+            header("Authorization", "Bearer hunter2", true),
+            header("x-a", "1", false),
+        ];
+        let custom = CustomHeaders::new(BTreeMap::from(custom)).unwrap();
+        let outgoing = OutgoingRequest {
+            custom_headers: Some(Arc::new(custom)),
+            ..outgoing(&Arc::from(*b"{}"))
+        };
+        assert!(!format!("{outgoing:?}").contains("hunter2"));
+        let request = http_request(outgoing).unwrap();
+        let headers = request.headers();
+        assert_eq!(headers["authorization"], "Bearer hunter2");
+        assert!(headers["authorization"].is_sensitive() && !headers["x-a"].is_sensitive());
+        assert_eq!((headers["x-a"].as_bytes(), headers.len()), (&b"1"[..], 4));
+        assert!(
+            headers.capacity() > headers.len(),
+            "and there is room for one more"
+        );
     }
 
     #[test]

@@ -14,10 +14,10 @@ use postrider_application::{
         Sender, StoreError, WorkSignal as _,
     },
 };
-use postrider_crypto::HmacSigner;
+use postrider_crypto::StandardSigner;
 use postrider_domain::{
     Aggregate as _, ApplicationId, Change, Description, EndpointId, MessageId, Metadata, TenantId, Version,
-    endpoints::{DisableReason, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+    endpoints::{CustomHeaders, DisableReason, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
     messages::{ContentType, Message, Payload, TraceParent},
 };
 use postrider_engine::{EngineOptions, EnginePorts, IntakeOptions};
@@ -161,7 +161,7 @@ impl World {
             guard: self.guard.clone(),
             material: faulty.clone(),
             sender: self.sender.clone(),
-            signer: Arc::new(HmacSigner),
+            signer: Arc::new(StandardSigner),
             clock: self.clock.clone(),
             ids: Arc::new(FixtureIds(self.fixture)),
             randomness: Arc::new(SeededRandomness::default()),
@@ -224,7 +224,8 @@ impl World {
             filter,
             uid: None,
             description: Description::default(),
-            secret: SigningSecret::from_bytes(vec![7; 24]).unwrap(),
+            secret: SigningSecret::from_bytes(vec![7; 24]).unwrap().into(),
+            headers: CustomHeaders::default(),
             retry_schedule: None,
             timeout: None,
             metadata: Metadata::default(),

@@ -22,7 +22,8 @@ macro_rules! endpoints_of_applications {
     ($pairs:expr, $then:literal) => {
         concat!(
             "SELECT a.id AS application, a.endpoints_version, e.id IS NOT NULL AS present, e.tenant, e.app, e.id, e.uid, e.url, e.description,
-                e.event_types, e.channels, e.sealed_secret, e.retry_waits, e.timeout_ms, e.metadata,
+                e.event_types, e.channels, e.secret_kind, e.sealed_secret, e.sealed_old_secrets, e.headers,
+                e.sealed_headers, e.retry_waits, e.timeout_ms, e.metadata,
                 e.disabled_why, e.disabled_at, e.created_at, e.version
              FROM ",
             $pairs,
@@ -90,9 +91,12 @@ impl SqlStore {
 fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<DeliverableEndpoint, StoreError> {
     let row = row::Model::from_query_result(row, "").or_store_error()?;
     let id = EndpointId::from_uuid(row.id);
-    let secret = row.secret(secrets);
-    if secret.is_err() {
-        tracing::error!(endpoint = %id, "the stored signing secret does not open: wrong master key, or altered");
+    let (ring, headers) = (row.secrets(secrets), row.headers(secrets));
+    if ring.is_err() || headers.is_err() {
+        tracing::error!(
+            endpoint = %id,
+            "a stored signing secret or header does not open: wrong master key, or altered"
+        );
     }
     let unreadable = |error: StoreError| {
         tracing::error!(endpoint = %id, %error, "the stored endpoint cannot be read");
@@ -106,13 +110,14 @@ fn deliverable(row: &QueryResult, secrets: &EndpointSecrets) -> Result<Deliverab
         .map(StoredWaits::read)
         .transpose()
         .map_err(unreadable);
-    let readable = version.is_ok() && filter.is_ok() && timeout.is_ok() && waits.is_ok();
+    let readable = version.is_ok() && filter.is_ok() && timeout.is_ok() && waits.is_ok() && headers.is_ok();
     Ok(DeliverableEndpoint {
         id,
         version: version.unwrap_or_default(),
         url: url.ok().filter(|_| readable),
         filter: filter.unwrap_or_default(),
-        secrets: secret.into_iter().collect(),
+        secrets: ring.map(|ring| ring.all().to_vec()).unwrap_or_default(),
+        headers: headers.ok().filter(|headers| !headers.is_empty()).map(Arc::new),
         timeout: timeout.unwrap_or_default(),
         enabled,
         retry_schedule: waits.unwrap_or_default(),

@@ -6,5 +6,5 @@ mod row;
 mod secrets;
 mod views;
 
-pub(crate) use repository::count;
-pub(crate) use secrets::EndpointSecrets;
+pub(crate) use repository::{count, delete_all};
+pub(crate) use secrets::{EndpointSecrets, Purpose};

@@ -69,3 +69,21 @@ pub(crate) async fn count(
         .await
         .or_store_error()
 }
+
+/// Deletes all endpoints of the tenant's application, and what is known of their failures.
+pub(crate) async fn delete_all(
+    connection: &impl ConnectionTrait,
+    dialect: Dialect,
+    tenant: TenantId,
+    application: ApplicationId,
+) -> Result<(), StoreError> {
+    // The failures first: by the endpoints they are found.
+    let failures = "DELETE FROM endpoint_failures WHERE tenant = {tenant} AND endpoint IN
+        (SELECT id FROM endpoints WHERE tenant = {tenant} AND app = $1)";
+    let endpoints = "DELETE FROM endpoints WHERE tenant = {tenant} AND app = $1";
+    for delete in [failures, endpoints] {
+        let delete = dialect.of_tenant(tenant, delete, [application.as_uuid().into()])?;
+        connection.execute_raw(delete).await.or_store_error()?;
+    }
+    Ok(())
+}

@@ -2,7 +2,8 @@ use postrider_application::ports::{EndpointView, StoreError};
 use postrider_domain::{
     ApplicationId, Description, EndpointId, TenantId,
     endpoints::{
-        AttemptTimeout, DisableReason, EndpointRef, EndpointState, EndpointStatus, EndpointUrl, SigningSecret,
+        AttemptTimeout, CustomHeaders, DisableReason, EndpointRef, EndpointState, EndpointStatus,
+        EndpointUrl, SecretRing, ShownHeaders,
     },
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*};
@@ -10,8 +11,9 @@ use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, entity::prelude::*}
 use super::EndpointSecrets;
 use crate::{
     applications::read_uid,
-    codec::{StoredMetadata, StoredTexts, StoredWaits, read_filter, timestamp},
+    codec::{StoredHeaders, StoredMetadata, StoredTexts, StoredWaits, read_filter, timestamp},
     error::corrupt,
+    stored::read_version,
 };
 
 /// A row of `endpoints`.
@@ -29,7 +31,11 @@ pub(crate) struct Model {
     pub(super) description: String,
     pub(super) event_types: StoredTexts,
     pub(super) channels: StoredTexts,
+    pub(super) secret_kind: Option<String>,
     pub(super) sealed_secret: Vec<u8>,
+    pub(super) sealed_old_secrets: Option<Vec<u8>>,
+    pub(super) headers: Option<StoredHeaders>,
+    pub(super) sealed_headers: Option<Vec<u8>>,
     pub(super) retry_waits: Option<StoredWaits>,
     pub(super) timeout_ms: Option<i32>,
     pub(super) metadata: StoredMetadata,
@@ -69,6 +75,7 @@ pub(super) fn write(
         .timeout
         .map(|timeout| i32::try_from(timeout.as_millis()))
         .transpose();
+    let sealed = secrets.seal(state.tenant, state.id, &state.secrets)?;
     Ok(ActiveModel {
         tenant: Set(state.tenant.as_uuid()),
         app: Set(state.application.as_uuid()),
@@ -78,7 +85,11 @@ pub(super) fn write(
         description: Set(state.description.as_str().to_owned()),
         event_types: Set(StoredTexts::of_event_types(state.filter.event_types())),
         channels: Set(StoredTexts::of_channels(state.filter.channels())),
-        sealed_secret: Set(secrets.seal(state.tenant, state.id, &state.secret)),
+        secret_kind: Set(sealed.kind),
+        sealed_secret: Set(sealed.current),
+        sealed_old_secrets: Set(sealed.old),
+        headers: Set(StoredHeaders::of(&state.headers)),
+        sealed_headers: Set(secrets.seal_headers(state.tenant, state.id, &state.headers)?),
         retry_waits: Set(state.retry_schedule.as_ref().map(StoredWaits::of)),
         timeout_ms: Set(timeout_ms.map_err(|why| corrupt("time-out of an endpoint", why))?),
         metadata: Set(StoredMetadata::of(&state.metadata)),
@@ -90,11 +101,29 @@ pub(super) fn write(
 }
 
 impl Model {
-    /// The signing secret; our fault if it does not open.
-    pub(super) fn secret(&self, secrets: &EndpointSecrets) -> Result<SigningSecret, StoreError> {
-        let (tenant, endpoint) = (TenantId::from_uuid(self.tenant), EndpointId::from_uuid(self.id));
-        let opened = secrets.open(tenant, endpoint, &self.sealed_secret);
-        opened.map_err(|unreadable| StoreError::Internal(Box::new(unreadable)))
+    fn names(&self) -> (TenantId, EndpointId) {
+        (TenantId::from_uuid(self.tenant), EndpointId::from_uuid(self.id))
+    }
+
+    /// What it signs with; our fault if it does not open.
+    pub(super) fn secrets(&self, secrets: &EndpointSecrets) -> Result<SecretRing, StoreError> {
+        let (tenant, endpoint) = self.names();
+        let (kind, old) = (self.secret_kind.as_deref(), self.sealed_old_secrets.as_deref());
+        Ok(secrets.open(tenant, endpoint, kind, &self.sealed_secret, old)?)
+    }
+
+    fn shown_headers(&self) -> Result<ShownHeaders, StoreError> {
+        let read = self.headers.clone().map(StoredHeaders::read).transpose()?;
+        Ok(read.unwrap_or_default())
+    }
+
+    /// What is sent with every webhook besides; our fault if it does not open.
+    pub(super) fn headers(&self, secrets: &EndpointSecrets) -> Result<CustomHeaders, StoreError> {
+        if self.headers.is_none() {
+            return Ok(CustomHeaders::default());
+        }
+        let ((tenant, endpoint), sealed) = (self.names(), self.sealed_headers.as_deref());
+        Ok(secrets.open_headers(tenant, endpoint, self.shown_headers()?, sealed)?)
     }
 
     pub(super) fn url(&self) -> Result<EndpointUrl, StoreError> {
@@ -122,7 +151,7 @@ impl Model {
         }
     }
 
-    /// Everything but the secret.
+    /// Everything but what is secret.
     pub(super) fn view(self) -> Result<EndpointView, StoreError> {
         Ok(EndpointView {
             id: EndpointId::from_uuid(self.id),
@@ -131,6 +160,8 @@ impl Model {
             filter: read_filter(&self.event_types, &self.channels)?,
             timeout: self.timeout()?,
             status: self.status()?,
+            headers: self.shown_headers()?,
+            version: read_version(self.version)?,
             uid: read_uid(self.uid)?,
             description: Description::parse(&self.description)
                 .map_err(|why| corrupt("description of an endpoint", why))?,
@@ -142,7 +173,11 @@ impl Model {
 
     /// All of it.
     pub(super) fn state(self, secrets: &EndpointSecrets) -> Result<EndpointState, StoreError> {
-        let (tenant, secret) = (TenantId::from_uuid(self.tenant), self.secret(secrets)?);
+        let (tenant, ring, headers) = (
+            TenantId::from_uuid(self.tenant),
+            self.secrets(secrets)?,
+            self.headers(secrets)?,
+        );
         let view = self.view()?;
         Ok(EndpointState {
             id: view.id,
@@ -152,7 +187,8 @@ impl Model {
             url: view.url,
             description: view.description,
             filter: view.filter,
-            secret,
+            secrets: ring,
+            headers,
             retry_schedule: view.retry_schedule,
             timeout: view.timeout,
             metadata: view.metadata,

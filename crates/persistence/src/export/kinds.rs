@@ -160,7 +160,8 @@ SELECT id, name, grants, created_at, expires_at, last_used_at FROM api_keys
 WHERE tenant = {tenant} AND id > $1 ORDER BY id LIMIT $2";
 
 const APPLICATIONS: &str = "
-SELECT id, uid, name, metadata, NULLIF(tokens_valid_after, 0) AS tokens_valid_after, created_at FROM applications
+SELECT id, uid, name, metadata, NULLIF(tokens_valid_after, 0) AS tokens_valid_after, created_at, deleted_at
+FROM applications
 WHERE tenant = {tenant} AND id > $1 ORDER BY id LIMIT $2";
 
 const EVENT_TYPES: &str = "
@@ -178,7 +179,7 @@ FROM (
 ) AS s WHERE s.bytes_before < $4 ORDER BY s.event_type, s.number";
 
 const ENDPOINTS: &str = "
-SELECT app AS application, id, uid, url, description, event_types, channels, retry_waits AS retry_waits_us,
+SELECT app AS application, id, uid, url, description, event_types, channels, headers, retry_waits AS retry_waits_us,
     timeout_ms, metadata, disabled_why, disabled_at, created_at FROM endpoints
 WHERE tenant = {tenant} AND (app, id) > ($1, $2) ORDER BY app, id LIMIT $3";
 

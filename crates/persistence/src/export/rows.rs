@@ -8,7 +8,7 @@ use super::values::{
     ApiKey, Application, AuditEntry, Base64, Endpoint, Grants, Invitation, Json, Member, Message, Replay,
     Session, Tenant, Time, User,
 };
-use crate::codec::{StoredMetadata, StoredTexts, StoredWaits};
+use crate::codec::{StoredHeaders, StoredMetadata, StoredTexts, StoredWaits};
 
 #[derive(FromQueryResult, Serialize)]
 pub(super) struct TenantRow {
@@ -68,6 +68,7 @@ pub(super) struct ApplicationRow {
     metadata: StoredMetadata,
     tokens_valid_after: Option<Time>,
     created_at: Time,
+    deleted_at: Option<Time>,
 }
 
 #[derive(FromQueryResult, Serialize)]
@@ -97,6 +98,8 @@ pub(super) struct EndpointRow {
     description: String,
     event_types: StoredTexts,
     channels: StoredTexts,
+    /// By name; secret values are null.
+    headers: Option<StoredHeaders>,
     retry_waits_us: Option<StoredWaits>,
     timeout_ms: Option<i32>,
     metadata: StoredMetadata,

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use postrider_application::{
     audit::AuditEntry,
-    ports::{ErasureStep, Housekeeping, StoreError},
+    ports::{DELETED_APPLICATIONS_KEPT, ErasureStep, Housekeeping, StoreError},
 };
 use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait as _, Statement};
@@ -19,6 +19,7 @@ pub(crate) use erasure::erasure;
 use crate::{
     SqlStore, audit,
     batch::hex,
+    codec::micros,
     connection::{Dialect, Scope},
     error::OrStoreError as _,
 };
@@ -32,6 +33,12 @@ const EXPIRING: [(&str, &str, &str); 5] = [
     ("idempotency_keys", "tenant, key_hash", "expires_at"),
     ("replays", "tenant, id", "expires_at"),
 ];
+
+/// What is left of deleted applications, and is not needed any more. There are few: what waits is looked through for
+/// those only whose time is over.
+const DELETED_APPLICATIONS: &str = "deleted_at <= {now} - $2
+    AND NOT EXISTS (SELECT 1 FROM outbox_work w WHERE w.tenant = applications.tenant AND w.app = applications.id)
+    ORDER BY deleted_at LIMIT $1";
 
 /// Rows are locked in the order of their keys, so that two nodes never wait for each other in a circle.
 const USES_ON_POSTGRES: &str = "
@@ -94,6 +101,13 @@ impl Housekeeping for SqlStore {
             // No more than were asked for, so it fits.
             left -= u32::try_from(forgotten.rows_affected()).unwrap_or(left);
         }
+        let forget = delete_some(dialect, "applications", "tenant, id", DELETED_APPLICATIONS);
+        let values = [i64::from(left).into(), micros(DELETED_APPLICATIONS_KEPT).into()];
+        let forgotten = transaction
+            .execute_raw(dialect.statement(&forget, values))
+            .await
+            .or_store_error()?;
+        left -= u32::try_from(forgotten.rows_affected()).unwrap_or(left);
         transaction.commit().await?;
         Ok(limit - left)
     }

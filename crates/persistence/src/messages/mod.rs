@@ -1,5 +1,6 @@
 //! Messages: the hot way in, their payloads, what became of them.
 
+mod direct;
 mod intake;
 mod list;
 mod material;

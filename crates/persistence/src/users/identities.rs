@@ -37,8 +37,9 @@ FROM sessions s JOIN memberships m ON m.tenant = s.tenant AND m.user_id = s.user
 JOIN tenants t ON t.id = s.tenant
 WHERE s.id = $1";
 const PORTAL: &str = "
-SELECT t.status, t.schema_validation, t.unregistered_event_types, a.tokens_valid_after FROM applications a JOIN tenants t ON t.id = a.tenant
-WHERE a.tenant = $1 AND a.id = $2";
+SELECT t.status, t.schema_validation, t.unregistered_event_types, a.tokens_valid_after
+FROM applications a JOIN tenants t ON t.id = a.tenant
+WHERE a.tenant = $1 AND a.id = $2 AND a.deleted_at IS NULL";
 const MEMBERSHIPS: &str = "
 SELECT m.tenant, t.name, t.status, m.grants FROM memberships m JOIN tenants t ON t.id = m.tenant
 WHERE m.user_id = $1 ORDER BY m.created_at, m.id LIMIT $2";

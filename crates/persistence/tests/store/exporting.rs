@@ -10,7 +10,7 @@ use postrider_application::ports::{
 use postrider_domain::{
     Description, EndpointId, MessageId,
     access::Role,
-    endpoints::{Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+    endpoints::{CustomHeaders, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
     event_types::{EventType, EventTypeName},
     messages::{ContentType, Payload},
 };
@@ -68,7 +68,8 @@ async fn endpoint<H: Outside>(fixture: &Fixture<'_, H>, tenant: &Tenancy, custom
         url: EndpointUrl::parse("https://example.com/hooks").unwrap(),
         description: Description::default(),
         filter: Filter::default(),
-        secret: SigningSecret::generate(SECRET),
+        secret: SigningSecret::generate(SECRET).into(),
+        headers: CustomHeaders::default(),
         retry_schedule: None,
         timeout: None,
         metadata: postrider_domain::Metadata::default(),

@@ -14,6 +14,7 @@ mod support;
 mod appending;
 mod connections;
 mod data_directory;
+mod endpoint_secrets;
 mod erasing;
 mod exporting;
 mod holding;

@@ -13,7 +13,7 @@ use postrider_application::{
 use postrider_crypto::{AeadSealer, MasterKey, OsRandomness};
 use postrider_domain::{
     EndpointId,
-    endpoints::{EndpointRef, SigningSecret},
+    endpoints::{EndpointRef, SecretRing},
 };
 use postrider_persistence::SqlStore;
 use postrider_testkit::contract::{Customer, Fixture, Tenancy};
@@ -48,7 +48,7 @@ fn knowing(current: u8, others: &[u8]) -> Arc<dyn Sealer> {
 struct Sealed {
     tenant: Tenancy,
     customer: Customer,
-    secrets: Vec<(EndpointId, SigningSecret)>,
+    secrets: Vec<(EndpointId, SecretRing)>,
 }
 
 impl Sealed {
@@ -82,9 +82,9 @@ impl Sealed {
         tenant: &Tenancy,
         customer: &Customer,
         id: EndpointId,
-    ) -> Result<Option<SigningSecret>, StoreError> {
+    ) -> Result<Option<SecretRing>, StoreError> {
         store
-            .endpoint_secret(&tenant.scope, customer.id, &EndpointRef::Id(id))
+            .endpoint_secrets(&tenant.scope, customer.id, &EndpointRef::Id(id))
             .await
     }
 

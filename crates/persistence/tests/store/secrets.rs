@@ -7,7 +7,9 @@ use postrider_application::ports::{
 };
 use postrider_domain::{
     Aggregate as _, Description, EndpointId, Metadata,
-    endpoints::{Endpoint, EndpointRef, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+    endpoints::{
+        CustomHeaders, Endpoint, EndpointRef, EndpointUrl, Filter, NewEndpoint, SecretRing, SigningSecret,
+    },
 };
 use postrider_persistence::SqlStore;
 use postrider_testkit::contract::{Customer, Fixture, Harness, Tenancy};
@@ -22,7 +24,8 @@ async fn endpoint<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, custom
         url: EndpointUrl::parse("https://example.com/hooks").unwrap(),
         description: Description::default(),
         filter: Filter::default(),
-        secret: SigningSecret::generate(SECRET),
+        secret: SigningSecret::generate(SECRET).into(),
+        headers: CustomHeaders::default(),
         retry_schedule: None,
         timeout: None,
         metadata: Metadata::default(),
@@ -32,6 +35,11 @@ async fn endpoint<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, custom
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
     assert_eq!(endpoint.state().id, id);
     id
+}
+
+/// What the endpoint signs with.
+fn ring() -> SecretRing {
+    SecretRing::of(SigningSecret::generate(SECRET).into())
 }
 
 /// The forms in which a secret might have been stored.
@@ -97,12 +105,12 @@ async fn a_secret_under_another_key_is_no_secret<H: Harness<Store = SqlStore>>(h
     let wrong = SqlStore::new(right.database().clone(), sealer(2));
 
     let secret = right
-        .endpoint_secret(&tenant.scope, customer.id, &reference)
+        .endpoint_secrets(&tenant.scope, customer.id, &reference)
         .await
         .unwrap();
-    assert_eq!(secret, Some(SigningSecret::generate(SECRET)));
+    assert_eq!(secret, Some(ring()));
     let secret = wrong
-        .endpoint_secret(&tenant.scope, customer.id, &reference)
+        .endpoint_secrets(&tenant.scope, customer.id, &reference)
         .await;
     assert!(matches!(secret, Err(StoreError::Internal(_))), "{secret:?}");
     let mut tx = wrong.begin(&tenant.scope).await.unwrap();
@@ -157,10 +165,10 @@ async fn a_sealed_secret_is_of_no_use_in_another_row() {
     let store = harness.store();
     let read = async |id| {
         store
-            .endpoint_secret(&tenant.scope, customer.id, &EndpointRef::Id(id))
+            .endpoint_secrets(&tenant.scope, customer.id, &EndpointRef::Id(id))
             .await
     };
     assert!(matches!(read(to).await, Err(StoreError::Internal(_))));
-    assert_eq!(read(from).await.unwrap(), Some(SigningSecret::generate(SECRET)));
+    assert_eq!(read(from).await.unwrap(), Some(ring()));
     harness.finish().await;
 }

@@ -8,11 +8,11 @@ use postrider_application::{
 };
 use postrider_domain::{
     Aggregate as _,
-    endpoints::{DisableReason, Endpoint},
+    endpoints::{CustomHeaders, DisableReason, Endpoint, EndpointAttributes, SigningSecret},
 };
 use tokio::task::JoinSet;
 
-use super::{Fixture, Harness};
+use super::{Fixture, Harness, round_trips::full_endpoint};
 
 async fn all_after<H: Harness>(fixture: &Fixture<'_, H>, position: i64) -> Vec<LoggedEvent> {
     fixture.ports().events.after(position, 1_000).await.unwrap()
@@ -163,13 +163,24 @@ pub async fn the_log_holds_no_secrets<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
-    let endpoint = fixture.new_endpoint(&tenant, customer.id, None);
-    let secret = endpoint.state().secret.reveal();
+    // With a secret header, secrets of both kinds, and a change of everything.
+    let mut endpoint = full_endpoint(&fixture, &tenant, customer.id);
+    let secret = SigningSecret::generate([9; 32]).reveal();
     let user = fixture.user(tenant.owner, &tenant.email);
-    fixture.save(&tenant.scope, &mut endpoint.clone()).await.unwrap();
-    for event in all_after(&fixture, 0).await {
+    fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
+    let key = (customer.id, endpoint.state().id.into());
+    let mut endpoint: Endpoint = fixture.find(&tenant.scope, &key).await.unwrap();
+    let mut to = EndpointAttributes::of(endpoint.state());
+    to.headers = CustomHeaders::default();
+    let _ = endpoint.change(to);
+    fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
+    let all = all_after(&fixture, 0).await;
+    assert!(all.iter().any(|event| event.kind == "endpoint.updated"));
+    assert!(all.iter().any(|event| event.kind == "endpoint.secret_rotated"));
+    for event in all {
         for hidden in [
             secret.trim_start_matches("whsec_"),
+            "hunter2",
             user.state().password.as_phc(),
             tenant.email.as_str(),
         ] {

@@ -16,7 +16,7 @@ use postrider_domain::{
     Timestamp, Uid, UserId, WorkId,
     access::{Authority, Grant, Permission, Role},
     applications::Application,
-    endpoints::{Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
+    endpoints::{CustomHeaders, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
     tenants::{Tenant, TenantSettings, TenantStatus},
     users::{Email, Membership, PasswordHash, User},
 };
@@ -249,7 +249,8 @@ impl<'h, H: Harness> Fixture<'h, H> {
             url: EndpointUrl::parse("https://example.com/hooks").unwrap(),
             description: Description::default(),
             filter: Filter::default(),
-            secret: SigningSecret::from_bytes(vec![7; 24]).unwrap(),
+            secret: SigningSecret::from_bytes(vec![7; 24]).unwrap().into(),
+            headers: CustomHeaders::default(),
             retry_schedule: None,
             timeout: None,
             metadata: Metadata::default(),

@@ -108,7 +108,7 @@ pub async fn views_show_nothing_of_another_tenant<H: Harness>(harness: &H) {
         assert_eq!(store.event_type(scope, &name).await.unwrap().is_some(), shown);
         for reference in &references {
             let view = store.endpoint(scope, id, reference).await.unwrap();
-            let secret = store.endpoint_secret(scope, id, reference).await.unwrap();
+            let secret = store.endpoint_secrets(scope, id, reference).await.unwrap();
             assert_eq!((view.is_some(), secret.is_some()), (shown, shown));
         }
         for reference in [id.into(), ApplicationRef::Uid(Uid::parse("theirs").unwrap())] {

@@ -354,6 +354,15 @@ macro_rules! contract_cases {
                 a_repeated_batch_is_a_repetition
                 racing_batches_of_the_same_keys_are_stored_once
                 ;
+            resources:
+                endpoints_are_listed_and_filtered
+                a_deleted_application_is_known_to_be_gone
+                a_deleted_application_is_not_changed
+                what_is_left_of_a_deleted_application_goes_in_time
+                a_message_to_one_endpoint_is_its_delivery
+                a_message_of_another_tenant_is_not_sent
+                the_log_tells_of_changed_resources
+                ;
             installation:
                 a_new_signing_key_retires_those_long_replaced
                 racing_rotations_keep_all_keys

@@ -65,6 +65,7 @@ pub mod people;
 pub mod proofs;
 pub mod replays;
 pub mod resending;
+pub mod resources;
 pub mod retaining;
 pub mod round_trips;
 pub mod scheduling;

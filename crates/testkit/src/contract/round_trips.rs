@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use postrider_application::{
+    Versioned,
     access::TenantScope,
     audit::Record,
     ports::{
@@ -18,7 +19,8 @@ use postrider_domain::{
     applications::Application,
     deliveries::RetrySchedule,
     endpoints::{
-        AttemptTimeout, DisableReason, Endpoint, EndpointRef, EndpointUrl, Filter, NewEndpoint, SigningSecret,
+        AttemptTimeout, CustomHeaders, DisableReason, Ed25519Key, Endpoint, EndpointRef, EndpointUrl, Filter,
+        HeaderName, HeaderValue, NewEndpoint, Overlap, SigningSecret,
     },
     event_types::{EventType, EventTypeName},
     messages::Channel,
@@ -202,7 +204,8 @@ pub async fn an_application_survives<H: Harness>(harness: &H) {
             .application(&tenant.scope, state.id)
             .await
             .unwrap();
-        assert_eq!(view, Some(state));
+        let (value, version) = (state, Version(1));
+        assert_eq!(view, Some(Versioned { value, version }));
     }
 }
 
@@ -224,6 +227,20 @@ pub async fn an_event_type_survives<H: Harness>(harness: &H) {
     }
 }
 
+/// A header that may be shown, and one that may not.
+fn headers() -> CustomHeaders {
+    let header = |name, value, secret| {
+        let value = HeaderValue::parse(value, secret).unwrap();
+        (HeaderName::parse(name).unwrap(), value)
+    };
+    let odd = "a \"b\" 'c' \\ {}\t;~";
+    let headers = [
+        header("authorization", "Bearer hunter2", true),
+        header("x-odd!#$%&'*+-.^_`|~", odd, false),
+    ];
+    CustomHeaders::new(BTreeMap::from(headers)).unwrap()
+}
+
 /// An endpoint with everything that an endpoint can have.
 pub(super) fn full_endpoint<H: Harness>(
     fixture: &Fixture<'_, H>,
@@ -242,13 +259,24 @@ pub(super) fn full_endpoint<H: Harness>(
             vec![channel("eu/west"), channel("a:b")],
         )
         .unwrap(),
-        secret: SigningSecret::from_bytes((0..64).map(|i| i * 4).collect()).unwrap(),
+        secret: SigningSecret::from_bytes((0..64).map(|i| i * 4).collect())
+            .unwrap()
+            .into(),
+        headers: headers(),
         retry_schedule: Some(RetrySchedule::new(waits).unwrap()),
         timeout: Some(AttemptTimeout::from_millis(59_999).unwrap()),
         metadata: odd_metadata(),
     };
     let id = EndpointId::from_uuid(fixture.uuid());
-    Endpoint::create(id, tenant.id, application, new, fixture.now())
+    let mut endpoint = Endpoint::create(id, tenant.id, application, new, fixture.now());
+    // Old secrets of both kinds, and a key pair that signs.
+    let pair = |n: u8| Ed25519Key::of_pair([n; 32], [n + 1; 32]).into();
+    for secret in [pair(2), SigningSecret::generate([9; 32]).into(), pair(4)] {
+        endpoint
+            .rotate_secret(secret, Overlap::default(), fixture.now())
+            .unwrap();
+    }
+    endpoint
 }
 
 /// An endpoint with everything, a bare one, and one that is never tried again; by id and by uid.
@@ -298,11 +326,19 @@ pub async fn an_endpoint_is_viewed_without_its_secret<H: Harness>(harness: &H) {
             (&state.retry_schedule, state.timeout)
         );
         assert_eq!((view.status, view.created_at), (state.status, state.created_at));
-        let secret = store
-            .endpoint_secret(&tenant.scope, customer.id, &reference)
+        assert_eq!(
+            (&view.headers, view.version),
+            (&state.headers.shown(), Version(1))
+        );
+        assert!(
+            !format!("{view:?}").contains("hunter2"),
+            "secret values are left out"
+        );
+        let secrets = store
+            .endpoint_secrets(&tenant.scope, customer.id, &reference)
             .await
             .unwrap();
-        assert_eq!(secret.as_ref(), Some(&state.secret));
+        assert_eq!(secrets.as_ref(), Some(&state.secrets));
     }
 }
 

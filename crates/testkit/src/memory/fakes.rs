@@ -14,12 +14,13 @@ use postrider_application::{
     Error, Violation,
     audit::AuditEntry,
     ports::{
-        DenialLog, KeyUses, KnownSchema, PasswordHasher, SchemaError, Schemas, Throttle, TracePropagation,
-        UseCaseMetrics, Verified, WorkSignal,
+        DenialLog, KeyPairs, KeyUses, KnownSchema, PasswordHasher, SchemaError, Schemas, Throttle,
+        TracePropagation, UseCaseMetrics, Verified, WorkSignal,
     },
 };
 use postrider_domain::{
     ApiKeyId, TenantId, Timestamp,
+    endpoints::Ed25519Key,
     event_types::{Example, SchemaText},
     messages::TraceParent,
     users::{Email, PasswordHash},
@@ -59,6 +60,16 @@ impl PasswordHasher for PlainPasswords {
         } else {
             Verified::Wrong
         })
+    }
+}
+
+/// "Public keys" that are their seeds with every bit turned: of no use for signing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct PlainKeyPairs;
+
+impl KeyPairs for PlainKeyPairs {
+    fn ed25519_public_key(&self, seed: &[u8; Ed25519Key::BYTES]) -> Result<[u8; Ed25519Key::BYTES], Error> {
+        Ok(seed.map(|byte| !byte))
     }
 }
 

@@ -105,6 +105,14 @@ pub(super) struct Requeue {
     pub(super) work: WorkId,
 }
 
+/// A message to one endpoint that a transaction stores and queues when it commits.
+#[derive(Debug, Clone)]
+pub(super) struct Direct {
+    pub(super) message: Arc<Message>,
+    pub(super) endpoint: EndpointId,
+    pub(super) work: WorkId,
+}
+
 /// The hot tables.
 #[derive(Debug, Default)]
 pub(super) struct Hot {
@@ -192,6 +200,38 @@ impl Hot {
             return Err(StoreError::Stale);
         }
         Ok(())
+    }
+
+    /// Refuses the id of a message or of a row that is there already.
+    pub(super) fn may_send(&self, direct: &Direct) -> Result<(), StoreError> {
+        if self.messages.contains_key(&direct.message.id) || self.work.contains_key(&direct.work) {
+            return Err(fault("the id of another message or row"));
+        }
+        Ok(())
+    }
+
+    /// Stores a message and queues its one delivery, due at once.
+    pub(super) fn send(&mut self, direct: Direct, now: Timestamp) {
+        let Direct {
+            message,
+            endpoint,
+            work,
+        } = direct;
+        self.messages.insert(message.id, Arc::clone(&message));
+        let row = Work {
+            tenant: message.tenant,
+            application: message.application,
+            message: message.id,
+            endpoint: Some(endpoint),
+            due_at: now,
+            owner: NOBODY,
+            claim: 0,
+            attempts: 0,
+            failures: 0,
+            seq: self.next_seq(),
+            payload_bytes: self.payload_bytes(message.id),
+        };
+        self.work.insert(work, row);
     }
 
     /// The length of a message's payload; 0 if the message is gone.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postrider_application::{
     audit::AuditEntry,
-    ports::{ErasureStep, Housekeeping, Partitions, StoreError},
+    ports::{DELETED_APPLICATIONS_KEPT, ErasureStep, Housekeeping, Partitions, StoreError},
 };
 use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 
@@ -33,6 +33,16 @@ impl Housekeeping for MemoryStore {
         configuration
             .replays
             .retain(|_, row| !takes(&mut left, super::replays::is_over(&row.state, now)));
+        let (configuration, hot) = {
+            let state = &mut *state;
+            (&mut state.configuration, &state.hot)
+        };
+        let queued = |id| hot.work.values().any(|row| row.application == id);
+        configuration.applications.retain(|id, row| {
+            let long_gone = |at: Timestamp| at.plus(DELETED_APPLICATIONS_KEPT) <= now;
+            let meant = row.state.deleted_at.is_some_and(long_gone) && !queued(*id);
+            !takes(&mut left, meant)
+        });
         Ok(limit - left)
     }
 

@@ -94,6 +94,7 @@ impl ApplicationDirectory for MemoryStore {
         let mut rows = state.configuration.applications.values();
         let row = rows.find(|row| {
             row.state.tenant == scope.tenant()
+                && row.state.deleted_at.is_none()
                 && match reference {
                     ApplicationRef::Id(id) => row.state.id == *id,
                     ApplicationRef::Uid(uid) => row.state.uid.as_ref() == Some(uid),

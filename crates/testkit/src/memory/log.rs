@@ -64,14 +64,8 @@ fn body(event: &DomainEvent) -> String {
         DomainEvent::Invitation(_, event) => of_invitation(&mut object, event),
         DomainEvent::Session(_, event) => of_session(&mut object, event),
         DomainEvent::ApiKey(_, event) => of_api_key(&mut object, event),
-        DomainEvent::Application(_, ApplicationEvent::Created { uid, name }) => {
-            object.optional("uid", uid.as_ref().map(Uid::as_str));
-            object.text("name", name.as_str());
-        }
-        DomainEvent::Application(_, ApplicationEvent::PortalTokensRevoked { valid_after }) => {
-            object.raw("valid_after", &micros(*valid_after));
-        }
         DomainEvent::EventType(_, event) => of_event_type(&mut object, event),
+        DomainEvent::Application(_, event) => of_application(&mut object, event),
         DomainEvent::Endpoint(application, _, event) => {
             object.text("application", &application.to_string());
             of_endpoint(&mut object, event);
@@ -156,6 +150,20 @@ fn of_api_key(object: &mut Object, event: &ApiKeyEvent) {
     }
 }
 
+fn of_application(object: &mut Object, event: &ApplicationEvent) {
+    match event {
+        ApplicationEvent::Created { uid, name } => {
+            object.optional("uid", uid.as_ref().map(Uid::as_str));
+            object.text("name", name.as_str());
+        }
+        ApplicationEvent::PortalTokensRevoked { valid_after } => {
+            object.raw("valid_after", &micros(*valid_after));
+        }
+        ApplicationEvent::Updated { changed } => object.names("changed", changed, |field| field.as_str()),
+        ApplicationEvent::Deleted { uid } => object.optional("uid", uid.as_ref().map(Uid::as_str)),
+    }
+}
+
 fn of_endpoint(object: &mut Object, event: &EndpointEvent) {
     match event {
         EndpointEvent::Created { url, uid } => {
@@ -167,6 +175,12 @@ fn of_endpoint(object: &mut Object, event: &EndpointEvent) {
             object.raw("at", &micros(*at));
         }
         EndpointEvent::Enabled => {}
+        EndpointEvent::Updated { changed } => object.names("changed", changed, |field| field.as_str()),
+        EndpointEvent::SecretRotated { kind, old_until } => {
+            object.text("type", kind.as_str());
+            object.raw("old_until", &old_until.map_or("null".to_owned(), micros));
+        }
+        EndpointEvent::Deleted { uid } => object.optional("uid", uid.as_ref().map(Uid::as_str)),
     }
 }
 
@@ -255,6 +269,12 @@ impl Object {
             Some(value) => self.text(name, value),
             None => self.raw(name, "null"),
         }
+    }
+
+    /// Names hold nothing that would have to be escaped.
+    fn names<T>(&mut self, name: &str, values: &[T], of: impl Fn(&T) -> &'static str) {
+        let names: Vec<String> = values.iter().map(|value| format!("\"{}\"", of(value))).collect();
+        self.raw(name, &format!("[{}]", names.join(",")));
     }
 
     fn finish(self) -> String {

@@ -40,7 +40,7 @@ impl DeliveryMaterial for MemoryStore {
         Ok(applications
             .iter()
             .filter(|(tenant, id)| {
-                configuration.is_there(*tenant) && configuration.application(*tenant, *id).is_some()
+                configuration.is_there(*tenant) && configuration.application_that_was(*tenant, *id).is_some()
             })
             .map(|(tenant, application)| {
                 let rows = configuration.endpoints.values();
@@ -62,7 +62,8 @@ fn deliverable(row: &Row<EndpointState>) -> DeliverableEndpoint {
         version: row.version,
         url: Some(state.url.clone()),
         filter: state.filter.clone(),
-        secrets: vec![state.secret.clone()],
+        secrets: state.secrets.all().to_vec(),
+        headers: (!state.headers.is_empty()).then(|| Arc::new(state.headers.clone())),
         retry_schedule: state.retry_schedule.clone(),
         timeout: state.timeout,
         enabled: !state.status.is_disabled(),

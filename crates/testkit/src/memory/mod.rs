@@ -50,8 +50,8 @@ mod views;
 
 pub use clock::TestClock;
 pub use fakes::{
-    CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
-    WordSchemas,
+    CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainKeyPairs, PlainPasswords, RecordedDenials,
+    RecordedMetrics, WordSchemas,
 };
 pub use ids::SequentialIds;
 pub use intake::DirectIntake;

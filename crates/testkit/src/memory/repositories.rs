@@ -1,14 +1,16 @@
+use std::sync::Arc;
+
 use postrider_application::{
     access::TenantScope,
-    ports::{ApplicationRepository, DeliveryRepository, Repository, StoreError, UniqueRule},
+    ports::{ApplicationRepository, DeliveryRepository, DirectMessages, Repository, StoreError, UniqueRule},
 };
 use postrider_domain::{
     Aggregate, ApplicationId, EndpointId, MessageId, TenantId, Version, WorkId, deliveries::Delivery,
-    events::DomainEvent,
+    events::DomainEvent, messages::Message,
 };
 
 use super::{
-    hot::Requeue,
+    hot::{Direct, Requeue},
     log::PendingEvent,
     state::{Row, Table, fault},
     store::MemoryTx,
@@ -111,7 +113,7 @@ impl ApplicationRepository for MemoryTx {
             .visible(scope)
             .and_then(|tenant| self.configuration.application(tenant, application));
         if known.is_none() {
-            return Err(fault("an application that the tenant does not have"));
+            return Err(StoreError::Stale);
         }
         *self
             .configuration
@@ -134,6 +136,44 @@ impl ApplicationRepository for MemoryTx {
             .filter(|row| (row.state.tenant, row.state.application) == (tenant, application))
             .count();
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    async fn delete_endpoints(
+        &mut self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<(), StoreError> {
+        let tenant = self
+            .visible(scope)
+            .ok_or_else(|| fault("a scope of another tenant"))?;
+        let endpoints = &mut self.configuration.endpoints;
+        let theirs = endpoints.extract_if(.., |_, row| {
+            (row.state.tenant, row.state.application) == (tenant, application)
+        });
+        self.outdated.extend(theirs.map(|(id, _)| id));
+        Ok(())
+    }
+}
+
+impl DirectMessages for MemoryTx {
+    async fn send_to(
+        &mut self,
+        scope: &TenantScope,
+        message: &Message,
+        endpoint: EndpointId,
+        work: WorkId,
+    ) -> Result<(), StoreError> {
+        if self.visible(scope) != Some(message.tenant) {
+            return Err(fault("a scope of another tenant"));
+        }
+        let direct = Direct {
+            message: Arc::new(message.clone()),
+            endpoint,
+            work,
+        };
+        self.store.state().hot.may_send(&direct)?;
+        self.direct.push(direct);
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     bell::Bell,
     deeds::Deed,
-    hot::Requeue,
+    hot::{Direct, Requeue},
     log::PendingEvent,
     state::{State, fault},
     tables::Configuration,
@@ -91,6 +91,7 @@ impl MemoryStore {
             events: Vec::new(),
             requeues: Vec::new(),
             deeds: Vec::new(),
+            direct: Vec::new(),
             outdated: Vec::new(),
             _turn: turn,
         }
@@ -139,6 +140,7 @@ pub struct MemoryTx {
     pub(super) requeues: Vec<Requeue>,
     /// What is done to messages when it commits.
     pub(super) deeds: Vec<Deed>,
+    pub(super) direct: Vec<Direct>,
     /// Endpoints of which nothing is known any more that was before.
     pub(super) outdated: Vec<EndpointId>,
     _turn: OwnedMutexGuard<()>,
@@ -209,6 +211,9 @@ impl UnitOfWork for MemoryTx {
         for deed in &self.deeds {
             deed.may_be_done(&state.hot, now)?;
         }
+        for direct in &self.direct {
+            state.hot.may_send(direct)?;
+        }
         state.configuration = self.configuration;
         for deed in &self.deeds {
             deed.be_done(&mut state.hot, now);
@@ -227,6 +232,9 @@ impl UnitOfWork for MemoryTx {
         }
         for requeue in self.requeues {
             state.hot.requeue(requeue, now);
+        }
+        for direct in self.direct {
+            state.hot.send(direct, now);
         }
         Ok(())
     }

@@ -77,9 +77,9 @@ impl Configuration {
         self.users.values().find(|row| row.state.email == *email)
     }
 
-    /// How often the application's endpoints were said to have changed; 0 if it is gone.
+    /// How often the application's endpoints were said to have changed; 0 if nothing is left of it.
     pub(super) fn endpoints_version(&self, tenant: TenantId, id: ApplicationId) -> i64 {
-        let known = self.application(tenant, id);
+        let known = self.application_that_was(tenant, id);
         known
             .and_then(|_| self.endpoints_versions.get(&id).copied())
             .unwrap_or(0)
@@ -87,6 +87,16 @@ impl Configuration {
 
     /// The application, if the tenant has it.
     pub(super) fn application(&self, tenant: TenantId, id: ApplicationId) -> Option<&Row<ApplicationState>> {
+        self.application_that_was(tenant, id)
+            .filter(|row| row.state.deleted_at.is_none())
+    }
+
+    /// The application, if the tenant has it, or what is left of it once it was deleted.
+    pub(super) fn application_that_was(
+        &self,
+        tenant: TenantId,
+        id: ApplicationId,
+    ) -> Option<&Row<ApplicationState>> {
         self.applications
             .get(&id)
             .filter(|row| row.state.tenant == tenant)

@@ -1,8 +1,10 @@
 use postrider_application::{
+    Versioned,
     access::TenantScope,
     ports::{
-        ApplicationViews, AttemptView, DeliveryView, EndpointView, EndpointViews, MessageFilter,
-        MessageStatus, MessageView, MessageViews, Page, PageRequest, Start, StoreError, StoredPayload,
+        ApplicationViews, AttemptView, DeliveryView, EndpointFilter, EndpointView, EndpointViews,
+        EventTypeViews, MessageFilter, MessageStatus, MessageView, MessageViews, Page, PageRequest, Start,
+        StoreError, StoredPayload,
     },
 };
 use postrider_domain::{
@@ -10,12 +12,13 @@ use postrider_domain::{
     access::Visibility,
     applications::ApplicationState,
     deliveries::DeliveryStatus,
-    endpoints::{EndpointRef, SigningSecret},
-    messages::Message,
+    endpoints::{EndpointRef, EndpointState, SecretRing, SigningSecret},
+    event_types::{EventTypeName, EventTypeState},
+    messages::{Message, Payload},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::store::MemoryStore;
+use super::{state::Row, store::MemoryStore};
 
 /// A page of rows that are all of a list, in its order.
 pub(super) fn page_of<T, K: Ord>(
@@ -60,7 +63,8 @@ impl ApplicationViews for MemoryStore {
         let rows = state.configuration.applications.iter();
         let shown = rows
             .map(|(_, row)| &row.state)
-            .filter(|state| state.tenant == scope.tenant() && visible.shows(state.id));
+            .filter(|state| state.tenant == scope.tenant() && state.deleted_at.is_none())
+            .filter(|state| visible.shows(state.id));
         Ok(page_of(shown.cloned(), &page, |state| state.id, Order::Ascending))
     }
 
@@ -68,10 +72,13 @@ impl ApplicationViews for MemoryStore {
         &self,
         scope: &TenantScope,
         id: ApplicationId,
-    ) -> Result<Option<ApplicationState>, StoreError> {
+    ) -> Result<Option<Versioned<ApplicationState>>, StoreError> {
         let state = self.state();
         let row = state.configuration.application(scope.tenant(), id);
-        Ok(row.map(|row| row.state.clone()))
+        Ok(row.map(|row| Versioned {
+            value: row.state.clone(),
+            version: row.version,
+        }))
     }
 }
 
@@ -86,20 +93,45 @@ impl EndpointViews for MemoryStore {
         let row = state
             .configuration
             .endpoint(scope.tenant(), application, reference);
-        Ok(row.map(|row| EndpointView::of(&row.state)))
+        Ok(row.map(|row| EndpointView::of(&row.state, row.version)))
     }
 
-    async fn endpoint_secret(
+    async fn endpoints_of(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+        filter: &EndpointFilter,
+        page: PageRequest<EndpointId>,
+    ) -> Result<Page<EndpointView, EndpointId>, StoreError> {
+        let state = self.state();
+        let wanted = |row: &&Row<EndpointState>| {
+            let of = &row.state;
+            let types = of.filter.event_types();
+            (of.tenant, of.application) == (scope.tenant(), application)
+                && filter
+                    .enabled
+                    .is_none_or(|enabled| enabled != of.status.is_disabled())
+                && filter
+                    .event_type
+                    .as_ref()
+                    .is_none_or(|name| types.is_empty() || types.contains(name))
+        };
+        let rows = state.configuration.endpoints.values().filter(wanted);
+        let views = rows.map(|row| EndpointView::of(&row.state, row.version));
+        Ok(page_of(views, &page, |view| view.id, Order::Ascending))
+    }
+
+    async fn endpoint_secrets(
         &self,
         scope: &TenantScope,
         application: ApplicationId,
         reference: &EndpointRef,
-    ) -> Result<Option<SigningSecret>, StoreError> {
+    ) -> Result<Option<SecretRing>, StoreError> {
         let state = self.state();
         let row = state
             .configuration
             .endpoint(scope.tenant(), application, reference);
-        Ok(row.map(|row| row.state.secret.clone()))
+        Ok(row.map(|row| row.state.secrets.clone()))
     }
 }
 

@@ -19,7 +19,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, TokenOptions,
+    AeadSealer, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, StandardSigner,
+    TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
@@ -156,6 +157,7 @@ impl Api {
                 clock: clock.clone(),
                 ids: ids.clone(),
                 randomness: randomness.clone(),
+                key_pairs: Arc::new(StandardSigner),
             },
             // The database has a clock of its own: what is scheduled for 2090 lies ahead of both.
             &Settings {

@@ -1,0 +1,171 @@
+use std::collections::BTreeMap;
+
+use postrider_domain::{
+    Aggregate as _, ApplicationId, Change, Name, Uid,
+    access::Permission,
+    applications::{Application, ApplicationAttributes, ApplicationRef, ApplicationState},
+};
+
+use crate::{
+    Error, IfMatch, Patch, Result, Versioned,
+    access::{ApplicationScope, OnApplication},
+    change::version_after,
+    mediator::{Handles, Request},
+    ports::{Repository, Store, UnitOfWork as _},
+};
+
+/// Changes some attributes of an application.
+#[derive(Debug)]
+pub struct PatchApplication {
+    /// Which.
+    pub application: ApplicationRef,
+    /// The tenant's own name for it.
+    pub uid: Patch<Uid>,
+    /// Display name, if it changes.
+    pub name: Option<Name>,
+    /// Which of the tenant's notes change; those without a value go.
+    pub metadata: Patch<BTreeMap<String, Option<String>>>,
+    /// What the caller presumes of it.
+    pub if_match: IfMatch,
+}
+
+impl PatchApplication {
+    /// A patch that changes nothing.
+    pub const fn of(application: ApplicationRef) -> Self {
+        Self {
+            application,
+            uid: Patch::Keep,
+            name: None,
+            metadata: Patch::Keep,
+            if_match: IfMatch::Unsaid,
+        }
+    }
+}
+
+impl Request for PatchApplication {
+    type Output = Versioned<ApplicationState>;
+    type Access = OnApplication;
+    const NAME: &'static str = "application.patch";
+
+    fn access(&self) -> OnApplication {
+        OnApplication(self.application.clone(), Permission::ApplicationsWrite)
+    }
+}
+
+/// Serves [`PatchApplication`].
+pub struct PatchApplicationHandler<S> {
+    store: S,
+}
+
+impl<S> PatchApplicationHandler<S> {
+    pub(crate) const fn new(store: S) -> Self {
+        Self { store }
+    }
+}
+
+impl<S: Store> Handles<PatchApplication> for PatchApplicationHandler<S>
+where
+    S::Tx: Repository<Application, Key = ApplicationId>,
+{
+    async fn handle(
+        &self,
+        scope: ApplicationScope,
+        request: PatchApplication,
+    ) -> Result<Versioned<ApplicationState>, Error> {
+        let mut tx = self.store.begin(scope.tenant_scope()).await?;
+        let found = tx.find(scope.tenant_scope(), &scope.application()).await?;
+        let mut application = found.ok_or_else(|| Error::not_found("application"))?;
+        request.if_match.check(Some(application.version()))?;
+        let mut to = ApplicationAttributes::of(application.state());
+        request.uid.apply(&mut to.uid);
+        if let Some(name) = request.name {
+            to.name = name;
+        }
+        to.metadata = merged(&to.metadata, request.metadata)?;
+        let change = application.change(to);
+        if change == Change::Made {
+            tx.save(scope.tenant_scope(), &mut application).await?;
+            tx.commit(scope.did(scope.application())).await?;
+        }
+        Ok(Versioned {
+            value: application.state().clone(),
+            version: version_after(application.version(), change),
+        })
+    }
+}
+
+/// The notes after a merge patch.
+pub(crate) fn merged(
+    stored: &postrider_domain::Metadata,
+    patch: Patch<BTreeMap<String, Option<String>>>,
+) -> Result<postrider_domain::Metadata> {
+    match patch {
+        Patch::Keep => Ok(stored.clone()),
+        Patch::Clear => Ok(postrider_domain::Metadata::default()),
+        Patch::Set(patch) => stored
+            .merged(patch)
+            .map_err(|invalid| Error::invalid_field("metadata", invalid)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorCode, applications::GetApplication, testing::World};
+    use postrider_domain::access::{Grant, Role};
+
+    #[tokio::test]
+    async fn what_is_not_named_stays() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let created = world.application(&owner, Some("a")).await;
+        let patch = || PatchApplication::of(created.id.into());
+        let pairs = |pairs: &[(&str, Option<&str>)]| {
+            let owned = pairs.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned)));
+            Patch::Set(owned.collect())
+        };
+        let changed = PatchApplication {
+            metadata: pairs(&[("plan", Some("gold")), ("x", Some("1"))]),
+            name: Some(Name::parse("New").unwrap()),
+            ..patch()
+        };
+        let changed = world.send(&owner, changed).await.unwrap().value;
+        assert_eq!((&changed.uid, changed.name.as_str()), (&created.uid, "New"));
+        let cleared = PatchApplication {
+            uid: Patch::Clear,
+            metadata: pairs(&[("x", None)]),
+            ..patch()
+        };
+        let cleared = world.send(&owner, cleared).await.unwrap();
+        assert_eq!((&cleared.value.uid, cleared.value.name.as_str()), (&None, "New"));
+        assert_eq!(cleared.value.metadata.pairs().len(), 1);
+        let nothing = world.send(&owner, patch()).await.unwrap();
+        assert_eq!(nothing, cleared, "no change, no version");
+        let by_uid = GetApplication {
+            application: ApplicationRef::Uid(Uid::parse("a").unwrap()),
+        };
+        assert_eq!(world.refusal(&owner, by_uid).await, ErrorCode::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_uid_that_is_taken_and_notes_that_are_too_long_are_refused() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let created = world.application(&owner, Some("a")).await;
+        world.application(&owner, Some("b")).await;
+        let patch = || PatchApplication::of(created.id.into());
+        let taken = PatchApplication {
+            uid: Patch::Set(Uid::parse("b").unwrap()),
+            ..patch()
+        };
+        assert_eq!(world.refusal(&owner, taken).await, ErrorCode::UidTaken);
+        let many = (0..51).map(|n| (format!("k{n}"), Some(String::new()))).collect();
+        let many = PatchApplication {
+            metadata: Patch::Set(many),
+            ..patch()
+        };
+        assert_eq!(world.refusal(&owner, many).await, ErrorCode::ValidationFailed);
+        let viewer = World::same_tenant(&owner, Grant::tenant(Role::Viewer));
+        assert_eq!(world.refusal(&viewer, patch()).await, ErrorCode::Forbidden);
+    }
+}
