@@ -24,6 +24,7 @@ mod m20261122_000012_installation;
 mod m20261122_000013_identity;
 mod m20261122_000014_roles;
 mod m20261122_000015_message_path;
+mod m20261123_000020_relay;
 pub mod partitions;
 pub mod roles;
 
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000013_identity::Migration),
             Box::new(m20261122_000014_roles::Migration),
             Box::new(m20261122_000015_message_path::Migration),
+            Box::new(m20261123_000020_relay::Migration),
         ]
     }
 }

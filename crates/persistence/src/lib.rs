@@ -13,7 +13,8 @@
 //! | `messages` | the hot way in, payloads, what became of a message |
 //! | `deliveries` | the queue (claim, settle), history, resending |
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
-//! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
+//! | `events`, `event_forms`, `event_log` | how aggregates' events are stored, older forms, and reading them by position |
+//! | `relay` | cursors of the log's subscribers, events that were set aside, how far nodes have seen the log |
 //! | `audit` | the audit log: appending, and looking at it |
 //! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
 //! | `export` | everything that a tenant owns, secrets excepted |
@@ -31,6 +32,7 @@ mod connection;
 mod deliveries;
 mod endpoints;
 mod error;
+mod event_forms;
 mod event_log;
 mod event_types;
 mod events;
@@ -43,6 +45,7 @@ mod nodes;
 mod paging;
 mod partitions;
 mod reencryption;
+mod relay;
 mod store;
 mod stored;
 mod tenants;

@@ -6,6 +6,7 @@
 
 mod crypto;
 mod delivery;
+mod event_forms;
 mod guard;
 mod health;
 mod housekeeping;
@@ -13,6 +14,7 @@ mod identity;
 mod intake;
 mod paging;
 mod queue;
+mod relay;
 mod repositories;
 mod signals;
 mod store;
@@ -24,7 +26,10 @@ pub use crypto::{
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
-pub use delivery::{DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent};
+pub use delivery::{
+    DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, Sender, Sent, Standing,
+};
+pub use event_forms::{EVENT_FORMS, EventForm, FAILED_DELIVERIES_AT_ONCE, event_form};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
 pub use housekeeping::{
@@ -42,6 +47,11 @@ pub use paging::{Page, PageRequest, Start};
 pub use queue::{
     ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement,
     WorkBell, WorkRef,
+};
+pub use relay::{
+    AggregateKey, Blocked, ClusterBarrier, DeadLetterId, DeadLetterRepository, DeadLetterView, EventBell,
+    Heard, HeldCursor, NodeLife, NodeSight, NodeView, NotADeadLetter, OperatorViews, QueueDepth,
+    RelayCursors, SetAside, StartAt, StatusView, SubscriberView, Unseen,
 };
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,

@@ -1,6 +1,7 @@
 //! Deliveries: the queue (claim, settle), history, resending.
 
 mod claim;
+mod failed;
 mod queue;
 mod repository;
 mod row;

@@ -80,7 +80,13 @@ const HISTORY: [Table; 5] = [
     }),
 ];
 
-const LOGS: [Table; 2] = [
+const LOGS: [Table; 3] = [
+    ("dead_letters", |state, tenant, left| {
+        state
+            .relayed
+            .letters
+            .retain(|_, letter| !takes(left, letter.event.of.tenant == Some(tenant)));
+    }),
     ("outbox_events", |state, tenant, left| {
         state
             .events

@@ -14,7 +14,8 @@ use postrider_application::{
     Error,
     audit::AuditEntry,
     ports::{
-        DenialLog, KeyUses, PasswordHasher, Throttle, TracePropagation, UseCaseMetrics, Verified, WorkSignal,
+        ClusterBarrier, DenialLog, KeyUses, PasswordHasher, StoreError, Throttle, TracePropagation,
+        UseCaseMetrics, Verified, WorkSignal,
     },
 };
 use postrider_domain::{
@@ -70,6 +71,25 @@ impl Throttle for NoThrottle {
     }
 
     fn succeeded(&self, _: &Email, _: Option<IpAddr>) {}
+}
+
+/// A barrier that everybody has passed; counts who asked.
+#[derive(Debug, Default)]
+pub struct NoBarrier(AtomicUsize);
+
+impl NoBarrier {
+    /// How often it was asked.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl ClusterBarrier for NoBarrier {
+    async fn passed(&self) -> Result<(), StoreError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
 }
 
 /// Forgets that keys are used, as the port allows.

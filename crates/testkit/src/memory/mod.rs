@@ -34,6 +34,7 @@ mod people;
 mod principals;
 mod queue;
 mod randomness;
+mod relay;
 mod repositories;
 mod settle;
 mod state;
@@ -43,7 +44,7 @@ mod views;
 
 pub use clock::TestClock;
 pub use fakes::{
-    CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
+    CountingSignal, NoBarrier, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
 };
 pub use ids::SequentialIds;
 pub use intake::DirectIntake;

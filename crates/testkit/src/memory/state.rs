@@ -6,7 +6,7 @@ use postrider_application::{
 };
 use postrider_domain::{ApiKeyId, AuditEntryId, TenantId, Timestamp};
 
-use super::{hot::Hot, tables::Configuration};
+use super::{hot::Hot, relay::Relayed, tables::Configuration};
 
 /// Everything that is stored.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) events: Vec<LoggedEvent>,
     /// The last position that was given; never given again, though its event be erased.
     pub(super) last_position: i64,
+    /// What the relay keeps.
+    pub(super) relayed: Relayed,
     /// The audit log.
     pub(super) audit: BTreeMap<AuditEntryId, AuditEntry>,
     /// When API keys were last used.

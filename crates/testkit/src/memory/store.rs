@@ -7,7 +7,7 @@ use std::{
 use postrider_application::{
     access::{OperatorScope, PersonScope, TenantScope},
     audit::Record,
-    ports::{Clock, Store, StoreError, UnitOfWork},
+    ports::{Clock, DeadLetterId, Store, StoreError, UnitOfWork},
 };
 use postrider_domain::{ApplicationId, EndpointId, TenantId, Timestamp, UserId};
 use tokio::sync::OwnedMutexGuard;
@@ -16,6 +16,7 @@ use super::{
     bell::Bell,
     hot::Requeue,
     log::PendingEvent,
+    relay::EventBells,
     state::{State, fault},
     tables::Configuration,
 };
@@ -30,6 +31,8 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     /// A clone's own: as though it were another node.
     pub(super) bell: Bell,
+    /// As well.
+    pub(super) event_bells: EventBells,
 }
 
 impl MemoryStore {
@@ -40,6 +43,7 @@ impl MemoryStore {
             writer: Arc::default(),
             clock,
             bell: Bell::new(),
+            event_bells: EventBells::new(),
         }
     }
 
@@ -90,6 +94,7 @@ impl MemoryStore {
             events: Vec::new(),
             requeues: Vec::new(),
             outdated: Vec::new(),
+            again: Vec::new(),
             _turn: turn,
         }
     }
@@ -137,6 +142,8 @@ pub struct MemoryTx {
     pub(super) requeues: Vec<Requeue>,
     /// Endpoints of which nothing is known any more that was before.
     pub(super) outdated: Vec<EndpointId>,
+    /// Events that were set aside and are to be delivered again.
+    pub(super) again: Vec<DeadLetterId>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -188,10 +195,13 @@ impl UnitOfWork for MemoryTx {
         for endpoint in self.outdated {
             state.hot.failing.remove(&endpoint);
         }
+        state.deliver_again(&self.again);
+        if !self.events.is_empty() || !self.again.is_empty() {
+            self.store.event_bells.events.ring();
+        }
         for event in self.events {
-            state.last_position += 1;
-            let position = state.last_position;
-            state.events.push(event.at(position));
+            let position = state.next_position();
+            state.events.push(event.at(position, now));
         }
         for requeue in self.requeues {
             state.hot.requeue(requeue, now);

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     QUEUE,
     "dedup",
     "attempts",
@@ -53,6 +53,7 @@ const ORDER: [&str; 16] = [
     "invitations",
     "sessions",
     MEMBERSHIPS,
+    "dead_letters",
     "outbox_events",
     "audit_entries",
 ];
