@@ -33,6 +33,8 @@ pub mod me;
 pub mod mediator;
 pub mod members;
 pub mod messages;
+pub mod operational;
+pub mod operator;
 pub mod ports;
 pub mod tenants;
 mod use_cases;

@@ -48,10 +48,14 @@ use crate::{
     messages::{
         GetMessage, GetMessageHandler, GetPayload, GetPayloadHandler, PublishMessage, PublishMessageHandler,
     },
+    operator::{
+        ListDeadLetters, ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler, ShowStatus,
+        ShowStatusHandler,
+    },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
-        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, Repository,
+        ClusterBarrier, DeadLetterRepository, DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
+        MessageViews, OperatorViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, Repository,
         SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
         UserRepository, WorkSignal,
     },
@@ -85,6 +89,8 @@ pub struct Ports<S> {
     pub reencryption: Arc<dyn SecretsReencryption>,
     /// Everything that a tenant owns.
     pub export: Arc<dyn TenantExport>,
+    /// Waits until every node has seen a change.
+    pub barrier: Arc<dyn ClusterBarrier>,
     /// Wakes the engine.
     pub work_signal: Arc<dyn WorkSignal>,
     /// The current trace.
@@ -202,6 +208,9 @@ use_cases! {
     issue_password_reset: IssuePasswordResetHandler serves IssuePasswordReset;
     rotate_signing_key: RotateSigningKeyHandler serves RotateSigningKey;
     rotate_master_key: RotateMasterKeyHandler serves RotateMasterKey;
+    show_status: ShowStatusHandler serves ShowStatus;
+    list_dead_letters: ListDeadLettersHandler serves ListDeadLetters;
+    retry_dead_letter: RetryDeadLetterHandler serves RetryDeadLetter;
 }
 
 /// A store that offers all that the use cases need. Implemented for every type that does.
@@ -214,6 +223,7 @@ pub trait FullStore:
     + EventTypeViews
     + EndpointViews
     + MessageViews
+    + OperatorViews
 {
 }
 
@@ -226,6 +236,7 @@ impl<S> FullStore for S where
         + EventTypeViews
         + EndpointViews
         + MessageViews
+    + OperatorViews
 {
 }
 
@@ -244,6 +255,7 @@ pub trait FullTx:
     + UserRepository
     + PersonRepository
     + DeliveryRepository
+    + DeadLetterRepository
 {
 }
 
@@ -261,6 +273,7 @@ impl<T> FullTx for T where
         + UserRepository
         + PersonRepository
         + DeliveryRepository
+    + DeadLetterRepository
 {
 }
 
@@ -307,7 +320,7 @@ impl<S: Clone> UseCases<S> {
             get_endpoint: GetEndpointHandler::new(store()),
             get_endpoint_secret: GetEndpointSecretHandler::new(store()),
             enable_endpoint: EnableEndpointHandler::new(store()),
-            disable_endpoint: DisableEndpointHandler::new(store(), clock()),
+            disable_endpoint: DisableEndpointHandler::new(store(), clock(), ports.barrier.clone()),
             publish_message: PublishMessageHandler::new(ports, settings),
             get_message: GetMessageHandler::new(store()),
             get_payload: GetPayloadHandler::new(store()),
@@ -323,6 +336,9 @@ impl<S: Clone> UseCases<S> {
             issue_password_reset: IssuePasswordResetHandler::new(ports, settings),
             rotate_signing_key: RotateSigningKeyHandler::new(ports),
             rotate_master_key: RotateMasterKeyHandler::new(ports),
+            show_status: ShowStatusHandler::new(store()),
+            list_dead_letters: ListDeadLettersHandler::new(store()),
+            retry_dead_letter: RetryDeadLetterHandler::new(store()),
         }
     }
 }

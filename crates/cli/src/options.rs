@@ -26,6 +26,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         security,
         intake,
         delivery,
+        events,
         ..
     } = configuration;
     PlatformOptions {
@@ -68,6 +69,8 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         limits: Limits::for_payloads(server.max_payload_bytes),
         intake: intake.options(storage.url.is_none()),
         engine: engine(delivery),
+        relay: events.options(),
+        event_sink: events.target(),
         failing: delivery.failing_policy(),
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),

@@ -8,7 +8,7 @@ use postrider_application::{
 use postrider_crypto::{KeyRingError, MasterKey, MasterKeyCheckError, MasterKeyError, PasswordOptions};
 use postrider_domain::endpoints::FailingPolicy;
 use postrider_engine::{EngineError, EngineOptions, HttpOptions, IntakeOptions};
-use postrider_outbox::RelayError;
+use postrider_outbox::{JsonLinesTarget, RelayError, RelayOptions};
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;
 
@@ -48,6 +48,10 @@ pub struct PlatformOptions {
     pub intake: IntakeOptions,
     /// How deliveries are worked.
     pub engine: EngineOptions,
+    /// How committed events are taken to their subscribers.
+    pub relay: RelayOptions,
+    /// Where every event goes that is committed, besides; none: nowhere.
+    pub event_sink: Option<JsonLinesTarget>,
     /// When endpoints that only fail are disabled.
     pub failing: FailingPolicy,
     /// How webhooks are sent; where to, say the settings' address policy.

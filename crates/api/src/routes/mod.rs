@@ -15,6 +15,7 @@ mod invitations;
 mod me;
 mod members;
 mod messages;
+mod operations;
 mod operator;
 mod tenants;
 
@@ -58,6 +59,7 @@ pub(crate) fn guarded() -> Scope<
         config
             .configure(messages::routes)
             .configure(operator::routes)
+            .configure(operations::routes)
             .configure(me::routes)
             .configure(tenants::routes)
             .configure(members::routes)

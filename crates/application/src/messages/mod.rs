@@ -6,4 +6,5 @@ mod publish;
 
 pub use get::{GetMessage, GetMessageHandler};
 pub use get_payload::{GetPayload, GetPayloadHandler};
+pub(crate) use publish::refusal;
 pub use publish::{PublishMessage, PublishMessageHandler, Published};

@@ -124,7 +124,8 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-fn refusal(error: IntakeError) -> Error {
+/// What the intake's refusal is to whoever publishes.
+pub(crate) fn refusal(error: IntakeError) -> Error {
     match error {
         IntakeError::KeyConflict => Error::new(
             ErrorCode::IdempotencyConflict,

@@ -51,7 +51,7 @@ pub use queue::{
 pub use relay::{
     AggregateKey, Blocked, ClusterBarrier, DeadLetterId, DeadLetterRepository, DeadLetterView, EventBell,
     Heard, HeldCursor, NodeLife, NodeSight, NodeView, NotADeadLetter, OperatorViews, QueueDepth,
-    RelayCursors, SetAside, StartAt, StatusView, SubscriberView, Unseen,
+    EventSink, RelayCursors, RelayMetrics, SetAside, SinkError, StartAt, StatusView, SubscriberView, Unseen,
 };
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,

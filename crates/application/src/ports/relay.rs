@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use async_trait::async_trait;
 use postrider_domain::{TenantId, Timestamp};
 
-use super::{Epoch, Page, PageRequest, StoreError};
+use super::{Epoch, LoggedEvent, Page, PageRequest, StoreError};
 use crate::access::OperatorScope;
 
 /// Where a subscriber begins that has no cursor yet.
@@ -88,6 +88,9 @@ pub trait RelayCursors: Send + Sync {
     /// What of the subscriber's is set aside.
     async fn blocked(&self, subscriber: &str) -> Result<Blocked, StoreError>;
 
+    /// Wants everything delivered again that was refused with this error.
+    async fn reconsider(&self, subscriber: &str, error: &str) -> Result<(), StoreError>;
+
     /// Up to `limit` events that the operator wants delivered again, in the order of the log.
     async fn to_deliver_again(&self, subscriber: &str, limit: u32) -> Result<Vec<SetAside>, StoreError>;
 
@@ -166,6 +169,36 @@ pub trait NodeLife: Send + Sync {
 
     /// Waits until the current life is another one than `known`.
     async fn changed(&self, known: Option<Epoch>);
+}
+
+/// Why a sink did not take an event.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// It takes every other, but not this one.
+    #[error("the event is refused")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It takes none for now.
+    #[error("the sink takes nothing for now")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Where the operator has the installation's events go.
+#[async_trait]
+pub trait EventSink: Send + Sync {
+    /// Takes an event; it may come again.
+    async fn write(&self, event: &LoggedEvent) -> Result<(), SinkError>;
+
+    /// Makes durable what was taken. After an error it is asked again, without what was taken being written anew.
+    async fn flush(&self) -> Result<(), SinkError>;
+}
+
+/// Counts what the relay does.
+pub trait RelayMetrics: Send + Sync {
+    /// How many positions the newest known event is ahead of a subscriber that this node runs.
+    fn lag(&self, subscriber: &'static str, positions: i64);
+
+    /// An event was set aside.
+    fn set_aside(&self, subscriber: &'static str);
 }
 
 /// Waits for the whole installation.

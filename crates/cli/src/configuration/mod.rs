@@ -4,6 +4,7 @@
 
 mod database;
 mod delivery;
+mod events;
 mod intake;
 mod security;
 mod server;
@@ -11,6 +12,7 @@ mod telemetry;
 
 pub(crate) use database::DatabaseConfig;
 pub(crate) use delivery::DeliveryConfig;
+pub(crate) use events::EventsConfig;
 pub(crate) use intake::IntakeConfig;
 pub(crate) use security::SecurityConfig;
 pub(crate) use server::ServerConfig;
@@ -40,6 +42,8 @@ pub(crate) struct Configuration {
     pub(crate) intake: IntakeConfig,
     /// How webhooks are sent.
     pub(crate) delivery: DeliveryConfig,
+    /// The log of events, and who hears of it.
+    pub(crate) events: EventsConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }
@@ -132,6 +136,7 @@ impl Configuration {
         self.security.validate(&self.database, &mut faults);
         self.intake.validate(&mut faults);
         self.delivery.validate(&mut faults);
+        self.events.validate(&mut faults);
         self.telemetry.validate(&mut faults);
         if faults.0.is_empty() {
             Ok(())

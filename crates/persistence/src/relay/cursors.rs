@@ -154,6 +154,11 @@ impl RelayCursors for SqlStore {
         dead_letters::read_blocked(&self.rows_of_relay(blocked).await?)
     }
 
+    async fn reconsider(&self, subscriber: &str, error: &str) -> Result<(), StoreError> {
+        let values = [subscriber.into(), error.into()];
+        self.changed(dead_letters::RECONSIDERED, values).await.map(drop)
+    }
+
     async fn to_deliver_again(&self, subscriber: &str, limit: u32) -> Result<Vec<SetAside>, StoreError> {
         let again = dead_letters::to_deliver_again(self.database.dialect(), subscriber, limit);
         let rows = self.rows_of_relay(again).await?;

@@ -46,6 +46,10 @@ pub(super) const REFUSED_AGAIN: &str = concat!(
 pub(super) const RETRIED: &str =
     "UPDATE dead_letters SET again = true WHERE subscriber = $1 AND position = $2 AND attempts > 0";
 
+/// Wants all delivered again that were refused with that error: `$1` subscriber, `$2` the error's code.
+pub(super) const RECONSIDERED: &str =
+    "UPDATE dead_letters SET again = true WHERE subscriber = $1 AND error = $2";
+
 #[derive(FromQueryResult)]
 pub(super) struct AsideRow {
     position: i64,

@@ -4,9 +4,9 @@ use postrider_application::{
     FullStore,
     access::TenantScope,
     ports::{
-        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth, EventLog,
-        Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, Partitions,
-        SigningKeyStore, WorkBell,
+        ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth, EventBell,
+        EventLog, Housekeeping, Identities, InstallationFacts, MessageWriter, NodeRegistry, NodeSight,
+        Partitions, RelayCursors, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -38,6 +38,12 @@ pub struct Ports {
     pub identities: Arc<dyn Identities>,
     /// The log of aggregates' events.
     pub events: Arc<dyn EventLog>,
+    /// The cursors of the log's subscribers.
+    pub cursors: Arc<dyn RelayCursors>,
+    /// How far nodes have seen the log.
+    pub sight: Arc<dyn NodeSight>,
+    /// Hears of the log.
+    pub event_bell: Arc<dyn EventBell>,
     /// The signing keys of access tokens.
     pub keys: Arc<dyn SigningKeyStore>,
     /// Facts that are written once.
@@ -61,6 +67,9 @@ impl Ports {
             + ApplicationDirectory
             + Identities
             + EventLog
+            + RelayCursors
+            + NodeSight
+            + EventBell
             + SigningKeyStore
             + InstallationFacts
             + Housekeeping
@@ -80,6 +89,9 @@ impl Ports {
             directory: store.clone(),
             identities: store.clone(),
             events: store.clone(),
+            cursors: store.clone(),
+            sight: store.clone(),
+            event_bell: store.clone(),
             keys: store.clone(),
             facts: store.clone(),
             housekeeping: store,

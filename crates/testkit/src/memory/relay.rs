@@ -181,6 +181,14 @@ impl RelayCursors for MemoryStore {
         Ok(blocked)
     }
 
+    async fn reconsider(&self, subscriber: &str, error: &str) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for (id, letter) in &mut state.relayed.letters {
+            letter.again |= id.subscriber == subscriber && letter.event.error.as_deref() == Some(error);
+        }
+        Ok(())
+    }
+
     async fn to_deliver_again(&self, subscriber: &str, limit: u32) -> Result<Vec<SetAside>, StoreError> {
         let state = self.state();
         let again = state.relayed.letters_of(subscriber).filter(|letter| letter.again);

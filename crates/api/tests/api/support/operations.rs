@@ -26,6 +26,8 @@ pub(crate) struct Segments {
     pub(crate) api_key: String,
     pub(crate) tenant: String,
     pub(crate) event_type: String,
+    /// A dead letter.
+    pub(crate) event: String,
 }
 
 /// All of them.
@@ -92,6 +94,7 @@ impl Operation {
             ("{api_key}", &segments.api_key),
             ("{tenant}", &segments.tenant),
             ("{name}", &segments.event_type),
+            ("{event}", &segments.event),
             ("{code}", "internal"),
         ] {
             path = path.replace(name, value);

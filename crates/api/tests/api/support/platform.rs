@@ -23,7 +23,7 @@ use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_testkit::{
     contract::Ports,
     memory::{
-        CountingSignal, DirectIntake, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics,
+        CountingSignal, NoBarrier, DirectIntake, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics,
         SequentialIds, TestClock,
     },
 };
@@ -140,7 +140,8 @@ impl Api {
                 signing_keys: keys,
                 reencryption: Arc::new(store.clone()),
                 export: setup.export.unwrap_or_else(|| Arc::new(store.clone())),
-                work_signal: Arc::new(CountingSignal::default()),
+                barrier: Arc::new(NoBarrier::default()),
+            work_signal: Arc::new(CountingSignal::default()),
                 trace: Arc::new(OtelTracePropagation),
                 clock: clock.clone(),
                 ids: ids.clone(),

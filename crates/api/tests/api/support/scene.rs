@@ -94,6 +94,7 @@ impl Scene {
             api_key: key.text("id"),
             tenant: tenancy.id.clone(),
             event_type: "order.shipped".to_owned(),
+            event: api.dead_letter(&tenancy.endpoint).await,
         };
         Self {
             name: name.to_owned(),
