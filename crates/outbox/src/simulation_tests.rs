@@ -79,7 +79,10 @@ async fn simulate(seed: u64) {
     until(async || world.position().await == head).await;
     rest_flowed(seed, &world, &all).await;
     // What waits behind a bad one may be bad as well, and is set aside in its turn.
+    let mut turns = 0;
     while world.store.blocked(NAME).await.unwrap().events > 0 {
+        turns += 1;
+        assert!(turns < 10_000, "seed {seed}: something is set aside for ever");
         if let Some(first) = world.dead().await.first() {
             world.recorder.does(*first, None);
             world.retry(*first).await;

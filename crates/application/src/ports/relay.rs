@@ -91,7 +91,8 @@ pub trait RelayCursors: Send + Sync {
     /// Wants everything delivered again that was refused with this error.
     async fn reconsider(&self, subscriber: &str, error: &str) -> Result<(), StoreError>;
 
-    /// Up to `limit` events that the operator wants delivered again, in the order of the log.
+    /// Up to `limit` events that the operator wants delivered again, and those that wait for nothing any more because
+    /// the one before them was delivered; in the order of the log.
     async fn to_deliver_again(&self, subscriber: &str, limit: u32) -> Result<Vec<SetAside>, StoreError>;
 
     /// The earliest event of an aggregate that is set aside.

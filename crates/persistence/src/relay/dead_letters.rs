@@ -18,9 +18,13 @@ const BLOCKED: &str = "
 SELECT tenant, aggregate, CAST(count(*) AS bigint) AS events FROM dead_letters WHERE subscriber = $1
 GROUP BY tenant, aggregate";
 
+/// What is asked for, and what waits for nothing: the one before it was delivered, and then its node died.
 const AGAIN: &str = "
-SELECT position, tenant, aggregate, kind, attempts, error FROM dead_letters
-WHERE subscriber = $1 AND again ORDER BY position LIMIT $2";
+SELECT d.position, d.tenant, d.aggregate, d.kind, d.attempts, d.error FROM dead_letters d
+WHERE d.subscriber = $1 AND (d.again OR (d.attempts = 0 AND NOT EXISTS (
+    SELECT 1 FROM dead_letters e WHERE e.subscriber = d.subscriber AND e.aggregate = d.aggregate
+        AND (e.tenant = d.tenant OR (e.tenant IS NULL AND d.tenant IS NULL)) AND e.position < d.position
+))) ORDER BY d.position LIMIT $2";
 
 const FIRST_OF: &str = "
 SELECT position, tenant, aggregate, kind, attempts, error FROM dead_letters

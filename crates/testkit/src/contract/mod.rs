@@ -58,6 +58,7 @@ pub mod parking;
 pub mod partitions;
 pub mod people;
 pub mod proofs;
+pub mod relaying;
 pub mod resending;
 pub mod round_trips;
 pub mod settling;

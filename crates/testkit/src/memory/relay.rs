@@ -191,7 +191,13 @@ impl RelayCursors for MemoryStore {
 
     async fn to_deliver_again(&self, subscriber: &str, limit: u32) -> Result<Vec<SetAside>, StoreError> {
         let state = self.state();
-        let again = state.relayed.letters_of(subscriber).filter(|letter| letter.again);
+        let mut seen: Vec<&AggregateKey> = Vec::new();
+        let again = state.relayed.letters_of(subscriber).filter(|letter| {
+            // What waits for nothing: the one before it was delivered, and then its node died.
+            let first = !seen.contains(&&letter.event.of);
+            seen.push(&letter.event.of);
+            letter.again || (first && letter.event.attempts == 0)
+        });
         Ok(again
             .map(|letter| letter.event.clone())
             .take(limit as usize)
