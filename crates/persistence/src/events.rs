@@ -267,3 +267,7 @@ fn appending(dialect: Dialect, rows: &str) -> String {
 #[cfg(test)]
 #[path = "events_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "events_golden_tests.rs"]
+mod golden;

@@ -106,3 +106,18 @@ pub(super) fn told(failed: Vec<Failed>) -> Result<Vec<Told>, StoreError> {
     }
     Ok(told)
 }
+
+/// A body with one delivery, for what pins its form.
+#[cfg(test)]
+pub(crate) fn example() -> Result<String, StoreError> {
+    let failed = Failed {
+        tenant: Uuid::from_u128(1),
+        app: Uuid::from_u128(3),
+        message: Uuid::from_u128(9),
+        endpoint: Uuid::from_u128(8),
+        reason: Some("exhausted".to_owned()),
+    };
+    let told = told(vec![failed])?;
+    let body = told.into_iter().next().map(|one| one.body);
+    body.ok_or_else(|| fault("nothing is told"))
+}

@@ -9,3 +9,6 @@ mod settle;
 mod settle_postgres;
 mod settle_sqlite;
 mod views;
+
+#[cfg(test)]
+pub(crate) use failed::example as failed_example;
