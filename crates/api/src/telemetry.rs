@@ -149,7 +149,9 @@ impl OtelRelayMetrics {
             set_aside: meter
                 .u64_counter("postrider.relay.set_aside")
                 .with_unit("{event}")
-                .with_description("Events that a subscriber could not take and that were set aside, by subscriber")
+                .with_description(
+                    "Events that a subscriber could not take and that were set aside, by subscriber",
+                )
                 .build(),
         }
     }
@@ -157,7 +159,8 @@ impl OtelRelayMetrics {
 
 impl RelayMetrics for OtelRelayMetrics {
     fn lag(&self, subscriber: &'static str, positions: i64) {
-        self.lag.record(positions, &[KeyValue::new("subscriber", subscriber)]);
+        self.lag
+            .record(positions, &[KeyValue::new("subscriber", subscriber)]);
     }
 
     fn set_aside(&self, subscriber: &'static str) {

@@ -15,9 +15,7 @@ use crate::{
     access::{ApplicationScope, Origin, TenantScope},
     audit::{Actor, Occasion},
     messages::refusal,
-    ports::{
-        AcceptMessage, Accepted, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, MessageIntake,
-    },
+    ports::{AcceptMessage, Accepted, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, MessageIntake},
 };
 
 /// The part of the system that acts.

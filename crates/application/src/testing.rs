@@ -25,8 +25,8 @@ use crate::{
     mediator::{Mediator, MediatorPorts, Request, Serves},
     members::{GrantRequest, ListMembers},
     memory::{
-        CountingSignal, MemoryStore, NoBarrier, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials,
-        RecordedMetrics, SeededRandomness, SequentialIds, TestClock,
+        CountingSignal, MemoryStore, NoBarrier, NoKeyUses, NoThrottle, NoTrace, PlainPasswords,
+        RecordedDenials, RecordedMetrics, SeededRandomness, SequentialIds, TestClock,
     },
     messages::PublishMessage,
     ports::{

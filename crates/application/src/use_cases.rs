@@ -54,10 +54,10 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        ClusterBarrier, DeadLetterRepository, DeliveryRepository, EndpointViews, EventTypeViews, Identities, Ids, MemberRepository, MessageIntake,
-        MessageViews, OperatorViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, Repository,
-        SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
-        UserRepository, WorkSignal,
+        ClusterBarrier, DeadLetterRepository, DeliveryRepository, EndpointViews, EventTypeViews, Identities,
+        Ids, MemberRepository, MessageIntake, MessageViews, OperatorViews, PasswordHasher, PersonRepository,
+        PrincipalViews, Randomness, Repository, SecretsReencryption, SigningKeys, Store, TenantExport,
+        TenantViews, Throttle, TracePropagation, UserRepository, WorkSignal,
     },
     tenants::{
         CreateTenant, CreateTenantHandler, DeleteTenant, DeleteTenantHandler, ExportTenant,
@@ -236,7 +236,7 @@ impl<S> FullStore for S where
         + EventTypeViews
         + EndpointViews
         + MessageViews
-    + OperatorViews
+        + OperatorViews
 {
 }
 
@@ -273,7 +273,7 @@ impl<T> FullTx for T where
         + UserRepository
         + PersonRepository
         + DeliveryRepository
-    + DeadLetterRepository
+        + DeadLetterRepository
 {
 }
 

@@ -99,7 +99,10 @@ async fn sent_when_turning_at(turns_at: u64) -> (usize, u64) {
         .await;
     engine.begin_shutdown();
     engine.ended().await;
-    (world.sender.requests().len(), material.asked.load(Ordering::SeqCst))
+    (
+        world.sender.requests().len(),
+        material.asked.load(Ordering::SeqCst),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,5 +114,9 @@ async fn no_attempt_begins_by_what_was_true_before_it_was_read() {
         let (sent, _) = sent_when_turning_at(turns_at).await;
         assert_eq!(sent, 0, "it turned at question {turns_at} of {questions}");
     }
-    assert_eq!(sent_when_turning_at(questions + 1).await.0, 1, "too late to matter");
+    assert_eq!(
+        sent_when_turning_at(questions + 1).await.0,
+        1,
+        "too late to matter"
+    );
 }

@@ -55,7 +55,8 @@ impl Barrier {
 impl ClusterBarrier for Barrier {
     async fn passed(&self) -> Result<(), StoreError> {
         let passed = time::timeout(self.timeout, self.pass()).await;
-        passed.map_err(|_| StoreError::Unavailable("not every living node has seen the change in time".into()))
+        passed
+            .map_err(|_| StoreError::Unavailable("not every living node has seen the change in time".into()))
     }
 }
 
@@ -84,7 +85,10 @@ mod tests {
             match self.answers.lock().unwrap().pop() {
                 Some(Err(())) => Err(StoreError::Unavailable("away".into())),
                 Some(Ok(nodes)) => Ok(Unseen { position: 7, nodes }),
-                None => Ok(Unseen { position: 7, nodes: 1 }),
+                None => Ok(Unseen {
+                    position: 7,
+                    nodes: 1,
+                }),
             }
         }
     }
@@ -112,7 +116,11 @@ mod tests {
         let before = crate::test_support::now();
         barrier.wake();
         waiting.join_next().await.unwrap().unwrap().unwrap();
-        assert_eq!(crate::test_support::now(), before, "without waiting for its next look");
+        assert_eq!(
+            crate::test_support::now(),
+            before,
+            "without waiting for its next look"
+        );
     }
 
     #[tokio::test(start_paused = true)]

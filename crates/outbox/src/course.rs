@@ -1,12 +1,8 @@
 //! One subscriber's way along the log, on the node that holds its cursor.
 
-use std::{
-    collections::HashSet, convert::Infallible, error::Error, pin::Pin, sync::Arc, time::Duration,
-};
+use std::{collections::HashSet, convert::Infallible, error::Error, pin::Pin, sync::Arc, time::Duration};
 
-use postrider_application::ports::{
-    AggregateKey, Epoch, EventForm, LoggedEvent, SetAside, StoreError,
-};
+use postrider_application::ports::{AggregateKey, Epoch, EventForm, LoggedEvent, SetAside, StoreError};
 use tokio::{
     sync::{Notify, watch},
     time::{sleep, timeout},
@@ -269,11 +265,12 @@ impl Course {
         let mut attempts = 0;
         loop {
             self.may_go_on()?;
-            let (code, error) = match timeout(self.options.handle_timeout, self.subscriber.handle(event)).await {
-                Ok(Ok(())) => return Ok(Told::Taken),
-                Ok(Err(error)) => (error.code(), chain(&error)),
-                Err(elapsed) => (Some(TIMED_OUT), chain(&elapsed)),
-            };
+            let (code, error) =
+                match timeout(self.options.handle_timeout, self.subscriber.handle(event)).await {
+                    Ok(Ok(())) => return Ok(Told::Taken),
+                    Ok(Err(error)) => (error.code(), chain(&error)),
+                    Err(elapsed) => (Some(TIMED_OUT), chain(&elapsed)),
+                };
             attempts += u32::from(code.is_some());
             if let Some(error) = code.filter(|_| attempts >= self.options.max_attempts) {
                 return Ok(Told::Refused { attempts, error });
@@ -349,9 +346,7 @@ impl Course {
     async fn deliver_from(&mut self, of: &AggregateKey) -> Result<(), Ended> {
         let name = self.subscription.name;
         loop {
-            let first = self
-                .ask(|| self.ports.cursors.first_set_aside(name, of))
-                .await?;
+            let first = self.ask(|| self.ports.cursors.first_set_aside(name, of)).await?;
             let Some(letter) = first else {
                 self.blocked.remove(of);
                 return Ok(());

@@ -50,7 +50,9 @@ impl Follower {
                         self.look.notify_one();
                     }
                     for event in &events {
-                        self.subscribers.iter().for_each(|subscriber| subscriber.apply(event));
+                        self.subscribers
+                            .iter()
+                            .for_each(|subscriber| subscriber.apply(event));
                         self.position = event.position;
                     }
                     if !events.is_empty() {
@@ -157,7 +159,10 @@ impl Ear {
                     self.barrier.wake();
                 }
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "cannot hear of events; looking now and then");
+                    tracing::warn!(
+                        error = chain(&error),
+                        "cannot hear of events; looking now and then"
+                    );
                     tokio::select! {
                         biased;
                         () = shutdown.cancelled() => return,

@@ -302,7 +302,10 @@ impl Keeper {
                 Ok(())
             }
             Err(error) => {
-                let panicked = self.running.iter().find(|(_, running)| running.task == error.id());
+                let panicked = self
+                    .running
+                    .iter()
+                    .find(|(_, running)| running.task == error.id());
                 let name = panicked.map_or("", |(name, _)| *name);
                 tracing::error!(subscriber = name, "a subscriber panicked; the relay ends");
                 self.shutdown.cancel();

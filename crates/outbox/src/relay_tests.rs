@@ -18,7 +18,10 @@ async fn everything_is_taken_in_order_and_the_cursor_follows() {
     let node = world.node().await;
     until(async || world.position().await == 10).await;
     assert_eq!(world.recorder.positions(), all);
-    assert!(*world.recorder.flushes.lock().unwrap() >= 4, "before the cursor moves");
+    assert!(
+        *world.recorder.flushes.lock().unwrap() >= 4,
+        "before the cursor moves"
+    );
     let later = world.log.append("a1");
     node.signal.wake();
     until(async || world.position().await == later).await;
@@ -59,7 +62,11 @@ async fn what_is_refused_is_set_aside_with_its_aggregate_and_the_rest_flows() {
     let world = World::new().await;
     let bad = world.log.append("a");
     world.recorder.does(bad, Some(Does::Refuses));
-    let (b, behind, c) = (world.log.append("b"), world.log.append("a"), world.log.append("c"));
+    let (b, behind, c) = (
+        world.log.append("b"),
+        world.log.append("a"),
+        world.log.append("c"),
+    );
     let node = world.node().await;
     until(async || world.position().await == c).await;
     assert_eq!(world.recorder.positions(), [b, c]);
@@ -88,7 +95,11 @@ async fn what_is_refused_is_set_aside_with_its_aggregate_and_the_rest_flows() {
 #[tokio::test(start_paused = true)]
 async fn one_that_waited_and_is_refused_holds_back_those_after_it() {
     let world = World::new().await;
-    let (first, second, third) = (world.log.append("a"), world.log.append("a"), world.log.append("a"));
+    let (first, second, third) = (
+        world.log.append("a"),
+        world.log.append("a"),
+        world.log.append("a"),
+    );
     world.recorder.does(first, Some(Does::Refuses));
     world.recorder.does(second, Some(Does::Refuses));
     let node = world.node().await;
@@ -184,7 +195,11 @@ async fn one_node_at_a_time_runs_it_and_another_takes_over() {
     one.signal.wake();
     other.signal.wake();
     until(async || world.position().await == first).await;
-    assert_eq!(world.recorder.tries_of(first), 1, "once, though there are two nodes");
+    assert_eq!(
+        world.recorder.tries_of(first),
+        1,
+        "once, though there are two nodes"
+    );
     assert_eq!(world.status().await.subscribers[0].node, Some(one.epoch));
     one.kill(&world).await;
     let second = world.log.append("a");
@@ -267,7 +282,10 @@ async fn a_panic_ends_the_relay_and_says_whose_it_was() {
     world.recorder.does(first, Some(Does::Panics));
     let mut node = world.node().await;
     let ended = node.ended().await;
-    assert!(matches!(ended, Err(RelayError::SubscriberPanicked(NAME))), "{ended:?}");
+    assert!(
+        matches!(ended, Err(RelayError::SubscriberPanicked(NAME))),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,7 +306,14 @@ async fn two_of_one_name_are_refused() {
         subscriber: world.recorder.clone(),
     };
     let both = vec![installed.clone(), installed];
-    let opened = Relay::open(ports, RelaySignal::default(), Vec::new(), both, RelayOptions::default()).await;
+    let opened = Relay::open(
+        ports,
+        RelaySignal::default(),
+        Vec::new(),
+        both,
+        RelayOptions::default(),
+    )
+    .await;
     assert!(matches!(opened, Err(RelayError::DuplicateSubscriber(NAME))));
     assert!(node.life.holds(node.epoch) && world.log.head().await.unwrap() == 0);
     node.stop(&world).await;

@@ -73,7 +73,10 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_can_be_part_of_an_id() {
-        let mut names: Vec<_> = SUBSCRIPTIONS.iter().map(|subscription| subscription.name).collect();
+        let mut names: Vec<_> = SUBSCRIPTIONS
+            .iter()
+            .map(|subscription| subscription.name)
+            .collect();
         for name in &names {
             assert!(format!("{name}.1").parse::<DeadLetterId>().is_ok(), "{name}");
         }

@@ -97,7 +97,12 @@ impl Recorder {
     }
 
     pub(crate) fn positions(&self) -> Vec<i64> {
-        self.taken.lock().unwrap().iter().map(|(position, _)| *position).collect()
+        self.taken
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(position, _)| *position)
+            .collect()
     }
 
     pub(crate) fn tries_of(&self, position: i64) -> usize {
@@ -211,7 +216,12 @@ impl Log {
 #[async_trait]
 impl EventLog for Log {
     async fn head(&self) -> Result<i64, StoreError> {
-        Ok(self.events.lock().unwrap().last().map_or(0, |event| event.position))
+        Ok(self
+            .events
+            .lock()
+            .unwrap()
+            .last()
+            .map_or(0, |event| event.position))
     }
 
     async fn after(&self, position: i64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
@@ -323,7 +333,12 @@ impl World {
     pub(crate) async fn dead(&self) -> Vec<i64> {
         let scope = self.operator().await;
         let letters = self.store.dead_letters(&scope, PageRequest::first(100)).await;
-        letters.unwrap().items.iter().map(|letter| letter.id.position).collect()
+        letters
+            .unwrap()
+            .items
+            .iter()
+            .map(|letter| letter.id.position)
+            .collect()
     }
 
     /// Has the event at `position` delivered again.

@@ -103,7 +103,16 @@ mod tests {
 
     #[test]
     fn what_a_newer_node_wrote_is_not_guessed_at() {
-        for body in [r#"{"v":4}"#, r#"{"v":0}"#, r#"{"v":"1"}"#, r#"{"v":-1}"#, "{}", "[]", "", "{"] {
+        for body in [
+            r#"{"v":4}"#,
+            r#"{"v":0}"#,
+            r#"{"v":"1"}"#,
+            r#"{"v":-1}"#,
+            "{}",
+            "[]",
+            "",
+            "{",
+        ] {
             assert_eq!(sent(body), (EventForm::Unknown, body.to_owned()), "{body}");
         }
         let body = r#"{"v":1}"#;

@@ -18,7 +18,11 @@ use postrider_domain::{
 use sea_orm::{Statement, Value};
 use serde::Serialize;
 
-use crate::{connection::Dialect, error::{corrupt, fault}, relay::NOTIFY_EVENTS};
+use crate::{
+    connection::Dialect,
+    error::{corrupt, fault},
+    relay::NOTIFY_EVENTS,
+};
 
 /// An event that enters the log when its transaction commits.
 #[derive(Debug)]
@@ -256,8 +260,9 @@ pub(crate) fn append(dialect: Dialect, events: &[PendingEvent]) -> Result<Statem
 /// The statement that appends rows, written as `VALUES` has them. On PostgreSQL it tells the relays of all nodes, at the
 /// commit: commits of events take turns anyway, so that the lock that NOTIFY takes there costs nobody else anything.
 fn appending(dialect: Dialect, rows: &str) -> String {
-    let insert =
-        format!("INSERT INTO outbox_events (tenant, aggregate, version, kind, body, recorded_at) VALUES {rows}");
+    let insert = format!(
+        "INSERT INTO outbox_events (tenant, aggregate, version, kind, body, recorded_at) VALUES {rows}"
+    );
     match dialect {
         Dialect::Postgres => format!("WITH appended AS ({insert}) {NOTIFY_EVENTS}"),
         Dialect::Sqlite => insert,

@@ -117,8 +117,9 @@ fn every_form_is_as_it_was_pinned() {
             fs::create_dir_all(golden()).unwrap();
             fs::write(&file, format!("{body}\n")).unwrap();
         }
-        let pinned = fs::read_to_string(&file)
-            .unwrap_or_else(|_| panic!("{kind} v{version} is not pinned: POSTRIDER_GOLDEN=write, and look at it"));
+        let pinned = fs::read_to_string(&file).unwrap_or_else(|_| {
+            panic!("{kind} v{version} is not pinned: POSTRIDER_GOLDEN=write, and look at it")
+        });
         assert_eq!(
             body,
             pinned.trim_end(),

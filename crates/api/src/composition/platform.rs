@@ -7,8 +7,8 @@ use postrider_application::{
     mediator::{Mediator, MediatorPorts},
     operational::PublishOperational,
     ports::{
-        AccessTokens, Clock, ClusterBarrier, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
-        StoreError, WorkBell,
+        AccessTokens, Clock, ClusterBarrier, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness,
+        Sealer, StoreError, WorkBell,
     },
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};

@@ -85,6 +85,9 @@ async fn retry_dead_letter(
     path: Path<DeadLetterPath>,
 ) -> Result<HttpResponse, Problem> {
     let letter = path.read()?;
-    context.mediator.send(&caller.0, RetryDeadLetter { letter }).await?;
+    context
+        .mediator
+        .send(&caller.0, RetryDeadLetter { letter })
+        .await?;
     Ok(HttpResponse::Accepted().finish())
 }

@@ -137,9 +137,16 @@ mod tests {
         };
         let listed = world.send(&operator, list()).await.unwrap().items;
         let [only] = <[_; 1]>::try_from(listed).unwrap();
-        assert_eq!((only.id.clone(), only.attempts, only.holds_back), (letter(1), 8, 1));
+        assert_eq!(
+            (only.id.clone(), only.attempts, only.holds_back),
+            (letter(1), 8, 1)
+        );
         assert!(!only.again);
-        for (position, expected) in [(2, Err(ErrorCode::NotFound)), (3, Err(ErrorCode::NotFound)), (1, Ok(()))] {
+        for (position, expected) in [
+            (2, Err(ErrorCode::NotFound)),
+            (3, Err(ErrorCode::NotFound)),
+            (1, Ok(())),
+        ] {
             let request = RetryDeadLetter {
                 letter: letter(position),
             };

@@ -52,10 +52,7 @@ mod tests {
     async fn only_the_operator_sees_it() {
         let world = World::new();
         let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
-        assert_eq!(
-            code(world.send(&owner, ShowStatus).await),
-            ErrorCode::Forbidden
-        );
+        assert_eq!(code(world.send(&owner, ShowStatus).await), ErrorCode::Forbidden);
         assert_eq!(
             code(world.send(&Caller::anonymous(), ShowStatus).await),
             ErrorCode::Unauthenticated
@@ -69,7 +66,10 @@ mod tests {
         let epoch = world.store.join(Duration::from_secs(15)).await.unwrap();
         let status = world.send(&world.operator(), ShowStatus).await.unwrap();
         assert_eq!(status.nodes.len(), 1);
-        assert_eq!((status.nodes[0].epoch, status.nodes[0].lease_us), (epoch, 15_000_000));
+        assert_eq!(
+            (status.nodes[0].epoch, status.nodes[0].lease_us),
+            (epoch, 15_000_000)
+        );
         assert!(status.head > 0 && status.failing.is_empty());
         assert!(status.queue.iter().all(|depth| depth.rows == 0));
     }

@@ -50,8 +50,8 @@ pub use queue::{
 };
 pub use relay::{
     AggregateKey, Blocked, ClusterBarrier, DeadLetterId, DeadLetterRepository, DeadLetterView, EventBell,
-    Heard, HeldCursor, NodeLife, NodeSight, NodeView, NotADeadLetter, OperatorViews, QueueDepth,
-    EventSink, RelayCursors, RelayMetrics, SetAside, SinkError, StartAt, StatusView, SubscriberView, Unseen,
+    EventSink, Heard, HeldCursor, NodeLife, NodeSight, NodeView, NotADeadLetter, OperatorViews, QueueDepth,
+    RelayCursors, RelayMetrics, SetAside, SinkError, StartAt, StatusView, SubscriberView, Unseen,
 };
 pub use repositories::{
     ApplicationRepository, DeliveryRepository, MemberRepository, PersonRepository, Repository, UserRepository,

@@ -379,7 +379,19 @@ mod tests {
         assert_eq!(id.to_string(), "operational-webhooks.1234");
         assert_eq!("operational-webhooks.1234".parse(), Ok(id));
         for text in [
-            "", ".", "a.", ".1", "a", "a.b", "a.-1", "a.+1", "a.01", "A.1", "a b.1", "a.1.2", "a.99999999999999999999",
+            "",
+            ".",
+            "a.",
+            ".1",
+            "a",
+            "a.b",
+            "a.-1",
+            "a.+1",
+            "a.01",
+            "A.1",
+            "a b.1",
+            "a.1.2",
+            "a.99999999999999999999",
         ] {
             assert_eq!(text.parse::<DeadLetterId>(), Err(NotADeadLetter), "{text}");
         }

@@ -48,12 +48,7 @@ impl Life {
             message,
             _bytes: permit.split_bytes(),
         });
-        match Known::recall(
-            &self.ports,
-            work.tenant,
-            work.application,
-            work.endpoints_version,
-        ) {
+        match Known::recall(&self.ports, work.tenant, work.application, work.endpoints_version) {
             Some(known) => self.fan_out(&work, &payload, &known, permit),
             None => self.must_read(Loading::of_message(work, Some(payload), permit)),
         }

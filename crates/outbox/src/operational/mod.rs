@@ -47,7 +47,8 @@ impl Subscriber for OperationalWebhooks {
             tenant,
             position: event.position,
             application: webhook.application,
-            event_type: EventTypeName::parse(webhook.event_type).map_err(|_| unreadable("no name of an event type"))?,
+            event_type: EventTypeName::parse(webhook.event_type)
+                .map_err(|_| unreadable("no name of an event type"))?,
             payload: webhook.payload,
         };
         match self.publisher.publish(public).await {

@@ -187,7 +187,10 @@ mod tests {
             ("endpoint.enabled", "[]"),
             ("endpoint.enabled", "{}"),
             ("endpoint.enabled", r#"{"application":"nobody"}"#),
-            ("endpoint.disabled", r#"{"application":"app_00000000000000000000000003"}"#),
+            (
+                "endpoint.disabled",
+                r#"{"application":"app_00000000000000000000000003"}"#,
+            ),
             ("delivery.failed", "{}"),
             ("delivery.failed", r#"{"deliveries":[1]}"#),
             ("delivery.failed", r#"{"deliveries":[{}]}"#),

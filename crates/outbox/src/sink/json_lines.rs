@@ -52,7 +52,9 @@ fn line(event: &LoggedEvent) -> Result<String, &'static str> {
     let form = body.remove("v").unwrap_or_default();
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(event.recorded_at.as_micros()) * 1_000);
     let at = at.map_err(|_| "the event's time is out of range")?;
-    let at = at.format(&Rfc3339).map_err(|_| "the event's time is out of range")?;
+    let at = at
+        .format(&Rfc3339)
+        .map_err(|_| "the event's time is out of range")?;
     let line = json!({
         "position": event.position,
         "recorded_at": at,
@@ -154,13 +156,18 @@ mod tests {
         sink.flush().await.unwrap();
         assert!(!path.exists(), "nothing to write");
         for position in [1, 2] {
-            sink.write(&event(position, r#"{"v":1,"name":"a\nb"}"#)).await.unwrap();
+            sink.write(&event(position, r#"{"v":1,"name":"a\nb"}"#))
+                .await
+                .unwrap();
         }
         assert!(!path.exists());
         sink.flush().await.unwrap();
         sink.flush().await.unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(
             lines[0],
@@ -178,7 +185,10 @@ mod tests {
         let path = directory.path().join("logs").join("events.jsonl");
         let sink = JsonLines::new(JsonLinesTarget::File(path.clone()));
         sink.write(&event(1, r#"{"v":1}"#)).await.unwrap();
-        assert!(matches!(sink.flush().await, Err(SinkError::Away(_))), "no such folder");
+        assert!(
+            matches!(sink.flush().await, Err(SinkError::Away(_))),
+            "no such folder"
+        );
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         std::fs::write(&path, "{\"position\":").unwrap();
         sink.flush().await.unwrap();

@@ -302,20 +302,23 @@ async fn settle_and_tell(
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let settled = columns.settle(node, sql, &mut *transaction).await?;
-    let (messages, endpoints): (Vec<Uuid>, Vec<Uuid>) =
-        failed::of_batch(batch, settled.iter().copied()).into_iter().unzip();
+    let (messages, endpoints): (Vec<Uuid>, Vec<Uuid>) = failed::of_batch(batch, settled.iter().copied())
+        .into_iter()
+        .unzip();
     let found: Vec<(Uuid, Uuid, Uuid, Uuid, Option<String>)> = sqlx::query_as(failed::FOUND_ON_POSTGRES)
         .bind(messages)
         .bind(endpoints)
         .fetch_all(&mut *transaction)
         .await?;
-    let found = found.into_iter().map(|(tenant, app, message, endpoint, reason)| Failed {
-        tenant,
-        app,
-        message,
-        endpoint,
-        reason,
-    });
+    let found = found
+        .into_iter()
+        .map(|(tenant, app, message, endpoint, reason)| Failed {
+            tenant,
+            app,
+            message,
+            endpoint,
+            reason,
+        });
     let told = failed::told(found.collect()).map_err(|error| sqlx::Error::Encode(error.into()))?;
     if !told.is_empty() {
         sqlx::query("SELECT pg_advisory_xact_lock($1)")

@@ -7,11 +7,7 @@ use postrider_application::ports::{
 use sea_orm::{ConnectionTrait as _, FromQueryResult, QueryResult, Statement, Value};
 
 use super::dead_letters::{self, AsideRow};
-use crate::{
-    SqlStore,
-    connection::Scope,
-    error::OrStoreError as _,
-};
+use crate::{SqlStore, connection::Scope, error::OrStoreError as _};
 
 /// How long the cursor of a subscriber that no living node holds still counts: a week, in microseconds.
 const ABANDONED_AFTER_US: i64 = 7 * 24 * 3_600 * 1_000_000;
@@ -71,11 +67,7 @@ impl SqlStore {
     }
 
     /// Whether anything was changed.
-    async fn changed(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<bool, StoreError> {
+    async fn changed(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<bool, StoreError> {
         let statement = self.database.dialect().statement(sql, values);
         let changed = self.database.engine().execute_raw(statement).await;
         Ok(changed.or_store_error()?.rows_affected() > 0)

@@ -126,7 +126,10 @@ pub(super) fn set_aside(
     subscriber: &str,
     aside: &[SetAside],
 ) -> Result<Vec<Statement>, StoreError> {
-    aside.chunks(AT_ONCE).map(|some| insert(dialect, subscriber, some)).collect()
+    aside
+        .chunks(AT_ONCE)
+        .map(|some| insert(dialect, subscriber, some))
+        .collect()
 }
 
 fn insert(dialect: Dialect, subscriber: &str, some: &[SetAside]) -> Result<Statement, StoreError> {
@@ -135,7 +138,9 @@ fn insert(dialect: Dialect, subscriber: &str, some: &[SetAside]) -> Result<State
     let mut rows = Vec::with_capacity(some.len());
     for one in some {
         let first = values.len() + 1;
-        let places: Vec<String> = (first..first + COLUMNS).map(|place| format!("${place}")).collect();
+        let places: Vec<String> = (first..first + COLUMNS)
+            .map(|place| format!("${place}"))
+            .collect();
         rows.push(format!("({}, {{now}})", places.join(", ")));
         values.extend([
             subscriber.into(),

@@ -120,7 +120,9 @@ impl LetterRow {
 impl SqlStore {
     async fn all<R: FromQueryResult>(&self, statement: Statement) -> Result<Vec<R>, StoreError> {
         let rows = self.rows_of_relay(statement).await?;
-        rows.iter().map(|row| R::from_query_result(row, "").or_store_error()).collect()
+        rows.iter()
+            .map(|row| R::from_query_result(row, "").or_store_error())
+            .collect()
     }
 
     async fn nodes_view(&self) -> Result<Vec<NodeView>, StoreError> {
@@ -195,7 +197,9 @@ impl OperatorViews for SqlStore {
         let letters = self.database.dialect().exactly(sql, values);
         let rows: Vec<LetterRow> = self.all(letters).await?;
         let letters = rows.into_iter().map(LetterRow::read).collect::<Result<_, _>>()?;
-        Ok(Page::of(letters, &page, |letter: &DeadLetterView| letter.id.clone()))
+        Ok(Page::of(letters, &page, |letter: &DeadLetterView| {
+            letter.id.clone()
+        }))
     }
 }
 

@@ -132,7 +132,10 @@ pub async fn a_cursor_moves_forward_for_its_holder_only<H: Harness>(harness: &H)
     let node = held(&fixture).await;
     let cursors = &fixture.ports().cursors;
     assert!(cursors.advance(node, NAME, 5, &[]).await.unwrap());
-    assert!(cursors.advance(node, NAME, 5, &[]).await.unwrap(), "repeating it does nothing");
+    assert!(
+        cursors.advance(node, NAME, 5, &[]).await.unwrap(),
+        "repeating it does nothing"
+    );
     assert!(!cursors.advance(node, NAME, 4, &[]).await.unwrap());
     let other = fixture.node().await;
     assert!(!cursors.advance(other, NAME, 9, &[refused(9, "a")]).await.unwrap());
@@ -142,7 +145,11 @@ pub async fn a_cursor_moves_forward_for_its_holder_only<H: Harness>(harness: &H)
     assert!(cursors.advance(heir, NAME, 6, &[]).await.unwrap());
     assert!(!cursors.advance(node, NAME, 8, &[refused(8, "a")]).await.unwrap());
     assert_eq!(take(&fixture, heir).await.unwrap().position, 6);
-    assert_eq!(cursors.blocked(NAME).await.unwrap().events, 0, "nor anything aside");
+    assert_eq!(
+        cursors.blocked(NAME).await.unwrap().events,
+        0,
+        "nor anything aside"
+    );
 }
 
 /// What is set aside is written with the cursor, known by its aggregate, and taken up in order.
@@ -156,9 +163,16 @@ pub async fn what_is_set_aside_is_kept_in_order<H: Harness>(harness: &H) {
     }
     let blocked = cursors.blocked(NAME).await.unwrap();
     let aggregates: HashSet<_> = blocked.aggregates.into_iter().collect();
-    assert_eq!((blocked.events, aggregates), (4, HashSet::from([of("a"), of("b")])));
+    assert_eq!(
+        (blocked.events, aggregates),
+        (4, HashSet::from([of("a"), of("b")]))
+    );
     assert_eq!(cursors.blocked("nobody").await.unwrap().events, 0);
-    assert_eq!(cursors.to_deliver_again(NAME, 9).await.unwrap(), [], "nobody asked");
+    assert_eq!(
+        cursors.to_deliver_again(NAME, 9).await.unwrap(),
+        [],
+        "nobody asked"
+    );
     let first = async |of: &AggregateKey| cursors.first_set_aside(NAME, of).await.unwrap();
     assert_eq!(first(&of("a")).await, Some(refused(1, "a")));
     assert_eq!(first(&of("c")).await, None);
@@ -169,7 +183,12 @@ pub async fn what_is_set_aside_is_kept_in_order<H: Harness>(harness: &H) {
     assert_eq!(first(&elsewhere).await, None, "another of that name");
 
     // Refused once more.
-    assert!(cursors.refused_again(node, NAME, 1, 2, "still_no_good").await.unwrap());
+    assert!(
+        cursors
+            .refused_again(node, NAME, 1, 2, "still_no_good")
+            .await
+            .unwrap()
+    );
     let again = SetAside {
         attempts: 5,
         error: Some("still_no_good".to_owned()),
@@ -239,7 +258,10 @@ pub async fn the_operator_has_dead_letters_delivered_again<H: Harness>(harness: 
     assert!(!retry(4, true).await);
     assert!(retry(3, true).await);
     assert!(take(&fixture, node).await.unwrap().again);
-    assert_eq!(cursors.to_deliver_again(NAME, 9).await.unwrap(), [refused(3, "b")]);
+    assert_eq!(
+        cursors.to_deliver_again(NAME, 9).await.unwrap(),
+        [refused(3, "b")]
+    );
     let subscriber = status(&fixture).await.subscribers.remove(0);
     assert_eq!((subscriber.dead_letters, subscriber.held_back), (3, 1));
 }
@@ -281,10 +303,23 @@ pub async fn what_everybody_is_past_may_go<H: Harness>(harness: &H) {
     assert_eq!(cursors.all_done_up_to().await.unwrap(), head, "nobody listens");
     let node = held(&fixture).await;
     assert_eq!(cursors.all_done_up_to().await.unwrap(), 0);
-    assert!(cursors.advance(node, NAME, head - 1, &[refused(2, "a")]).await.unwrap());
-    assert_eq!(cursors.all_done_up_to().await.unwrap(), 0, "the node has seen nothing");
+    assert!(
+        cursors
+            .advance(node, NAME, head - 1, &[refused(2, "a")])
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        cursors.all_done_up_to().await.unwrap(),
+        0,
+        "the node has seen nothing"
+    );
     sight.note_seen(node, head).await.unwrap();
-    assert_eq!(cursors.all_done_up_to().await.unwrap(), 1, "what is set aside stays");
+    assert_eq!(
+        cursors.all_done_up_to().await.unwrap(),
+        1,
+        "what is set aside stays"
+    );
     assert!(cursors.delivered(node, NAME, 2).await.unwrap());
     assert_eq!(cursors.all_done_up_to().await.unwrap(), head - 1);
 }
@@ -353,7 +388,11 @@ pub async fn failed_deliveries_are_told_once_a_batch<H: Harness>(harness: &H) {
     let queue = &fixture.ports().queue;
     assert_eq!(queue.settle(node, vec![good]).await.unwrap().len(), 1);
     assert_eq!(queue.settle(node, vec![unheard.0]).await.unwrap().len(), 1);
-    assert_eq!(fixture.ports().events.head().await.unwrap(), before, "nothing to tell");
+    assert_eq!(
+        fixture.ports().events.head().await.unwrap(),
+        before,
+        "nothing to tell"
+    );
 
     let batch = vec![one.0.clone(), rivals.0, two.0.clone()];
     for settled in [3, 0] {

@@ -71,7 +71,9 @@ impl State {
         let mut by_tenant: BTreeMap<TenantId, Vec<Failed>> = BTreeMap::new();
         for failed in std::mem::take(&mut self.hot.failed) {
             let application = self.configuration.application(failed.tenant, failed.application);
-            let uid = application.and_then(|row| row.state.uid.as_ref()).map(Uid::as_str);
+            let uid = application
+                .and_then(|row| row.state.uid.as_ref())
+                .map(Uid::as_str);
             // Of an application that is gone nobody need hear.
             if application.is_some() && uid != Some(OPERATIONAL_UID) {
                 by_tenant.entry(failed.tenant).or_default().push(failed);

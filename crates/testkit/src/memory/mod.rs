@@ -44,7 +44,8 @@ mod views;
 
 pub use clock::TestClock;
 pub use fakes::{
-    CountingSignal, NoBarrier, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials, RecordedMetrics,
+    CountingSignal, NoBarrier, NoKeyUses, NoThrottle, NoTrace, PlainPasswords, RecordedDenials,
+    RecordedMetrics,
 };
 pub use ids::SequentialIds;
 pub use intake::DirectIntake;

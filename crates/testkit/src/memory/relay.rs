@@ -50,7 +50,10 @@ pub(super) struct Relayed {
 
 impl Relayed {
     fn letters_of<'l>(&'l self, subscriber: &'l str) -> impl Iterator<Item = &'l Letter> {
-        let of = self.letters.iter().filter(move |(id, _)| id.subscriber == subscriber);
+        let of = self
+            .letters
+            .iter()
+            .filter(move |(id, _)| id.subscriber == subscriber);
         of.map(|(_, letter)| letter)
     }
 
@@ -109,7 +112,11 @@ impl RelayCursors for MemoryStore {
             owner: NOBODY,
             moved_at,
         };
-        state.relayed.cursors.entry(subscriber.to_owned()).or_insert(cursor);
+        state
+            .relayed
+            .cursors
+            .entry(subscriber.to_owned())
+            .or_insert(cursor);
         Ok(())
     }
 
@@ -245,9 +252,8 @@ impl RelayCursors for MemoryStore {
 
     async fn all_done_up_to(&self) -> Result<i64, StoreError> {
         let (state, now) = (self.state(), self.now());
-        let counts = |cursor: &&Cursor| {
-            cursor.moved_at.plus(ABANDONED_AFTER) > now || state.lives(cursor.owner, now)
-        };
+        let counts =
+            |cursor: &&Cursor| cursor.moved_at.plus(ABANDONED_AFTER) > now || state.lives(cursor.owner, now);
         let cursors = state.relayed.cursors.values().filter(counts);
         let letters = state.relayed.letters.keys().map(|id| id.position - 1);
         let nodes = state.hot.nodes.values().filter(|node| !node.dead);

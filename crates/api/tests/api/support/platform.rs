@@ -23,7 +23,7 @@ use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_testkit::{
     contract::Ports,
     memory::{
-        CountingSignal, NoBarrier, DirectIntake, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics,
+        CountingSignal, DirectIntake, NoBarrier, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics,
         SequentialIds, TestClock,
     },
 };
@@ -141,7 +141,7 @@ impl Api {
                 reencryption: Arc::new(store.clone()),
                 export: setup.export.unwrap_or_else(|| Arc::new(store.clone())),
                 barrier: Arc::new(NoBarrier::default()),
-            work_signal: Arc::new(CountingSignal::default()),
+                work_signal: Arc::new(CountingSignal::default()),
                 trace: Arc::new(OtelTracePropagation),
                 clock: clock.clone(),
                 ids: ids.clone(),
