@@ -28,6 +28,7 @@ mod m20261123_000016_idempotency_keys;
 mod m20261123_000017_endpoint_resources;
 mod m20261123_000018_schemas_and_schedules;
 mod m20261123_000019_replays_and_figures;
+mod m20261123_000020_relay;
 mod m20261123_000021_delivery_lists;
 pub mod partitions;
 pub mod roles;
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000021_delivery_lists::Migration),
             Box::new(m20261123_000018_schemas_and_schedules::Migration),
             Box::new(m20261123_000017_endpoint_resources::Migration),
+            Box::new(m20261123_000020_relay::Migration),
         ]
     }
 }

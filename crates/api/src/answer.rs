@@ -87,6 +87,11 @@ impl Answer {
         Self::new(StatusCode::NO_CONTENT, Ok(None))
     }
 
+    /// 202: it will be done soon, and there is nothing else to say.
+    pub(crate) fn noted() -> Self {
+        Self::new(StatusCode::ACCEPTED, Ok(None))
+    }
+
     /// Where what was created is found.
     #[must_use]
     pub(crate) fn at(self, location: impl Into<String>) -> Self {

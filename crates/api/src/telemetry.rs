@@ -10,10 +10,11 @@ use actix_web::{
     http::Method,
 };
 use opentelemetry::{
-    Context,
+    Context, KeyValue, global,
+    metrics::{Counter, Gauge},
     trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
 };
-use postrider_application::ports::TracePropagation;
+use postrider_application::ports::{RelayMetrics, TracePropagation};
 use postrider_domain::messages::TraceParent;
 use tracing::{Span, field::Empty};
 use tracing_actix_web::RootSpanBuilder;
@@ -127,6 +128,43 @@ impl TracePropagation for OtelTracePropagation {
             span.trace_flags().to_u8()
         );
         TraceParent::parse(&text).ok()
+    }
+}
+
+/// What the relay does, as metrics of OpenTelemetry; costs next to nothing where metrics are not exported.
+pub(crate) struct OtelRelayMetrics {
+    lag: Gauge<i64>,
+    set_aside: Counter<u64>,
+}
+
+impl OtelRelayMetrics {
+    pub(crate) fn new() -> Self {
+        let meter = global::meter("postrider");
+        Self {
+            lag: meter
+                .i64_gauge("postrider.relay.lag")
+                .with_unit("{event}")
+                .with_description("How many positions of the event log a subscriber is behind, by subscriber")
+                .build(),
+            set_aside: meter
+                .u64_counter("postrider.relay.set_aside")
+                .with_unit("{event}")
+                .with_description(
+                    "Events that a subscriber could not take and that were set aside, by subscriber",
+                )
+                .build(),
+        }
+    }
+}
+
+impl RelayMetrics for OtelRelayMetrics {
+    fn lag(&self, subscriber: &'static str, positions: i64) {
+        self.lag
+            .record(positions, &[KeyValue::new("subscriber", subscriber)]);
+    }
+
+    fn set_aside(&self, subscriber: &'static str) {
+        self.set_aside.add(1, &[KeyValue::new("subscriber", subscriber)]);
     }
 }
 

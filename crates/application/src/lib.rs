@@ -34,6 +34,8 @@ pub mod mediator;
 pub mod members;
 pub mod messages;
 pub mod once;
+pub mod operational;
+pub mod operator;
 pub mod ports;
 pub mod replays;
 pub mod tenants;

@@ -25,8 +25,9 @@ use crate::{
     mediator::{Mediator, MediatorPorts, Request, Serves},
     members::{GrantRequest, ListMembers},
     memory::{
-        CountingSignal, MemoryStore, NoKeyUses, NoThrottle, NoTrace, PlainKeyPairs, PlainPasswords,
-        RecordedDenials, RecordedMetrics, SeededRandomness, SequentialIds, TestClock, WordSchemas,
+        CountingSignal, MemoryStore, NoBarrier, NoKeyUses, NoThrottle, NoTrace, PlainKeyPairs,
+        PlainPasswords, RecordedDenials, RecordedMetrics, SeededRandomness, SequentialIds, TestClock,
+        WordSchemas,
     },
     messages::{MessageDraft, PublishMessage},
     ports::{
@@ -49,6 +50,7 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<RecordedMetrics>,
     pub(crate) trace: Arc<NoTrace>,
     pub(crate) denials: Arc<RecordedDenials>,
+    pub(crate) barrier: Arc<NoBarrier>,
 }
 
 /// Tokens that say what they say in plain text.
@@ -161,6 +163,7 @@ impl World {
             Arc::new(CountingSignal::default()),
             Arc::new(RecordedMetrics::default()),
         );
+        let barrier = Arc::new(NoBarrier::default());
         let trace = Arc::new(NoTrace::default());
         let denials = Arc::new(RecordedDenials::default());
         let ids = Arc::new(SequentialIds::new(clock.clone()));
@@ -178,6 +181,7 @@ impl World {
             signing_keys: Arc::new(Elsewhere),
             reencryption: Arc::new(Elsewhere),
             export: Arc::new(Elsewhere),
+            barrier: barrier.clone(),
             work_signal: signal.clone(),
             trace: trace.clone(),
             clock: clock.clone(),
@@ -204,6 +208,7 @@ impl World {
             metrics,
             trace,
             denials,
+            barrier,
         }
     }
 

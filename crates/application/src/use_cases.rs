@@ -60,13 +60,18 @@ use crate::{
         GetMessageHandler, GetPayload, GetPayloadHandler, ListMessages, ListMessagesHandler, PublishBatch,
         PublishBatchHandler, PublishMessage, PublishMessageHandler,
     },
+    operator::{
+        ListDeadLetters, ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler, ShowStatus,
+        ShowStatusHandler,
+    },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeliveryRepository, DeliveryViews, DirectMessages, EndpointViews, EventTypeDirectory, EventTypeViews,
-        FigureViews, Identities, Ids, KeyPairs, MemberRepository, MessageIntake, MessageRepository,
-        MessageViews, PasswordHasher, PersonRepository, PrincipalViews, Randomness, ReplayRepository,
-        ReplayViews, Repository, SchemaRepository, Schemas, SecretsReencryption, SigningKeys, Store,
-        TenantExport, TenantViews, Throttle, TracePropagation, UseCaseMetrics, UserRepository, WorkSignal,
+        ClusterBarrier, DeadLetterRepository, DeliveryRepository, DeliveryViews, DirectMessages,
+        EndpointViews, EventTypeDirectory, EventTypeViews, FigureViews, Identities, Ids, KeyPairs,
+        MemberRepository, MessageIntake, MessageRepository, MessageViews, OperatorViews, PasswordHasher,
+        PersonRepository, PrincipalViews, Randomness, ReplayRepository, ReplayViews, Repository,
+        SchemaRepository, Schemas, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews,
+        Throttle, TracePropagation, UseCaseMetrics, UserRepository, WorkSignal,
     },
     replays::{
         CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
@@ -109,6 +114,8 @@ pub struct Ports<S> {
     pub reencryption: Arc<dyn SecretsReencryption>,
     /// Everything that a tenant owns.
     pub export: Arc<dyn TenantExport>,
+    /// Waits until every node has seen a change.
+    pub barrier: Arc<dyn ClusterBarrier>,
     /// Wakes the engine.
     pub work_signal: Arc<dyn WorkSignal>,
     /// The current trace.
@@ -263,6 +270,9 @@ use_cases! {
     issue_password_reset: IssuePasswordResetHandler serves IssuePasswordReset;
     rotate_signing_key: RotateSigningKeyHandler serves RotateSigningKey;
     rotate_master_key: RotateMasterKeyHandler serves RotateMasterKey;
+    show_status: ShowStatusHandler serves ShowStatus;
+    list_dead_letters: ListDeadLettersHandler serves ListDeadLetters;
+    retry_dead_letter: RetryDeadLetterHandler serves RetryDeadLetter;
 }
 
 /// A store that offers all that the use cases need. Implemented for every type that does.
@@ -278,6 +288,7 @@ pub trait FullStore:
     + ReplayViews
     + FigureViews
     + DeliveryViews
+    + OperatorViews
 {
 }
 
@@ -293,6 +304,7 @@ impl<S> FullStore for S where
         + ReplayViews
         + FigureViews
         + DeliveryViews
+        + OperatorViews
 {
 }
 
@@ -316,6 +328,7 @@ pub trait FullTx:
     + MessageRepository
     + SchemaRepository
     + DirectMessages
+    + DeadLetterRepository
 {
 }
 
@@ -338,6 +351,7 @@ impl<T> FullTx for T where
         + MessageRepository
         + SchemaRepository
         + DirectMessages
+        + DeadLetterRepository
 {
 }
 
@@ -389,13 +403,13 @@ impl<S: Clone> UseCases<S> {
             create_endpoint: CreateEndpointHandler::new(ports, settings),
             get_endpoint_secret: GetEndpointSecretHandler::new(store(), clock()),
             enable_endpoint: EnableEndpointHandler::new(store()),
-            disable_endpoint: DisableEndpointHandler::new(store(), clock()),
             list_endpoints: ListEndpointsHandler::new(store()),
             put_endpoint: PutEndpointHandler::new(ports, settings),
             patch_endpoint: PatchEndpointHandler::new(store(), settings),
             delete_endpoint: DeleteEndpointHandler::new(store()),
             rotate_endpoint_secret: RotateEndpointSecretHandler::new(ports),
             send_test: SendTestHandler::new(ports),
+            disable_endpoint: DisableEndpointHandler::new(store(), clock(), ports.barrier.clone()),
             publish_message: PublishMessageHandler::new(ports, settings),
             publish_batch: PublishBatchHandler::new(ports, settings),
             list_messages: ListMessagesHandler::new(store()),
@@ -420,6 +434,9 @@ impl<S: Clone> UseCases<S> {
             issue_password_reset: IssuePasswordResetHandler::new(ports, settings),
             rotate_signing_key: RotateSigningKeyHandler::new(ports),
             rotate_master_key: RotateMasterKeyHandler::new(ports),
+            show_status: ShowStatusHandler::new(store()),
+            list_dead_letters: ListDeadLettersHandler::new(store()),
+            retry_dead_letter: RetryDeadLetterHandler::new(store()),
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc};
 
-use postrider_application::ports::{ApplicationDirectory, Credentials, EventTypeDirectory, LoggedEvent};
+use postrider_application::ports::{
+    ApplicationDirectory, Credentials, EventForm, EventTypeDirectory, LoggedEvent,
+};
 use postrider_domain::{ApplicationId, TenantId};
 
 use crate::{
@@ -72,9 +74,13 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
         self
     }
 
-    /// Drops what the event concerns. An event of a kind that is not known here, perhaps written by a newer node,
-    /// drops everything: a cache may forget too much, never too little.
+    /// Drops what the event concerns. An event of a kind or form that is not known here, perhaps written by a newer
+    /// node, drops everything: a cache may forget too much, never too little.
     pub fn apply(&self, event: &LoggedEvent) -> Dropped {
+        if event.form == EventForm::Unknown {
+            self.everything();
+            return Dropped::Everything;
+        }
         let (aggregate, verb) = event.kind.split_once('.').unwrap_or_default();
         match (aggregate, verb) {
             // What is new cannot be cached yet, as absence is not. The rest is not part of anything that is cached

@@ -129,7 +129,9 @@ fn logged(kind: &str, aggregate: &str, tenant: Option<TenantId>) -> LoggedEvent 
         kind: kind.to_owned(),
         aggregate: aggregate.to_owned(),
         version: 1,
+        form: EventForm::Known(1),
         body: "{}".to_owned(),
+        recorded_at: Timestamp::from_micros(0),
     }
 }
 

@@ -2,7 +2,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use moka::{ops::compute::Op, sync::Cache};
-use postrider_application::ports::{Clock, DeliveryMaterial, EndpointSet, ReadMessage, StoreError};
+use postrider_application::ports::{Clock, DeliveryMaterial, EndpointSet, ReadMessage, Standing, StoreError};
 use postrider_domain::{ApplicationId, MessageId, TenantId};
 
 use crate::generations::Generations;
@@ -95,6 +95,14 @@ impl<M: DeliveryMaterial + ?Sized> DeliveryMaterial for CachedMaterial<M> {
 
     fn recall(&self, application: ApplicationId, version: i64) -> Option<Arc<EndpointSet>> {
         self.sets.recall(application, version)
+    }
+
+    fn standing(&self, tenant: TenantId, application: ApplicationId) -> Standing {
+        Standing(self.sets.generations(tenant, application))
+    }
+
+    fn forget_all(&self) {
+        self.sets.invalidate_all();
     }
 }
 

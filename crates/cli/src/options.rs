@@ -29,6 +29,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         delivery,
         replays,
         retention,
+        events,
         ..
     } = configuration;
     PlatformOptions {
@@ -79,6 +80,8 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         engine: engine(delivery),
         replays: replays.options(),
         retention: retention.options(),
+        relay: events.options(),
+        event_sink: events.target(),
         failing: delivery.failing_policy(),
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),

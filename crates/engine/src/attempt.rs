@@ -62,10 +62,26 @@ pub(crate) struct Attempting {
     pub(crate) endpoint: Arc<DeliverableEndpoint>,
 }
 
+/// When an attempt began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    at: Timestamp,
+    monotonic: Duration,
+}
+
+impl Begun {
+    pub(crate) fn now(ports: &EnginePorts) -> Self {
+        Self {
+            at: ports.clock.now(),
+            monotonic: ports.clock.monotonic(),
+        }
+    }
+}
+
 impl Attempting {
     /// Makes the attempt and answers what is to be written. Always answers, even if the sender panics.
-    pub(crate) async fn run(self, ports: &EnginePorts, options: &EngineOptions) -> Concluded {
-        let (started_at, begun) = (ports.clock.now(), ports.clock.monotonic());
+    pub(crate) async fn run(self, begun: Begun, ports: &EnginePorts, options: &EngineOptions) -> Concluded {
+        let (started_at, begun) = (begun.at, begun.monotonic);
         let delivery = self.subject.delivery(started_at);
         let number = delivery.attempts + 1;
         // Spans are not for free, so they are not built for nothing.

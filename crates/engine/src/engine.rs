@@ -55,6 +55,8 @@ impl Engine {
                 lease = Lease::join(&self.ports, &self.options) => lease,
             };
             let begun = self.ports.clock.monotonic();
+            // While this node had no lease nobody waited for what it has seen.
+            self.ports.material.forget_all();
             self.shared.set_lease(Some(Arc::clone(&lease)));
             let life = Life::new(&self.ports, &self.options, &self.shared, lease);
             let end = life.run(&shutdown).await;

@@ -1,10 +1,11 @@
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use postrider_application::ports::{Epoch, WorkSignal};
-use tokio::sync::Notify;
+use async_trait::async_trait;
+use postrider_application::ports::{Epoch, NodeLife, WorkSignal};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     EngineOptions, budget::Budget, congestion::Congestion, door::Door, figures::Figures, lease::Lease,
@@ -26,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) in_flight: AtomicUsize,
     pub(crate) waiting: AtomicUsize,
     pub(crate) refused: AtomicUsize,
-    lease: Mutex<Option<Arc<Lease>>>,
+    lease: watch::Sender<Option<Arc<Lease>>>,
 }
 
 impl Shared {
@@ -42,13 +43,13 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
-            lease: Mutex::new(None),
+            lease: watch::Sender::new(None),
         }
     }
 
     /// A life begins or ends.
     pub(crate) fn set_lease(&self, lease: Option<Arc<Lease>>) {
-        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
+        self.lease.send_replace(lease);
     }
 }
 
@@ -83,12 +84,7 @@ pub struct EngineHandle {
 impl EngineHandle {
     /// How the engine is.
     pub fn status(&self) -> EngineStatus {
-        let lease = self
-            .shared
-            .lease
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let lease = self.shared.lease.borrow().clone();
         EngineStatus {
             epoch: lease.as_ref().map(|lease| lease.epoch),
             lease_held: lease.is_some_and(|lease| lease.holds()),
@@ -106,5 +102,27 @@ impl WorkSignal for EngineHandle {
     fn work_queued(&self) {
         // Keeps one permit however often it is called, so a signal is neither lost nor counted.
         self.shared.work.notify_one();
+    }
+}
+
+#[async_trait]
+impl NodeLife for EngineHandle {
+    fn epoch(&self) -> Option<Epoch> {
+        self.shared.lease.borrow().as_ref().map(|lease| lease.epoch)
+    }
+
+    fn holds(&self, epoch: Epoch) -> bool {
+        let lease = self.shared.lease.borrow();
+        lease
+            .as_ref()
+            .is_some_and(|lease| lease.epoch == epoch && lease.holds())
+    }
+
+    async fn changed(&self, known: Option<Epoch>) {
+        let mut lease = self.shared.lease.subscribe();
+        // It fails only if the sender is gone, and `self` holds one.
+        let _ = lease
+            .wait_for(|lease| lease.as_ref().map(|lease| lease.epoch) != known)
+            .await;
     }
 }

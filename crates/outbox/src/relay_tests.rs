@@ -1,314 +1,320 @@
+//! Given, when, then over memory; the clock is tokio's and stands still, so that pauses pass at once.
+
+use std::time::Duration;
+
+use postrider_application::ports::{
+    ClusterBarrier as _, EventForm, EventLog as _, NodeLife as _, NodeRegistry as _, NodeSight as _,
+    RelayCursors as _, StartAt,
+};
+use postrider_testkit::contract::Harness as _;
+
 use super::*;
-use crate::{
-    SubscriberError,
-    test_support::{Does, LONG, Log, Recorder, Running, Tries, now, options, recorder, unpolled},
-};
-use async_trait::async_trait;
-use postrider_application::ports::LoggedEvent;
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU32, Ordering},
-};
-use tokio::sync::{Notify, mpsc};
+use crate::test_support::{Does, LEASE, NAME, World, now, until};
 
 #[tokio::test(start_paused = true)]
-async fn events_come_in_commit_order_from_the_head_on() {
-    let log = Arc::<Log>::default();
-    log.append("old.one");
-    log.append("old.two");
-    let (subscriber, mut tries) = recorder("a", Does::Takes);
-    let relay = Running::start(&log, &[&subscriber], options()).await;
-    // More than two batches at once, then one more.
-    (0..8).for_each(|_| {
-        log.append("new");
-    });
-    assert_eq!(tries.positions(8).await, (3..=10).collect::<Vec<_>>());
-    log.append("new");
-    assert_eq!(tries.positions(1).await, [11]);
-    relay.stop().await;
-    assert!(tries.no_more(), "each was told once");
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_wanted_kinds_are_told_and_the_others_do_not_hold_it_up() {
-    let log = Arc::<Log>::default();
-    let (tries, seen) = mpsc::unbounded_channel();
-    let wants = |kind: &str| kind == "session.ended";
-    let subscriber = Arc::new(Recorder {
-        name: "a",
-        wants,
-        does: Mutex::new(Does::Takes),
-        tries,
-    });
-    let relay = Running::start(&log, &[&subscriber], options()).await;
-    for kind in [
-        "x",
-        "x",
-        "x",
-        "session.ended",
-        "x",
-        "x",
-        "x",
-        "x",
-        "session.ended",
-    ] {
-        log.append(kind);
-    }
-    assert_eq!(Tries(seen).positions(2).await, [4, 9]);
-    relay.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_signal_is_heard_at_once_and_polling_is_the_net() {
-    let log = Arc::<Log>::default();
-    let (subscriber, mut tries) = recorder("a", Does::Takes);
-    let relay = Running::start(&log, &[&subscriber], unpolled()).await;
-    for position in 1..=3 {
-        let committed = now();
-        log.append("x");
-        relay.signal.wake();
-        assert_eq!(tries.0.recv().await.unwrap(), (position, committed));
-    }
-    relay.stop().await;
-
-    let relay = Running::start(&log, &[&subscriber], options()).await;
-    let started = now();
-    // Let it read the empty rest first; then another node commits, and nobody tells.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    log.append("x");
-    assert_eq!(
-        tries.0.recv().await.unwrap(),
-        (4, started + Duration::from_secs(1))
+async fn everything_is_taken_in_order_and_the_cursor_follows() {
+    let world = World::new().await;
+    let all: Vec<i64> = (0..10).map(|n| world.log.append(&format!("a{n}"))).collect();
+    let node = world.node().await;
+    until(async || world.position().await == 10).await;
+    assert_eq!(world.recorder.positions(), all);
+    assert!(
+        *world.recorder.flushes.lock().unwrap() >= 4,
+        "before the cursor moves"
     );
-    relay.stop().await;
+    let later = world.log.append("a1");
+    node.signal.wake();
+    until(async || world.position().await == later).await;
+    assert_eq!(world.recorder.positions().last(), Some(&later));
+    assert_eq!(
+        *node.memory.heard.lock().unwrap(),
+        [later],
+        "a node remembers nothing of before"
+    );
+    assert_eq!(world.metrics.lags.lock().unwrap().last(), Some(&0));
+    node.stop(&world).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signal_during_the_work_is_not_lost() {
-    /// Commits another event and wakes the relay while it handles one.
-    struct Commits {
-        log: Arc<Log>,
-        signal: Mutex<Option<RelaySignal>>,
-        done: Notify,
-    }
-
-    #[async_trait]
-    impl Subscriber for Commits {
-        fn name(&self) -> &'static str {
-            "commits"
+async fn a_new_subscriber_begins_where_it_is_declared_to() {
+    for (start, first) in [(StartAt::Beginning, 1), (StartAt::After(3), 4)] {
+        let mut world = World::new().await;
+        world.start = start;
+        for _ in 0..5 {
+            world.log.append("a");
         }
-
-        fn wants(&self, _: &str) -> bool {
-            true
-        }
-
-        async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
-            if event.position < 5 {
-                self.log.append("x");
-                self.signal.lock().unwrap().as_ref().unwrap().wake();
-            } else {
-                self.done.notify_one();
-            }
-            Ok(())
-        }
+        let node = world.node().await;
+        until(async || world.position().await == 5).await;
+        assert_eq!(world.recorder.positions().first(), Some(&first), "{start:?}");
+        node.stop(&world).await;
+        // It goes on where it was, whatever it is declared to.
+        world.start = StartAt::Beginning;
+        world.log.append("a");
+        let node = world.node().await;
+        until(async || world.position().await == 6).await;
+        assert_eq!(world.recorder.tries_of(5), 1, "{start:?}");
+        node.stop(&world).await;
     }
-
-    let log = Arc::<Log>::default();
-    let commits = Arc::new(Commits {
-        log: log.clone(),
-        signal: Mutex::default(),
-        done: Notify::new(),
-    });
-    let relay = Relay::at_head(log.clone(), vec![commits.clone()], unpolled())
-        .await
-        .unwrap();
-    *commits.signal.lock().unwrap() = Some(relay.signal());
-    let (started, shutdown, mut task) = (now(), CancellationToken::new(), JoinSet::new());
-    log.append("x");
-    task.spawn(relay.run(shutdown.clone()));
-    commits.done.notified().await;
-    assert_eq!(now(), started);
-    shutdown.cancel();
-    task.join_next().await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_subscriber_recovers_without_skipping_and_holds_up_only_itself() {
-    let log = Arc::<Log>::default();
-    let (failing, mut its_tries) = recorder("failing", Does::FailsTimes(3));
-    let (sound, mut sound_tries) = recorder("sound", Does::Takes);
-    let relay = Running::start(&log, &[&failing, &sound], unpolled()).await;
-    let started = now();
-    (0..5).for_each(|_| {
-        log.append("x");
-    });
-    relay.signal.wake();
-    for position in 1..=5 {
-        assert_eq!(sound_tries.0.recv().await.unwrap(), (position, started));
-    }
-    // Three failures of the first event with growing pauses, its success, then the others, none skipped.
-    let mut pauses = Vec::new();
-    for expected in [1, 1, 1, 1, 2, 3, 4, 5] {
-        let (position, at) = its_tries.0.recv().await.unwrap();
-        assert_eq!(position, expected);
-        pauses.push((at - started).as_millis());
-    }
-    assert_eq!(pauses, [0, 100, 300, 700, 700, 700, 700, 700]);
-    relay.stop().await;
-    assert!(its_tries.no_more() && sound_tries.no_more());
+async fn what_is_refused_is_set_aside_with_its_aggregate_and_the_rest_flows() {
+    let world = World::new().await;
+    let bad = world.log.append("a");
+    world.recorder.does(bad, Some(Does::Refuses));
+    let (b, behind, c) = (
+        world.log.append("b"),
+        world.log.append("a"),
+        world.log.append("c"),
+    );
+    let node = world.node().await;
+    until(async || world.position().await == c).await;
+    assert_eq!(world.recorder.positions(), [b, c]);
+    assert_eq!(world.recorder.tries_of(bad), 4, "as often as the options say");
+    assert_eq!(world.recorder.tries_of(behind), 0, "it waits");
+    assert_eq!(world.dead().await, [bad]);
+    let subscriber = world.status().await.subscribers.remove(0);
+    assert_eq!((subscriber.dead_letters, subscriber.held_back), (1, 1));
+    assert_eq!(*world.metrics.set_aside.lock().unwrap(), 1);
+
+    // Asked for, it is refused again, and stays; once it is good, it goes, and what waits for it after it.
+    assert!(world.retry(bad).await);
+    until(async || world.recorder.tries_of(bad) == 8).await;
+    until(async || world.store.to_deliver_again(NAME, 1).await.unwrap().is_empty()).await;
+    assert_eq!(world.dead().await, [bad]);
+    world.recorder.does(bad, None);
+    let later = world.log.append("a");
+    assert!(world.retry(bad).await);
+    until(async || world.recorder.positions().contains(&later)).await;
+    assert_eq!(world.recorder.positions(), [b, c, bad, behind, later]);
+    until(async || world.position().await == later).await;
+    assert_eq!(world.dead().await, [0; 0]);
+    node.stop(&world).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_are_capped() {
-    let log = Arc::<Log>::default();
-    let (failing, mut tries) = recorder("failing", Does::FailsTimes(u32::MAX));
-    let relay = Running::start(&log, &[&failing], unpolled()).await;
-    log.append("x");
-    relay.signal.wake();
-    let mut last = now();
-    for _ in 0..8 {
-        last = tries.0.recv().await.unwrap().1;
-    }
-    for _ in 0..5 {
-        let (position, at) = tries.0.recv().await.unwrap();
-        assert_eq!((position, at - last), (1, RelayOptions::default().retry_cap));
-        last = at;
-    }
-    relay.stop().await;
+async fn one_that_waited_and_is_refused_holds_back_those_after_it() {
+    let world = World::new().await;
+    let (first, second, third) = (
+        world.log.append("a"),
+        world.log.append("a"),
+        world.log.append("a"),
+    );
+    world.recorder.does(first, Some(Does::Refuses));
+    world.recorder.does(second, Some(Does::Refuses));
+    let node = world.node().await;
+    until(async || world.position().await == third).await;
+    assert!(!world.retry(second).await, "it only waits");
+    world.recorder.does(first, None);
+    assert!(world.retry(first).await);
+    until(async || world.dead().await == [second]).await;
+    assert_eq!(world.recorder.positions(), [first]);
+    world.recorder.does(second, None);
+    assert!(world.retry(second).await);
+    until(async || world.dead().await.is_empty()).await;
+    until(async || world.recorder.positions() == [first, second, third]).await;
+    node.stop(&world).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_that_hangs_is_tried_again() {
-    let log = Arc::<Log>::default();
-    let (hanging, mut tries) = recorder("hanging", Does::HangsTimes(1));
-    let relay = Running::start(&log, &[&hanging], unpolled()).await;
-    let started = now();
-    log.append("x");
-    relay.signal.wake();
-    assert_eq!(tries.0.recv().await.unwrap(), (1, started));
-    let again = started + RelayOptions::default().handle_timeout + RelayOptions::default().retry_first;
-    assert_eq!(tries.0.recv().await.unwrap(), (1, again));
-    relay.stop().await;
-    assert!(tries.no_more());
+async fn a_subscriber_that_is_away_loses_nothing_and_sets_nothing_aside() {
+    let world = World::new().await;
+    let (first, second) = (world.log.append("a"), world.log.append("b"));
+    world.recorder.does(first, Some(Does::IsAway));
+    let node = world.node().await;
+    until(async || world.recorder.tries_of(first) > 20).await;
+    assert_eq!((world.position().await, world.dead().await.len()), (0, 0));
+    world.recorder.does(first, None);
+    until(async || world.position().await == second).await;
+    assert_eq!(world.recorder.positions(), [first, second]);
+    node.stop(&world).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_cannot_be_read_for_a_while_loses_nothing() {
-    let log = Arc::<Log>::default();
-    let (subscriber, mut tries) = recorder("a", Does::Takes);
-    log.failing_reads.store(2, Ordering::SeqCst);
-    let relay = Running::start(&log, &[&subscriber], unpolled()).await;
-    let started = now();
-    log.append("x");
-    log.append("x");
-    let at = started + Duration::from_millis(300);
-    assert_eq!(tries.0.recv().await.unwrap(), (1, at));
-    assert_eq!(tries.0.recv().await.unwrap(), (2, at));
-    assert_eq!(log.reads.load(Ordering::SeqCst), 3);
-    relay.stop().await;
+async fn one_that_hangs_is_given_up_and_counts_as_refused() {
+    let world = World::new().await;
+    let (first, second) = (world.log.append("a"), world.log.append("b"));
+    world.recorder.does(first, Some(Does::Hangs));
+    let before = now();
+    let node = world.node().await;
+    until(async || world.position().await == second).await;
+    assert!(now() - before >= world.options.handle_timeout * 4);
+    assert_eq!(world.dead().await, [first]);
+    node.stop(&world).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_and_pausing_relays_stop_at_once() {
-    let log = Arc::<Log>::default();
-    let (idle, _) = recorder("idle", Does::Takes);
-    let (failing, mut tries) = recorder("failing", Does::FailsTimes(u32::MAX));
-    let slow = RelayOptions {
-        retry_first: LONG,
-        retry_cap: LONG,
-        ..unpolled()
-    };
-    let relay = Running::start(&log, &[&idle, &failing], slow).await;
-    log.append("x");
-    relay.signal.wake();
-    assert_eq!(tries.positions(1).await, [1]);
-    let told = now();
-    relay.stop().await;
-    assert_eq!(now(), told);
+async fn an_unknown_form_is_set_aside_unseen_until_a_release_knows_it() {
+    let world = World::new().await;
+    let odd = world.log.append_of("a", "parcel.sent", EventForm::Unknown);
+    let behind = world.log.append("a");
+    let other = world.log.append("b");
+    let node = world.node().await;
+    until(async || world.position().await == other).await;
+    assert_eq!(world.recorder.positions(), [other]);
+    assert_eq!((world.recorder.tries_of(odd), world.dead().await), (0, vec![odd]));
+    node.stop(&world).await;
+    // Taken over by a release that does not know it either, and then by one that does.
+    let node = world.node().await;
+    until(async || world.status().await.subscribers[0].node == Some(node.epoch)).await;
+    node.stop(&world).await;
+    assert_eq!(world.recorder.positions(), [other]);
+    world.log.know(odd);
+    let node = world.node().await;
+    until(async || world.recorder.positions() == [other, odd, behind]).await;
+    node.stop(&world).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_lets_the_event_at_hand_finish_and_begins_no_other() {
-    /// Finishes when the test says so.
-    struct Gated {
-        begun: AtomicU32,
-        started: Notify,
-        may_finish: Notify,
-        finished: Mutex<Vec<i64>>,
+async fn what_is_set_aside_is_bounded_and_then_it_stands_still() {
+    let mut world = World::new().await;
+    world.options.max_set_aside = 2;
+    let bad = world.log.append("a");
+    world.recorder.does(bad, Some(Does::Refuses));
+    for _ in 0..3 {
+        world.log.append("a");
     }
+    let last = world.log.append("b");
+    let node = world.node().await;
+    until(async || world.position().await == 2).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(world.position().await, 2, "it stands still");
+    assert_eq!(world.recorder.positions(), [0; 0]);
+    world.recorder.does(bad, None);
+    assert!(world.retry(bad).await);
+    until(async || world.position().await == last).await;
+    assert_eq!(world.recorder.positions(), [1, 2, 3, 4, 5]);
+    node.stop(&world).await;
+}
 
-    #[async_trait]
-    impl Subscriber for Gated {
-        fn name(&self) -> &'static str {
-            "gated"
-        }
+#[tokio::test(start_paused = true)]
+async fn one_node_at_a_time_runs_it_and_another_takes_over() {
+    let world = World::new().await;
+    let (one, other) = (world.node().await, world.node().await);
+    let first = world.log.append("a");
+    one.signal.wake();
+    other.signal.wake();
+    until(async || world.position().await == first).await;
+    assert_eq!(
+        world.recorder.tries_of(first),
+        1,
+        "once, though there are two nodes"
+    );
+    assert_eq!(world.status().await.subscribers[0].node, Some(one.epoch));
+    one.kill(&world).await;
+    let second = world.log.append("a");
+    other.signal.wake();
+    until(async || world.position().await == second).await;
+    assert_eq!(world.recorder.positions(), [first, second]);
+    other.stop(&world).await;
+}
 
-        fn wants(&self, _: &str) -> bool {
-            true
-        }
+#[tokio::test(start_paused = true)]
+async fn a_paused_node_cannot_move_the_cursor_back() {
+    let world = World::new().await;
+    let first = world.log.append("a");
+    world.recorder.does(first, Some(Does::IsAway));
+    let paused = world.node().await;
+    until(async || world.recorder.tries_of(first) > 1).await;
+    // Its lease runs out, which it does not notice.
+    world.harness.age(LEASE).await;
+    world.recorder.does(first, None);
+    let heir = world.node().await;
+    let second = world.log.append("b");
+    heir.signal.wake();
+    until(async || world.position().await == second).await;
+    until(async || world.recorder.tries_of(first) >= 3).await;
+    assert_eq!(world.position().await, second);
+    assert_eq!(world.status().await.subscribers[0].node, Some(heir.epoch));
+    paused.kill(&world).await;
+    heir.stop(&world).await;
+}
 
-        async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
-            self.begun.fetch_add(1, Ordering::SeqCst);
-            self.started.notify_one();
-            self.may_finish.notified().await;
-            self.finished.lock().unwrap().push(event.position);
-            Ok(())
-        }
-    }
+#[tokio::test(start_paused = true)]
+async fn a_node_says_what_it_has_seen_and_says_so_anew_in_its_next_life() {
+    let world = World::new().await;
+    world.log.append("a");
+    let node = world.node().await;
+    until(async || world.status().await.nodes[0].seen == Some(1)).await;
+    let second = world.log.append("b");
+    node.signal.wake();
+    until(async || world.status().await.nodes[0].seen == Some(second)).await;
+    assert_eq!(
+        *node.memory.heard.lock().unwrap(),
+        [second],
+        "it had heard of it before it said so"
+    );
+    let next = world.store.join(LEASE).await.unwrap();
+    assert_eq!(world.store.unseen(Some(second)).await.unwrap().nodes, 1);
+    node.life.set(Some(next));
+    until(async || world.store.unseen(Some(second)).await.unwrap().nodes == 0).await;
+    node.barrier.passed().await.unwrap();
+    node.stop(&world).await;
+}
 
-    let log = Arc::<Log>::default();
-    let gated = Arc::new(Gated {
-        begun: AtomicU32::new(0),
-        started: Notify::new(),
-        may_finish: Notify::new(),
-        finished: Mutex::default(),
-    });
-    let relay = Relay::at_head(log.clone(), vec![gated.clone()], unpolled())
-        .await
-        .unwrap();
-    let (shutdown, mut task) = (CancellationToken::new(), JoinSet::new());
-    (0..3).for_each(|_| {
-        log.append("x");
-    });
-    task.spawn(relay.run(shutdown.clone()));
-    gated.started.notified().await;
-    shutdown.cancel();
-    tokio::task::yield_now().await;
-    assert!(task.try_join_next().is_none(), "it waits for the event at hand");
-    gated.may_finish.notify_one();
-    task.join_next().await.unwrap().unwrap().unwrap();
-    assert_eq!(*gated.finished.lock().unwrap(), [1]);
-    assert_eq!(gated.begun.load(Ordering::SeqCst), 1);
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_read_is_read_later() {
+    let world = World::new().await;
+    let last = world.log.append("a");
+    *world.log.failures.lock().unwrap() = 10;
+    let node = world.node().await;
+    until(async || world.position().await == last).await;
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_relay_looks_once_an_interval_and_no_more() {
+    let world = World::new().await;
+    let node = world.node().await;
+    until(async || world.status().await.subscribers[0].node.is_some()).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let before = *world.log.reads.lock().unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let reads = *world.log.reads.lock().unwrap() - before;
+    assert!((11..=13).contains(&reads), "{reads}");
+    node.stop(&world).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_the_relay_and_says_whose_it_was() {
-    let log = Arc::<Log>::default();
-    let (sound, mut tries) = recorder("sound", Does::Takes);
-    let (panicking, _) = recorder("panicking", Does::Panics);
-    let mut relay = Running::start(&log, &[&sound, &panicking], unpolled()).await;
-    log.append("x");
-    relay.signal.wake();
-    let error = relay.ended().await.unwrap_err();
-    assert!(matches!(error, RelayError::SubscriberPanicked(name) if name == "panicking"));
-    assert_eq!(tries.positions(1).await, [1]);
+    let world = World::new().await;
+    let first = world.log.append("a");
+    world.recorder.does(first, Some(Does::Panics));
+    let mut node = world.node().await;
+    let ended = node.ended().await;
     assert!(
-        !relay.shutdown.is_cancelled(),
-        "what the node does about it is not ours to decide"
+        matches!(ended, Err(RelayError::SubscriberPanicked(NAME))),
+        "{ended:?}"
     );
 }
 
-#[tokio::test]
-async fn names_are_unique() {
-    let ((a, _), (b, _)) = (recorder("a", Does::Takes), recorder("a", Does::Takes));
-    let relay = Relay::at_head(Arc::<Log>::default(), vec![a, b], options()).await;
-    assert!(matches!(relay, Err(RelayError::DuplicateSubscriber(name)) if name == "a"));
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_relay_without_subscribers_works_until_shutdown_too() {
-    let mut relay = Running::start(&Arc::default(), &[], options()).await;
-    let still_there = tokio::time::timeout(LONG, relay.task.join_next()).await;
-    assert!(still_there.is_err());
-    relay.stop().await;
+async fn two_of_one_name_are_refused() {
+    let world = World::new().await;
+    let node = world.node().await;
+    let store = Arc::new(world.store.clone());
+    let ports = RelayPorts {
+        log: world.log.clone(),
+        cursors: store.clone(),
+        sight: store.clone(),
+        bell: store,
+        life: node.life.clone(),
+        metrics: world.metrics.clone(),
+    };
+    let installed = Installed {
+        subscription: crate::test_support::subscription(StartAt::Beginning),
+        subscriber: world.recorder.clone(),
+    };
+    let both = vec![installed.clone(), installed];
+    let opened = Relay::open(
+        ports,
+        RelaySignal::default(),
+        Vec::new(),
+        both,
+        RelayOptions::default(),
+    )
+    .await;
+    assert!(matches!(opened, Err(RelayError::DuplicateSubscriber(NAME))));
+    assert!(node.life.holds(node.epoch) && world.log.head().await.unwrap() == 0);
+    node.stop(&world).await;
 }

@@ -1,44 +1,215 @@
-//! What the tests of this crate share: a log, a subscriber that notes what it is told, a relay that runs.
+//! What the relay's tests share: a log and a store in memory, nodes whose lives begin and end, and a subscriber that
+//! is told what to do.
 
 use std::{
-    future::pending,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    collections::HashMap,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use postrider_application::ports::{EventLog, LoggedEvent, StoreError};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use postrider_application::{
+    access::OperatorScope,
+    audit::Record,
+    ports::{
+        DeadLetterId, DeadLetterRepository as _, Epoch, EventForm, EventLog, LoggedEvent, NodeLife,
+        NodeRegistry as _, OperatorViews as _, PageRequest, RelayMetrics, StartAt, Store as _, StoreError,
+        UnitOfWork as _,
+    },
+};
+use postrider_domain::Timestamp;
+use postrider_testkit::{
+    contract::{Fixture, Harness as _, MemoryHarness},
+    memory::MemoryStore,
+};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Relay, RelayError, RelayOptions, RelaySignal, Subscriber, SubscriberError};
+use crate::{
+    Barrier, Installed, Kinds, NodeSubscriber, Relay, RelayError, RelayOptions, RelayPorts, RelaySignal,
+    Subscriber, SubscriberError, Subscription,
+};
 
-pub(crate) const LONG: Duration = Duration::from_hours(24);
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
-/// A log in memory that can fail.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tokio's paused clock, which the tests own"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// A node's life, which the test begins and ends.
+pub(crate) struct Life(watch::Sender<Option<Epoch>>);
+
+impl Life {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(None)))
+    }
+
+    pub(crate) fn set(&self, epoch: Option<Epoch>) {
+        self.0.send_replace(epoch);
+    }
+}
+
+#[async_trait]
+impl NodeLife for Life {
+    fn epoch(&self) -> Option<Epoch> {
+        *self.0.borrow()
+    }
+
+    fn holds(&self, epoch: Epoch) -> bool {
+        *self.0.borrow() == Some(epoch)
+    }
+
+    async fn changed(&self, known: Option<Epoch>) {
+        let mut life = self.0.subscribe();
+        let _ = life.wait_for(|epoch| *epoch != known).await;
+    }
+}
+
+/// What a subscriber does with an event, by its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Does {
+    Refuses,
+    IsAway,
+    Hangs,
+    Panics,
+}
+
+/// Notes what it took.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    pub(crate) does: Mutex<HashMap<i64, Does>>,
+    pub(crate) tries: Mutex<Vec<i64>>,
+    pub(crate) taken: Mutex<Vec<(i64, String)>>,
+    pub(crate) flushes: Mutex<u32>,
+}
+
+impl Recorder {
+    pub(crate) fn does(&self, position: i64, what: Option<Does>) {
+        let mut does = self.does.lock().unwrap();
+        match what {
+            Some(what) => does.insert(position, what),
+            None => does.remove(&position),
+        };
+    }
+
+    pub(crate) fn positions(&self) -> Vec<i64> {
+        self.taken
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(position, _)| *position)
+            .collect()
+    }
+
+    pub(crate) fn tries_of(&self, position: i64) -> usize {
+        let tries = self.tries.lock().unwrap();
+        tries.iter().filter(|tried| **tried == position).count()
+    }
+}
+
+#[async_trait]
+impl Subscriber for Recorder {
+    async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
+        self.tries.lock().unwrap().push(event.position);
+        let does = self.does.lock().unwrap().get(&event.position).copied();
+        match does {
+            None => {
+                let taken = (event.position, event.aggregate.clone());
+                self.taken.lock().unwrap().push(taken);
+                Ok(())
+            }
+            Some(Does::Refuses) => Err(SubscriberError::refused("no_good", "not this one")),
+            Some(Does::IsAway) => Err(SubscriberError::away("nothing at all")),
+            Some(Does::Hangs) => std::future::pending().await,
+            Some(Does::Panics) => panic!("a subscriber's own fault"),
+        }
+    }
+
+    async fn flush(&self) -> Result<(), SubscriberError> {
+        *self.flushes.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+/// Notes what it heard.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) heard: Mutex<Vec<i64>>,
+}
+
+impl NodeSubscriber for Memory {
+    fn apply(&self, event: &LoggedEvent) {
+        self.heard.lock().unwrap().push(event.position);
+    }
+
+    fn forget_all(&self) {}
+}
+
+/// Notes lags.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    pub(crate) lags: Mutex<Vec<i64>>,
+    pub(crate) set_aside: Mutex<u32>,
+}
+
+impl RelayMetrics for Metrics {
+    fn lag(&self, _: &'static str, positions: i64) {
+        self.lags.lock().unwrap().push(positions);
+    }
+
+    fn set_aside(&self, _: &'static str) {
+        *self.set_aside.lock().unwrap() += 1;
+    }
+}
+
+pub(crate) const NAME: &str = "recorder";
+
+/// A log in memory, to which tests append whatever they like.
 #[derive(Default)]
 pub(crate) struct Log {
-    pub(crate) events: Mutex<Vec<LoggedEvent>>,
-    pub(crate) failing_reads: AtomicU32,
-    pub(crate) reads: AtomicU32,
+    events: Mutex<Vec<LoggedEvent>>,
+    pub(crate) failures: Mutex<u32>,
+    pub(crate) reads: Mutex<u32>,
 }
 
 impl Log {
-    pub(crate) fn append(&self, kind: &str) -> i64 {
+    pub(crate) fn append(&self, aggregate: &str) -> i64 {
+        self.append_of(aggregate, "endpoint.enabled", EventForm::Known(1))
+    }
+
+    pub(crate) fn append_of(&self, aggregate: &str, kind: &str, form: EventForm) -> i64 {
         let mut events = self.events.lock().unwrap();
-        let position = i64::try_from(events.len()).unwrap() + 1;
+        let position = events.last().map_or(1, |event| event.position + 1);
         events.push(LoggedEvent {
             position,
             tenant: None,
             kind: kind.to_owned(),
-            aggregate: "x".to_owned(),
+            aggregate: aggregate.to_owned(),
             version: 1,
+            form,
             body: "{}".to_owned(),
+            recorded_at: Timestamp::from_micros(0),
         });
         position
+    }
+
+    /// The node was upgraded: what was not known is.
+    pub(crate) fn know(&self, position: i64) {
+        let mut events = self.events.lock().unwrap();
+        let event = events.iter_mut().find(|event| event.position == position);
+        event.unwrap().form = EventForm::Known(1);
+    }
+
+    pub(crate) fn aggregates(&self) -> Vec<(i64, String)> {
+        let events = self.events.lock().unwrap();
+        events
+            .iter()
+            .map(|event| (event.position, event.aggregate.clone()))
+            .collect()
     }
 }
 
@@ -54,152 +225,178 @@ impl EventLog for Log {
     }
 
     async fn after(&self, position: i64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        if self
-            .failing_reads
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-            .is_ok()
-        {
-            return Err(StoreError::Unavailable("connection refused".into()));
+        *self.reads.lock().unwrap() += 1;
+        // As a database does: others have a turn meanwhile.
+        tokio::task::yield_now().await;
+        let mut failures = self.failures.lock().unwrap();
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(StoreError::Unavailable("away".into()));
         }
         let events = self.events.lock().unwrap();
-        Ok(events
-            .iter()
-            .filter(|e| e.position > position)
-            .take(limit as usize)
-            .cloned()
-            .collect())
+        let later = events.iter().filter(|event| event.position > position);
+        Ok(later.take(limit as usize).cloned().collect())
     }
 }
 
-/// What a subscriber does with an event, after having noted it.
-#[derive(Clone, Copy)]
-pub(crate) enum Does {
-    Takes,
-    FailsTimes(u32),
-    HangsTimes(u32),
-    Panics,
-}
-
-/// Notes each try: position and time.
-pub(crate) struct Recorder {
-    pub(crate) name: &'static str,
-    pub(crate) wants: fn(&str) -> bool,
-    pub(crate) does: Mutex<Does>,
-    pub(crate) tries: mpsc::UnboundedSender<(i64, Instant)>,
-}
-
-#[async_trait]
-impl Subscriber for Recorder {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn wants(&self, kind: &str) -> bool {
-        (self.wants)(kind)
-    }
-
-    async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
-        let _ = self.tries.send((event.position, now()));
-        let does = *self.does.lock().unwrap();
-        match does {
-            Does::Takes | Does::FailsTimes(0) | Does::HangsTimes(0) => Ok(()),
-            Does::FailsTimes(left) => {
-                *self.does.lock().unwrap() = Does::FailsTimes(left - 1);
-                Err(SubscriberError::new("not now"))
-            }
-            Does::HangsTimes(left) => {
-                *self.does.lock().unwrap() = Does::HangsTimes(left - 1);
-                pending().await
-            }
-            Does::Panics => panic!("a subscriber's own fault"),
-        }
+pub(crate) fn subscription(start: StartAt) -> Subscription {
+    Subscription {
+        name: NAME,
+        kinds: Kinds::All,
+        start,
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tokio's paused clock, which the tests own"
-)]
-pub(crate) fn now() -> Instant {
-    Instant::now()
+/// A log, the store of the cursors, and a subscriber: what outlives the nodes.
+pub(crate) struct World {
+    pub(crate) log: Arc<Log>,
+    pub(crate) harness: MemoryHarness,
+    pub(crate) store: MemoryStore,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) options: RelayOptions,
+    pub(crate) start: StartAt,
 }
 
-pub(crate) struct Tries(pub(crate) mpsc::UnboundedReceiver<(i64, Instant)>);
-
-impl Tries {
-    pub(crate) async fn positions(&mut self, count: usize) -> Vec<i64> {
-        let mut positions = Vec::new();
-        for _ in 0..count {
-            positions.push(self.0.recv().await.unwrap().0);
-        }
-        positions
-    }
-
-    pub(crate) fn no_more(&mut self) -> bool {
-        self.0.try_recv().is_err()
-    }
-}
-
-pub(crate) fn recorder(name: &'static str, does: Does) -> (Arc<Recorder>, Tries) {
-    let (tries, seen) = mpsc::unbounded_channel();
-    (
-        Arc::new(Recorder {
-            name,
-            wants: |_| true,
-            does: Mutex::new(does),
-            tries,
-        }),
-        Tries(seen),
-    )
-}
-
-pub(crate) fn options() -> RelayOptions {
-    RelayOptions {
-        batch: 3,
-        ..RelayOptions::default()
-    }
-}
-
-/// Without polling: what happens, happens because of a signal.
-pub(crate) fn unpolled() -> RelayOptions {
-    RelayOptions {
-        poll_interval: LONG,
-        ..options()
-    }
-}
-
-pub(crate) struct Running {
-    pub(crate) signal: RelaySignal,
-    pub(crate) shutdown: CancellationToken,
-    pub(crate) task: JoinSet<Result<(), RelayError>>,
-}
-
-impl Running {
-    pub(crate) async fn start(log: &Arc<Log>, subscribers: &[&Arc<Recorder>], options: RelayOptions) -> Self {
-        let subscribers = subscribers
-            .iter()
-            .map(|s| Arc::clone(s) as Arc<dyn Subscriber>)
-            .collect();
-        let relay = Relay::at_head(Arc::clone(log) as Arc<dyn EventLog>, subscribers, options)
-            .await
-            .unwrap();
-        let (signal, shutdown) = (relay.signal(), CancellationToken::new());
-        let mut task = JoinSet::new();
-        task.spawn(relay.run(shutdown.clone()));
+impl World {
+    pub(crate) async fn new() -> Self {
+        let harness = MemoryHarness::new().await;
         Self {
+            log: Arc::default(),
+            store: harness.store().clone(),
+            harness,
+            recorder: Arc::default(),
+            metrics: Arc::default(),
+            options: RelayOptions {
+                batch: 3,
+                max_attempts: 4,
+                ..RelayOptions::default()
+            },
+            start: StartAt::Beginning,
+        }
+    }
+
+    /// A node that lives and runs its relay.
+    pub(crate) async fn node(&self) -> Node {
+        let life = Life::new();
+        let epoch = self.store.join(LEASE).await.unwrap();
+        life.set(Some(epoch));
+        let memory = Arc::new(Memory::default());
+        // A handle of its own hears by itself, as another node does.
+        let store = Arc::new(self.store.clone());
+        let ports = RelayPorts {
+            log: self.log.clone(),
+            cursors: store.clone(),
+            sight: store.clone(),
+            bell: store,
+            life: life.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let installed = vec![Installed {
+            subscription: subscription(self.start),
+            subscriber: self.recorder.clone(),
+        }];
+        let signal = RelaySignal::default();
+        let relay = Relay::open(
+            ports,
+            signal.clone(),
+            vec![memory.clone()],
+            installed,
+            self.options,
+        )
+        .await
+        .unwrap();
+        let (barrier, shutdown) = (relay.barrier(), CancellationToken::new());
+        let mut task = JoinSet::new();
+        task.spawn(relay.run(shutdown.clone(), shutdown.clone()));
+        Node {
+            epoch,
+            life,
+            memory,
             signal,
+            barrier,
             shutdown,
             task,
         }
     }
 
+    pub(crate) async fn position(&self) -> i64 {
+        self.status().await.subscribers[0].position
+    }
+
+    pub(crate) async fn status(&self) -> postrider_application::ports::StatusView {
+        let scope = self.operator().await;
+        self.store.status(&scope).await.unwrap()
+    }
+
+    /// The positions of the events that were refused and set aside.
+    pub(crate) async fn dead(&self) -> Vec<i64> {
+        let scope = self.operator().await;
+        let letters = self.store.dead_letters(&scope, PageRequest::first(100)).await;
+        letters
+            .unwrap()
+            .items
+            .iter()
+            .map(|letter| letter.id.position)
+            .collect()
+    }
+
+    /// Has the event at `position` delivered again.
+    pub(crate) async fn retry(&self, position: i64) -> bool {
+        let scope = self.operator().await;
+        let id = DeadLetterId {
+            position,
+            subscriber: NAME.to_owned(),
+        };
+        let mut tx = self.store.begin_as_operator(&scope).await.unwrap();
+        let found = tx.deliver_again(&scope, &id).await.unwrap();
+        tx.commit(Record::InHistory).await.unwrap();
+        found
+    }
+
+    async fn operator(&self) -> OperatorScope {
+        Fixture::new(&self.harness).operator().await
+    }
+}
+
+/// A node.
+pub(crate) struct Node {
+    pub(crate) epoch: Epoch,
+    pub(crate) life: Arc<Life>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) signal: RelaySignal,
+    pub(crate) barrier: Barrier,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) task: JoinSet<Result<(), RelayError>>,
+}
+
+impl Node {
     pub(crate) async fn ended(&mut self) -> Result<(), RelayError> {
         self.task.join_next().await.unwrap().unwrap()
     }
 
-    pub(crate) async fn stop(mut self) {
+    /// An orderly end.
+    pub(crate) async fn stop(mut self, world: &World) {
         self.shutdown.cancel();
         self.ended().await.unwrap();
+        world.store.leave(self.epoch).await.unwrap();
     }
+
+    /// As `kill -9`: everything stops where it stands, and the lease runs out some time later.
+    pub(crate) async fn kill(mut self, world: &World) {
+        self.task.shutdown().await;
+        world.store.leave(self.epoch).await.unwrap();
+    }
+}
+
+/// Lets everything go on until `what` holds; with a paused clock pauses pass at once.
+pub(crate) async fn until(what: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !what().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_hours(1), waiting)
+        .await
+        .expect("it never comes to that");
 }

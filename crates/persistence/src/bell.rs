@@ -33,6 +33,37 @@ pub(crate) struct Bell {
     listener: Mutex<Option<PgListener>>,
 }
 
+/// What was heard by a connection that listens.
+pub(crate) enum Listening {
+    /// This.
+    Said(String),
+    /// The connection is new, or was lost and is there again: what was said before was not heard.
+    Anew,
+}
+
+impl Bell {
+    /// Waits for what is said on the channel that `channel` selects the name of. One caller at a time.
+    pub(crate) async fn next(
+        &self,
+        database: &Database,
+        channel: &'static str,
+    ) -> Result<Listening, StoreError> {
+        let mut listener = self.listener.lock().await;
+        if let Some(listening) = listener.as_mut() {
+            match listening.try_recv().await {
+                Ok(Some(said)) => return Ok(Listening::Said(said.payload().to_owned())),
+                // It was lost and is there again.
+                Ok(None) => return Ok(Listening::Anew),
+                Err(error) => tracing::debug!(%error, "the connection that listens is made anew"),
+            }
+            *listener = None;
+        }
+        // What was said before it was listened to was not heard.
+        *listener = Some(listen(database, channel).await.or_store_error()?);
+        Ok(Listening::Anew)
+    }
+}
+
 impl fmt::Debug for Bell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bell").finish_non_exhaustive()
@@ -50,7 +81,7 @@ impl Drop for Bell {
 }
 
 /// Listens by a connection that has the engine's role and settings, and is none of its pool's.
-async fn listen(database: &Database) -> Result<PgListener, sqlx::Error> {
+async fn listen(database: &Database, channel: &'static str) -> Result<PgListener, sqlx::Error> {
     let options = database.engine().get_postgres_connection_pool().connect_options();
     let alone = PgPoolOptions::new()
         .max_connections(1)
@@ -59,7 +90,7 @@ async fn listen(database: &Database) -> Result<PgListener, sqlx::Error> {
         .max_lifetime(None)
         .connect_lazy_with((*options).clone());
     let mut listener = PgListener::connect_with(&alone).await?;
-    let channel: String = sqlx::query(CHANNEL).fetch_one(&mut listener).await?.try_get(0)?;
+    let channel: String = sqlx::query(channel).fetch_one(&mut listener).await?.try_get(0)?;
     listener.listen(&channel).await?;
     Ok(listener)
 }
@@ -79,17 +110,7 @@ impl WorkBell for SqlStore {
         if self.database.dialect() == Dialect::Sqlite {
             future::pending::<()>().await;
         }
-        let mut listener = self.bell.listener.lock().await;
-        if let Some(listening) = listener.as_mut() {
-            // Something was heard, or the connection was lost and is there again: either way it may have been rung.
-            match listening.try_recv().await {
-                Ok(_) => return Ok(()),
-                Err(error) => tracing::debug!(%error, "the bell's connection is made anew"),
-            }
-            *listener = None;
-        }
-        // Whoever rang before it was listened to was not heard.
-        *listener = Some(listen(&self.database).await.or_store_error()?);
-        Ok(())
+        // Something was heard, or may have been missed: either way it counts as rung.
+        self.bell.next(&self.database, CHANNEL).await.map(drop)
     }
 }

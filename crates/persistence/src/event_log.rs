@@ -6,7 +6,13 @@ use postrider_domain::TenantId;
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use uuid::Uuid;
 
-use crate::{SqlStore, codec::read_count, connection::Scope, error::OrStoreError as _};
+use crate::{
+    SqlStore,
+    codec::{read_count, timestamp},
+    connection::Scope,
+    error::OrStoreError as _,
+    event_forms,
+};
 
 #[derive(FromQueryResult)]
 struct Head {
@@ -21,17 +27,21 @@ struct Entry {
     version: i32,
     kind: String,
     body: String,
+    recorded_at: i64,
 }
 
 impl Entry {
     fn read(self) -> Result<LoggedEvent, StoreError> {
+        let (form, body) = event_forms::read(&self.kind, self.body);
         Ok(LoggedEvent {
             position: self.pos,
             tenant: self.tenant.map(TenantId::from_uuid),
             kind: self.kind,
             aggregate: self.aggregate,
             version: read_count("version of an event", self.version)?,
-            body: self.body,
+            form,
+            body,
+            recorded_at: timestamp(self.recorded_at),
         })
     }
 }
@@ -59,7 +69,7 @@ impl EventLog for SqlStore {
 
     async fn after(&self, position: i64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
         let later = self.database.dialect().exactly(
-            "SELECT pos, tenant, aggregate, version, kind, CAST(body AS text) AS body
+            "SELECT pos, tenant, aggregate, version, kind, CAST(body AS text) AS body, recorded_at
              FROM outbox_events WHERE pos > $1 ORDER BY pos LIMIT $2",
             [position.into(), i64::from(limit).into()],
         );

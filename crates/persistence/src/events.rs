@@ -3,7 +3,7 @@
 //! A body is a JSON object with `v`, the version of its form, which rises when a field changes its meaning or goes;
 //! a field may be added without. Ids are public ids, times microseconds since the Unix epoch.
 
-use postrider_application::ports::StoreError;
+use postrider_application::ports::{StoreError, event_form};
 use postrider_domain::{
     ApplicationId, TenantId, Timestamp, Uid, Version,
     access::{Grant, GrantScope},
@@ -19,7 +19,11 @@ use postrider_domain::{
 use sea_orm::{Statement, Value};
 use serde::Serialize;
 
-use crate::{connection::Dialect, error::corrupt};
+use crate::{
+    connection::Dialect,
+    error::{corrupt, fault},
+    relay::NOTIFY_EVENTS,
+};
 
 /// An event that enters the log when its transaction commits.
 #[derive(Debug)]
@@ -28,9 +32,6 @@ pub(crate) struct PendingEvent {
     pub(crate) version: Version,
     pub(crate) event: DomainEvent,
 }
-
-/// The version of all forms so far.
-const FORM: u32 = 1;
 
 /// What each kind of event says, besides what the log's columns say already.
 #[derive(Serialize)]
@@ -151,8 +152,9 @@ struct Versioned<'e> {
 
 /// The stored body of an event, JSON.
 fn body(event: &DomainEvent) -> Result<String, StoreError> {
+    let known = event_form(event.kind()).ok_or_else(|| fault("a kind of event without a form"))?;
     let versioned = Versioned {
-        v: FORM,
+        v: known,
         body: form(event),
     };
     serde_json::to_string(&versioned).map_err(|why| corrupt("event", why))
@@ -368,13 +370,26 @@ pub(crate) fn append(dialect: Dialect, events: &[PendingEvent]) -> Result<Statem
             body(&pending.event)?.into(),
         ]);
     }
-    let sql = format!(
-        "INSERT INTO outbox_events (tenant, aggregate, version, kind, body, recorded_at) VALUES {}",
-        rows.join(", ")
-    );
+    let sql = appending(dialect, &rows.join(", "));
     Ok(dialect.statement(&sql, values))
+}
+
+/// The statement that appends rows, written as `VALUES` has them. On PostgreSQL it tells the relays of all nodes, at the
+/// commit: commits of events take turns anyway, so that the lock that NOTIFY takes there costs nobody else anything.
+fn appending(dialect: Dialect, rows: &str) -> String {
+    let insert = format!(
+        "INSERT INTO outbox_events (tenant, aggregate, version, kind, body, recorded_at) VALUES {rows}"
+    );
+    match dialect {
+        Dialect::Postgres => format!("WITH appended AS ({insert}) {NOTIFY_EVENTS}"),
+        Dialect::Sqlite => insert,
+    }
 }
 
 #[cfg(test)]
 #[path = "events_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "events_golden_tests.rs"]
+mod golden;

@@ -16,7 +16,8 @@
 //! | `replays` | jobs that queue many deliveries, step by step |
 //! | `retention` | what is old enough goes: days with their partition, rows by the batch |
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
-//! | `events`, `event_log` | how aggregates' events are stored, and reading them by position |
+//! | `events`, `event_forms`, `event_log` | how aggregates' events are stored, older forms, and reading them by position |
+//! | `relay` | cursors of the log's subscribers, events that were set aside, how far nodes have seen the log |
 //! | `audit` | the audit log: appending, and looking at it |
 //! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
 //! | `export` | everything that a tenant owns, secrets excepted |
@@ -35,6 +36,7 @@ mod connection;
 mod deliveries;
 mod endpoints;
 mod error;
+mod event_forms;
 mod event_log;
 mod event_types;
 mod events;
@@ -48,6 +50,7 @@ mod nodes;
 mod paging;
 mod partitions;
 mod reencryption;
+mod relay;
 mod replays;
 mod retention;
 mod store;

@@ -72,7 +72,7 @@ impl NodeRegistry for SqlStore {
     async fn join(&self, ttl: Duration) -> Result<Epoch, StoreError> {
         self.database.bury_predecessors().await?;
         let join = self.database.dialect().statement(
-            "INSERT INTO nodes (joined_at, lease_until, key_id) VALUES ({now}, {now} + $1, $2) RETURNING epoch",
+            "INSERT INTO nodes (joined_at, lease_until, key_id, seen_pos) VALUES ({now}, {now} + $1, $2, 0) RETURNING epoch",
             [micros(ttl).into(), self.secrets.sealer().key_id().into()],
         );
         let row = self

@@ -20,6 +20,7 @@ pub struct SqlStore {
     pub(crate) secrets: EndpointSecrets,
     pub(crate) event_signal: Option<Arc<dyn EventSignal>>,
     pub(crate) bell: Arc<Bell>,
+    pub(crate) event_bell: Arc<Bell>,
 }
 
 impl SqlStore {
@@ -30,6 +31,7 @@ impl SqlStore {
             secrets: EndpointSecrets::sealed_with(sealer),
             event_signal: None,
             bell: Arc::default(),
+            event_bell: Arc::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, advisory_lock, fault},
     events::{self, PendingEvent},
+    relay::NOTIFY_EVENTS,
 };
 
 /// The most events of one statement; nearly all transactions record one or two.
@@ -30,6 +31,8 @@ pub struct SqlUnitOfWork {
     signal: Option<Arc<dyn EventSignal>>,
     scope: Scope,
     events: Vec<PendingEvent>,
+    /// Whether there is something for the relay besides events.
+    wakes_relay: bool,
 }
 
 impl SqlUnitOfWork {
@@ -41,6 +44,7 @@ impl SqlUnitOfWork {
             signal: store.event_signal.clone(),
             scope,
             events: Vec::new(),
+            wakes_relay: false,
         }
     }
 
@@ -87,6 +91,16 @@ impl SqlUnitOfWork {
         });
     }
 
+    /// Tells the relays of all nodes, at the commit, that there is something for them besides events.
+    pub(crate) async fn wake_relay(&mut self) -> Result<(), StoreError> {
+        self.wakes_relay = true;
+        if self.dialect == Dialect::Postgres {
+            let notify = Dialect::Postgres.exactly(NOTIFY_EVENTS, []);
+            self.transaction.query_one_raw(notify).await.or_store_error()?;
+        }
+        Ok(())
+    }
+
     /// Appends the events, last of all. The lock is taken in a statement of its own, before positions are drawn,
     /// and held until the transaction has ended: so position order is commit order. SQLite has one writer.
     async fn append_events(&self) -> Result<(), StoreError> {
@@ -112,7 +126,8 @@ impl UnitOfWork for SqlUnitOfWork {
         audit::record(&self.transaction, self.dialect, record).await?;
         self.append_events().await?;
         self.transaction.commit().await?;
-        if let Some(signal) = self.signal.filter(|_| !self.events.is_empty()) {
+        let wakes = self.wakes_relay || !self.events.is_empty();
+        if let Some(signal) = self.signal.filter(|_| wakes) {
             signal.events_committed();
         }
         Ok(())

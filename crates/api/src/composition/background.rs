@@ -27,13 +27,15 @@ impl Background {
     /// Runs all of them until `shutdown`, or until one that nobody can do without gives up; then drains.
     pub(super) async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         // Whatever ends one of them ends the other: half a node would look like a whole one.
+        let gone = CancellationToken::new();
         let engine = async {
             let ended = self.engine.run(shutdown.clone()).await;
             shutdown.cancel();
+            gone.cancel();
             ended
         };
         let relay = async {
-            let ended = self.relay.run(shutdown.clone()).await;
+            let ended = self.relay.run(shutdown.clone(), gone.clone()).await;
             shutdown.cancel();
             ended
         };

@@ -1,12 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use postrider_application::ports::{Clock, LoggedEvent};
 use postrider_cache::{
     CacheInvalidation, CacheOptions, CachedApplicationDirectory, CachedCredentials, CachedEventTypes,
     CachedMaterial, MaterialCacheOptions,
 };
-use postrider_outbox::{Subscriber, SubscriberError};
+use postrider_outbox::NodeSubscriber;
 use postrider_persistence::SqlStore;
 
 /// What this node remembers of the database.
@@ -57,19 +56,12 @@ impl Caches {
 /// This node's caches, as a subscriber of the event log: what changed on any node is forgotten here.
 pub(super) struct CacheSubscriber(CacheInvalidation<SqlStore, SqlStore>);
 
-#[async_trait]
-impl Subscriber for CacheSubscriber {
-    fn name(&self) -> &'static str {
-        "caches"
-    }
-
-    /// Every kind: what the caches do not know makes them forget everything.
-    fn wants(&self, _kind: &str) -> bool {
-        true
-    }
-
-    async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
+impl NodeSubscriber for CacheSubscriber {
+    fn apply(&self, event: &LoggedEvent) {
         self.0.apply(event);
-        Ok(())
+    }
+
+    fn forget_all(&self) {
+        self.0.everything();
     }
 }

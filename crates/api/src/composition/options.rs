@@ -10,7 +10,7 @@ use postrider_domain::endpoints::FailingPolicy;
 use postrider_engine::{
     EngineError, EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions, RetentionOptions,
 };
-use postrider_outbox::RelayError;
+use postrider_outbox::{JsonLinesTarget, RelayError, RelayOptions};
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;
 
@@ -58,6 +58,10 @@ pub struct PlatformOptions {
     pub replays: ReplaysOptions,
     /// What is kept for how long.
     pub retention: RetentionOptions,
+    /// How committed events are taken to their subscribers.
+    pub relay: RelayOptions,
+    /// Where every event goes that is committed, besides; none: nowhere.
+    pub event_sink: Option<JsonLinesTarget>,
     /// When endpoints that only fail are disabled.
     pub failing: FailingPolicy,
     /// How webhooks are sent; where to, say the settings' address policy.

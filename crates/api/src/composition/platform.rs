@@ -5,9 +5,10 @@ use postrider_application::{
     authentication::Authenticator,
     endpoints::DisableByEngine,
     mediator::{Mediator, MediatorPorts},
+    operational::PublishOperational,
     ports::{
-        AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
-        StoreError, WorkBell,
+        AccessTokens, Clock, ClusterBarrier, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness,
+        Sealer, StoreError, WorkBell,
     },
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
@@ -19,7 +20,10 @@ use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
     FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays, ReplaysPorts, RetentionPorts,
 };
-use postrider_outbox::{Relay, RelayOptions};
+use postrider_outbox::{
+    EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
+    RelaySignal, SinkSubscriber,
+};
 use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +37,10 @@ use super::{
     readiness::PlatformReadiness,
     system::{SystemClock, UuidV7Ids},
 };
-use crate::{ApiContext, App, RateLimits, telemetry::OtelTracePropagation};
+use crate::{
+    ApiContext, App, RateLimits,
+    telemetry::{OtelRelayMetrics, OtelTracePropagation},
+};
 
 /// The composed system, without a listener.
 pub struct Platform {
@@ -71,12 +78,15 @@ impl Platform {
         let (sealer, cursors) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
         let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
-        let store = Arc::new(SqlStore::new(database.clone(), sealer));
+        let signal = RelaySignal::default();
+        let store = SqlStore::new(database.clone(), sealer).telling(Arc::new(signal.clone()));
+        let store = Arc::new(store);
         let opened = Opened {
             keys: Arc::new(keys),
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
             cursors: Arc::new(cursors),
             store,
+            signal,
             system,
             intake,
         };
@@ -152,6 +162,8 @@ impl System {
 struct Opened {
     system: System,
     store: Arc<SqlStore>,
+    /// What the store tells of commits.
+    signal: RelaySignal,
     keys: Arc<KeyRing>,
     caches: Caches,
     cursors: Arc<CursorKeys>,
@@ -164,8 +176,11 @@ impl Opened {
         let guard = self.guard();
         let (engine, engine_handle, sender) = self.engine(&options, guard.clone())?;
         let (intake, intake_handle) = self.intake(&options, &engine_handle)?;
-        let subscribers = vec![Arc::new(self.caches.subscriber()) as _];
-        let relay = Relay::at_head(self.store.clone(), subscribers, RelayOptions::default()).await?;
+        let way_in = match &self.intake {
+            Some(other) => other.clone(),
+            None => Arc::new(intake_handle),
+        };
+        let relay = self.relay(&options, way_in.clone(), &engine_handle).await?;
         let (denials, key_uses) = (Denials::default(), NotedKeyUses::default());
         let background = Background {
             engine,
@@ -191,12 +206,8 @@ impl Opened {
             relay,
         };
         let tokens = self.tokens(&options);
-        let store = SqlStore::clone(&self.store).telling(Arc::new(background.relay.signal()));
-        let way_in = match &self.intake {
-            Some(other) => other.clone(),
-            None => Arc::new(intake_handle),
-        };
-        let ports = self.ports(store, (way_in, &engine_handle), tokens.clone(), &options)?;
+        let barrier = Arc::new(background.relay.barrier());
+        let ports = self.ports((way_in, &engine_handle, barrier), tokens.clone(), &options)?;
         let mediator_ports = MediatorPorts {
             directory: self.caches.directory.clone(),
             metrics: options.metrics.clone(),
@@ -245,6 +256,44 @@ impl Opened {
         if let Err(error) = self.store.make_ahead(ahead).await {
             tracing::warn!(%error, "partitions of history could not be made");
         }
+    }
+
+    /// Who takes events to their subscribers: to what this node remembers, and to those of the whole installation.
+    async fn relay(
+        &self,
+        options: &PlatformOptions,
+        intake: Arc<dyn MessageIntake>,
+        engine: &EngineHandle,
+    ) -> Result<Relay, OpenError> {
+        let System { clock, ids, .. } = &self.system;
+        let publisher = PublishOperational::new(
+            self.caches.directory.clone(),
+            intake,
+            clock.clone(),
+            ids.clone(),
+            options.settings.dedup_window,
+        );
+        let mut installed = vec![Installed {
+            subscription: OPERATIONAL_WEBHOOKS,
+            subscriber: Arc::new(OperationalWebhooks::new(Arc::new(publisher))),
+        }];
+        if let Some(target) = &options.event_sink {
+            let sink = JsonLines::new(target.clone());
+            installed.push(Installed {
+                subscription: EVENT_SINK,
+                subscriber: Arc::new(SinkSubscriber::new(Arc::new(sink))),
+            });
+        }
+        let ports = RelayPorts {
+            log: self.store.clone(),
+            cursors: self.store.clone(),
+            sight: self.store.clone(),
+            bell: self.store.clone(),
+            life: Arc::new(engine.clone()),
+            metrics: Arc::new(OtelRelayMetrics::new()),
+        };
+        let node = vec![Arc::new(self.caches.subscriber()) as _];
+        Ok(Relay::open(ports, self.signal.clone(), node, installed, options.relay).await?)
     }
 
     /// Who disables endpoints for the engine.
@@ -332,8 +381,7 @@ impl Opened {
 
     fn ports(
         &self,
-        store: SqlStore,
-        (intake, engine): (Arc<dyn MessageIntake>, &EngineHandle),
+        (intake, engine, barrier): (Arc<dyn MessageIntake>, &EngineHandle, Arc<dyn ClusterBarrier>),
         tokens: Arc<dyn AccessTokens>,
         options: &PlatformOptions,
     ) -> Result<Ports<SqlStore>, OpenError> {
@@ -345,7 +393,7 @@ impl Opened {
         let passwords =
             Argon2Passwords::new(options.passwords, randomness.clone()).map_err(OpenError::options)?;
         Ok(Ports {
-            store,
+            store: SqlStore::clone(&self.store),
             intake,
             directory: self.caches.directory.clone(),
             event_types: self.caches.event_types.clone(),
@@ -358,6 +406,7 @@ impl Opened {
             signing_keys: self.keys.clone(),
             reencryption: self.store.clone(),
             export: self.store.clone(),
+            barrier,
             work_signal: Arc::new(engine.clone()),
             trace: Arc::new(OtelTracePropagation),
             clock: clock.clone(),

@@ -16,6 +16,7 @@ mod invitations;
 mod me;
 mod members;
 mod messages;
+mod operations;
 mod operator;
 mod replays;
 mod tenants;
@@ -60,6 +61,7 @@ pub(crate) fn guarded() -> Scope<
         config
             .configure(messages::routes)
             .configure(operator::routes)
+            .configure(operations::routes)
             .configure(me::routes)
             .configure(tenants::routes)
             .configure(members::routes)

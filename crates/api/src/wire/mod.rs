@@ -21,6 +21,7 @@ pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod messages;
 mod object;
+pub(crate) mod operations;
 pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod path;

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use postrider_application::ports::DeadLetterId;
 use postrider_domain::{
     ApiKeyId, ApplicationId, EndpointId, InvalidValue, InvitationId, MembershipId, MessageId, ReplayId, Rule,
     TenantId, Uid, applications::ApplicationRef, endpoints::EndpointRef, event_types::EventTypeName,
@@ -82,6 +83,8 @@ id_paths! {
     InvitationPath, invitation: InvitationId, "The invitation's id.", "inv_01jd8x3v9ce2sbm4w8f1q7k5zt";
     /// `/v1/api-keys/{api_key}`
     ApiKeyPath, api_key: ApiKeyId, "The API key's id.", "key_01jd8x3v9ce2sbm4w8f1q7k5zt";
+    /// `/v1/operator/dead-letters/{event}/retry`
+    DeadLetterPath, event: DeadLetterId, "The dead letter's id.", "operational-webhooks.1234";
     /// `/v1/operator/tenants/{tenant}`
     TenantPath, tenant: TenantId, "The tenant's id.", "ten_01jd8x3v9ce2sbm4w8f1q7k5zt";
 }

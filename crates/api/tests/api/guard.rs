@@ -19,6 +19,7 @@ fn some() -> Segments {
         api_key: "key_01h455vb4pex5vsknk084sn02q".to_owned(),
         tenant: "ten_01h455vb4pex5vsknk084sn02q".to_owned(),
         event_type: "invoice.paid".to_owned(),
+        event: "sink.1".to_owned(),
     }
 }
 
@@ -34,6 +35,7 @@ fn nonsense() -> Segments {
         api_key: "%20".to_owned(),
         tenant: "x".to_owned(),
         event_type: "a..b".to_owned(),
+        event: "%2e%2e".to_owned(),
     }
 }
 

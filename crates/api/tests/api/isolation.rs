@@ -33,6 +33,7 @@ async fn everything_of(api: &Api, tenancy: &Tenancy) -> Segments {
         api_key: key.text("id"),
         tenant: tenancy.id.clone(),
         event_type: "order.shipped".to_owned(),
+        event: api.dead_letter(&tenancy.endpoint).await,
     }
 }
 
@@ -48,6 +49,7 @@ fn never() -> Segments {
         api_key: format!("key_{NEVER}"),
         tenant: format!("ten_{NEVER}"),
         event_type: "never.heard".to_owned(),
+        event: "sink.999999".to_owned(),
     }
 }
 

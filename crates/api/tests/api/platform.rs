@@ -15,6 +15,7 @@ use postrider_application::{Settings, access::Caller, tenants::CreateTenant};
 use postrider_crypto::{OperatorTokens, PasswordOptions};
 use postrider_domain::{Name, endpoints::FailingPolicy, users::Email};
 use postrider_engine::{EngineOptions, HttpOptions, IntakeOptions, ReplaysOptions, RetentionOptions};
+use postrider_outbox::RelayOptions;
 use postrider_persistence::{ConnectError, DatabaseOptions, SqliteOptions};
 use postrider_testkit::memory::RecordedMetrics;
 use serde_json::{Value, json};
@@ -59,6 +60,8 @@ fn options(directory: &Path) -> PlatformOptions {
         engine: EngineOptions::default(),
         replays: ReplaysOptions::default(),
         retention: RetentionOptions::default(),
+        relay: RelayOptions::default(),
+        event_sink: None,
         failing: FailingPolicy::default(),
         sender: HttpOptions::default(),
         metrics: Arc::new(RecordedMetrics::default()),

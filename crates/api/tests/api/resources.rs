@@ -15,10 +15,6 @@ async fn given() -> (Api, Tenancy) {
 }
 
 impl Api {
-    async fn patch(&self, token: &str, path: &str, body: Value) -> Answer {
-        self.call(token, Method::PATCH, path, Some(&body)).await
-    }
-
     /// Any method, of a resource at that version.
     async fn at(
         &self,

@@ -110,6 +110,12 @@ impl ApplicationScope {
         Self { tenant, application }
     }
 
+    /// The scope of what the system does of its own accord in an application that it looked up in that tenant; sound as
+    /// [`TenantScope::of_system`] is.
+    pub(crate) const fn of_system(tenant: TenantScope, application: ApplicationId) -> Self {
+        Self { tenant, application }
+    }
+
     /// The tenant's scope.
     pub const fn tenant_scope(&self) -> &TenantScope {
         &self.tenant

@@ -10,14 +10,15 @@ use postrider_domain::{
 };
 
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     access::{ApplicationScope, OnApplication},
     change::version_after,
     mediator::{Handles, Request},
-    ports::{ApplicationRepository, Clock, EndpointView, Repository, Store, UnitOfWork as _},
+    ports::{ApplicationRepository, Clock, ClusterBarrier, EndpointView, Repository, Store, UnitOfWork as _},
 };
 
-/// Sends an endpoint nothing from now on. What waits for it is cancelled when its turn comes.
+/// Sends an endpoint nothing from now on. What waits for it is cancelled when its turn comes. When this is answered, no
+/// node begins an attempt any more; those that are under way end by themselves.
 #[derive(Debug)]
 pub struct DisableEndpoint {
     /// Its application.
@@ -59,11 +60,16 @@ impl Request for EnableEndpoint {
 pub struct DisableEndpointHandler<S> {
     store: S,
     clock: Arc<dyn Clock>,
+    barrier: Arc<dyn ClusterBarrier>,
 }
 
 impl<S> DisableEndpointHandler<S> {
-    pub(crate) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    pub(crate) fn new(store: S, clock: Arc<dyn Clock>, barrier: Arc<dyn ClusterBarrier>) -> Self {
+        Self {
+            store,
+            clock,
+            barrier,
+        }
     }
 }
 
@@ -84,10 +90,13 @@ where
 {
     async fn handle(&self, scope: ApplicationScope, request: DisableEndpoint) -> Result<EndpointView, Error> {
         let now = self.clock.now();
-        change(&self.store, &scope, request.endpoint, |endpoint| {
+        let disabled = change(&self.store, &scope, request.endpoint, |endpoint| {
             endpoint.disable(DisableReason::Manual, now)
         })
-        .await
+        .await?;
+        // Of one that was disabled already as well: whoever repeats the command was not answered the first time.
+        seen_by_all(&*self.barrier).await?;
+        Ok(disabled)
     }
 }
 
@@ -98,6 +107,17 @@ where
     async fn handle(&self, scope: ApplicationScope, request: EnableEndpoint) -> Result<EndpointView, Error> {
         change(&self.store, &scope, request.endpoint, Endpoint::enable).await
     }
+}
+
+/// Waits until every node has seen what is committed. The change itself is made, whatever this says.
+pub(crate) async fn seen_by_all(barrier: &dyn ClusterBarrier) -> Result<()> {
+    barrier.passed().await.map_err(|cause| {
+        Error::new(
+            ErrorCode::Unavailable,
+            "the change is made, but not every node has confirmed that it has seen it: repeat to be sure",
+        )
+        .caused_by(cause)
+    })
 }
 
 async fn change<S: Store>(
@@ -169,5 +189,10 @@ mod tests {
             .map(|e| e.kind)
             .collect();
         assert_eq!(kinds, ["endpoint.disabled", "endpoint.enabled"]);
+        assert_eq!(
+            world.barrier.count(),
+            2,
+            "each time it is disabled, all nodes are waited for"
+        );
     }
 }

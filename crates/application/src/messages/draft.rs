@@ -124,7 +124,7 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// What the caller is told of a message that was not accepted.
-pub(super) fn refusal(error: IntakeError) -> Error {
+pub(crate) fn refusal(error: IntakeError) -> Error {
     match error {
         IntakeError::KeyConflict => Error::new(
             ErrorCode::IdempotencyConflict,

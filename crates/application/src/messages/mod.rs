@@ -11,6 +11,7 @@ mod publish_batch;
 mod vetting;
 
 pub use cancel::{CancelMessage, CancelMessageHandler};
+pub(crate) use draft::refusal;
 pub use draft::{MessageDraft, Published};
 pub use expunge_payload::{ExpungePayload, ExpungePayloadHandler};
 pub use get::{GetMessage, GetMessageHandler};

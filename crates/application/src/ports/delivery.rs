@@ -70,6 +70,9 @@ impl ReadMessage {
         }
     }
 }
+/// Where what a node knows of an application's endpoints stands: another value, once they may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing(pub [u64; 2]);
 
 /// What the engine reads to deliver claimed work; each call is one statement for the whole batch. A tenant that is
 /// being deleted has nothing to deliver any more, though its rows are still there.
@@ -93,6 +96,15 @@ pub trait DeliveryMaterial: Send + Sync {
     fn recall(&self, _application: ApplicationId, _version: i64) -> Option<Arc<EndpointSet>> {
         None
     }
+
+    /// Where the knowledge of an application's endpoints stands. Whoever asks before it recalls or reads them may use
+    /// them for as long as the answer stays the same: it changes before this node says that it has seen a change.
+    fn standing(&self, _tenant: TenantId, _application: ApplicationId) -> Standing {
+        Standing::default()
+    }
+
+    /// Forgets everything that is remembered: what happened meanwhile may have been missed.
+    fn forget_all(&self) {}
 }
 
 /// One HTTP POST to an endpoint.

@@ -8,6 +8,7 @@ mod answers;
 mod crypto;
 mod delivery;
 mod delivery_list;
+mod event_forms;
 mod figures;
 mod guard;
 mod health;
@@ -17,6 +18,7 @@ mod intake;
 mod messages;
 mod paging;
 mod queue;
+mod relay;
 mod replays;
 mod repositories;
 mod retention;
@@ -33,9 +35,10 @@ pub use crypto::{
     SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
 };
 pub use delivery::{
-    DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, ReadMessage, Sender, Sent,
+    DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, ReadMessage, Sender, Sent, Standing,
 };
 pub use delivery_list::{DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews, ListedDelivery};
+pub use event_forms::{EVENT_FORMS, EventForm, FAILED_DELIVERIES_AT_ONCE, event_form};
 pub use figures::{EndpointHour, FigureStore, FigureViews, TenantDay};
 pub use guard::EndpointGuard;
 pub use health::{EndpointHealth, FailingEndpoint};
@@ -58,6 +61,11 @@ pub use paging::{Page, PageRequest, Start};
 pub use queue::{
     ClaimFrom, ClaimedWork, Concluded, DeliveryQueue, Epoch, NewWork, NodeRegistry, Retry, Settlement,
     WorkBell, WorkRef,
+};
+pub use relay::{
+    AggregateKey, Blocked, ClusterBarrier, DeadLetterId, DeadLetterRepository, DeadLetterView, EventBell,
+    EventSink, Heard, HeldCursor, NodeLife, NodeSight, NodeView, NotADeadLetter, OperatorViews, QueueDepth,
+    RelayCursors, RelayMetrics, SetAside, SinkError, StartAt, StatusView, SubscriberView, Unseen,
 };
 pub use replays::{ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker, RunningReplays};
 pub use repositories::{

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use postrider_domain::{TenantId, messages::TraceParent};
+use postrider_domain::{TenantId, Timestamp, messages::TraceParent};
 
-use super::StoreError;
+use super::{EventForm, StoreError};
 use crate::audit::AuditEntry;
 
 /// Wakes the engine of this node: a row may be due now. Cheap, coalesced, never blocks.
@@ -49,8 +49,12 @@ pub struct LoggedEvent {
     pub aggregate: String,
     /// The aggregate's version after it.
     pub version: u32,
-    /// The stored body, JSON.
+    /// In which form the body is.
+    pub form: EventForm,
+    /// The body, JSON, in the form of this release; as it was written, if that form is not known.
     pub body: String,
+    /// When it was written, by the store's clock.
+    pub recorded_at: Timestamp,
 }
 
 /// The log of aggregates' events, read by position.

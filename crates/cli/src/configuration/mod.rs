@@ -4,6 +4,7 @@
 
 mod database;
 mod delivery;
+mod events;
 mod intake;
 mod limits;
 mod replays;
@@ -14,6 +15,7 @@ mod telemetry;
 
 pub(crate) use database::DatabaseConfig;
 pub(crate) use delivery::DeliveryConfig;
+pub(crate) use events::EventsConfig;
 pub(crate) use intake::IntakeConfig;
 pub(crate) use limits::LimitsConfig;
 pub(crate) use replays::ReplaysConfig;
@@ -52,6 +54,8 @@ pub(crate) struct Configuration {
     pub(crate) replays: ReplaysConfig,
     /// What is kept for how long.
     pub(crate) retention: RetentionConfig,
+    /// The log of events, and who hears of it.
+    pub(crate) events: EventsConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }
@@ -147,6 +151,7 @@ impl Configuration {
         self.delivery.validate(&mut faults);
         self.replays.validate(&mut faults);
         self.retention.validate(&mut faults);
+        self.events.validate(&mut faults);
         self.telemetry.validate(&mut faults);
         if faults.0.is_empty() {
             Ok(())

@@ -85,6 +85,9 @@ impl ApplicationField {
     }
 }
 
+/// The uid of the application that receives a tenant's operational webhooks, if the tenant has made one.
+pub const OPERATIONAL_UID: &str = "operational";
+
 /// What can happen to an [`Application`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplicationEvent {

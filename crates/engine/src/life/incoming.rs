@@ -8,7 +8,7 @@ use tokio::time;
 use super::{
     Done, Life,
     jobs::{Job, Origin, Payload},
-    reading::Loading,
+    reading::{Known, Loading},
 };
 use crate::{
     attempt::Subject,
@@ -48,12 +48,8 @@ impl Life {
             message,
             _bytes: permit.split_bytes(),
         });
-        match self
-            .ports
-            .material
-            .recall(work.application, work.endpoints_version)
-        {
-            Some(set) => self.fan_out(&work, &payload, &set, permit),
+        match Known::recall(&self.ports, work.tenant, work.application, work.endpoints_version) {
+            Some(known) => self.fan_out(&work, &payload, &known, permit),
             None => self.must_read(Loading::of_message(work, Some(payload), permit)),
         }
     }

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use postrider_application::ports::{ClaimedWork, EndpointSet, Epoch, ReadMessage, StoreError, WorkRef};
+use postrider_application::ports::{
+    ClaimedWork, EndpointSet, Epoch, ReadMessage, Standing, StoreError, WorkRef,
+};
 use postrider_domain::{ApplicationId, MessageId, TenantId, WorkId};
 
 use super::{
@@ -79,10 +81,30 @@ impl Loading {
     }
 }
 
+/// An application's endpoints, and where the knowledge of them stood before they were recalled or read.
+pub(super) struct Known {
+    pub(super) set: Arc<EndpointSet>,
+    pub(super) standing: Standing,
+}
+
+impl Known {
+    /// What is remembered, if it is new enough.
+    pub(super) fn recall(
+        ports: &EnginePorts,
+        tenant: TenantId,
+        application: ApplicationId,
+        version: i64,
+    ) -> Option<Self> {
+        let standing = ports.material.standing(tenant, application);
+        let set = ports.material.recall(application, version)?;
+        Some(Self { set, standing })
+    }
+}
+
 /// What was read for a batch.
 pub(super) struct Read {
     messages: HashMap<MessageId, ReadMessage>,
-    endpoints: HashMap<ApplicationId, Arc<EndpointSet>>,
+    endpoints: HashMap<ApplicationId, Known>,
     /// Those of the rows that are not ours to work any more.
     gone: HashSet<WorkId>,
 }
@@ -179,21 +201,21 @@ impl Life {
                 _bytes: bytes.unwrap_or_else(|| self.budget.overdraw(loading.payload_bytes as usize)),
             }))
         });
-        let (Some(payload), Some(set)) = (payload, read.endpoints.get(&loading.application)) else {
+        let (Some(payload), Some(known)) = (payload, read.endpoints.get(&loading.application)) else {
             return self.let_go(&loading); // reading says so of every row, or fails
         };
         match loading.what {
-            For::Message(work, permit) => self.fan_out(&work, &payload, set, permit),
+            For::Message(work, permit) => self.fan_out(&work, &payload, known, permit),
             For::Job(id) => {
                 let Some(job) = self.jobs.get_mut(id) else { return };
                 job.payload = Some(payload);
-                job.version = set.version;
+                job.version = known.set.version;
                 if std::mem::take(&mut job.without_turn) {
                     let (tenant, endpoint) = (job.subject.tenant, job.subject.endpoint);
                     let weighed = job.weighed(id);
                     return self.lanes.wait(tenant, endpoint, weighed);
                 }
-                self.attempt_by(id, set);
+                self.attempt_by(id, known);
             }
         }
     }
@@ -240,15 +262,19 @@ async fn read(ports: &EnginePorts, epoch: Epoch, rows: &[Loading]) -> Result<Rea
         .map(|loading| (loading.tenant, loading.message))
         .collect();
     let mut endpoints = HashMap::new();
-    let mut applications = HashSet::new();
+    let mut applications = HashMap::new();
     for loading in rows {
-        match ports.material.recall(loading.application, loading.version) {
-            Some(set) => drop(endpoints.insert(loading.application, set)),
-            None => drop(applications.insert((loading.tenant, loading.application))),
+        let (tenant, application) = (loading.tenant, loading.application);
+        match Known::recall(ports, tenant, application, loading.version) {
+            Some(known) => drop(endpoints.insert(application, known)),
+            None => {
+                let standing = ports.material.standing(tenant, application);
+                applications.insert((tenant, application), standing);
+            }
         }
     }
     let messages: Vec<_> = messages.into_iter().collect();
-    let applications: Vec<_> = applications.into_iter().collect();
+    let (applications, standings): (Vec<_>, Vec<_>) = applications.into_iter().unzip();
     let read_messages = async {
         if messages.is_empty() {
             return Ok(HashMap::new());
@@ -262,7 +288,11 @@ async fn read(ports: &EnginePorts, epoch: Epoch, rows: &[Loading]) -> Result<Rea
         ports.material.endpoints(&applications).await
     };
     let (messages, read_now) = tokio::try_join!(read_messages, read_endpoints)?;
-    endpoints.extend(read_now);
+    for ((_, application), standing) in applications.iter().zip(standings) {
+        if let Some(set) = read_now.get(application).cloned() {
+            endpoints.insert(*application, Known { set, standing });
+        }
+    }
     let missing = |loading: &&Loading| {
         !endpoints.contains_key(&loading.application)
             || (loading.needs_payload() && !messages.contains_key(&loading.message))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postrider_application::ports::{ClaimedWork, Concluded, DeliverableEndpoint, EndpointSet, NewWork};
+use postrider_application::ports::{ClaimedWork, Concluded, DeliverableEndpoint, NewWork, Standing};
 use postrider_domain::{
     EndpointId, Version, WorkId,
     deliveries::{DeliveryStatus, FailureReason},
@@ -12,22 +12,31 @@ use super::{
     Life,
     fan_out::{Gone, NewFanOut, Part},
     jobs::{Job, Origin, Payload},
-    reading::Loading,
+    reading::{Known, Loading},
 };
 use crate::{
-    attempt::{Attempting, Subject},
+    attempt::{Attempting, Begun, Subject},
     budget::Permit,
     lanes::{Arrival, JobId, Weighed},
     plan::wanting,
 };
 
-/// An attempt ended, or was not begun because the lease ran out.
+/// An attempt ended, or was not begun.
 pub(super) struct Attempted {
     job: JobId,
     endpoint: EndpointId,
     /// The endpoint's, as it was sent to.
     version: Version,
-    concluded: Option<Concluded>,
+    ended: Ended,
+}
+
+enum Ended {
+    /// It was made.
+    Made(Concluded),
+    /// The lease ran out.
+    LeaseLost,
+    /// What was known of the endpoint may be true no more: it is looked at again.
+    Outdated,
 }
 
 impl Life {
@@ -36,10 +45,10 @@ impl Life {
         &mut self,
         work: &ClaimedWork,
         payload: &Arc<Payload>,
-        set: &EndpointSet,
+        known: &Known,
         permit: Permit,
     ) {
-        let targets: Vec<_> = wanting(&payload.message, set).cloned().collect();
+        let targets: Vec<_> = wanting(&payload.message, &known.set).cloned().collect();
         let mut rows = self.budget.take_rows(targets.len());
         let mut fan_out = NewFanOut {
             whose: (work.tenant, work.application),
@@ -80,7 +89,7 @@ impl Life {
                     failures: 0,
                 },
                 origin: Origin::Part(work.work),
-                version: set.version,
+                version: known.set.version,
                 payload: keeps_payload.then(|| Arc::clone(payload)),
                 payload_bytes: work.payload_bytes,
                 without_turn: false,
@@ -97,7 +106,7 @@ impl Life {
         }
         self.begin_fan_out(fan_out);
         for (id, endpoint) in begin {
-            self.attempt(id, &endpoint);
+            self.attempt(id, &endpoint, known.standing);
         }
     }
 
@@ -111,9 +120,10 @@ impl Life {
             self.jobs.remove(id);
             return self.end_turn(endpoint, bytes);
         };
-        let set = self.ports.material.recall(job.subject.application, job.version);
-        match set {
-            Some(set) if job.payload.is_some() => self.attempt_by(id, &set),
+        let subject = &job.subject;
+        let known = Known::recall(&self.ports, subject.tenant, subject.application, job.version);
+        match known {
+            Some(known) if job.payload.is_some() => self.attempt_by(id, &known),
             _ => {
                 let loading = Loading::of_job(id, job, row);
                 self.must_read(loading);
@@ -121,11 +131,11 @@ impl Life {
         }
     }
 
-    /// Sends a job whose payload is here to its endpoint as it is in `set`.
-    pub(super) fn attempt_by(&mut self, id: JobId, set: &EndpointSet) {
+    /// Sends a job whose payload is here to its endpoint as it is known.
+    pub(super) fn attempt_by(&mut self, id: JobId, known: &Known) {
         let Some(job) = self.jobs.get(id) else { return };
-        match set.get(job.subject.endpoint) {
-            Some(endpoint) if endpoint.enabled => self.attempt(id, endpoint),
+        match known.set.get(job.subject.endpoint) {
+            Some(endpoint) if endpoint.enabled => self.attempt(id, endpoint, known.standing),
             _ => self.cancel(id),
         }
     }
@@ -141,7 +151,10 @@ impl Life {
         self.conclude(id, concluded, None);
     }
 
-    fn attempt(&mut self, id: JobId, endpoint: &Arc<DeliverableEndpoint>) {
+    /// Begins an attempt, if what is known of the endpoint is still so when the task has its turn. Between the look at
+    /// that and the attempt's beginning, which is noted before, there is nothing to wait for: so once this node has said
+    /// that it has seen a change, no attempt begins by what was before it.
+    fn attempt(&mut self, id: JobId, endpoint: &Arc<DeliverableEndpoint>, standing: Standing) {
         let Some(job) = self.jobs.get(id) else { return };
         let Some(payload) = &job.payload else { return };
         let attempting = Attempting {
@@ -153,24 +166,35 @@ impl Life {
         let (ports, options) = (Arc::clone(&self.ports), Arc::clone(&self.options));
         let lease = Arc::clone(&self.lease);
         self.attempts.spawn(async move {
-            let concluded = if lease.holds() {
-                Some(attempting.run(&ports, &options).await)
+            let subject = &attempting.subject;
+            let begun = Begun::now(&ports);
+            let ended = if !lease.holds() {
+                Ended::LeaseLost
+            } else if ports.material.standing(subject.tenant, subject.application) != standing {
+                Ended::Outdated
             } else {
-                None
+                Ended::Made(attempting.run(begun, &ports, &options).await)
             };
             Attempted {
                 job: id,
                 endpoint,
                 version,
-                concluded,
+                ended,
             }
         });
     }
 
     pub(super) fn attempted(&mut self, attempted: Attempted) {
+        let concluded = match attempted.ended {
+            // It keeps its turn; when this life is about to end, it is not begun and goes back.
+            Ended::Outdated if self.drain.is_none() => return self.begin(attempted.job),
+            Ended::Outdated => None,
+            Ended::Made(concluded) => Some(concluded),
+            Ended::LeaseLost => None,
+        };
         let bytes = self.jobs.get(attempted.job).map_or(0, |job| job.payload_bytes);
         self.end_turn(attempted.endpoint, bytes);
-        if let Some(concluded) = attempted.concluded {
+        if let Some(concluded) = concluded {
             let is_gone = concluded.delivery.status == DeliveryStatus::Failed(FailureReason::Gone);
             let gone = is_gone.then_some((attempted.endpoint, attempted.version));
             self.conclude(attempted.job, concluded, gone);

@@ -1,6 +1,7 @@
 //! Deliveries: the queue (claim, settle), history, resending.
 
 mod claim;
+mod failed;
 mod list;
 mod queue;
 mod repository;
@@ -9,3 +10,6 @@ mod settle;
 mod settle_postgres;
 mod settle_sqlite;
 mod views;
+
+#[cfg(test)]
+pub(crate) use failed::example as failed_example;

@@ -18,6 +18,9 @@ use crate::{
 /// The owner of rows whose endpoint's lane is full.
 pub(super) const PARKED: i64 = -1;
 
+/// The status of a delivery that failed for good.
+const FAILED: &str = "failed";
+
 /// A batch, checked as far as it can be without its rows. What becomes of a row refers to it by its place.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -50,6 +53,13 @@ pub(super) struct Conclusion {
     pub(super) retry: Option<(Uuid, i64)>,
     /// The attempt, if one was made; its number is `attempts`.
     pub(super) attempt: Option<AttemptChange>,
+}
+
+impl Conclusion {
+    /// Whether it failed for good.
+    pub(super) fn failed(&self) -> bool {
+        self.status == FAILED
+    }
 }
 
 /// An attempt that was made.
@@ -96,6 +106,11 @@ impl Batch {
             }
         }
         Ok(batch)
+    }
+
+    /// Whether a delivery of it failed for good.
+    pub(super) fn has_failed(&self) -> bool {
+        self.conclusions.iter().any(Conclusion::failed)
     }
 
     fn add(&mut self, settlement: Settlement) -> Result<(), StoreError> {

@@ -4,15 +4,19 @@
 
 use postrider_application::ports::{Epoch, StoreError};
 use postrider_domain::WorkId;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::settle::{Batch, Conclusion, PARKED};
+use super::{
+    failed::{self, Failed},
+    settle::{Batch, Conclusion, PARKED},
+};
 use crate::{
     SqlStore,
     connection::postgres_now,
-    error::{fault, settle_failed},
+    error::{advisory_lock, fault, settle_failed},
     health::last_at_step,
+    relay::notify_events,
 };
 
 /// Only rows that are still held, under that claim, are gone; everything else is written for those alone. A plan that
@@ -160,6 +164,18 @@ const SETTLE: &str = settle!("attempts_before = 0", "");
 /// is never changed.
 const SETTLE_OVER_HISTORY: &str = settle!("false", "ON CONFLICT (message, endpoint, n) DO NOTHING");
 
+/// Appends to the log, and tells the relays at the commit.
+const TELL: &str = concat!(
+    "WITH appended AS (
+        INSERT INTO outbox_events (tenant, aggregate, version, kind, body, recorded_at)
+        SELECT t.tenant, t.aggregate, 1, $3, t.body::json, ",
+    postgres_now!(),
+    " FROM unnest($1::uuid[], $2::text[], $4::text[]) WITH ORDINALITY AS t (tenant, aggregate, body, place)
+        ORDER BY t.place
+    ) ",
+    notify_events!()
+);
+
 /// How often a batch that met another's in a deadlock is settled, in all.
 const TURNS: u32 = 3;
 
@@ -239,7 +255,12 @@ impl<'b> Columns<'b> {
             .push(attempt.and_then(|attempt| attempt.headers.as_deref()));
     }
 
-    async fn settle(&self, node: Epoch, sql: &'static str, pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    async fn settle<'c>(
+        &self,
+        node: Epoch,
+        sql: &'static str,
+        executor: impl PgExecutor<'c>,
+    ) -> Result<Vec<Uuid>, sqlx::Error> {
         sqlx::query_scalar(sql)
             .bind(node.0)
             .bind(&self.ids)
@@ -267,7 +288,7 @@ impl<'b> Columns<'b> {
             .bind(&self.opened_claims)
             .bind(last_at_step())
             .bind(&self.headers)
-            .fetch_all(pool)
+            .fetch_all(executor)
             .await
     }
 }
@@ -275,6 +296,57 @@ impl<'b> Columns<'b> {
 /// SQLSTATE of what the server refused.
 fn refused(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// Settles, and tells the log of what failed for good: in one transaction, in which the log comes last, as everybody who
+/// appends to it waits for whoever did.
+async fn settle_and_tell(
+    columns: &Columns<'_>,
+    node: Epoch,
+    sql: &'static str,
+    (pool, batch): (&PgPool, &Batch),
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let settled = columns.settle(node, sql, &mut *transaction).await?;
+    let (messages, endpoints): (Vec<Uuid>, Vec<Uuid>) = failed::of_batch(batch, settled.iter().copied())
+        .into_iter()
+        .unzip();
+    let found: Vec<(Uuid, Uuid, Uuid, Uuid, Option<String>)> = sqlx::query_as(failed::FOUND_ON_POSTGRES)
+        .bind(messages)
+        .bind(endpoints)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let found = found
+        .into_iter()
+        .map(|(tenant, app, message, endpoint, reason)| Failed {
+            tenant,
+            app,
+            message,
+            endpoint,
+            reason,
+        });
+    let told = failed::told(found.collect()).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    if !told.is_empty() {
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(advisory_lock::EVENT_LOG)
+            .execute(&mut *transaction)
+            .await?;
+        let (mut tenants, mut aggregates, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
+        for one in told {
+            tenants.push(one.tenant);
+            aggregates.push(one.aggregate);
+            bodies.push(one.body);
+        }
+        sqlx::query(TELL)
+            .bind(tenants)
+            .bind(aggregates)
+            .bind(failed::KIND)
+            .bind(bodies)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(settled)
 }
 
 impl SqlStore {
@@ -287,7 +359,11 @@ impl SqlStore {
         let columns = Columns::of(node, batch);
         let (mut sql, mut turn) = (SETTLE, 1);
         let settled = loop {
-            let settled = columns.settle(node, sql, pool).await;
+            let settled = if batch.has_failed() {
+                settle_and_tell(&columns, node, sql, (pool, batch)).await
+            } else {
+                columns.settle(node, sql, pool).await
+            };
             match settled.as_ref().err().and_then(refused).as_deref() {
                 // Unique violation: there is history. What else it may be is refused again.
                 Some("23505") if sql != SETTLE_OVER_HISTORY => sql = SETTLE_OVER_HISTORY,
@@ -296,6 +372,9 @@ impl SqlStore {
                 _ => break settled.map_err(|error| settle_failed(&error)),
             }
         };
+        if let (Ok(_), Some(signal), true) = (&settled, &self.event_signal, batch.has_failed()) {
+            signal.events_committed();
+        }
         match settled {
             Ok(gone) => Ok(gone.into_iter().map(WorkId::from_uuid).collect()),
             Err(StoreError::Conflict(_) | StoreError::Stale) => {

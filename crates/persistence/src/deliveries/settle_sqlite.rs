@@ -8,11 +8,14 @@ use postrider_domain::{WorkId, deliveries::FailureClass};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use uuid::Uuid;
 
-use super::settle::{AttemptChange, Batch, Conclusion, Opened, PARKED, SettledRow};
+use super::{
+    failed::{self, Failed},
+    settle::{AttemptChange, Batch, Conclusion, Opened, PARKED, SettledRow},
+};
 use crate::{
     SqlStore,
-    batch::JsonRows,
-    connection::{Dialect, Scope, sqlite_now},
+    batch::{JsonRows, pairs},
+    connection::{Dialect, Scope, Transaction, sqlite_now},
     error::{OrStoreError as _, fault},
     health::last_at_step,
 };
@@ -69,6 +72,10 @@ const WRITTEN: &str = concat!(
     ON CONFLICT (endpoint) DO UPDATE SET last_at = excluded.last_at
         WHERE endpoint_failures.last_at <= excluded.last_at - $6"
 );
+
+/// Appends to the log.
+const TELL: &str = "
+INSERT INTO outbox_events (tenant, aggregate, version, kind, body, recorded_at) VALUES ($1, $2, 1, $3, $4, {now})";
 
 /// A row that is gone.
 #[derive(FromQueryResult)]
@@ -248,13 +255,43 @@ impl SqlStore {
             .await
             .or_store_error();
         match written {
-            Ok(_) => transaction.commit().await.map(|()| settled),
+            Ok(_) => {
+                let told = tell(&transaction, batch, &settled).await?;
+                transaction.commit().await?;
+                if let Some(signal) = self.event_signal.as_ref().filter(|_| told) {
+                    signal.events_committed();
+                }
+                Ok(settled)
+            }
             Err(StoreError::Conflict(_) | StoreError::Stale) => {
                 Err(fault("a delivery is queued once, under a new id"))
             }
             Err(error) => Err(error),
         }
     }
+}
+
+/// Tells the log of what failed for good; whether it was anything.
+async fn tell(transaction: &Transaction, batch: &Batch, settled: &[WorkId]) -> Result<bool, StoreError> {
+    if !batch.has_failed() {
+        return Ok(false);
+    }
+    let failed = failed::of_batch(batch, settled.iter().map(WorkId::as_uuid));
+    let found = Dialect::Sqlite.exactly(failed::FOUND_ON_SQLITE, pairs(Dialect::Sqlite, &failed));
+    let rows = transaction.query_all_raw(found).await.or_store_error()?;
+    let failed = |row| Failed::from_query_result(row, "").or_store_error();
+    let told = failed::told(rows.iter().map(failed).collect::<Result<_, _>>()?)?;
+    for one in &told {
+        let values = [
+            one.tenant.into(),
+            one.aggregate.as_str().into(),
+            failed::KIND.into(),
+            one.body.as_str().into(),
+        ];
+        let tell = Dialect::Sqlite.statement(TELL, values);
+        transaction.execute_raw(tell).await.or_store_error()?;
+    }
+    Ok(!told.is_empty())
 }
 
 /// What becomes of the rows that are gone, and which they are.

@@ -5,8 +5,9 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
-        EventLog, EventTypeDirectory, FigureStore, Housekeeping, Identities, InstallationFacts,
-        MessageWriter, NodeRegistry, Partitions, ReplayWorker, Retention, SigningKeyStore, WorkBell,
+        EventBell, EventLog, EventTypeDirectory, FigureStore, Housekeeping, Identities, InstallationFacts,
+        MessageWriter, NodeRegistry, NodeSight, Partitions, RelayCursors, ReplayWorker, Retention,
+        SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -42,6 +43,12 @@ pub struct Ports {
     pub answers: Arc<dyn Answers>,
     /// The log of aggregates' events.
     pub events: Arc<dyn EventLog>,
+    /// The cursors of the log's subscribers.
+    pub cursors: Arc<dyn RelayCursors>,
+    /// How far nodes have seen the log.
+    pub sight: Arc<dyn NodeSight>,
+    /// Hears of the log.
+    pub event_bell: Arc<dyn EventBell>,
     /// The signing keys of access tokens.
     pub keys: Arc<dyn SigningKeyStore>,
     /// Facts that are written once.
@@ -73,6 +80,9 @@ impl Ports {
             + Identities
             + Answers
             + EventLog
+            + RelayCursors
+            + NodeSight
+            + EventBell
             + SigningKeyStore
             + InstallationFacts
             + Housekeeping
@@ -97,6 +107,9 @@ impl Ports {
             identities: store.clone(),
             answers: store.clone(),
             events: store.clone(),
+            cursors: store.clone(),
+            sight: store.clone(),
+            event_bell: store.clone(),
             keys: store.clone(),
             facts: store.clone(),
             housekeeping: store.clone(),

@@ -363,6 +363,17 @@ macro_rules! contract_cases {
                 a_message_of_another_tenant_is_not_sent
                 the_log_tells_of_changed_resources
                 ;
+            relaying:
+                a_new_cursor_begins_where_it_is_declared
+                a_cursor_is_one_living_nodes
+                a_cursor_moves_forward_for_its_holder_only
+                what_is_set_aside_is_kept_in_order
+                the_operator_has_dead_letters_delivered_again
+                living_nodes_are_waited_for_until_they_have_seen
+                what_everybody_is_past_may_go
+                commits_of_events_are_heard_by_every_node
+                failed_deliveries_are_told_once_a_batch
+                ;
             installation:
                 a_new_signing_key_retires_those_long_replaced
                 racing_rotations_keep_all_keys

@@ -63,6 +63,7 @@ pub mod parking;
 pub mod partitions;
 pub mod people;
 pub mod proofs;
+pub mod relaying;
 pub mod replays;
 pub mod resending;
 pub mod resources;

@@ -25,7 +25,11 @@ impl Bell {
         }
     }
 
-    async fn rung(&self) {
+    pub(super) fn ring(&self) {
+        self.rings.send_modify(|rings| *rings += 1);
+    }
+
+    pub(super) async fn rung(&self) {
         let heard = self.heard.load(Ordering::SeqCst);
         let mut rings = self.rings.subscribe();
         // It fails only if the sender is gone, and `self` holds one.
@@ -49,7 +53,7 @@ impl Clone for Bell {
 #[async_trait]
 impl WorkBell for MemoryStore {
     async fn ring(&self) -> Result<(), StoreError> {
-        self.bell.rings.send_modify(|rings| *rings += 1);
+        self.bell.ring();
         Ok(())
     }
 

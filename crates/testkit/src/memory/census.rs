@@ -46,6 +46,8 @@ impl State {
             memberships invitations sessions api_keys applications event_types endpoints replays);
         let hot = counts!(self.hot, row => row.tenant; messages deliveries);
         let failing = self.hot.failing.values().filter(|row| row.tenant == tenant);
+        let letters = self.relayed.letters.values();
+        let letters = letters.filter(|letter| letter.event.of.tenant == Some(tenant));
         let messages = &self.hot.messages;
         let of_message = |id| messages.get(id).is_some_and(|message| message.tenant == tenant);
         let attempts = self
@@ -74,6 +76,7 @@ impl State {
             ("outbox_work", work.count()),
             ("dedup", dedup.count()),
             ("endpoint_failures", failing.count()),
+            ("dead_letters", letters.count()),
         ];
         configuration.into_iter().chain(hot).chain(others).collect()
     }

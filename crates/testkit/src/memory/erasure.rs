@@ -116,11 +116,17 @@ const SCHEMAS: Table = ("event_type_schemas", |state, tenant, left| {
     schemas.retain(|(of, ..), _| !takes(left, *of == tenant));
 });
 
-const LOGS: [Table; 3] = [
+const LOGS: [Table; 4] = [
     ("idempotency_keys", |state, tenant, left| {
         state
             .answers
             .retain(|key, _| !takes(left, key.tenant == Some(tenant)));
+    }),
+    ("dead_letters", |state, tenant, left| {
+        state
+            .relayed
+            .letters
+            .retain(|_, letter| !takes(left, letter.event.of.tenant == Some(tenant)));
     }),
     ("outbox_events", |state, tenant, left| {
         state

@@ -14,8 +14,8 @@ use postrider_application::{
     Error, Violation,
     audit::AuditEntry,
     ports::{
-        DenialLog, KeyPairs, KeyUses, KnownSchema, PasswordHasher, SchemaError, Schemas, Throttle,
-        TracePropagation, UseCaseMetrics, Verified, WorkSignal,
+        ClusterBarrier, DenialLog, KeyPairs, KeyUses, KnownSchema, PasswordHasher, SchemaError, Schemas,
+        StoreError, Throttle, TracePropagation, UseCaseMetrics, Verified, WorkSignal,
     },
 };
 use postrider_domain::{
@@ -83,6 +83,25 @@ impl Throttle for NoThrottle {
     }
 
     fn succeeded(&self, _: &Email, _: Option<IpAddr>) {}
+}
+
+/// A barrier that everybody has passed; counts who asked.
+#[derive(Debug, Default)]
+pub struct NoBarrier(AtomicUsize);
+
+impl NoBarrier {
+    /// How often it was asked.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl ClusterBarrier for NoBarrier {
+    async fn passed(&self) -> Result<(), StoreError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
 }
 
 /// Forgets that keys are used, as the port allows.

@@ -92,8 +92,11 @@ pub(super) struct Remembered {
 /// One life of one node.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
+    pub(super) joined_at: Timestamp,
     pub(super) lease_until: Timestamp,
     pub(super) dead: bool,
+    /// Up to which position it has seen the log.
+    pub(super) seen: Option<i64>,
 }
 
 /// A delivery that a transaction queues when it commits.
@@ -127,6 +130,18 @@ pub(super) struct Hot {
     /// Endpoints to which every attempt has failed.
     pub(super) failing: BTreeMap<EndpointId, Failing>,
     last_seq: i64,
+    /// Deliveries that failed for good since the log was told of them.
+    pub(super) failed: Vec<Failed>,
+}
+
+/// A delivery that failed for good.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    pub(super) tenant: TenantId,
+    pub(super) application: ApplicationId,
+    pub(super) message: MessageId,
+    pub(super) endpoint: EndpointId,
+    pub(super) reason: &'static str,
 }
 
 impl Hot {

@@ -1,12 +1,14 @@
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use async_trait::async_trait;
-use postrider_application::ports::{EventLog, LoggedEvent, StoreError};
+use postrider_application::ports::{
+    EventForm, EventLog, FAILED_DELIVERIES_AT_ONCE, LoggedEvent, StoreError, event_form,
+};
 use postrider_domain::{
     TenantId, Timestamp, Uid, Version,
     access::{Grant, GrantScope},
     api_keys::ApiKeyEvent,
-    applications::ApplicationEvent,
+    applications::{ApplicationEvent, OPERATIONAL_UID},
     endpoints::EndpointEvent,
     event_types::EventTypeEvent,
     events::DomainEvent,
@@ -15,7 +17,7 @@ use postrider_domain::{
     users::{InvitationEvent, MembershipEvent, SessionEvent, UserEvent},
 };
 
-use super::store::MemoryStore;
+use super::{hot::Failed, state::State, store::MemoryStore};
 
 /// An event that enters the log when its transaction commits.
 #[derive(Debug, Clone)]
@@ -27,14 +29,17 @@ pub(super) struct PendingEvent {
 
 impl PendingEvent {
     /// The entry at `position`.
-    pub(super) fn at(self, position: i64) -> LoggedEvent {
+    pub(super) fn at(self, position: i64, now: Timestamp) -> LoggedEvent {
+        let known = event_form(self.event.kind());
         LoggedEvent {
             position,
             tenant: self.tenant,
             kind: self.event.kind().to_owned(),
             aggregate: self.event.aggregate(),
             version: self.version.0,
+            form: known.map_or(EventForm::Unknown, EventForm::Known),
             body: body(&self.event),
+            recorded_at: now,
         }
     }
 }
@@ -52,11 +57,71 @@ impl EventLog for MemoryStore {
     }
 }
 
+/// Says that deliveries failed for good.
+const FAILED: &str = "delivery.failed";
+
+impl State {
+    /// A position that was never given.
+    pub(super) fn next_position(&mut self) -> i64 {
+        self.last_position += 1;
+        self.last_position
+    }
+
+    /// Logs what the hot path has to tell; whether it was anything.
+    pub(super) fn log_failed(&mut self, now: Timestamp) -> bool {
+        let mut by_tenant: BTreeMap<TenantId, Vec<Failed>> = BTreeMap::new();
+        for failed in std::mem::take(&mut self.hot.failed) {
+            let application = self.configuration.application(failed.tenant, failed.application);
+            let uid = application
+                .and_then(|row| row.state.uid.as_ref())
+                .map(Uid::as_str);
+            // Of an application that is gone nobody need hear.
+            if application.is_some() && uid != Some(OPERATIONAL_UID) {
+                by_tenant.entry(failed.tenant).or_default().push(failed);
+            }
+        }
+        let told = !by_tenant.is_empty();
+        for (tenant, mut failed) in by_tenant {
+            failed.sort_by_key(|one| (one.message, one.endpoint));
+            for some in failed.chunks(FAILED_DELIVERIES_AT_ONCE) {
+                let event = LoggedEvent {
+                    position: self.next_position(),
+                    tenant: Some(tenant),
+                    kind: FAILED.to_owned(),
+                    aggregate: some[0].message.to_string(),
+                    version: 1,
+                    form: event_form(FAILED).map_or(EventForm::Unknown, EventForm::Known),
+                    body: failed_body(some),
+                    recorded_at: now,
+                };
+                self.events.push(event);
+            }
+        }
+        told
+    }
+}
+
+fn failed_body(failed: &[Failed]) -> String {
+    let one = |failed: &Failed| {
+        let mut object = Object::default();
+        object.text("application", &failed.application.to_string());
+        object.text("message", &failed.message.to_string());
+        object.text("endpoint", &failed.endpoint.to_string());
+        object.text("reason", failed.reason);
+        object.finish()
+    };
+    let deliveries: Vec<String> = failed.iter().map(one).collect();
+    let mut object = Object::default();
+    object.raw("v", &event_form(FAILED).unwrap_or_default().to_string());
+    object.raw("deliveries", &format!("[{}]", deliveries.join(",")));
+    object.finish()
+}
+
 /// The stored body, in the form of the databases' adapters: a JSON object with `v`, the version of its form; ids
 /// are public ids, times microseconds since the Unix epoch.
 fn body(event: &DomainEvent) -> String {
     let mut object = Object::default();
-    object.raw("v", "1");
+    object.raw("v", &event_form(event.kind()).unwrap_or_default().to_string());
     match event {
         DomainEvent::Tenant(_, event) => of_tenant(&mut object, event),
         DomainEvent::User(_, UserEvent::Registered | UserEvent::PasswordChanged) => {}

@@ -39,6 +39,7 @@ mod people;
 mod principals;
 mod queue;
 mod randomness;
+mod relay;
 mod replays;
 mod repositories;
 mod retention;
@@ -50,8 +51,8 @@ mod views;
 
 pub use clock::TestClock;
 pub use fakes::{
-    CountingSignal, NoKeyUses, NoThrottle, NoTrace, PlainKeyPairs, PlainPasswords, RecordedDenials,
-    RecordedMetrics, WordSchemas,
+    CountingSignal, NoBarrier, NoKeyUses, NoThrottle, NoTrace, PlainKeyPairs, PlainPasswords,
+    RecordedDenials, RecordedMetrics, WordSchemas,
 };
 pub use ids::SequentialIds;
 pub use intake::DirectIntake;

@@ -18,6 +18,8 @@ impl NodeRegistry for MemoryStore {
         let node = Node {
             lease_until: now.plus(ttl),
             dead: false,
+            joined_at: now,
+            seen: Some(0),
         };
         nodes.insert(epoch, node);
         Ok(epoch)

@@ -35,7 +35,11 @@ impl DeliveryQueue for MemoryStore {
 
     async fn settle(&self, node: Epoch, batch: Vec<Settlement>) -> Result<Vec<WorkId>, StoreError> {
         let (mut state, now) = (self.state(), self.now());
-        state.hot.settle(node, batch, now)
+        let settled = state.hot.settle(node, batch, now)?;
+        if state.log_failed(now) {
+            self.event_bells.events.ring();
+        }
+        Ok(settled)
     }
 
     async fn hand_back(&self, node: Epoch, rows: Vec<WorkRef>) -> Result<(), StoreError> {

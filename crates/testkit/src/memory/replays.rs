@@ -140,7 +140,7 @@ impl State {
             Ok(filter) => filter,
             Err(why) => {
                 let change = replay.fail(why, now);
-                return self.finish_replay(replay, change, 0);
+                return self.finish_replay(replay, change, 0, now);
             }
         };
         let room = limits
@@ -171,9 +171,9 @@ impl State {
         replay.advance(found.cursor, step);
         if found.ended || replay.state().room() == 0 {
             let change = replay.complete(now);
-            return self.finish_replay(replay, change, queued);
+            return self.finish_replay(replay, change, queued, now);
         }
-        self.save_replay(replay)?;
+        self.save_replay(replay, now)?;
         let wait = if found.waits { limits.wait } else { Duration::ZERO };
         self.replays_due.insert(id, stored.plus(wait));
         Ok(if found.waits {
@@ -223,10 +223,11 @@ impl State {
         replay: Replay,
         change: Change,
         queued: u32,
+        now: Timestamp,
     ) -> Result<ReplayStep, StoreError> {
         let id = replay.state().id;
         if change == Change::Made {
-            self.save_replay(replay)?;
+            self.save_replay(replay, now)?;
         }
         self.replays_due.remove(&id);
         Ok(ReplayStep::Made {
@@ -236,7 +237,7 @@ impl State {
         })
     }
 
-    fn save_replay(&mut self, mut replay: Replay) -> Result<(), StoreError> {
+    fn save_replay(&mut self, mut replay: Replay, now: Timestamp) -> Result<(), StoreError> {
         let (state, read) = (replay.state().clone(), replay.version());
         let version = write(
             &mut self.configuration.replays,
@@ -253,7 +254,7 @@ impl State {
                 version,
                 event,
             };
-            self.events.push(pending.at(self.last_position));
+            self.events.push(pending.at(self.last_position, now));
         }
         Ok(())
     }

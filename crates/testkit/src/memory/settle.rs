@@ -4,7 +4,7 @@ use postrider_application::ports::{Concluded, Epoch, NewWork, Settlement, StoreE
 use postrider_domain::{EndpointId, Timestamp, WorkId, deliveries::DeliveryStatus};
 
 use super::{
-    hot::{Hot, NOBODY, PARKED, Work},
+    hot::{Failed, Hot, NOBODY, PARKED, Work},
     state::fault,
 };
 
@@ -112,6 +112,15 @@ impl Hot {
         if let Some(attempt) = attempt {
             let key = (delivery.message, delivery.endpoint, attempt.number);
             self.attempts.insert(key, attempt);
+        }
+        if let DeliveryStatus::Failed(reason) = delivery.status {
+            self.failed.push(Failed {
+                tenant: row.tenant,
+                application: row.application,
+                message: row.message,
+                endpoint: delivery.endpoint,
+                reason: reason.as_str(),
+            });
         }
         self.write(row.tenant, row.application, delivery, now);
     }

@@ -9,7 +9,7 @@ use postrider_domain::{
     ApiKeyId, AuditEntryId, EndpointId, ReplayId, TenantId, Timestamp, figures::UsageFigures,
 };
 
-use super::{answers::Answer, hot::Hot, tables::Configuration};
+use super::{answers::Answer, hot::Hot, relay::Relayed, tables::Configuration};
 
 /// Everything that is stored.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) events: Vec<LoggedEvent>,
     /// The last position that was given; never given again, though its event be erased.
     pub(super) last_position: i64,
+    /// What the relay keeps.
+    pub(super) relayed: Relayed,
     /// The audit log.
     pub(super) audit: BTreeMap<AuditEntryId, AuditEntry>,
     /// What commands with an idempotency key were answered.

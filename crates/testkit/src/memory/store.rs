@@ -7,7 +7,7 @@ use std::{
 use postrider_application::{
     access::{OperatorScope, PersonScope, TenantScope},
     audit::{Conclusion, Record},
-    ports::{Clock, NewAnswer, Store, StoreError, UnitOfWork},
+    ports::{Clock, DeadLetterId, NewAnswer, Store, StoreError, UnitOfWork},
 };
 use postrider_domain::{ApplicationId, EndpointId, TenantId, Timestamp, UserId};
 use tokio::sync::OwnedMutexGuard;
@@ -17,6 +17,7 @@ use super::{
     deeds::Deed,
     hot::{Direct, Requeue},
     log::PendingEvent,
+    relay::EventBells,
     state::{State, fault},
     tables::Configuration,
 };
@@ -31,6 +32,8 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     /// A clone's own: as though it were another node.
     pub(super) bell: Bell,
+    /// As well.
+    pub(super) event_bells: EventBells,
 }
 
 impl MemoryStore {
@@ -41,6 +44,7 @@ impl MemoryStore {
             writer: Arc::default(),
             clock,
             bell: Bell::new(),
+            event_bells: EventBells::new(),
         }
     }
 
@@ -93,6 +97,7 @@ impl MemoryStore {
             deeds: Vec::new(),
             direct: Vec::new(),
             outdated: Vec::new(),
+            again: Vec::new(),
             _turn: turn,
         }
     }
@@ -143,6 +148,8 @@ pub struct MemoryTx {
     pub(super) direct: Vec<Direct>,
     /// Endpoints of which nothing is known any more that was before.
     pub(super) outdated: Vec<EndpointId>,
+    /// Events that were set aside and are to be delivered again.
+    pub(super) again: Vec<DeadLetterId>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -225,10 +232,13 @@ impl UnitOfWork for MemoryTx {
         for endpoint in self.outdated {
             state.hot.failing.remove(&endpoint);
         }
+        state.deliver_again(&self.again);
+        if !self.events.is_empty() || !self.again.is_empty() {
+            self.store.event_bells.events.ring();
+        }
         for event in self.events {
-            state.last_position += 1;
-            let position = state.last_position;
-            state.events.push(event.at(position));
+            let position = state.next_position();
+            state.events.push(event.at(position, now));
         }
         for requeue in self.requeues {
             state.hot.requeue(requeue, now);

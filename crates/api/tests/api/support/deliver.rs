@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use postrider_application::ports::{
-    ClaimFrom, ClaimedWork, Clock as _, Concluded, Epoch, NewWork, Retry, Settlement, WorkRef,
+    AggregateKey, ClaimFrom, ClaimedWork, Clock as _, Concluded, Epoch, NewWork, Retry, SetAside, Settlement,
+    StartAt, WorkRef,
 };
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
@@ -37,6 +38,29 @@ impl Api {
         for (outcome, body) in outcomes {
             row = self.attempt(node, row, &mut delivery, *outcome, body).await;
         }
+    }
+
+    /// Sets an event aside that no subscriber of ours could take; its id.
+    pub(crate) async fn dead_letter(&self, aggregate: &str) -> String {
+        const SUBSCRIBER: &str = "sink";
+        let (cursors, head) = (&self.ports.cursors, self.ports.events.head().await.unwrap());
+        let node = self.ports.nodes.join(Duration::from_secs(15)).await.unwrap();
+        cursors.declare(SUBSCRIBER, StartAt::Beginning).await.unwrap();
+        let held = cursors.take(node, &[SUBSCRIBER]).await.unwrap();
+        assert_eq!(held.len(), 1, "whoever held it before has left");
+        let aside = SetAside {
+            position: head,
+            of: AggregateKey {
+                tenant: None,
+                aggregate: aggregate.to_owned(),
+            },
+            kind: "endpoint.created".to_owned(),
+            attempts: 8,
+            error: Some("refused".to_owned()),
+        };
+        assert!(cursors.advance(node, SUBSCRIBER, head, &[aside]).await.unwrap());
+        self.ports.nodes.leave(node).await.unwrap();
+        format!("{SUBSCRIBER}.{head}")
     }
 
     async fn claim(&self, node: Epoch, message: MessageId) -> ClaimedWork {

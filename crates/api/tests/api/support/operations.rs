@@ -29,6 +29,8 @@ pub(crate) struct Segments {
     pub(crate) event_type: String,
     /// A message that can be cancelled.
     pub(crate) scheduled: String,
+    /// A dead letter.
+    pub(crate) event: String,
 }
 
 /// All of them.
@@ -102,6 +104,7 @@ impl Operation {
             ("{tenant}", &segments.tenant),
             ("{name}", &segments.event_type),
             ("{version}", "1"),
+            ("{event}", &segments.event),
             ("{code}", "internal"),
         ] {
             path = path.replace(name, value);

@@ -27,7 +27,7 @@ use postrider_schema::{BoundedSchemas, SchemaOptions};
 use postrider_testkit::{
     contract::Ports,
     memory::{
-        CountingSignal, DirectIntake, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics,
+        CountingSignal, DirectIntake, NoBarrier, NoKeyUses, PlainPasswords, RecordedDenials, RecordedMetrics,
         SequentialIds, TestClock,
     },
 };
@@ -152,6 +152,7 @@ impl Api {
                 signing_keys: keys,
                 reencryption: Arc::new(store.clone()),
                 export: setup.export.unwrap_or_else(|| Arc::new(store.clone())),
+                barrier: Arc::new(NoBarrier::default()),
                 work_signal: Arc::new(CountingSignal::default()),
                 trace: Arc::new(OtelTracePropagation),
                 clock: clock.clone(),

@@ -102,6 +102,7 @@ impl Scene {
             tenant: tenancy.id.clone(),
             event_type: "order.shipped".to_owned(),
             scheduled: scheduled.text("id"),
+            event: api.dead_letter(&tenancy.endpoint).await,
         };
         Self {
             name: name.to_owned(),

@@ -39,7 +39,7 @@ use crate::{
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
 
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     QUEUE,
     "replays",
     "endpoint_stats",
@@ -59,6 +59,7 @@ const ORDER: [&str; 21] = [
     "invitations",
     "sessions",
     MEMBERSHIPS,
+    "dead_letters",
     "outbox_events",
     "audit_entries",
 ];

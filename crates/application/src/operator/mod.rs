@@ -1,0 +1,7 @@
+//! What the operator sees of how the installation runs, and does about it.
+
+mod dead_letters;
+mod status;
+
+pub use dead_letters::{ListDeadLetters, ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler};
+pub use status::{ShowStatus, ShowStatusHandler};

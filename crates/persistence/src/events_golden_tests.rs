@@ -1,0 +1,149 @@
+//! Every form that was ever written, pinned: one golden file a kind and version. A form that changes without a new
+//! version fails here; with one, the old file stays, and must still be readable.
+//!
+//! New files are written with `POSTRIDER_GOLDEN=write`; those that are there are never written over.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use postrider_application::ports::{EVENT_FORMS, EventForm};
+use postrider_domain::{
+    ApiKeyId, Description, EndpointId, InvitationId, MembershipId, Name, SessionId, UserId,
+    access::Role,
+    endpoints::{DisableReason, EndpointUrl},
+    event_types::EventTypeName,
+    users::SessionEnd,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{deliveries::failed_example, event_forms};
+
+fn golden() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/events")
+}
+
+fn id<T>(of: fn(Uuid) -> T, n: u128) -> T {
+    of(Uuid::from_u128(n))
+}
+
+/// One event of each kind, as this release writes it.
+fn examples() -> Vec<DomainEvent> {
+    let at = Timestamp::from_micros(1_700_000_000_000_000);
+    let (user, app) = (id(UserId::from_uuid, 2), id(ApplicationId::from_uuid, 3));
+    let name = || Name::parse("Acme \"EU\"").unwrap();
+    let grants = || vec![Grant::tenant(Role::Owner), Grant::application(Role::Viewer, app)];
+    let tenant = |event| DomainEvent::Tenant(id(TenantId::from_uuid, 1), event);
+    let member = |event| DomainEvent::Membership(id(MembershipId::from_uuid, 4), event);
+    let invitation = |event| DomainEvent::Invitation(id(InvitationId::from_uuid, 5), event);
+    let session = |event| DomainEvent::Session(id(SessionId::from_uuid, 6), event);
+    let key = |event| DomainEvent::ApiKey(id(ApiKeyId::from_uuid, 7), event);
+    let endpoint = |event| DomainEvent::Endpoint(app, id(EndpointId::from_uuid, 8), event);
+    let expires_at = at;
+    let why = SessionEnd::RefreshTokenReused;
+    vec![
+        tenant(TenantEvent::Created { name: name() }),
+        tenant(TenantEvent::Suspended { at }),
+        tenant(TenantEvent::Resumed { at }),
+        tenant(TenantEvent::DeletionOrdered { at }),
+        DomainEvent::User(user, UserEvent::Registered),
+        DomainEvent::User(user, UserEvent::PasswordChanged),
+        member(MembershipEvent::Joined {
+            user,
+            grants: grants(),
+        }),
+        member(MembershipEvent::GrantsChanged {
+            user,
+            grants: grants(),
+        }),
+        member(MembershipEvent::Removed { user }),
+        invitation(InvitationEvent::Issued {
+            grants: grants(),
+            expires_at,
+        }),
+        invitation(InvitationEvent::Accepted),
+        invitation(InvitationEvent::Withdrawn),
+        invitation(InvitationEvent::Replaced),
+        session(SessionEvent::Opened { user }),
+        session(SessionEvent::Ended { user, why }),
+        key(ApiKeyEvent::Minted {
+            name: name(),
+            grants: grants(),
+            expires_at: Some(expires_at),
+        }),
+        key(ApiKeyEvent::Revoked),
+        DomainEvent::Application(
+            app,
+            ApplicationEvent::Created {
+                uid: Some(Uid::parse("eu").unwrap()),
+                name: name(),
+            },
+        ),
+        DomainEvent::Application(app, ApplicationEvent::PortalTokensRevoked { valid_after: at }),
+        DomainEvent::EventType(
+            EventTypeName::parse("invoice.paid").unwrap(),
+            EventTypeEvent::Registered {
+                description: Description::parse("it was paid").unwrap(),
+            },
+        ),
+        endpoint(EndpointEvent::Created {
+            url: EndpointUrl::parse("https://example.com/hooks").unwrap(),
+            uid: Some(Uid::parse("billing").unwrap()),
+        }),
+        endpoint(EndpointEvent::Disabled {
+            why: DisableReason::Manual,
+            at,
+        }),
+        endpoint(EndpointEvent::Enabled),
+    ]
+}
+
+/// Kind and body of everything that this release writes.
+fn written() -> Vec<(String, String)> {
+    let of_aggregates = examples()
+        .iter()
+        .map(|event| (event.kind().to_owned(), body(event).unwrap()))
+        .collect::<Vec<_>>();
+    let failed = ("delivery.failed".to_owned(), failed_example().unwrap());
+    of_aggregates.into_iter().chain([failed]).collect()
+}
+
+#[test]
+fn every_form_is_as_it_was_pinned() {
+    let mut kinds = BTreeSet::new();
+    for (kind, body) in written() {
+        let version = event_form(&kind).unwrap();
+        let file = golden().join(format!("{kind}.v{version}.json"));
+        if std::env::var("POSTRIDER_GOLDEN").is_ok_and(|how| how == "write") && !file.exists() {
+            fs::create_dir_all(golden()).unwrap();
+            fs::write(&file, format!("{body}\n")).unwrap();
+        }
+        let pinned = fs::read_to_string(&file).unwrap_or_else(|_| {
+            panic!("{kind} v{version} is not pinned: POSTRIDER_GOLDEN=write, and look at it")
+        });
+        assert_eq!(
+            body,
+            pinned.trim_end(),
+            "{kind}: its form changed without a new version"
+        );
+        kinds.insert(kind);
+    }
+    let known: BTreeSet<String> = EVENT_FORMS.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    assert_eq!(kinds, known, "every kind has an example here");
+}
+
+#[test]
+fn every_form_that_was_ever_written_can_be_read() {
+    let mut read = 0;
+    for file in fs::read_dir(golden()).unwrap() {
+        let path = file.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let (kind, _) = stem.rsplit_once(".v").unwrap();
+        let body = fs::read_to_string(&path).unwrap();
+        let current = event_form(kind).unwrap();
+        let (form, body) = event_forms::read(kind, body.trim_end().to_owned());
+        assert_eq!(form, EventForm::Known(current), "{stem}");
+        assert!(body.contains(&format!("\"v\":{current}")), "{stem}");
+        read += 1;
+    }
+    assert!(read >= EVENT_FORMS.len());
+}
