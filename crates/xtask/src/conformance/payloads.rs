@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Databases;
+use super::stage::Databases;
 use super::check::{Seen, Sent, Tally, hold};
 use super::examples::{self, Example};
 use super::python::PythonReceiver;

@@ -1,0 +1,274 @@
+//! Every operation of the document, fuzzed by `schemathesis` against the running binary, with all its checks.
+
+mod fixtures;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+use super::ground::{self, Ground};
+use super::recorder::Recorder;
+use super::tools;
+use crate::http::Client;
+use crate::process;
+use crate::tenancy::company::hire;
+use fixtures::Fixtures;
+
+const TOOL: &str = "schemathesis==4.32.5";
+const HOOKS: &str = include_str!("hooks.py");
+const PHASES: &str = "examples,coverage,fuzzing,stateful";
+/// For all runs on one database.
+const RUN_LIMIT: Duration = Duration::from_mins(25);
+/// No answer may take longer: time is bounded whatever is sent.
+const ANSWER_LIMIT_S: f64 = 10.0;
+const SHOWN_LINES: usize = 120;
+
+/// Where a credential of each security scheme comes from.
+struct Credentials<'a> {
+    bearer: &'a str,
+    operator: &'a str,
+}
+
+/// Runs on each database.
+pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
+    let programs = tools::python("schemathesis", &[TOOL])?;
+    let seed = stage.seed()?;
+    println!("{TOOL}, {PHASES}, seed {seed} (--seed {seed} repeats it)");
+    stage.each(ground::UNHURRIED, |database, ground| {
+        let recorder = Recorder::start(Duration::ZERO)?;
+        let document = document(ground)?;
+        let fixtures = Fixtures::make(ground, &document, &recorder)?;
+        let lacking = fixtures.lacking(&document);
+        if !lacking.is_empty() {
+            println!("  nothing is known to exist for {}", lacking.join(", "));
+        }
+        let fuzz = Fuzz {
+            stage,
+            programs: &programs,
+            ground,
+            fixtures: &fixtures,
+            seed,
+            report: format!("schemathesis-{}.txt", database.name().to_lowercase()),
+        };
+        fuzz.everything(&document)
+    })
+}
+
+struct Fuzz<'a> {
+    stage: &'a Stage<'a>,
+    programs: &'a Path,
+    ground: &'a Ground,
+    fixtures: &'a Fixtures,
+    seed: u64,
+    report: String,
+}
+
+impl Fuzz<'_> {
+    /// All operations with the machine's key; then those of a person, each with a session of its own, for one of
+    /// them ends all sessions and another changes the password.
+    fn everything(&self, document: &Value) -> anyhow::Result<()> {
+        let operator = self.ground.site.operator_token();
+        let personal = personal(document);
+        let mut all = Vec::new();
+        for operation in &personal {
+            all.extend(["--exclude-operation-id".to_owned(), operation.clone()]);
+        }
+        let credentials = Credentials {
+            bearer: &self.ground.key.token,
+            operator,
+        };
+        let mut problems = Vec::new();
+        problems.extend(self.once("all operations but a person's", &credentials, &all).err());
+        for operation in &personal {
+            let (_, _, tokens) = hire(&mut self.ground.client(0), "admin", self.ground.nodes[0].address)?;
+            let credentials = Credentials {
+                bearer: &tokens.access,
+                operator,
+            };
+            let only = ["--include-operation-id".to_owned(), operation.clone()];
+            problems.extend(self.once(operation, &credentials, &only).err());
+        }
+        match problems.len() {
+            0 => Ok(()),
+            1 => Err(problems.remove(0)),
+            many => bail!(
+                "{many} runs failed: {}",
+                problems.iter().map(|one| format!("{one:#}")).collect::<Vec<_>>().join("; ")
+            ),
+        }
+    }
+
+    fn once(&self, what: &str, credentials: &Credentials<'_>, filter: &[String]) -> anyhow::Result<()> {
+        let folder = tempfile::Builder::new().prefix("postrider-api-").tempdir()?;
+        let excused = folder.path().join("excused");
+        std::fs::write(folder.path().join("hooks.py"), HOOKS)?;
+        let config = folder.path().join("schemathesis.toml");
+        std::fs::write(&config, configuration(self.fixtures, self.seed))?;
+        let log = folder.path().join("log");
+        let mut command = Command::new(self.programs.join("schemathesis"));
+        command
+            .arg("--config-file")
+            .arg(&config)
+            .arg("run")
+            .arg(format!("{}/openapi.json", self.ground.url()))
+            .args(["--phases", PHASES, "--workers", "1", "--no-color", "--continue-on-failure"])
+            .args(["--max-examples", &self.stage.options.max_examples.to_string()])
+            .args(filter)
+            .env("PYTHONHASHSEED", "0")
+            .env("BEARER", credentials.bearer)
+            .env("OPERATOR", credentials.operator)
+            .env("PROTECTED", json!(self.fixtures.protected).to_string())
+            .env("EXCUSED", &excused)
+            .current_dir(folder.path())
+            .stdout(std::fs::File::create(&log)?)
+            .stderr(std::fs::File::options().append(true).open(&log)?);
+        let began = Instant::now();
+        let status = process::Group::spawn(&mut command)?.wait(Some(RUN_LIMIT))?;
+        let said = std::fs::read_to_string(&log)?;
+        println!(
+            "  {what}: {} in {:.0} s{}",
+            summary(&said),
+            began.elapsed().as_secs_f64(),
+            refusals(&excused)
+        );
+        if status.success() {
+            return Ok(());
+        }
+        let kept = tools::keep(&self.report, &said)?;
+        println!("{}", failures(&said));
+        bail!("{what}: {} (all of it: {})", verdict(&said), kept.display());
+    }
+}
+
+fn document(ground: &Ground) -> anyhow::Result<Value> {
+    let client = Client::new(ground.nodes[0].address, Duration::from_secs(30));
+    let answer = client.get("/openapi.json", &[])?;
+    ensure!(answer.status == 200, "GET /openapi.json: {}", answer.status);
+    answer.json()
+}
+
+/// The operations that a machine cannot use at all.
+fn personal(document: &Value) -> Vec<String> {
+    let items = document["paths"].as_object().into_iter().flatten();
+    items
+        .flat_map(|(_, item)| item.as_object().into_iter().flatten())
+        .filter(|(_, operation)| operation["x-permission"] == "person")
+        .filter_map(|(_, operation)| operation["operationId"].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Half of the path parameters name what exists, the other half what is made up.
+fn configuration(fixtures: &Fixtures, seed: u64) -> String {
+    let mut text = format!(
+        r#"hooks = "hooks.py"
+seed = {seed}
+suppress-health-check = ["all"]
+request-timeout = 30.0
+
+[checks]
+max_response_time = {ANSWER_LIMIT_S:.1}
+
+# 422 is judged by `refusals_follow_from_the_document`, more strictly than by its number.
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 422, 428]
+
+[auth.openapi.bearer]
+bearer = "${{BEARER}}"
+
+[auth.openapi.operator]
+bearer = "${{OPERATOR}}"
+"#
+    );
+    let mut bindings = String::from("\n[parameters]\n");
+    for (name, ids) in &fixtures.ids {
+        let _ = write!(text, "\n[dictionaries.{name}]\nvalues = {}\n", json!(ids));
+        let _ = writeln!(
+            bindings,
+            r#""path.{name}" = {{ dictionary = "{name}", probability = 0.5 }}"#
+        );
+    }
+    text + &bindings
+}
+
+/// How many cases there were, as the tool counts them.
+fn summary(said: &str) -> String {
+    let after = |mark: &str| said.lines().skip_while(|line| !line.contains(mark)).nth(1);
+    let cases = after("Test cases:").unwrap_or("no cases were counted").trim();
+    let tested = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Tested: "))
+        .unwrap_or("no");
+    format!("{tested} operations, {cases}")
+}
+
+/// The last line, without its frame.
+fn verdict(said: &str) -> String {
+    process::tail(said, 1).trim_matches('=').trim().to_owned()
+}
+
+/// From the first failure on, as many lines as are useful on a terminal.
+fn failures(said: &str) -> String {
+    let lines: Vec<&str> = said
+        .lines()
+        .skip_while(|line| !line.contains("= ERRORS =") && !line.contains("= FAILURES ="))
+        .collect();
+    let from = if lines.is_empty() { said.lines().collect() } else { lines };
+    let shown = from[..from.len().min(SHOWN_LINES)].join("\n    ");
+    format!("    {shown}")
+}
+
+/// How often the document could not say why something is refused.
+fn refusals(file: &Path) -> String {
+    let Ok(text) = std::fs::read_to_string(file).context("excused") else {
+        return String::new();
+    };
+    let count: u64 = text
+        .lines()
+        .filter_map(|line| line.split('\t').next()?.parse::<u64>().ok())
+        .sum();
+    format!(
+        "; {count} refusals by {} rules that a schema cannot say",
+        text.lines().count()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tools_summary_is_read() {
+        let said = "API Operations:\n  Selected: 3/4\n  Tested: 3\n\nTest cases:\n  20 generated, 2 found 2 unique \
+            failures\n\n===== FAILURES =====\nno\n=== 2 failures in 1s ===\n";
+        assert_eq!(summary(said), "3 operations, 20 generated, 2 found 2 unique failures");
+        assert_eq!(verdict(said), "2 failures in 1s");
+        assert!(failures(said).contains("no") && !failures(said).contains("Selected"));
+    }
+
+    #[test]
+    fn operations_of_people_are_found() {
+        let document = json!({ "paths": { "/a": {
+            "get": { "operationId": "getA", "x-permission": "public" },
+            "put": { "operationId": "putA", "x-permission": "person" },
+        } } });
+        assert_eq!(personal(&document), ["putA"]);
+    }
+
+    #[test]
+    fn the_configuration_binds_each_fixture() {
+        let mut fixtures = Fixtures::default();
+        fixtures.ids.insert("message".to_owned(), vec!["msg_1".to_owned()]);
+        let text = configuration(&fixtures, 7);
+        let read: toml::Table = toml::from_str(&text).unwrap();
+        assert_eq!(read["seed"].as_integer(), Some(7));
+        assert_eq!(
+            read["parameters"]["path.message"]["dictionary"].as_str(),
+            Some("message")
+        );
+    }
+}
