@@ -26,7 +26,8 @@ const PHASES: &str = "examples,coverage,fuzzing,stateful";
 const RUN_LIMIT: Duration = Duration::from_mins(25);
 /// No answer may take longer: time is bounded whatever is sent.
 const ANSWER_LIMIT_S: f64 = 10.0;
-const SHOWN_LINES: usize = 120;
+/// How many failures are printed; all of them are in the report.
+const SHOWN: usize = 60;
 
 /// Where a credential of each security scheme comes from.
 struct Credentials<'a> {
@@ -53,7 +54,7 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
             ground,
             fixtures: &fixtures,
             seed,
-            report: format!("schemathesis-{}.txt", database.name().to_lowercase()),
+            database: database.name(),
         };
         fuzz.everything(&document)
     })
@@ -65,7 +66,7 @@ struct Fuzz<'a> {
     ground: &'a Ground,
     fixtures: &'a Fixtures,
     seed: u64,
-    report: String,
+    database: &'static str,
 }
 
 impl Fuzz<'_> {
@@ -83,7 +84,7 @@ impl Fuzz<'_> {
             operator,
         };
         let mut problems = Vec::new();
-        problems.extend(self.once("all operations but a person's", &credentials, &all).err());
+        problems.extend(self.once("all but a person's", &credentials, &all).err());
         for operation in &personal {
             let (_, _, tokens) = hire(&mut self.ground.client(0), "admin", self.ground.nodes[0].address)?;
             let credentials = Credentials {
@@ -139,8 +140,15 @@ impl Fuzz<'_> {
         if status.success() {
             return Ok(());
         }
-        let kept = tools::keep(&self.report, &said)?;
-        println!("{}", failures(&said));
+        let report = format!("schemathesis-{}-{}.txt", self.database, what.replace(' ', "-"));
+        let kept = tools::keep(&report.to_lowercase(), &said)?;
+        let failures = failures(&said);
+        for failure in failures.iter().take(SHOWN) {
+            println!("    {failure}");
+        }
+        if failures.len() > SHOWN {
+            println!("    and {} more", failures.len() - SHOWN);
+        }
         bail!("{what}: {} (all of it: {})", verdict(&said), kept.display());
     }
 }
@@ -175,7 +183,7 @@ max_response_time = {ANSWER_LIMIT_S:.1}
 
 # 422 is judged by `refusals_follow_from_the_document`, more strictly than by its number.
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 422, 428]
+expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 422, 428, 429]
 
 [auth.openapi.bearer]
 bearer = "${{BEARER}}"
@@ -211,15 +219,24 @@ fn verdict(said: &str) -> String {
     process::tail(said, 1).trim_matches('=').trim().to_owned()
 }
 
-/// From the first failure on, as many lines as are useful on a terminal.
-fn failures(said: &str) -> String {
-    let lines: Vec<&str> = said
-        .lines()
-        .skip_while(|line| !line.contains("= ERRORS =") && !line.contains("= FAILURES ="))
-        .collect();
-    let from = if lines.is_empty() { said.lines().collect() } else { lines };
-    let shown = from[..from.len().min(SHOWN_LINES)].join("\n    ");
-    format!("    {shown}")
+/// Each failure on a line of its own: the operation, the check, and the first thing that it says.
+fn failures(said: &str) -> Vec<String> {
+    let mut operation = "";
+    let mut found = Vec::new();
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    while let Some(line) = lines.next() {
+        let title = line.trim_matches('_').trim();
+        if line.starts_with("_") || line.starts_with(' ') && line.ends_with(' ') {
+            operation = title;
+        } else if let Some(check) = line.strip_prefix("- ST") {
+            let detail = lines.next().unwrap_or_default().trim();
+            found.push(format!("{operation}: ST{check}: {detail}"));
+        } else if line.ends_with("Error") && !line.starts_with(' ') {
+            let detail = lines.next().unwrap_or_default().trim();
+            found.push(format!("{operation}: {line}: {detail}"));
+        }
+    }
+    found
 }
 
 /// How often the document could not say why something is refused.
@@ -244,10 +261,14 @@ mod tests {
     #[test]
     fn the_tools_summary_is_read() {
         let said = "API Operations:\n  Selected: 3/4\n  Tested: 3\n\nTest cases:\n  20 generated, 2 found 2 unique \
-            failures\n\n===== FAILURES =====\nno\n=== 2 failures in 1s ===\n";
+            failures\n\n===== FAILURES =====\n__ GET /a __\n1. Test Case ID: x\n\n- ST202 Refused\n\n    why\n\n\
+            - ST108 Header\n\n    which\n=== 2 failures in 1s ===\n";
         assert_eq!(summary(said), "3 operations, 20 generated, 2 found 2 unique failures");
         assert_eq!(verdict(said), "2 failures in 1s");
-        assert!(failures(said).contains("no") && !failures(said).contains("Selected"));
+        assert_eq!(
+            failures(said),
+            ["GET /a: ST202 Refused: why", "GET /a: ST108 Header: which"]
+        );
     }
 
     #[test]
