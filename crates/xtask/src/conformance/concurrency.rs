@@ -52,7 +52,7 @@ struct Answer {
 /// Ten thousand publishes with one `event_id`: one message, named by every answer, delivered once.
 fn same_event_id(database: Database, ground: &Ground) -> anyhow::Result<()> {
     let mut client = ground.client(0);
-    let application = ground.application(&mut client, "Same event id")?;
+    let application = ground::application(&mut client, "Same event id")?;
     let recorder = Recorder::start(Duration::ZERO)?;
     let path = format!("/v1/applications/{application}");
     client.create(
@@ -62,7 +62,8 @@ fn same_event_id(database: Database, ground: &Ground) -> anyhow::Result<()> {
     let ask = Ask {
         path: format!("{path}/messages"),
         headers: vec![("authorization", format!("Bearer {}", ground.key.token))],
-        body: json!({ "event_type": "same.id", "event_id": secret_hex(8)?, "payload": { "n": 1 } }).to_string(),
+        body: json!({ "event_type": "same.id", "event_id": secret_hex(8)?, "payload": { "n": 1 } })
+            .to_string(),
     };
     let began = Instant::now();
     let answers = at_once(ground.nodes[0].address, PUBLISHERS, PUBLISHES / PUBLISHERS, &ask)?;
@@ -70,7 +71,11 @@ fn same_event_id(database: Database, ground: &Ground) -> anyhow::Result<()> {
     let first = text(&answers[0].response.json()?, "id")?;
     for answer in &answers {
         let said = String::from_utf8_lossy(&answer.response.body);
-        ensure!(answer.response.status == 202, "{}: {said}", answer.response.status);
+        ensure!(
+            answer.response.status == 202,
+            "{}: {said}",
+            answer.response.status
+        );
         ensure!(
             answer.response.json()?["id"] == first.as_str(),
             "two messages: {first}, and {said}"
@@ -162,12 +167,7 @@ fn same_key(database: Database, ground: &Ground) -> anyhow::Result<()> {
 }
 
 /// The same from so many connections, all open before the first is used, so many times on each.
-fn at_once(
-    address: SocketAddr,
-    connections: usize,
-    times: usize,
-    ask: &Ask,
-) -> anyhow::Result<Vec<Answer>> {
+fn at_once(address: SocketAddr, connections: usize, times: usize, ask: &Ask) -> anyhow::Result<Vec<Answer>> {
     let start = Barrier::new(connections);
     thread::scope(|scope| {
         let workers = (0..connections)
@@ -200,7 +200,10 @@ fn one_connection(
     // A request that changes nothing opens the connection; it stays open.
     let opened = connection.send("GET", "/health/live", &[], &[]);
     start.wait();
-    ensure!(matches!(opened, Outcome::Answered(_)), "no connection: {opened:?}");
+    ensure!(
+        matches!(opened, Outcome::Answered(_)),
+        "no connection: {opened:?}"
+    );
     let headers: Vec<(&str, &str)> = ask
         .headers
         .iter()

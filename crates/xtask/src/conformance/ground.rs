@@ -62,15 +62,18 @@ impl Ground {
         format!("http://{}", self.nodes[0].address)
     }
 
-    /// Another application; its id.
-    pub(super) fn application(&self, client: &mut Client, name: &str) -> anyhow::Result<String> {
-        text(&client.create("/v1/applications", &json!({ "name": name }))?, "id")
-    }
-
     /// Stops the nodes in order; an error if one does not end well, or has panicked.
     pub(super) fn leave(self) -> anyhow::Result<()> {
         self.nodes.into_iter().try_for_each(Node::stop)
     }
+}
+
+/// A new application; its id.
+pub(super) fn application(client: &mut Client, name: &str) -> anyhow::Result<String> {
+    text(
+        &client.create("/v1/applications", &json!({ "name": name }))?,
+        "id",
+    )
 }
 
 /// All entries of a list, page by page, at most this many.

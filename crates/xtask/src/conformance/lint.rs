@@ -26,7 +26,13 @@ pub(super) fn run(binary: &Binary) -> anyhow::Result<()> {
     let folder = tools::npm("openapi-lint", &[REDOCLY, SPECTRAL])?;
     let mut redocly = tools::npm_program(&folder, "redocly");
     redocly
-        .args(["lint", "--format", "stylish", "--config", "docs/openapi-lint/redocly.yaml"])
+        .args([
+            "lint",
+            "--format",
+            "stylish",
+            "--config",
+            "docs/openapi-lint/redocly.yaml",
+        ])
         .env("REDOCLY_TELEMETRY", "off")
         .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
     let mut spectral = tools::npm_program(&folder, "spectral");

@@ -223,7 +223,11 @@ mod tests {
         let records = recorder.since(0);
         assert_eq!((recorder.count(), recorder.since(1).len()), (2, 1));
         assert_eq!(
-            (records[1].path.as_str(), records[1].id(), records[1].body.as_slice()),
+            (
+                records[1].path.as_str(),
+                records[1].id(),
+                records[1].body.as_slice()
+            ),
             ("/b?x=1", "msg_1", &b"{ }"[..])
         );
         assert!(before <= records[0].began && records[0].began <= records[1].began);

@@ -85,7 +85,11 @@ impl Fixtures {
             .find(|one| one["email"] == ground.company.owner.email.as_str())
             .context("the owner is no member")?;
         self.keep("member", &text(owner, "id")?);
-        invite(client, &format!("guest-{}@conformance.example", secret_hex(4)?), "viewer")?;
+        invite(
+            client,
+            &format!("guest-{}@conformance.example", secret_hex(4)?),
+            "viewer",
+        )?;
         let invitations = client.get("/v1/invitations")?;
         self.add("invitation", text(&invitations["data"][0], "id")?);
         self.keep("api_key", &ground.key.id);
@@ -120,7 +124,10 @@ impl Fixtures {
         recorder: &Recorder,
     ) -> anyhow::Result<()> {
         let path = format!("/v1/applications/{application}/endpoints");
-        let made = client.create(&path, &json!({ "url": recorder.url("/fixture"), "uid": "fixture" }))?;
+        let made = client.create(
+            &path,
+            &json!({ "url": recorder.url("/fixture"), "uid": "fixture" }),
+        )?;
         self.keep("endpoint", &text(&made, "id")?);
         self.keep("endpoint", "fixture");
         let deadline = Instant::now() + DELIVERED_WITHIN;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
-use super::stage::Stage;
 use super::ground::{self, Ground};
 use super::recorder::Recorder;
+use super::stage::Stage;
 use super::tools;
 use crate::http::Client;
 use crate::process;
@@ -99,7 +99,11 @@ impl Fuzz<'_> {
             1 => Err(problems.remove(0)),
             many => bail!(
                 "{many} runs failed: {}",
-                problems.iter().map(|one| format!("{one:#}")).collect::<Vec<_>>().join("; ")
+                problems
+                    .iter()
+                    .map(|one| format!("{one:#}"))
+                    .collect::<Vec<_>>()
+                    .join("; ")
             ),
         }
     }
@@ -117,7 +121,14 @@ impl Fuzz<'_> {
             .arg(&config)
             .arg("run")
             .arg(format!("{}/openapi.json", self.ground.url()))
-            .args(["--phases", PHASES, "--workers", "1", "--no-color", "--continue-on-failure"])
+            .args([
+                "--phases",
+                PHASES,
+                "--workers",
+                "1",
+                "--no-color",
+                "--continue-on-failure",
+            ])
             .args(["--max-examples", &self.stage.options.max_examples.to_string()])
             .args(filter)
             .env("PYTHONHASHSEED", "0")
@@ -226,7 +237,7 @@ fn failures(said: &str) -> Vec<String> {
     let mut lines = said.lines().filter(|line| !line.trim().is_empty());
     while let Some(line) = lines.next() {
         let title = line.trim_matches('_').trim();
-        if line.starts_with("_") || line.starts_with(' ') && line.ends_with(' ') {
+        if line.starts_with('_') || line.starts_with(' ') && line.ends_with(' ') {
             operation = title;
         } else if let Some(check) = line.strip_prefix("- ST") {
             let detail = lines.next().unwrap_or_default().trim();
@@ -263,7 +274,10 @@ mod tests {
         let said = "API Operations:\n  Selected: 3/4\n  Tested: 3\n\nTest cases:\n  20 generated, 2 found 2 unique \
             failures\n\n===== FAILURES =====\n__ GET /a __\n1. Test Case ID: x\n\n- ST202 Refused\n\n    why\n\n\
             - ST108 Header\n\n    which\n=== 2 failures in 1s ===\n";
-        assert_eq!(summary(said), "3 operations, 20 generated, 2 found 2 unique failures");
+        assert_eq!(
+            summary(said),
+            "3 operations, 20 generated, 2 found 2 unique failures"
+        );
         assert_eq!(verdict(said), "2 failures in 1s");
         assert_eq!(
             failures(said),
@@ -283,7 +297,9 @@ mod tests {
     #[test]
     fn the_configuration_binds_each_fixture() {
         let mut fixtures = Fixtures::default();
-        fixtures.ids.insert("message".to_owned(), vec!["msg_1".to_owned()]);
+        fixtures
+            .ids
+            .insert("message".to_owned(), vec!["msg_1".to_owned()]);
         let text = configuration(&fixtures, 7);
         let read: toml::Table = toml::from_str(&text).unwrap();
         assert_eq!(read["seed"].as_integer(), Some(7));

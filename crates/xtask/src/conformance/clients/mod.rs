@@ -59,7 +59,10 @@ fn typescript(packages: &Path, folder: &Path, document: &Path) -> anyhow::Result
     std::fs::write(folder.join("package.json"), r#"{ "type": "module" }"#)?;
     std::fs::write(folder.join("client.ts"), CLIENT_TS)?;
     let mut generate = tools::npm_program(packages, "openapi-typescript");
-    generate.arg(document).args(["--output", "schema.ts"]).current_dir(&folder);
+    generate
+        .arg(document)
+        .args(["--output", "schema.ts"])
+        .current_dir(&folder);
     process::capture(&mut generate, LIMIT)?;
     let mut compile = tools::npm_program(packages, "tsc");
     compile

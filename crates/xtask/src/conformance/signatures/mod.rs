@@ -119,7 +119,7 @@ impl Subject<'_> {
 fn cases(ground: &Ground, kind: Kind) -> anyhow::Result<Vec<Case>> {
     let recorder = Recorder::start(Duration::ZERO)?;
     let mut client = ground.client(0);
-    let application = ground.application(&mut client, "Signatures")?;
+    let application = ground::application(&mut client, "Signatures")?;
     let first = kind.secret()?;
     let made = client.create(
         &format!("/v1/applications/{application}/endpoints"),
@@ -183,7 +183,11 @@ fn cases(ground: &Ground, kind: Kind) -> anyhow::Result<Vec<Case>> {
 /// Each signature header holds what its kind begins with.
 fn cases_are_sound(cases: &[Case]) -> anyhow::Result<()> {
     for case in cases {
-        let mark = if case.key.starts_with("whsec_") { "v1," } else { "v1a," };
+        let mark = if case.key.starts_with("whsec_") {
+            "v1,"
+        } else {
+            "v1a,"
+        };
         let signatures = case.record.header("webhook-signature");
         ensure!(
             signatures.split(' ').all(|one| one.starts_with(mark)),
@@ -212,6 +216,8 @@ mod tests {
     fn secrets_of_both_kinds_have_their_form() {
         assert!(Kind::Hmac.secret().unwrap().starts_with("whsec_"));
         let private = Kind::Ed25519.secret().unwrap();
-        assert!(private.starts_with("whsk_") && private.len() == "whsk_".len() + 44 && private.ends_with("0="));
+        assert!(
+            private.starts_with("whsk_") && private.len() == "whsk_".len() + 44 && private.ends_with("0=")
+        );
     }
 }

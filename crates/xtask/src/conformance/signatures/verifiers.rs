@@ -59,7 +59,10 @@ impl Verifiers {
     /// All libraries on all cases; how many verdicts there were. An error names those that are not as they must be.
     pub(super) fn judge(&self, cases: &[Case]) -> anyhow::Result<usize> {
         let said = [
-            ("crate standardwebhooks", cases.iter().map(by_crate).collect::<Vec<_>>()),
+            (
+                "crate standardwebhooks",
+                cases.iter().map(by_crate).collect::<Vec<_>>(),
+            ),
             ("npm standardwebhooks and tweetnacl", self.by_javascript(cases)?),
             ("PyPI standardwebhooks and cryptography", self.by_python(cases)?),
         ];
