@@ -44,6 +44,22 @@ enum Kind {
 }
 
 impl Kind {
+    /// As the API names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hmac => "hmac",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// The field with what receivers verify with.
+    fn told_as(self) -> &'static str {
+        match self {
+            Self::Hmac => "secret",
+            Self::Ed25519 => "public_key",
+        }
+    }
+
     /// A new secret of the kind, as a customer would give it.
     fn secret(self) -> anyhow::Result<String> {
         match self {
@@ -86,26 +102,34 @@ impl Subject<'_> {
         )
     }
 
-    /// Rotates to the given secret, or to one that is generated; the secret that signs from now on.
-    fn rotate(&mut self, to: Option<&str>, overlap_s: u64) -> anyhow::Result<String> {
-        let mut body = json!({ "overlap_seconds": overlap_s });
-        if let Some(secret) = to {
-            body["secret"] = json!(secret);
-        }
+    /// Rotates to the given secret.
+    fn rotate_to(&mut self, secret: &str, overlap_s: u64) -> anyhow::Result<()> {
+        self.rotate(&json!({ "secret": secret, "overlap_seconds": overlap_s }))?;
+        let held = self.held()?;
+        // A private key is never shown.
+        ensure!(
+            secret.starts_with("whsk_") != (held["secret"] == secret),
+            "another secret than was given is told, or a private key"
+        );
+        Ok(())
+    }
+
+    /// Rotates to one that is generated, and answers what receivers verify with.
+    fn rotate_anew(&mut self, kind: Kind, overlap_s: u64) -> anyhow::Result<String> {
+        self.rotate(&json!({ "secret_type": kind.name(), "overlap_seconds": overlap_s }))?;
+        text(&self.held()?, kind.told_as())
+    }
+
+    fn rotate(&mut self, body: &Value) -> anyhow::Result<()> {
         let path = self.path("/secret/rotate");
-        let answer = self.client.ask("POST", &path, Some(&body))?;
+        let answer = self.client.ask("POST", &path, Some(body))?;
         ensure!(
             matches!(answer.status, 200 | 201),
             "POST {path}: {} {}",
             answer.status,
             String::from_utf8_lossy(&answer.body)
         );
-        let secret = text(&self.held()?, "secret")?;
-        ensure!(
-            to.is_none_or(|given| given == secret),
-            "another secret than was given is told"
-        );
-        Ok(secret)
+        Ok(())
     }
 
     /// What the endpoint's secret route says.
@@ -151,15 +175,10 @@ fn cases(ground: &Ground, kind: Kind) -> anyhow::Result<Vec<Case>> {
     forged.body.push(b' ');
     add("with a byte more", &forged, &secrets, &[]);
 
-    subject.rotate(Some(&secrets[1]), LONG_OVERLAP_S)?;
+    subject.rotate_to(&secrets[1], LONG_OVERLAP_S)?;
     add("in a long overlap", &subject.webhook()?, &secrets, &[0, 1]);
 
-    // Generated where it can be: of the kind that it has without being told.
-    let third = match kind {
-        Kind::Hmac => None,
-        Kind::Ed25519 => Some(kind.secret()?),
-    };
-    secrets.push(subject.rotate(third.as_deref(), SHORT_OVERLAP_S)?);
+    secrets.push(subject.rotate_anew(kind, SHORT_OVERLAP_S)?);
     let rotated = Instant::now();
     add("in a short overlap", &subject.webhook()?, &secrets, &[0, 1, 2]);
     while rotated.elapsed() < Duration::from_secs(SHORT_OVERLAP_S + 1) {
@@ -169,7 +188,7 @@ fn cases(ground: &Ground, kind: Kind) -> anyhow::Result<Vec<Case>> {
     add("after a short overlap", &subject.webhook()?, &secrets, &[2]);
 
     secrets.push(kind.secret()?);
-    subject.rotate(secrets.last().map(String::as_str), 0)?;
+    subject.rotate_to(&secrets[3], 0)?;
     let last = subject.webhook()?;
     add("rotated without overlap", &last, &secrets, &[3]);
     if let Some(public) = subject.held()?["public_key"].as_str() {
