@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use serde_json::{Value, json};
 
 use super::ground::{self, Ground};
@@ -47,6 +47,7 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
             programs: &programs,
             ground,
             fixtures: &fixtures,
+            protected: fixtures.protected.clone(),
             seed,
             database: database.name(),
         };
@@ -59,6 +60,8 @@ struct Fuzz<'a> {
     programs: &'a Path,
     ground: &'a Ground,
     fixtures: &'a Fixtures,
+    /// Ids that the runs live on.
+    protected: Vec<String>,
     seed: u64,
     database: &'static str,
 }
@@ -66,13 +69,14 @@ struct Fuzz<'a> {
 impl Fuzz<'_> {
     /// All operations with the machine's key; then those of a person, each with a session of its own, for one of
     /// them ends all sessions and another changes the password.
-    fn everything(&self, document: &Value) -> anyhow::Result<()> {
+    fn everything(mut self, document: &Value) -> anyhow::Result<()> {
         let personal = personal(document);
         // Before anything is fuzzed: then the throttle of the public routes has had enough of this address.
         let address = self.ground.nodes[0].address;
         let mut people = Vec::new();
         for operation in &personal {
-            let (_, _, tokens) = hire(&mut self.ground.client(0), "admin", address)?;
+            let (_, member, tokens) = hire(&mut self.ground.client(0), "admin", address)?;
+            self.protected.push(member);
             people.push((operation, tokens.access));
         }
         let others: Vec<String> = personal
@@ -93,7 +97,7 @@ impl Fuzz<'_> {
 
     fn once(&self, what: &str, bearer: &str, filter: &[String]) -> anyhow::Result<()> {
         let folder = tempfile::Builder::new().prefix("postrider-api-").tempdir()?;
-        let excused = folder.path().join("excused");
+        let counted = folder.path().join("counted");
         std::fs::write(folder.path().join("hooks.py"), HOOKS)?;
         let config = folder.path().join("schemathesis.toml");
         std::fs::write(&config, configuration(self.fixtures, self.seed))?;
@@ -117,8 +121,8 @@ impl Fuzz<'_> {
             .env("PYTHONHASHSEED", "0")
             .env("BEARER", bearer)
             .env("OPERATOR", self.ground.site.operator_token())
-            .env("PROTECTED", json!(self.fixtures.protected).to_string())
-            .env("EXCUSED", &excused)
+            .env("PROTECTED", json!(self.protected).to_string())
+            .env("COUNTED", &counted)
             .current_dir(folder.path())
             .stdout(std::fs::File::create(&log)?)
             .stderr(std::fs::File::options().append(true).open(&log)?);
@@ -129,7 +133,7 @@ impl Fuzz<'_> {
             "  {what}: {} in {:.0} s{}",
             summary(&said),
             began.elapsed().as_secs_f64(),
-            refusals(&excused)
+            refusals(&read(&counted))
         );
         if status.success() {
             return Ok(());
@@ -233,19 +237,38 @@ fn failures(said: &str) -> Vec<String> {
     found
 }
 
-/// How often the document could not say why something is refused.
-fn refusals(file: &Path) -> String {
-    let Ok(text) = std::fs::read_to_string(file).context("excused") else {
-        return String::new();
-    };
-    let count: u64 = text
-        .lines()
-        .filter_map(|line| line.split('\t').next()?.parse::<u64>().ok())
+/// What the hooks counted; null if they did not come so far.
+fn read(counted: &Path) -> Value {
+    std::fs::read_to_string(counted)
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
+}
+
+/// How often the document could not say why something is refused, and what never succeeded.
+fn refusals(counted: &Value) -> String {
+    let rules = counted["excused"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let count: u64 = rules
+        .iter()
+        .filter_map(|rule| rule.as_array()?.last()?.as_u64())
         .sum();
-    format!(
+    let never: Vec<&str> = counted["never"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let mut text = format!(
         "; {count} refusals by {} rules that a schema cannot say",
-        text.lines().count()
-    )
+        rules.len()
+    );
+    if !never.is_empty() {
+        let _ = write!(text, "\n    never answered with success: {}", never.join(", "));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -266,6 +289,17 @@ mod tests {
             failures(said),
             ["GET /a: ST202 Refused: why", "GET /a: ST108 Header: which"]
         );
+    }
+
+    #[test]
+    fn what_the_hooks_counted_is_told() {
+        let counted = json!({ "excused": [["GET /a", "cursor", "format", 3], ["GET /b", "", "x", 4]], "never": ["PUT /c"] });
+        let said = refusals(&counted);
+        assert!(
+            said.starts_with("; 7 refusals by 2 rules") && said.ends_with("success: PUT /c"),
+            "{said}"
+        );
+        assert!(refusals(&Value::Null).starts_with("; 0 refusals by 0 rules"));
     }
 
     #[test]
