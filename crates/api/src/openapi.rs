@@ -57,6 +57,8 @@ Every error is a problem (RFC 9457) with a stable `code`, explained at `/problem
 )]
 struct Base;
 
+mod patterns;
+
 /// Where an operation says what it needs of its caller, as the access rule of its request says it.
 const PERMISSION: &str = "x-permission";
 
@@ -83,6 +85,7 @@ pub(crate) fn document() -> OpenApi {
             add_common_parts(path, operation);
         }
     }
+    patterns::add(&mut document);
     document
 }
 

@@ -32,6 +32,9 @@ pub(super) fn run(binary: &Binary) -> anyhow::Result<()> {
             "stylish",
             "--config",
             "docs/openapi-lint/redocly.yaml",
+            // What the recommended rules only warn of is an error.
+            "--extends",
+            "recommended-strict",
         ])
         .env("REDOCLY_TELEMETRY", "off")
         .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");

@@ -91,11 +91,12 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
     );
     println!(
         "  progress was seen {} times, rising; killed when {} were queued and {} had arrived; {} came twice, all of \
-         them under way at the kill",
+         them first sent in the {} s before the kill",
         course.seen.len(),
         course.queued_at_kill,
         at_kill - GOT,
         counts,
+        SETTLED_WITHIN.as_secs(),
     );
     Ok(())
 }
