@@ -103,6 +103,7 @@ fn property_form(schema: &str, property: &str) -> Option<String> {
         (_, "role") => ROLE,
         ("NewGrant", "application") => REFERENCE,
         ("Login", "tenant") => return id("tenant"),
+        (_, "refresh_token") => return token("prf", 104),
         ("Acceptance", "token") => return token("pri", 52),
         ("NewPasswordByToken", "token") => return token("prw", 52),
         ("NewApplication" | "NewApiKey" | "NewTenant" | "NewOwner" | "Acceptance", "name") => FILLED,

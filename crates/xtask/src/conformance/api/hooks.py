@@ -34,6 +34,7 @@ INEXPRESSIBLE = [
     (r".", r"cursor", r"format", "a cursor is authenticated: only a page of this list gives one that is good"),
     (r".", r"(expires_at|deliver_at|from|to|since|until|created_(after|before))", r"range", "in the future, or in order: relative to now or to another field"),
     (r".", r"(grants|event_types|channels|permissions)", r"duplicate", "equal in meaning though not in form: an absent field and null"),
+    (r".", r"grants\.application", r"unknown", "the tenant has no such application"),
     (r".", r"metadata.*|headers.*", r"(size|length|total)", "all keys and values together, in bytes"),
     (r".", r".*", r"bytes", "a length in bytes of UTF-8"),
     (r"/endpoints", r"secret", r"(format|length)", "the number of bytes that the base64 stands for"),
