@@ -168,6 +168,7 @@ mod tests {
             .as_array()
             .unwrap()
             .iter()
+            .filter(|parameter| parameter["in"] == "path")
             .map(|parameter| parameter["schema"]["pattern"].as_str())
             .collect();
         assert_eq!(
