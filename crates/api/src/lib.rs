@@ -27,7 +27,6 @@ mod cors;
 mod export;
 mod extract;
 mod openapi;
-mod openapi_rules;
 mod origin;
 mod permissions;
 mod pipeline;

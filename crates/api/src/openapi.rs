@@ -8,6 +8,7 @@ mod headers;
 mod idempotency;
 mod links;
 mod lists;
+mod rules;
 mod shared;
 
 use actix_web::App;
@@ -22,7 +23,6 @@ use utoipa::{
 use utoipa_actix_web::AppExt as _;
 
 use crate::{
-    openapi_rules,
     problem::{MEDIA_TYPE, ProblemBody},
     routes,
 };
@@ -126,7 +126,7 @@ pub fn openapi_json() -> String {
     )]
     let mut text = {
         let mut value = serde_json::to_value(document()).expect("the document is JSON");
-        openapi_rules::say(&mut value);
+        rules::say(&mut value);
         serde_json::to_string_pretty(&value).expect("the document is JSON")
     };
     text.push('\n');

@@ -19,9 +19,9 @@ use std::{
 
 use async_trait::async_trait;
 use postrider_application::ports::{
-    DeliverableEndpoint, DeliveryMaterial, EndpointSet, Standing, StoreError, WorkSignal as _,
+    DeliverableEndpoint, DeliveryMaterial, EndpointSet, ReadMessage, Standing, StoreError, WorkSignal as _,
 };
-use postrider_domain::{ApplicationId, MessageId, TenantId, messages::Message};
+use postrider_domain::{ApplicationId, MessageId, TenantId};
 use postrider_engine::{EngineOptions, EnginePorts};
 use postrider_testkit::memory::MemoryStore;
 use support::{node::Running, world::World};
@@ -45,7 +45,7 @@ impl DeliveryMaterial for Turning {
     async fn messages(
         &self,
         keys: &[(TenantId, MessageId)],
-    ) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+    ) -> Result<HashMap<MessageId, ReadMessage>, StoreError> {
         self.inner.messages(keys).await
     }
 

@@ -2,21 +2,15 @@
 //!
 //! Read at run time and kept in a cache, never in the repository.
 
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::postgres::Account;
-use crate::{cache, process};
+use super::tools;
 
 const PACKAGE: &str = "@octokit/webhooks-examples";
 /// Pinned, so that figures of two runs can be compared.
 const VERSION: &str = "7.6.1";
-const INSTALL_LIMIT: Duration = Duration::from_mins(5);
 
 /// Texts that a careless server would rewrite: number forms, escapes, white space, repeated names, no object at all.
 const AWKWARD: [&str; 8] = [
@@ -46,12 +40,8 @@ struct Definition {
 
 /// All examples of all lists of the package (github.com and each version of the enterprise server).
 pub(super) fn fetch() -> anyhow::Result<Vec<Example>> {
-    let cache = cache::folder("npm", Account::Ourselves)?;
-    let target = cache.join(format!("webhooks-examples-{VERSION}"));
-    let package = target.join("node_modules").join(PACKAGE);
-    if !package.is_dir() {
-        install(&cache, &target)?;
-    }
+    let folder = tools::npm("webhooks-examples", &[&format!("{PACKAGE}@{VERSION}")])?;
+    let package = folder.join("node_modules").join(PACKAGE);
     let mut lists: Vec<_> = std::fs::read_dir(&package)?
         .flatten()
         .map(|entry| entry.path().join("index.json"))
@@ -78,25 +68,6 @@ pub(super) fn awkward() -> anyhow::Result<Vec<Example>> {
             })
         })
         .collect()
-}
-
-/// Beside the target, then moved there in one step, so that what is there is whole.
-fn install(cache: &Path, target: &Path) -> anyhow::Result<()> {
-    let staging = tempfile::Builder::new().prefix(".staging-").tempdir_in(cache)?;
-    let mut command = Command::new("npm");
-    command
-        .args([
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-        ])
-        .arg(staging.path())
-        .arg(format!("{PACKAGE}@{VERSION}"))
-        .current_dir(staging.path());
-    process::capture(&mut command, INSTALL_LIMIT).context("npm, which brings GitHub's examples")?;
-    std::fs::rename(staging.keep(), target).context("could not keep the examples")
 }
 
 fn parse(text: &str) -> anyhow::Result<Vec<Example>> {

@@ -1,33 +1,56 @@
 //! `cargo xtask conformance`: the real binary on real input, judged by software that is not ours.
 
+mod api;
+mod barrier;
 mod check;
+mod clients;
+mod concurrency;
 mod examples;
+mod ground;
+mod lint;
 mod payloads;
 mod python;
+mod recorder;
+mod relay;
+mod replay;
 mod retries;
+mod signatures;
+mod stage;
+mod statistics;
+mod tools;
 mod unprivileged;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
-use crate::postgres::{Postgres, Settings, Way};
+use crate::postgres::Way;
 use crate::postgres_ways;
-use crate::product::{Binary, Database, Installation, Running, Which};
+use crate::product::{Binary, Database, Which};
+use stage::{Databases, Stage};
 
 /// Options of the command.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Run only this part (may be repeated)
-    #[arg(long, value_name = "PART")]
-    only: Vec<Part>,
+    #[arg(long = "part", visible_alias = "only", value_name = "PART")]
+    part: Vec<Part>,
     /// Run only on this database (may be repeated)
     #[arg(long, value_name = "DATABASE")]
     database: Vec<Database>,
     /// Use this way to a throw-away PostgreSQL and no other
     #[arg(long, env = "POSTRIDER_TEST_POSTGRES", value_name = "WAY")]
     postgres: Option<Way>,
+    /// Repeat a run of `api`: the seed that it printed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many cases `api` makes up for an operation in each of its phases
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max_examples: u32,
+    /// How many trials `barrier` and `relay` make
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    trials: u32,
     #[command(flatten)]
     which: Which,
 }
@@ -37,78 +60,64 @@ pub struct Options {
 enum Part {
     /// Every way to a throw-away PostgreSQL
     PostgresWays,
+    /// The OpenAPI document, under two linters
+    Lint,
     /// GitHub's example payloads, verified by the official libraries
     Payloads,
     /// A receiver that fails twice
     Retries,
     /// `dev --once` as root and as an ordinary user
     Unprivileged,
+    /// Every operation, fuzzed from the OpenAPI document
+    Api,
+    /// TypeScript and Python clients, generated from the document, send a message
+    Clients,
+    /// Signatures of both kinds in four libraries, across a rotation
+    Signatures,
+    /// One result for many concurrent requests of the same id or key
+    Concurrency,
+    /// A replay of what an endpoint lacks, with a kill -9 in the middle
+    Replay,
+    /// Two nodes: no attempt after a disable, and no message lost to a new endpoint
+    Barrier,
+    /// Two nodes: how soon one sees what the other did, and what an idle system asks its database
+    Relay,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 12] = [
         Self::PostgresWays,
+        Self::Lint,
         Self::Payloads,
         Self::Retries,
         Self::Unprivileged,
+        Self::Api,
+        Self::Clients,
+        Self::Signatures,
+        Self::Concurrency,
+        Self::Replay,
+        Self::Barrier,
+        Self::Relay,
     ];
 
     fn needs_the_binary(self) -> bool {
-        self != Self::PostgresWays
+        !matches!(self, Self::PostgresWays)
     }
 
     fn needs_databases(self) -> bool {
-        matches!(self, Self::Payloads | Self::Retries)
-    }
-}
-
-/// The databases to run on, with a server for PostgreSQL.
-struct Databases {
-    chosen: Vec<Database>,
-    postgres: Option<Postgres>,
-}
-
-impl Databases {
-    fn start(options: &Options) -> anyhow::Result<Self> {
-        let chosen = chosen(&options.database, &Database::ALL);
-        let postgres = if chosen.contains(&Database::Postgres) {
-            Some(Postgres::start_throw_away(options.postgres, Settings::DURABLE)?)
-        } else {
-            None
-        };
-        if let Some(server) = &postgres {
-            println!("{server}");
-        }
-        Ok(Self { chosen, postgres })
+        !matches!(self, Self::PostgresWays | Self::Lint | Self::Unprivileged)
     }
 
-    /// Begins a new installation on each and hands it over, one after the other.
-    fn each(
-        &self,
-        binary: &Binary,
-        mut job: impl FnMut(Database, &Running) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        for &database in &self.chosen {
-            let server = self.postgres.as_ref().filter(|_| database == Database::Postgres);
-            let running = Running::begin(Installation::new(binary, server)?)?;
-            job(database, &running).map_err(|error| error.context(format!("on {}", database.name())))?;
-            let complaints = running.complaints();
-            for (said, count) in complaints.others.iter().take(5) {
-                println!("  logged {count} times: {said}");
-            }
-            ensure!(
-                complaints.panics.is_empty(),
-                "the server panicked: {}",
-                complaints.panics.join(" | ")
-            );
-        }
-        Ok(())
+    /// Two nodes need a database that is a server.
+    fn needs_postgres(self) -> bool {
+        matches!(self, Self::Barrier | Self::Relay)
     }
 }
 
 /// Runs the chosen parts; the last line says how many held.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let parts = chosen(&options.only, &Part::ALL);
+    let parts = plan(options);
+    ensure!(!parts.is_empty(), "this part does not run on this database");
     let binary = if parts.iter().any(|part| part.needs_the_binary()) {
         Some(Binary::get(&options.which)?)
     } else {
@@ -123,12 +132,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     for part in &parts {
         let began = Instant::now();
         println!("\n== {part:?}");
-        let outcome = match (part, &binary, &databases) {
-            (Part::Payloads, Some(binary), Some(databases)) => payloads::run(binary, databases),
-            (Part::Retries, Some(binary), Some(databases)) => retries::run(binary, databases),
-            (Part::Unprivileged, Some(binary), _) => unprivileged::run(binary),
-            _ => ways(),
-        };
+        let outcome = play(*part, binary.as_ref(), databases.as_ref(), options);
         // What was started is stopped on the way out; nothing more is tried after a signal.
         crate::interrupt::check()?;
         let seconds = began.elapsed().as_secs_f64();
@@ -148,10 +152,53 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     })
 }
 
+fn play(
+    part: Part,
+    binary: Option<&Binary>,
+    databases: Option<&Databases>,
+    options: &Options,
+) -> anyhow::Result<()> {
+    if part == Part::PostgresWays {
+        return ways();
+    }
+    let binary = binary.context("no binary")?;
+    match part {
+        Part::Unprivileged => return unprivileged::run(binary),
+        Part::Lint => return lint::run(binary),
+        _ => {}
+    }
+    let databases = databases.context("no database")?;
+    let stage = Stage {
+        binary,
+        databases,
+        options,
+    };
+    match part {
+        Part::Payloads => payloads::run(binary, databases),
+        Part::Retries => retries::run(binary, databases),
+        Part::Api => api::run(&stage),
+        Part::Clients => clients::run(&stage),
+        Part::Signatures => signatures::run(&stage),
+        Part::Concurrency => concurrency::run(&stage),
+        Part::Replay => replay::run(&stage),
+        Part::Barrier => barrier::run(&stage),
+        Part::Relay => relay::run(&stage),
+        Part::PostgresWays | Part::Lint | Part::Unprivileged => Ok(()),
+    }
+}
+
 fn ways() -> anyhow::Result<()> {
     let code = postgres_ways::run()?;
     ensure!(code == ExitCode::SUCCESS, "a way that should work here does not");
     Ok(())
+}
+
+/// The chosen parts that can run on the chosen databases.
+fn plan(options: &Options) -> Vec<Part> {
+    let postgres = chosen(&options.database, &Database::ALL).contains(&Database::Postgres);
+    let mut parts = chosen(&options.part, &Part::ALL);
+    parts.retain(|part| postgres || !part.needs_postgres());
+    parts
 }
 
 /// Without a choice: all.
@@ -165,11 +212,31 @@ fn chosen<T: Copy + PartialEq>(named: &[T], all: &[T]) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn of(arguments: &[&str]) -> Vec<Part> {
+        let words = std::iter::once(&"conformance").chain(arguments);
+        plan(&Line::try_parse_from(words).unwrap().options)
+    }
 
     #[test]
     fn without_a_choice_everything_is_tried() {
-        assert_eq!(chosen(&[], &Part::ALL).len(), 4);
-        assert_eq!(chosen(&[Part::Retries], &Part::ALL), [Part::Retries]);
+        assert_eq!(of(&[]), Part::ALL);
+        assert_eq!(of(&["--part", "retries"]), [Part::Retries]);
+        assert_eq!(of(&["--only", "api", "--part", "lint"]), [Part::Lint, Part::Api]);
         assert!(!Part::PostgresWays.needs_the_binary() && Part::Retries.needs_databases());
+    }
+
+    #[test]
+    fn two_nodes_are_not_tried_on_sqlite() {
+        let on_sqlite = of(&["--database", "sqlite"]);
+        assert!(!on_sqlite.contains(&Part::Barrier) && on_sqlite.contains(&Part::Replay));
+        assert_eq!(of(&["--database", "sqlite", "--part", "relay"]), []);
     }
 }

@@ -8,10 +8,10 @@ use anyhow::Context;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Databases;
 use super::check::{Seen, Sent, Tally, hold};
 use super::examples::{self, Example};
 use super::python::PythonReceiver;
+use super::stage::Databases;
 use crate::interrupt;
 use crate::product::{Binary, Database, Running, Tenant, signing_secret};
 use crate::receiver::{Pace, Receiver};

@@ -1,21 +1,18 @@
 //! A receiver in Python, in an environment of its own, that verifies with the official Python library.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Deserialize;
 
 use super::check::Seen;
-use crate::postgres::Account;
+use super::tools;
 use crate::process::Speaker;
-use crate::{cache, process};
 
 const SCRIPT: &str = include_str!("receiver.py");
-const LIBRARY: &str = "standardwebhooks";
-const VERSION: &str = "1.1.0";
-const INSTALL_LIMIT: Duration = Duration::from_mins(5);
+const LIBRARY: &str = "standardwebhooks==1.1.0";
 const START_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -38,7 +35,7 @@ impl PythonReceiver {
     pub(super) fn start(secret: &str, folder: &Path) -> anyhow::Result<Self> {
         let script = folder.join("receiver.py");
         std::fs::write(&script, SCRIPT)?;
-        let mut command = Command::new(environment()?);
+        let mut command = Command::new(tools::python("standardwebhooks", &[LIBRARY])?.join("python"));
         command
             .arg(script)
             .env("WEBHOOK_SECRET", secret)
@@ -76,34 +73,6 @@ fn parse(line: &str) -> anyhow::Result<Seen> {
         sha256,
         fault: line.fault,
     })
-}
-
-/// The Python of an environment that has the library.
-fn environment() -> anyhow::Result<PathBuf> {
-    let folder = cache::folder("python", Account::Ourselves)?.join(format!("{LIBRARY}-{VERSION}"));
-    let python = folder.join("bin/python");
-    if has_library(&python) {
-        return Ok(python);
-    }
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv", "--clear"]).arg(&folder);
-    process::capture(&mut make, INSTALL_LIMIT)
-        .context("no Python environment (Debian: apt-get install python3-venv)")?;
-    let mut install = Command::new(&python);
-    install
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .arg(format!("{LIBRARY}=={VERSION}"));
-    process::capture(&mut install, INSTALL_LIMIT).context("pip, which brings the official library")?;
-    if !has_library(&python) {
-        bail!("{LIBRARY} {VERSION} cannot be imported after it was installed");
-    }
-    Ok(python)
-}
-
-fn has_library(python: &Path) -> bool {
-    let mut ask = Command::new(python);
-    ask.args(["-c", "import standardwebhooks.webhooks"]);
-    process::capture(&mut ask, START_LIMIT).is_ok()
 }
 
 #[cfg(test)]

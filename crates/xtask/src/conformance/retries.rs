@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
-use super::Databases;
+use super::stage::Databases;
 use crate::interrupt;
 use crate::postgres::free_port;
 use crate::process::Speaker;

@@ -177,6 +177,14 @@ impl Postgres {
         Connection::open(port, "postgres")?.query(sql)
     }
 
+    /// What a cluster of ours has logged so far; `None` of any other server.
+    pub fn log(&self) -> Option<String> {
+        match self {
+            Self::Cluster(_, cluster) => Some(cluster.log()),
+            Self::Given(_) | Self::Container(_) => None,
+        }
+    }
+
     /// Stops a server that is ours, in order.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         match self {

@@ -12,14 +12,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One connection to one node, with one token, which may be exchanged.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     connection: Connection,
     authorization: String,
 }
 
 impl Client {
     /// A client that sends this token; none if it is empty.
-    pub(super) fn new(address: SocketAddr, token: &str) -> Self {
+    pub(crate) fn new(address: SocketAddr, token: &str) -> Self {
         let mut client = Self {
             connection: Connection::new(address, TIMEOUT),
             authorization: String::new(),
@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// From now on sends this token.
-    pub(super) fn bear(&mut self, token: &str) {
+    pub(crate) fn bear(&mut self, token: &str) {
         self.authorization = if token.is_empty() {
             String::new()
         } else {
@@ -38,7 +38,7 @@ impl Client {
     }
 
     /// Asks once and answers what came, whatever it says.
-    pub(super) fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Response> {
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Response> {
         let body = body.map(ToString::to_string);
         match self.send(method, path, body.as_deref().unwrap_or_default().as_bytes()) {
             Outcome::Answered(response) => Ok(response),
@@ -48,7 +48,7 @@ impl Client {
     }
 
     /// Asks once, with this text as the body, if there is any.
-    pub(super) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Outcome {
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Outcome {
         let mut headers = Vec::new();
         if !self.authorization.is_empty() {
             headers.push(("authorization", self.authorization.as_str()));
@@ -60,7 +60,7 @@ impl Client {
     }
 
     /// Asks once and expects this status, and JSON unless there is no body.
-    pub(super) fn expect(
+    pub(crate) fn expect(
         &mut self,
         status: u16,
         method: &str,
@@ -81,18 +81,18 @@ impl Client {
     }
 
     /// GET, answered with 200.
-    pub(super) fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         self.expect(200, "GET", path, None)
     }
 
     /// POST, answered with 201.
-    pub(super) fn create(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(crate) fn create(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.expect(201, "POST", path, Some(body))
     }
 }
 
 /// A text of an answer.
-pub(super) fn text(answer: &Value, field: &str) -> anyhow::Result<String> {
+pub(crate) fn text(answer: &Value, field: &str) -> anyhow::Result<String> {
     answer[field]
         .as_str()
         .map(str::to_owned)

@@ -9,16 +9,16 @@ use crate::chance::secret_hex;
 
 /// Somebody with a password.
 #[derive(Debug, Clone)]
-pub(super) struct Person {
+pub(crate) struct Person {
     /// The address to log in with.
-    pub(super) email: String,
+    pub(crate) email: String,
     /// The password.
-    pub(super) password: String,
+    pub(crate) password: String,
 }
 
 impl Person {
     /// Somebody new.
-    pub(super) fn invent(name: &str) -> anyhow::Result<Self> {
+    pub(crate) fn invent(name: &str) -> anyhow::Result<Self> {
         Ok(Self {
             email: format!("{name}-{}@tenancy.example", secret_hex(4)?),
             password: secret_hex(16)?,
@@ -26,7 +26,7 @@ impl Person {
     }
 
     /// Logs in at the client's node.
-    pub(super) fn log_in(&self, client: &mut Client) -> anyhow::Result<Tokens> {
+    pub(crate) fn log_in(&self, client: &mut Client) -> anyhow::Result<Tokens> {
         client.bear("");
         let body = json!({ "email": self.email, "password": self.password });
         Tokens::read(&client.expect(200, "POST", "/v1/auth/login", Some(&body))?)
@@ -35,16 +35,16 @@ impl Person {
 
 /// The pair of tokens of a session.
 #[derive(Debug, Clone)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     /// To be sent.
-    pub(super) access: String,
+    pub(crate) access: String,
     /// To be exchanged, once.
-    pub(super) refresh: String,
+    pub(crate) refresh: String,
 }
 
 impl Tokens {
     /// From the answer to a login or a refresh.
-    pub(super) fn read(answer: &Value) -> anyhow::Result<Self> {
+    pub(crate) fn read(answer: &Value) -> anyhow::Result<Self> {
         Ok(Self {
             access: text(answer, "access_token")?,
             refresh: text(answer, "refresh_token")?,
@@ -52,36 +52,36 @@ impl Tokens {
     }
 
     /// The body that exchanges or ends them.
-    pub(super) fn refresh_body(&self) -> Value {
+    pub(crate) fn refresh_body(&self) -> Value {
         json!({ "refresh_token": self.refresh })
     }
 }
 
 /// An API key.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Its id.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// What the machine sends.
-    pub(super) token: String,
+    pub(crate) token: String,
 }
 
 /// A tenant with its owner and one application.
 #[derive(Debug, Clone)]
-pub(super) struct Company {
+pub(crate) struct Company {
     /// The tenant's id.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Its first owner.
-    pub(super) owner: Person,
+    pub(crate) owner: Person,
     /// The owner's first session.
-    pub(super) session: Tokens,
+    pub(crate) session: Tokens,
     /// The application's id.
-    pub(super) application: String,
+    pub(crate) application: String,
 }
 
 impl Company {
     /// Makes it: the operator the tenant, its owner the rest.
-    pub(super) fn found(name: &str, operator: &mut Client, node: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn found(name: &str, operator: &mut Client, node: SocketAddr) -> anyhow::Result<Self> {
         let owner = Person::invent("owner")?;
         let tenant = operator.create(
             "/v1/operator/tenants",
@@ -103,18 +103,18 @@ impl Company {
     }
 
     /// The owner, at that node.
-    pub(super) fn owner_at(&self, node: SocketAddr) -> Client {
+    pub(crate) fn owner_at(&self, node: SocketAddr) -> Client {
         Client::new(node, &self.session.access)
     }
 
     /// The application's path, and what follows it.
-    pub(super) fn path(&self, rest: &str) -> String {
+    pub(crate) fn path(&self, rest: &str) -> String {
         format!("/v1/applications/{}{rest}", self.application)
     }
 
     /// Makes an endpoint that is signed for with this secret and hears of these event types, of all if there are
     /// none; its id.
-    pub(super) fn endpoint(
+    pub(crate) fn endpoint(
         &self,
         client: &mut Client,
         url: &str,
@@ -127,7 +127,7 @@ impl Company {
 }
 
 /// Mints a key of this role in the client's tenant.
-pub(super) fn mint_key(client: &mut Client, role: &str) -> anyhow::Result<Key> {
+pub(crate) fn mint_key(client: &mut Client, role: &str) -> anyhow::Result<Key> {
     let body = json!({ "name": "a machine", "grants": [{ "role": role }] });
     let key = client.create("/v1/api-keys", &body)?;
     Ok(Key {
@@ -137,13 +137,13 @@ pub(super) fn mint_key(client: &mut Client, role: &str) -> anyhow::Result<Key> {
 }
 
 /// Invites somebody to the client's tenant; the token.
-pub(super) fn invite(client: &mut Client, email: &str, role: &str) -> anyhow::Result<String> {
+pub(crate) fn invite(client: &mut Client, email: &str, role: &str) -> anyhow::Result<String> {
     let body = json!({ "email": email, "grants": [{ "role": role }] });
     text(&client.create("/v1/invitations", &body)?, "token")
 }
 
 /// Invites somebody new, who accepts and logs in: who, the membership's id and the tokens.
-pub(super) fn hire(
+pub(crate) fn hire(
     client: &mut Client,
     role: &str,
     at: SocketAddr,

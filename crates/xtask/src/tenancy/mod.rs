@@ -1,14 +1,14 @@
 //! `cargo xtask tenancy`: keys are rotated under load, what is revoked is refused everywhere, and a large tenant is
 //! exported and erased without a row left.
 
-mod client;
-mod company;
+pub(crate) mod client;
+pub(crate) mod company;
 mod load;
 mod master;
 mod revocation;
 mod rotation;
 mod scale;
-mod site;
+pub(crate) mod site;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -23,14 +23,14 @@ const OTHERS: &str = "POSTRIDER_SECURITY__OTHER_MASTER_KEYS";
 
 /// What a node or a command is told of master keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MasterKeys {
+pub(crate) struct MasterKeys {
     current: String,
     others: Vec<String>,
 }
 
 impl MasterKeys {
     /// This one only.
-    pub(super) fn only(key: &str) -> Self {
+    pub(crate) fn only(key: &str) -> Self {
         Self {
             current: key.to_owned(),
             others: Vec::new(),
@@ -38,7 +38,7 @@ impl MasterKeys {
     }
 
     /// The first seals, both open.
-    pub(super) fn both(current: &str, other: &str) -> Self {
+    pub(crate) fn both(current: &str, other: &str) -> Self {
         Self {
             current: current.to_owned(),
             others: vec![other.to_owned()],
@@ -56,18 +56,18 @@ impl MasterKeys {
 
 /// The installation. Its nodes are stopped before it is dropped.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(crate) struct Site {
     installation: Installation,
     /// What the operator sends.
     operator: String,
     /// The master key that it begins with.
-    pub(super) first_key: String,
+    pub(crate) first_key: String,
 }
 
 impl Site {
     /// A new and empty one: on a database of its own of this server, else on SQLite. The settings are variables
     /// without their common prefix.
-    pub(super) fn new(
+    pub(crate) fn new(
         binary: &Binary,
         postgres: Option<&Postgres>,
         settings: &[(&str, &str)],
@@ -90,13 +90,13 @@ impl Site {
     }
 
     /// Starts a node and waits until it is ready.
-    pub(super) fn start(&self, name: &'static str, keys: &MasterKeys) -> anyhow::Result<Node> {
+    pub(crate) fn start(&self, name: &'static str, keys: &MasterKeys) -> anyhow::Result<Node> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         self.start_at(name, address, keys)
     }
 
     /// Starts a node there, as one that was stopped is started again with other keys.
-    pub(super) fn start_at(
+    pub(crate) fn start_at(
         &self,
         name: &'static str,
         address: SocketAddr,
@@ -114,7 +114,7 @@ impl Site {
     }
 
     /// Tries to start a node that must refuse, and answers what it said.
-    pub(super) fn refusal(&self, name: &'static str, keys: &MasterKeys) -> anyhow::Result<String> {
+    pub(crate) fn refusal(&self, name: &'static str, keys: &MasterKeys) -> anyhow::Result<String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         match Server::start(self.launch(name, address, keys)) {
             Ok(_) => anyhow::bail!("a node ({name}) started that must refuse to"),
@@ -132,7 +132,7 @@ impl Site {
     }
 
     /// Runs a command of the binary beside the nodes, with these keys, to its good end; what it said.
-    pub(super) fn run(&self, words: &[&str], keys: &MasterKeys) -> anyhow::Result<String> {
+    pub(crate) fn run(&self, words: &[&str], keys: &MasterKeys) -> anyhow::Result<String> {
         let mut command = self.installation.command(words);
         command.envs(keys.environment());
         process::capture(&mut command, COMMAND_LIMIT)
@@ -140,17 +140,22 @@ impl Site {
     }
 
     /// The operator, at that node.
-    pub(super) fn operator(&self, node: &Node) -> Client {
+    pub(crate) fn operator(&self, node: &Node) -> Client {
         Client::new(node.address, &self.operator)
     }
 
+    /// What the operator sends.
+    pub(crate) fn operator_token(&self) -> &str {
+        &self.operator
+    }
+
     /// Its database's name on the PostgreSQL server.
-    pub(super) fn database(&self) -> Option<&str> {
+    pub(crate) fn database(&self) -> Option<&str> {
         self.installation.database()
     }
 
     /// Starts the nodes that this database allows for: two, or one where the data directory is one node's alone.
-    pub(super) fn start_all(&self, database: Database) -> anyhow::Result<Vec<Node>> {
+    pub(crate) fn start_all(&self, database: Database) -> anyhow::Result<Vec<Node>> {
         let names: &[&str] = match database {
             Database::Sqlite => &["a"],
             Database::Postgres => &["a", "b"],
@@ -162,11 +167,11 @@ impl Site {
 
 /// A running node. Dropping it stops it, and prints what it complained of.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Its name for people, and for its log.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Where it serves.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     server: Server,
     /// What its earlier runs had logged to the same file.
     earlier: usize,
@@ -174,12 +179,22 @@ pub(super) struct Node {
 
 impl Node {
     /// The id of its process.
-    pub(super) fn id(&self) -> Option<u32> {
+    pub(crate) fn id(&self) -> Option<u32> {
         self.server.id()
     }
 
+    /// `kill -9`.
+    pub(crate) fn kill_hard(&mut self) {
+        self.server.kill_hard();
+    }
+
+    /// Starts it again after `kill_hard`, at the same address, and waits until it is ready.
+    pub(crate) fn start_again(&mut self) -> anyhow::Result<()> {
+        self.server.start_again()
+    }
+
     /// Stops it in order; an error if it does not end well, or has panicked.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         let status = self.server.stop();
         ensure!(
             status.is_some_and(|status| status.success()),

@@ -36,7 +36,6 @@ fn id_pattern(prefix: &str) -> String {
 
 /// Says the rules in the whole document.
 pub(crate) fn say(document: &mut Value) {
-    refer_to_items(document);
     let mut requests = Vec::new();
     let components = document["components"]["schemas"].clone();
     for operation in operations(document) {
@@ -55,7 +54,6 @@ pub(crate) fn say(document: &mut Value) {
             if requests.contains(name) {
                 request(schema);
             }
-            move_examples(schema);
         }
     }
 }
@@ -94,23 +92,6 @@ fn references(part: &Value, components: &Value, found: &mut Vec<String>) {
 
 fn component(reference: &str) -> Option<&str> {
     reference.strip_prefix("#/components/schemas/")
-}
-
-/// `List_Thing` inlines its items; the component `Thing` says the same.
-fn refer_to_items(document: &mut Value) {
-    let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
-        return;
-    };
-    let names: Vec<String> = schemas.keys().cloned().collect();
-    for name in &names {
-        if let Some(item) = name
-            .strip_prefix("List_")
-            .filter(|item| schemas.contains_key(*item))
-        {
-            let reference = json!({ "$ref": format!("#/components/schemas/{item}") });
-            schemas[name]["properties"]["data"]["items"] = reference;
-        }
-    }
 }
 
 fn parameter(parameter: &mut Value) {
@@ -259,42 +240,6 @@ fn add(schema: &mut Object, name: &str, value: Value) {
     schema.entry(name).or_insert(value);
 }
 
-/// An example of a list or a map, given to its field, ends up at its items: back to the list or map.
-fn move_examples(schema: &mut Value) {
-    let Some(object) = schema.as_object_mut() else {
-        return;
-    };
-    let mut taken = None;
-    for part in ["items", "additionalProperties", "propertyNames"] {
-        let Some(inner) = object.get_mut(part).and_then(Value::as_object_mut) else {
-            continue;
-        };
-        let of_the_whole = |examples: &Value| match (part, &examples[0]) {
-            ("items", Value::Array(_)) => inner_is_not(inner, "array"),
-            ("items", _) => false,
-            (_, Value::Object(_)) => inner_is_not(inner, "object"),
-            _ => false,
-        };
-        if inner.get("examples").is_some_and(of_the_whole) {
-            taken = inner.shift_remove("examples").or(taken);
-        }
-    }
-    if let Some(examples) = taken {
-        add(object, "examples", examples);
-    }
-    for value in object.values_mut() {
-        match value {
-            Value::Object(_) => move_examples(value),
-            Value::Array(values) => values.iter_mut().for_each(move_examples),
-            _ => {}
-        }
-    }
-}
-
-fn inner_is_not(inner: &Object, kind: &str) -> bool {
-    inner.get("type").is_some_and(|is| is != kind)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,12 +258,11 @@ mod tests {
                 "New": {"type": "object", "properties": {
                     "name": {"type": "string", "maxLength": 7},
                     "grants": {"type": "array", "items": {"$ref": "#/components/schemas/NewGrant"}},
-                    "schedule_seconds": {"type": "array", "items": {"type": "integer", "minimum": 0, "examples": [[5, 6]]}},
+                    "schedule_seconds": {"type": "array", "items": {"type": "integer", "minimum": 0}},
                     "metadata": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
                 }},
                 "NewGrant": {"type": "object", "properties": {"role": {"type": "string"}}},
                 "Thing": {"type": "object", "properties": {"name": {"type": "string"}}},
-                "List_Thing": {"type": "object", "properties": {"data": {"type": "array", "items": {"type": "object"}}}},
             }},
         });
         say(&mut document);
@@ -344,8 +288,6 @@ mod tests {
         assert_eq!(schemas["Thing"]["properties"]["name"], json!({"type": "string"}));
         let seconds = &new["properties"]["schedule_seconds"];
         assert_eq!(seconds["items"]["minimum"], json!(1));
-        assert_eq!(seconds["examples"], json!([[5, 6]]));
-        assert_eq!(seconds["items"].get("examples"), None);
     }
 
     #[test]
@@ -361,7 +303,5 @@ mod tests {
             operation["responses"]["201"]["headers"]["x"]["schema"]["type"],
             json!("boolean")
         );
-        let items = &document["components"]["schemas"]["List_Thing"]["properties"]["data"]["items"];
-        assert_eq!(items, &json!({"$ref": "#/components/schemas/Thing"}));
     }
 }

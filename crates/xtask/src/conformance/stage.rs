@@ -1,0 +1,106 @@
+//! The binary and the databases that the parts play on.
+
+use anyhow::{Context, ensure};
+
+use super::Options;
+use super::ground::Ground;
+use crate::chance;
+use crate::postgres::{Postgres, Settings};
+use crate::product::{Binary, Database, Installation, Running};
+
+/// The databases to run on, with a server for PostgreSQL.
+pub(super) struct Databases {
+    chosen: Vec<Database>,
+    postgres: Option<Postgres>,
+}
+
+impl Databases {
+    /// Starts what was chosen.
+    pub(super) fn start(options: &Options) -> anyhow::Result<Self> {
+        let chosen = super::chosen(&options.database, &Database::ALL);
+        let postgres = if chosen.contains(&Database::Postgres) {
+            Some(Postgres::start_throw_away(options.postgres, Settings::DURABLE)?)
+        } else {
+            None
+        };
+        if let Some(server) = &postgres {
+            println!("{server}");
+        }
+        Ok(Self { chosen, postgres })
+    }
+
+    fn server(&self, database: Database) -> Option<&Postgres> {
+        self.postgres.as_ref().filter(|_| database == Database::Postgres)
+    }
+
+    /// Begins a new installation on each and hands it over, one after the other.
+    pub(super) fn each(
+        &self,
+        binary: &Binary,
+        mut job: impl FnMut(Database, &Running) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        for &database in &self.chosen {
+            let running = Running::begin(Installation::new(binary, self.server(database))?)?;
+            job(database, &running).map_err(|error| error.context(format!("on {}", database.name())))?;
+            let complaints = running.complaints();
+            for (said, count) in complaints.others.iter().take(5) {
+                println!("  logged {count} times: {said}");
+            }
+            ensure!(
+                complaints.panics.is_empty(),
+                "the server panicked: {}",
+                complaints.panics.join(" | ")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Everything that a part needs.
+pub(super) struct Stage<'a> {
+    /// What is put to the test.
+    pub(super) binary: &'a Binary,
+    /// On what.
+    pub(super) databases: &'a Databases,
+    /// As they were given.
+    pub(super) options: &'a Options,
+}
+
+impl Stage<'_> {
+    /// The given seed, or a new one.
+    pub(super) fn seed(&self) -> anyhow::Result<u64> {
+        self.options.seed.map_or_else(chance::seed, Ok)
+    }
+
+    /// Plays on one node of a new installation on each database.
+    pub(super) fn each(
+        &self,
+        settings: &[(&str, &str)],
+        mut job: impl FnMut(Database, &mut Ground) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        for &database in &self.databases.chosen {
+            let server = self.databases.server(database);
+            let mut ground = Ground::lay(self.binary, server, &["a"], settings)?;
+            let outcome = job(database, &mut ground);
+            outcome
+                .and_then(|()| ground.leave())
+                .with_context(|| format!("on {}", database.name()))?;
+        }
+        Ok(())
+    }
+
+    /// Plays on two nodes of a new installation on PostgreSQL, which they need, and its server.
+    pub(super) fn two_nodes(
+        &self,
+        settings: &[(&str, &str)],
+        job: impl FnOnce(&Postgres, &mut Ground) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let server = self
+            .databases
+            .server(Database::Postgres)
+            .context("two nodes need PostgreSQL: choose that database too")?;
+        let mut ground = Ground::lay(self.binary, Some(server), &["a", "b"], settings)?;
+        job(server, &mut ground)?;
+        ground.leave()
+    }
+}
