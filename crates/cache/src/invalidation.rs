@@ -85,11 +85,12 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
         match (aggregate, verb) {
             // What is new cannot be cached yet, as absence is not. The rest is not part of anything that is cached
             // here: sessions do not outlive a changed password, but end by events of their own; invitations are read
-            // anew whenever one is accepted.
+            // anew whenever one is accepted. What becomes of deliveries and replays comes at the rate of traffic, and
+            // is no configuration.
             ("tenant", "created")
             | ("user", "registered" | "password_changed")
             | ("event_type", "registered" | "described")
-            | ("invitation", _) => return Dropped::Nothing,
+            | ("invitation" | "delivery" | "replay", _) => return Dropped::Nothing,
             ("event_type", _) if self.event_types.is_none() => return Dropped::Nothing,
             ("event_type", _) => self.event_types_of(event.tenant),
             // Every credential holds its tenant's status and settings, and is found by its own id only. Which applications there
