@@ -61,9 +61,9 @@ async fn all_broken_rules_are_told_at_once() {
             "/v1/applications/app-1/messages",
             json!({"event_type": "", "payload": null, "event_id": "", "channels": ["a b"]}),
             faults(&[
+                ("event_id", "required"),
                 ("event_type", "required"),
                 ("channels[0]", "charset"),
-                ("event_id", "required"),
             ]),
         ),
         (

@@ -117,12 +117,11 @@ async fn a_scheduled_message_is_shown_cancelled_and_found() {
     let listed = api.get(&tenancy.owner, &scheduled).await.expect(200).json();
     assert_eq!(listed["data"], json!([read]));
     let cancel = format!("{location}/cancel");
-    let cancelled = api.act(&tenancy.owner, &cancel).await.expect(200).json();
+    for _ in 0..2 {
+        api.act(&tenancy.owner, &cancel).await.expect(204);
+    }
+    let cancelled = api.get(&tenancy.owner, &location).await.expect(200).json();
     assert_eq!(cancelled["status"], "cancelled");
-    assert_eq!(
-        api.act(&tenancy.owner, &cancel).await.expect(200).json(),
-        cancelled
-    );
     let listed = api.get(&tenancy.owner, &scheduled).await.expect(200).json();
     assert_eq!(listed["data"], json!([]));
     let at_once = format!("{PATH}/{}/cancel", tenancy.message);

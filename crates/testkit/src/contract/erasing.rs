@@ -24,7 +24,7 @@ type Rows = BTreeMap<String, u64>;
 const GRACE: Duration = Duration::from_mins(30);
 
 /// Every table that a tenant has rows in.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "api_keys",
     "applications",
     "attempts",
@@ -33,6 +33,7 @@ const TABLES: [&str; 18] = [
     "deliveries",
     "endpoint_failures",
     "endpoints",
+    "event_type_schemas",
     "event_types",
     "idempotency_keys",
     "invitations",
