@@ -14,7 +14,7 @@ async fn everything_of(api: &Api, tenancy: &Tenancy) -> Segments {
     let invited = api.invite(owner, "joan@acme.example", viewer()).await.expect(201);
     let key = json!({"name": "key", "grants": viewer()});
     let key = api.post(owner, "/v1/api-keys", key).await.expect(201);
-    let event_type = json!({"name": "order.shipped"});
+    let event_type = json!({"name": "order.shipped", "schema": {"type": "object"}});
     api.post(owner, "/v1/event-types", event_type).await.expect(201);
     let replays = format!(
         "/v1/applications/{}/endpoints/{}/replays",

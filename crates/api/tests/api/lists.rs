@@ -16,7 +16,9 @@ fn lists() -> Vec<Operation> {
     };
     let all: Vec<_> = operations()
         .into_iter()
-        .filter(|operation| operation.method == Method::GET && takes_cursor(operation))
+        // Deliveries are never listed without a filter that bounds them.
+        .filter(|operation| operation.method == Method::GET && operation.id != "searchDeliveries")
+        .filter(takes_cursor)
         .collect();
     assert!(all.len() >= 8, "they are found");
     all

@@ -310,7 +310,7 @@ async fn payloads_are_held_to_schemas_where_the_tenant_asks() {
     );
     assert_eq!(
         faults(&api.post_raw(&tenancy.owner, PATH, deep).await),
-        is("payload", "too_deep")
+        is("body", "too_deep")
     );
     let unregistered = json!({"event_type": "never.heard.of", "payload": 1});
     send(&unregistered).await.expect(202);

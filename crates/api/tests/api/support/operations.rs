@@ -95,7 +95,6 @@ impl Operation {
         for (name, value) in [
             ("{application}", segments.application.as_str()),
             ("{endpoint}", &segments.endpoint),
-            ("{message}", &segments.message),
             ("{replay}", &segments.replay),
             ("{message}", message),
             ("{member}", &segments.member),
