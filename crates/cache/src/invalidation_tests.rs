@@ -352,7 +352,10 @@ async fn every_event_of_the_domain_drops_what_it_concerns_and_nothing_else() {
     let mut forms: HashSet<&str> = EVENT_FORMS.iter().map(|(kind, _)| *kind).collect();
     // No aggregate's: it is written with the deliveries.
     assert!(forms.remove("delivery.failed"));
-    assert_eq!(kinds, forms, "each kind has its form, and each form its event here");
+    assert_eq!(
+        kinds, forms,
+        "each kind has its form, and each form its event here"
+    );
 }
 
 /// What comes at the rate of traffic must not empty the caches of all tenants.

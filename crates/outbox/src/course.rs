@@ -1,7 +1,11 @@
 //! One subscriber's way along the log, on the node that holds its cursor.
 
-use std::{collections::HashSet, convert::Infallible, error::Error, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet, convert::Infallible, error::Error, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
+    time::Duration,
+};
 
+use futures_util::FutureExt as _;
 use postrider_application::ports::{AggregateKey, Epoch, EventForm, LoggedEvent, SetAside, StoreError};
 use tokio::{
     sync::{Notify, watch},
@@ -9,12 +13,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Installed, RelayOptions, RelayPorts, Subscriber, Subscription, backoff::Backoff};
+use crate::{
+    Installed, RelayOptions, RelayPorts, Subscriber, SubscriberError, Subscription, backoff::Backoff,
+};
 
 /// An event of a form that this release does not know.
 const UNKNOWN_FORM: &str = "unknown_form";
-/// An event that the subscriber did not take in time.
-const TIMED_OUT: &str = "timed_out";
+/// An event over which the subscriber panicked.
+const PANICKED: &str = "panicked";
 
 /// Why a course ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,12 +271,10 @@ impl Course {
         let mut attempts = 0;
         loop {
             self.may_go_on()?;
-            let (code, error) =
-                match timeout(self.options.handle_timeout, self.subscriber.handle(event)).await {
-                    Ok(Ok(())) => return Ok(Told::Taken),
-                    Ok(Err(error)) => (error.code(), chain(&error)),
-                    Err(elapsed) => (Some(TIMED_OUT), chain(&elapsed)),
-                };
+            let Err(error) = self.handled(event).await else {
+                return Ok(Told::Taken);
+            };
+            let (code, error) = (error.code(), chain(&error));
             attempts += u32::from(code.is_some());
             if let Some(error) = code.filter(|_| attempts >= self.options.max_attempts) {
                 return Ok(Told::Refused { attempts, error });
@@ -287,6 +291,19 @@ impl Course {
                 "a subscriber could not take an event; trying again"
             );
             self.rest(pause).await?;
+        }
+    }
+
+    /// What the subscriber answers. One that takes too long counts as away: what it waits for (a database that stalls, a
+    /// full disk) is more likely the trouble than this event, and an outage must not set good events aside. One that
+    /// panics over an event refuses it: every node would panic over it in its turn, and none would be left.
+    async fn handled(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
+        // Subscribers bear to be told again after a crash, so after a panic as well.
+        let handled = AssertUnwindSafe(async { self.subscriber.handle(event).await }).catch_unwind();
+        match timeout(self.options.handle_timeout, handled).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(SubscriberError::refused(PANICKED, "it panicked")),
+            Err(elapsed) => Err(SubscriberError::away(elapsed)),
         }
     }
 

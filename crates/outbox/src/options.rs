@@ -8,7 +8,8 @@ pub struct RelayOptions {
     /// How long after a look that found nothing more there is another without having been woken; 5 seconds by default.
     /// Commits wake the relays of all nodes: this is only the net beneath that.
     pub poll_interval: Duration,
-    /// How long a subscriber may take over one event before it is tried again; 10 seconds by default.
+    /// How long a subscriber may take over one event before it is tried again; 10 seconds by default. It counts as away
+    /// then, and the event is not set aside for it.
     pub handle_timeout: Duration,
     /// The pause after a first failure; 100 milliseconds by default. It doubles with every further one.
     pub retry_first: Duration,

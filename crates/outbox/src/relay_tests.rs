@@ -1,10 +1,10 @@
 //! Given, when, then over memory; the clock is tokio's and stands still, so that pauses pass at once.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use postrider_application::ports::{
-    ClusterBarrier as _, EventForm, EventLog as _, NodeLife as _, NodeRegistry as _, NodeSight as _,
-    RelayCursors as _, StartAt,
+    AggregateKey, ClusterBarrier as _, EventForm, EventLog as _, NodeLife as _, NodeRegistry as _,
+    NodeSight as _, RelayCursors as _, StartAt,
 };
 use postrider_testkit::contract::Harness as _;
 
@@ -131,15 +131,46 @@ async fn a_subscriber_that_is_away_loses_nothing_and_sets_nothing_aside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_hangs_is_given_up_and_counts_as_refused() {
+async fn one_that_hangs_is_given_up_and_counts_as_away() {
     let world = World::new().await;
     let (first, second) = (world.log.append("a"), world.log.append("b"));
     world.recorder.does(first, Some(Does::Hangs));
     let before = now();
     let node = world.node().await;
+    let tries = world.options.max_attempts * 3;
+    until(async || world.recorder.tries_of(first) > tries as usize).await;
+    assert!(now() - before >= world.options.handle_timeout * tries);
+    assert_eq!((world.position().await, world.dead().await.len()), (0, 0));
+    // What it waited for is back.
+    world.recorder.does(first, None);
     until(async || world.position().await == second).await;
-    assert!(now() - before >= world.options.handle_timeout * 4);
-    assert_eq!(world.dead().await, [first]);
+    assert_eq!(world.recorder.positions(), [first, second]);
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_panics_over_an_event_refuses_it_and_the_rest_flows() {
+    let world = World::new().await;
+    let (bad, other, behind) = (
+        world.log.append("a"),
+        world.log.append("b"),
+        world.log.append("a"),
+    );
+    world.recorder.does(bad, Some(Does::Panics));
+    let node = world.node().await;
+    until(async || world.position().await == behind).await;
+    assert_eq!(world.recorder.positions(), [other]);
+    assert_eq!(world.recorder.tries_of(bad), 4, "as often as the options say");
+    assert_eq!(world.dead().await, [bad]);
+    let key = AggregateKey {
+        tenant: None,
+        aggregate: "a".to_owned(),
+    };
+    let letter = world.store.first_set_aside(NAME, &key).await.unwrap().unwrap();
+    assert_eq!(letter.error.as_deref(), Some("panicked"));
+    world.recorder.does(bad, None);
+    assert!(world.retry(bad).await);
+    until(async || world.recorder.positions() == [other, bad, behind]).await;
     node.stop(&world).await;
 }
 
@@ -276,10 +307,10 @@ async fn an_idle_relay_looks_once_an_interval_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_ends_the_relay_and_says_whose_it_was() {
+async fn a_panic_that_is_of_no_event_ends_the_relay_and_says_whose_it_was() {
     let world = World::new().await;
-    let first = world.log.append("a");
-    world.recorder.does(first, Some(Does::Panics));
+    world.log.append("a");
+    world.recorder.panics_in_flush.store(true, Ordering::Relaxed);
     let mut node = world.node().await;
     let ended = node.ended().await;
     assert!(

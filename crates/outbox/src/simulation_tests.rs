@@ -25,6 +25,11 @@ const SEEDS: u64 = 60;
 const STEPS: u32 = 80;
 const NODES: u64 = 3;
 
+/// Whether it is the event's fault, and so does not pass.
+fn is_bad(does: Does) -> bool {
+    matches!(does, Does::Refuses | Does::Panics)
+}
+
 async fn simulate(seed: u64) {
     let mut chance = Chance(seed);
     let mut world = World::new().await;
@@ -37,6 +42,8 @@ async fn simulate(seed: u64) {
                 let does = match chance.below(8) {
                     0 => Some(Does::Refuses),
                     1 => Some(Does::IsAway),
+                    2 => Some(Does::Hangs),
+                    3 => Some(Does::Panics),
                     _ => None,
                 };
                 world.recorder.does(position, does);
@@ -54,7 +61,7 @@ async fn simulate(seed: u64) {
             8 => {
                 // Whoever was away is back; the bad stay bad.
                 let mut does = world.recorder.does.lock().unwrap();
-                does.retain(|_, does| *does == Does::Refuses);
+                does.retain(|_, does| is_bad(*does));
             }
             _ => {
                 if let Some(first) = world.dead().await.first() {
@@ -75,7 +82,7 @@ async fn simulate(seed: u64) {
         .does
         .lock()
         .unwrap()
-        .retain(|_, does| *does == Does::Refuses);
+        .retain(|_, does| is_bad(*does));
     until(async || world.position().await == head).await;
     rest_flowed(seed, &world, &all).await;
     // What waits behind a bad one may be bad as well, and is set aside in its turn.

@@ -52,8 +52,8 @@ impl SubscriberError {
 #[async_trait]
 pub trait Subscriber: Send + Sync {
     /// Takes an event. Called for one event at a time, in commit order; again for the same event after an error, or when
-    /// it took longer than [`crate::RelayOptions::handle_timeout`] (its future is dropped then), and after a crash: it
-    /// must bear repetition.
+    /// it took longer than [`crate::RelayOptions::handle_timeout`] (its future is dropped then, and it counts as away), and
+    /// after a crash: it must bear repetition. A panic counts as a refusal of the event.
     async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError>;
 
     /// Makes what was taken durable; called before the cursor moves past it.

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -85,6 +88,7 @@ pub(crate) struct Recorder {
     pub(crate) tries: Mutex<Vec<i64>>,
     pub(crate) taken: Mutex<Vec<(i64, String)>>,
     pub(crate) flushes: Mutex<u32>,
+    pub(crate) panics_in_flush: AtomicBool,
 }
 
 impl Recorder {
@@ -131,6 +135,8 @@ impl Subscriber for Recorder {
 
     async fn flush(&self) -> Result<(), SubscriberError> {
         *self.flushes.lock().unwrap() += 1;
+        let panics = self.panics_in_flush.load(Ordering::Relaxed);
+        assert!(!panics, "it could keep nothing of what it took");
         Ok(())
     }
 }

@@ -113,8 +113,7 @@ fn of_tenants_and_event_types(at: Timestamp) -> Vec<DomainEvent> {
             unregistered_event_types: UnregisteredEventTypes::Reject,
         },
     };
-    let event_type =
-        |event| DomainEvent::EventType(EventTypeName::parse("invoice.paid").unwrap(), event);
+    let event_type = |event| DomainEvent::EventType(EventTypeName::parse("invoice.paid").unwrap(), event);
     vec![
         DomainEvent::Tenant(id(TenantId::from_uuid, 1), updated),
         event_type(EventTypeEvent::Described {

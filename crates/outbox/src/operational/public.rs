@@ -12,8 +12,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub(crate) const KINDS: &[&str] = &[
     "delivery.failed",
     "endpoint.created",
+    "endpoint.deleted",
     "endpoint.disabled",
     "endpoint.enabled",
+    "endpoint.secret_rotated",
+    "endpoint.updated",
+    "replay.finished",
 ];
 
 /// An operational webhook.
@@ -33,13 +37,18 @@ pub(super) fn webhook(event: &LoggedEvent) -> Result<Option<Webhook>, &'static s
     };
     let (event_type, data) = match event.kind.as_str() {
         "endpoint.created" => {
-            let url = text(&body, "url")?;
-            let uid = body.get("uid").cloned().unwrap_or_default();
-            (
-                "endpoint.created",
-                endpoint(event, &body, [("uid", uid), ("url", url)])?,
-            )
+            let more = [("uid", text_or_null(&body, "uid")?), ("url", text(&body, "url")?)];
+            ("endpoint.created", endpoint(event, &body, more)?)
         }
+        "endpoint.updated" => {
+            let more = [("changed", texts(&body, "changed")?)];
+            ("endpoint.updated", endpoint(event, &body, more)?)
+        }
+        "endpoint.deleted" => {
+            let more = [("uid", text_or_null(&body, "uid")?)];
+            ("endpoint.deleted", endpoint(event, &body, more)?)
+        }
+        "endpoint.secret_rotated" => ("secret.rotated", secret_rotated(event, &body)?),
         "endpoint.disabled" => {
             let why = text(&body, "why")?;
             ("endpoint.disabled", endpoint(event, &body, [("reason", why)])?)
@@ -52,6 +61,7 @@ pub(super) fn webhook(event: &LoggedEvent) -> Result<Option<Webhook>, &'static s
             let failed: Vec<Value> = failed.iter().map(failed_delivery).collect::<Result<_, _>>()?;
             ("delivery.failed", json!({ "deliveries": failed }))
         }
+        "replay.finished" => ("replay.finished", replay_finished(event, &body)?),
         _ => return Ok(None),
     };
     let application = match body.get("application").and_then(Value::as_str) {
@@ -82,6 +92,32 @@ fn endpoint<const N: usize>(
     Ok(Value::Object(data))
 }
 
+/// Which kind of secret, and until when the old ones sign as well; never a secret.
+fn secret_rotated(event: &LoggedEvent, body: &Map<String, Value>) -> Result<Value, &'static str> {
+    let old_until = match body.get("old_until") {
+        None | Some(Value::Null) => Value::Null,
+        Some(at) => {
+            let at = at.as_i64().and_then(rfc3339);
+            at.ok_or("the event's time is none, or out of range")?.into()
+        }
+    };
+    let more = [("type", text(body, "type")?), ("old_secrets_until", old_until)];
+    endpoint(event, body, more)
+}
+
+fn replay_finished(event: &LoggedEvent, body: &Map<String, Value>) -> Result<Value, &'static str> {
+    Ok(json!({
+        "application_id": text(body, "application")?,
+        "endpoint_id": text(body, "endpoint")?,
+        "replay_id": event.aggregate,
+        "status": text(body, "status")?,
+        "reason": text_or_null(body, "why")?,
+        "considered": count(body, "considered")?,
+        "queued": count(body, "queued")?,
+        "skipped": count(body, "skipped")?,
+    }))
+}
+
 fn failed_delivery(failed: &Value) -> Result<Value, &'static str> {
     let Value::Object(failed) = failed else {
         return Err("a failed delivery is not a JSON object");
@@ -100,6 +136,30 @@ fn text(object: &Map<String, Value>, name: &str) -> Result<Value, &'static str> 
         Some(text @ Value::String(_)) => Ok(text.clone()),
         _ => Err("the event lacks a text that its form has"),
     }
+}
+
+/// A text that may be null, or not be there.
+fn text_or_null(object: &Map<String, Value>, name: &str) -> Result<Value, &'static str> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(Value::Null),
+        Some(_) => text(object, name),
+    }
+}
+
+/// A list of texts that must be there.
+fn texts(object: &Map<String, Value>, name: &str) -> Result<Value, &'static str> {
+    match object.get(name) {
+        Some(Value::Array(texts)) if texts.iter().all(Value::is_string) => Ok(texts.clone().into()),
+        _ => Err("the event lacks a list of texts that its form has"),
+    }
+}
+
+/// A count that must be there.
+fn count(object: &Map<String, Value>, name: &str) -> Result<Value, &'static str> {
+    let count = object.get(name).and_then(Value::as_u64);
+    count
+        .map(Value::from)
+        .ok_or("the event lacks a count that its form has")
 }
 
 fn rfc3339(micros: i64) -> Option<String> {
@@ -141,10 +201,86 @@ mod tests {
         )
     }
 
+    /// Kind, stored body, application that it is about, what is told.
+    type Case = (&'static str, String, Option<String>, Value);
+
     #[test]
     fn every_kind_has_its_payload() {
+        let cases = || of_endpoints_and_deliveries().into_iter().chain(of_what_changes());
+        for (kind, body, application, data) in cases() {
+            assert!(KINDS.contains(&kind));
+            assert_eq!(told(kind, &body), (application, data), "{kind}");
+        }
+        for kind in KINDS {
+            assert!(cases().any(|case| case.0 == *kind), "{kind} has no case");
+        }
+    }
+
+    #[test]
+    fn a_rotation_has_a_name_of_its_own() {
+        let body = format!(r#"{{"v":1,"application":"{APP}","type":"hmac","old_until":null}}"#);
+        let rotated = webhook(&logged("endpoint.secret_rotated", "ep_x", &body));
+        assert_eq!(rotated.unwrap().unwrap().event_type, "secret.rotated");
+    }
+
+    fn of_what_changes() -> Vec<Case> {
+        let of_app = || Some(APP.to_owned());
+        let rotated = |old_until: &str| {
+            format!(r#"{{"v":1,"application":"{APP}","type":"ed25519","old_until":{old_until}}}"#)
+        };
+        let finished = |status: &str, why: &str| {
+            format!(
+                r#"{{"v":1,"application":"{APP}","endpoint":"ep_1","status":"{status}","why":{why},"considered":5,"queued":3,"skipped":2,"at":9}}"#
+            )
+        };
+        let replay = |status: &str, reason: Value| {
+            json!({"application_id": APP, "endpoint_id": "ep_1", "replay_id": "ep_x", "status": status,
+                "reason": reason, "considered": 5, "queued": 3, "skipped": 2})
+        };
+        vec![
+            (
+                "endpoint.updated",
+                format!(r#"{{"v":1,"application":"{APP}","changed":["url","headers"]}}"#),
+                of_app(),
+                json!({"application_id": APP, "endpoint_id": "ep_x", "changed": ["url", "headers"]}),
+            ),
+            (
+                "endpoint.deleted",
+                format!(r#"{{"v":1,"application":"{APP}","uid":null}}"#),
+                of_app(),
+                json!({"application_id": APP, "endpoint_id": "ep_x", "uid": null}),
+            ),
+            (
+                "endpoint.secret_rotated",
+                rotated("null"),
+                of_app(),
+                json!({"application_id": APP, "endpoint_id": "ep_x", "type": "ed25519", "old_secrets_until": null}),
+            ),
+            (
+                "endpoint.secret_rotated",
+                rotated("1700000000000000"),
+                of_app(),
+                json!({"application_id": APP, "endpoint_id": "ep_x", "type": "ed25519",
+                    "old_secrets_until": "2023-11-14T22:13:20Z"}),
+            ),
+            (
+                "replay.finished",
+                finished("completed", "null"),
+                of_app(),
+                replay("completed", Value::Null),
+            ),
+            (
+                "replay.finished",
+                finished("failed", r#""endpoint_gone""#),
+                of_app(),
+                replay("failed", "endpoint_gone".into()),
+            ),
+        ]
+    }
+
+    fn of_endpoints_and_deliveries() -> Vec<Case> {
         let of_app = Some(APP.to_owned());
-        for (kind, body, application, data) in [
+        vec![
             (
                 "endpoint.created",
                 format!(r#"{{"v":1,"application":"{APP}","uid":"eu","url":"https://a.example/"}}"#),
@@ -173,11 +309,7 @@ mod tests {
                     "application_id": APP, "message_id": "msg_1", "endpoint_id": "ep_1", "reason": "exhausted"
                 }]}),
             ),
-        ] {
-            assert!(KINDS.contains(&kind));
-            assert_eq!(told(kind, &body), (application, data), "{kind}");
-        }
-        assert_eq!(KINDS.len(), 4, "each has a case");
+        ]
     }
 
     #[test]
@@ -191,6 +323,19 @@ mod tests {
                 "endpoint.disabled",
                 r#"{"application":"app_00000000000000000000000003"}"#,
             ),
+            (
+                "endpoint.updated",
+                r#"{"application":"app_00000000000000000000000003","changed":[1]}"#,
+            ),
+            (
+                "endpoint.deleted",
+                r#"{"application":"app_00000000000000000000000003","uid":1}"#,
+            ),
+            (
+                "endpoint.secret_rotated",
+                r#"{"application":"app_00000000000000000000000003","type":"hmac","old_until":"soon"}"#,
+            ),
+            ("replay.finished", "{}"),
             ("delivery.failed", "{}"),
             ("delivery.failed", r#"{"deliveries":[1]}"#),
             ("delivery.failed", r#"{"deliveries":[{}]}"#),

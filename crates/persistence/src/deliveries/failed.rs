@@ -24,7 +24,7 @@ macro_rules! found {
             "SELECT d.tenant, d.app, d.message, d.endpoint, d.reason FROM ",
             $pairs,
             " JOIN deliveries d ON d.message = pair.one AND d.endpoint = pair.two AND d.status = 'failed'
-            JOIN applications a ON a.tenant = d.tenant AND a.id = d.app
+            JOIN applications a ON a.tenant = d.tenant AND a.id = d.app AND a.deleted_at IS NULL
                 AND (a.uid IS NULL OR a.uid <> 'operational')
             ORDER BY d.tenant, d.message, d.endpoint"
         )

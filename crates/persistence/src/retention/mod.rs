@@ -6,7 +6,9 @@ mod rows;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use postrider_application::ports::{EventReaders, Removed, Retention, RetentionPolicy, StoreError};
+use postrider_application::ports::{
+    EventReaders, RelayCursors as _, Removed, Retention, RetentionPolicy, StoreError,
+};
 use postrider_domain::Timestamp;
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
@@ -62,9 +64,10 @@ impl Retention for SqlStore {
 
 #[async_trait]
 impl EventReaders for SqlStore {
-    /// Readers begin at the end of the log, and keep no position that outlives them.
+    /// The first one that is not done with: subscribers' cursors, what is set aside, and what nodes have seen say so.
     async fn least_needed(&self) -> Result<Option<i64>, StoreError> {
-        Ok(None)
+        let done = self.all_done_up_to().await?;
+        Ok(Some(done.saturating_add(1)))
     }
 }
 

@@ -5,9 +5,9 @@ use postrider_application::{
     access::TenantScope,
     ports::{
         Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
-        EventBell, EventLog, EventTypeDirectory, FigureStore, Housekeeping, Identities, InstallationFacts,
-        MessageWriter, NodeRegistry, NodeSight, Partitions, RelayCursors, ReplayWorker, Retention,
-        SigningKeyStore, WorkBell,
+        EventBell, EventLog, EventReaders, EventTypeDirectory, FigureStore, Housekeeping, Identities,
+        InstallationFacts, MessageWriter, NodeRegistry, NodeSight, Partitions, RelayCursors, ReplayWorker,
+        Retention, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -61,6 +61,8 @@ pub struct Ports {
     pub figures: Arc<dyn FigureStore>,
     /// What removes what is old.
     pub retention: Arc<dyn Retention>,
+    /// What is still needed of the log.
+    pub readers: Arc<dyn EventReaders>,
 }
 
 impl Ports {
@@ -89,6 +91,7 @@ impl Ports {
             + ReplayWorker
             + FigureStore
             + Retention
+            + EventReaders
             + Clone
             + 'static,
     {
@@ -115,7 +118,8 @@ impl Ports {
             housekeeping: store.clone(),
             replays: store.clone(),
             figures: store.clone(),
-            retention: store,
+            retention: store.clone(),
+            readers: store,
         }
     }
 }

@@ -373,6 +373,7 @@ macro_rules! contract_cases {
                 what_everybody_is_past_may_go
                 commits_of_events_are_heard_by_every_node
                 failed_deliveries_are_told_once_a_batch
+                nobody_is_told_what_failed_of_a_deleted_application
                 ;
             installation:
                 a_new_signing_key_retires_those_long_replaced

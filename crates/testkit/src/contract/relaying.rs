@@ -416,3 +416,25 @@ pub async fn failed_deliveries_are_told_once_a_batch<H: Harness>(harness: &H) {
     assert!(rival.body.contains(&rivals.1.to_string()));
     assert!(ours.body.starts_with(r#"{"v":1,"deliveries":["#), "{}", ours.body);
 }
+
+/// Of an application that was deleted nobody is told, and of the one that was told no more than before, though its uid
+/// is free now.
+pub async fn nobody_is_told_what_failed_of_a_deleted_application<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let listener = fixture.application_named(&tenant, Some(OPERATIONAL_UID)).await;
+    let node = fixture.node().await;
+    let mut unheard = Vec::new();
+    for gone in [&customer, &listener] {
+        let endpoint = fixture.endpoint(&tenant, gone).await;
+        let (message, work) = fixture.delivery(node, gone, endpoint).await;
+        let ends = given_up(&fixture, message, endpoint);
+        unheard.push(super::queue_steps::ending(work, ends));
+        super::resources::delete(&fixture, &tenant, gone, fixture.now())
+            .await
+            .unwrap();
+    }
+    let before = fixture.ports().events.head().await.unwrap();
+    let settled = fixture.ports().queue.settle(node, unheard).await.unwrap();
+    assert_eq!(settled.len(), 2);
+    assert!(told(&fixture, before).await.is_empty());
+}

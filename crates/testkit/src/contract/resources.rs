@@ -82,7 +82,7 @@ pub async fn endpoints_are_listed_and_filtered<H: Harness>(harness: &H) {
 }
 
 /// Deletes an application as it is deleted.
-async fn delete<H: Harness>(
+pub(super) async fn delete<H: Harness>(
     fixture: &Fixture<'_, H>,
     tenant: &Tenancy,
     customer: &Customer,

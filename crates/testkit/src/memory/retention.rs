@@ -1,7 +1,9 @@
 //! Retention: rows go one by one.
 
 use async_trait::async_trait;
-use postrider_application::ports::{EventReaders, Removed, Retention, RetentionPolicy, StoreError};
+use postrider_application::ports::{
+    EventReaders, RelayCursors as _, Removed, Retention, RetentionPolicy, StoreError,
+};
 use postrider_domain::{MessageId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -69,7 +71,8 @@ impl Retention for MemoryStore {
 #[async_trait]
 impl EventReaders for MemoryStore {
     async fn least_needed(&self) -> Result<Option<i64>, StoreError> {
-        Ok(None)
+        let done = self.all_done_up_to().await?;
+        Ok(Some(done.saturating_add(1)))
     }
 }
 
