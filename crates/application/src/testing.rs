@@ -32,9 +32,9 @@ use crate::{
     messages::{MessageDraft, PublishMessage},
     ports::{
         AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
-        ExportCursor, ExportPage, Ids, MessageIntake, PageRequest, Reencrypted, ReencryptionCursor,
-        ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject,
-        TenantExport, TokenError,
+        EventTypeDirectory, ExportCursor, ExportPage, Ids, MessageIntake, PageRequest, Reencrypted,
+        ReencryptionCursor, ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys,
+        StoreError, Subject, TenantExport, TokenError,
     },
     tenants::{CreateTenant, CreatedTenant},
 };
@@ -216,6 +216,19 @@ impl World {
     pub(crate) fn with_reencryption(self, reencryption: impl SecretsReencryption + 'static) -> Self {
         let ports = Ports {
             reencryption: Arc::new(reencryption),
+            ..self.ports
+        };
+        Self {
+            mediator: Mediator::new(UseCases::new(&ports, &Settings::default()), self.beside.clone()),
+            ports,
+            ..self
+        }
+    }
+
+    /// The same world with others who know of event types.
+    pub(crate) fn with_event_types(self, event_types: impl EventTypeDirectory + 'static) -> Self {
+        let ports = Ports {
+            event_types: Arc::new(event_types),
             ..self.ports
         };
         Self {

@@ -10,9 +10,28 @@ use crate::{
 };
 
 /// How large the programs of patterns may be, in bytes; the first that all of them fit in counts.
-const PROGRAMS: [usize; 3] = [16 << 10, 64 << 10, 256 << 10];
+const PROGRAMS: [u64; 5] = [1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10];
 /// How large the tables may become that a pattern's program is sped up by, in bytes.
-const TABLES: usize = 256 << 10;
+const TABLES: usize = 64 << 10;
+/// What a pattern is given to work with once it was applied, in bytes: tables, and what it has been through.
+const WORKING: u64 = 256 << 10;
+/// The most that the table of a pattern with groups takes, in bytes, and how much larger than its program it is.
+const GROUPS: (u64, u64) = (1 << 20, 86);
+/// What a value of a schema takes when it is compiled, beside its text, in bytes.
+const NODE: u64 = 1 << 10;
+
+/// The most that a schema takes when it is compiled, in bytes, if the programs of its patterns have `program` bytes.
+/// Programs are there forwards, backwards, and for what they find quickly.
+fn size(measure: Measure, program: u64) -> u64 {
+    let nodes = measure.weight.saturating_mul(NODE);
+    let texts = measure.text.saturating_mul(2);
+    let programs = measure.patterns.saturating_mul(program).saturating_mul(3);
+    let table = program.saturating_mul(GROUPS.1).min(GROUPS.0);
+    let groups = measure.grouped.saturating_mul(table);
+    [texts, programs, groups]
+        .into_iter()
+        .fold(nodes, u64::saturating_add)
+}
 
 /// A schema that payloads can be held to.
 pub(crate) struct Compiled {
@@ -20,13 +39,13 @@ pub(crate) struct Compiled {
     measure: Measure,
     /// What a byte of a payload costs at most, all patterns together.
     per_byte: u64,
-    text_bytes: u32,
+    weight: u32,
 }
 
 impl Compiled {
-    /// How long its text is.
-    pub(crate) const fn text_bytes(&self) -> u32 {
-        self.text_bytes
+    /// How large it is at most, in bytes, with what its patterns work with.
+    pub(crate) const fn weight(&self) -> u32 {
+        self.weight
     }
 
     /// Of a schema's text; or what is wrong with it.
@@ -35,8 +54,14 @@ impl Compiled {
             serde_json::from_str(text).map_err(|error| vec![faults::not_json("schema", &error)])?;
         let measure = measure(&schema).map_err(|fault| vec![fault])?;
         let mut refused = Vec::new();
-        for size in PROGRAMS {
-            let patterns = PatternOptions::regex().size_limit(size).dfa_size_limit(TABLES);
+        for program in PROGRAMS {
+            let size = size(measure, program);
+            if size > LIMITS.compiled {
+                break;
+            }
+            let patterns = PatternOptions::regex()
+                .size_limit(usize::try_from(program).unwrap_or(usize::MAX))
+                .dfa_size_limit(TABLES);
             let built = jsonschema::options()
                 .with_draft(Draft::Draft202012)
                 .with_pattern_options(patterns)
@@ -44,12 +69,12 @@ impl Compiled {
                 .build(&schema);
             match built {
                 Ok(validator) => {
-                    let kibibytes = u64::try_from(size >> 10).unwrap_or(u64::MAX);
+                    let working = measure.patterns.saturating_mul(WORKING);
                     return Ok(Self {
                         validator,
                         measure,
-                        per_byte: measure.patterns * kibibytes,
-                        text_bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
+                        per_byte: measure.patterns * (program >> 10),
+                        weight: u32::try_from(size.saturating_add(working)).unwrap_or(u32::MAX),
                     });
                 }
                 Err(error) => refused = vec![of_schema(&schema, &error)],
@@ -57,6 +82,9 @@ impl Compiled {
             if measure.patterns == 0 {
                 break;
             }
+        }
+        if refused.is_empty() {
+            refused.push(faults::too_large());
         }
         Err(refused)
     }
@@ -124,7 +152,7 @@ fn values(value: &Value) -> u64 {
 fn of_schema(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Violation {
     let mut fault = faults::of_value("schema", schema, error);
     if fault.rule == "format" || fault.rule == "pattern" {
-        "must be a pattern without look-around and back-references, of a moderate size"
+        "must be a pattern without look-around and back-references, of a moderate size, the less the more there are"
             .clone_into(&mut fault.message);
         fault.rule = "pattern".into();
     } else if !fault.message.starts_with("must have") {
@@ -220,6 +248,29 @@ mod tests {
         }
         let deep = format!("{}{}", r#"{"not":"#.repeat(1_000), "}".repeat(1_000));
         assert_eq!(refused(&deep), "too_deep");
+    }
+
+    #[test]
+    fn what_a_schema_amounts_to_is_weighed_and_bounded() {
+        let weight = |schema: &str| Compiled::of(schema).map(|compiled| u64::from(compiled.weight()));
+        let plain = weight(INVOICE).unwrap_or_else(|faults| panic!("{faults:?}"));
+        assert!(plain < 512 << 10, "{plain}");
+        let many = |count: usize, pattern: &str| {
+            let patterns: Vec<_> = (0..count)
+                .map(|n| format!(r#"{{"pattern": "{pattern}a{n:02}"}}"#))
+                .collect();
+            format!(r#"{{"allOf": [{}]}}"#, patterns.join(","))
+        };
+        // A short text, and large programs: few of them are taken, and they weigh what they are.
+        let large = r"\\p{L}{5}";
+        let text = many(20, large);
+        assert!(text.len() < 1_000);
+        let weighed = weight(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
+        assert!(weighed > 20 * (256 << 10) * 3, "{weighed}");
+        assert!(weighed <= LIMITS.compiled + 20 * WORKING, "{weighed}");
+        assert_eq!(refused(&many(100, large)), "pattern");
+        assert!(weight(&many(100, "^in_[0-9]+")).is_ok());
+        assert_eq!(refused(&many(60, r"(\\p{L})")), "pattern");
     }
 
     #[test]

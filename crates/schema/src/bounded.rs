@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{LIMITS, apply::Compiled, faults};
+use crate::{LIMITS, apply::Compiled};
 
 /// How schemas are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,11 @@ pub struct SchemaOptions {
     pub threads: usize,
     /// How long a message waits for a thread, and how long for its answer. Default 2 seconds.
     pub patience: Duration,
-    /// Bytes of schemas whose compiled form is kept. Default 8 MiB.
+    /// How many bytes the compiled schemas that are kept have together, by what each of them takes at most (not by
+    /// the length of its text). What is larger than all of it is compiled each time. Default 128 MiB.
     pub compiled_bytes: u64,
+    /// How long a compiled schema is kept that nothing is held to. Default 10 minutes.
+    pub compiled_idle: Duration,
 }
 
 impl Default for SchemaOptions {
@@ -41,7 +44,8 @@ impl Default for SchemaOptions {
         Self {
             threads: 4,
             patience: Duration::from_secs(2),
-            compiled_bytes: 8 << 20,
+            compiled_bytes: 128 << 20,
+            compiled_idle: Duration::from_mins(10),
         }
     }
 }
@@ -62,12 +66,13 @@ struct Turn(#[expect(dead_code, reason = "held until it is dropped")] [OwnedSema
 impl BoundedSchemas {
     /// Nothing is compiled yet.
     pub fn new(options: SchemaOptions) -> Self {
-        let weigh = |_: &[u8; 32], compiled: &Arc<Compiled>| compiled.text_bytes();
+        let weigh = |_: &[u8; 32], compiled: &Arc<Compiled>| compiled.weight();
         Self {
             options,
             compiled: Cache::builder()
                 .max_capacity(options.compiled_bytes)
                 .weigher(weigh)
+                .time_to_idle(options.compiled_idle)
                 .build(),
             threads: Arc::new(Semaphore::new(options.threads.max(2))),
             shares: Mutex::default(),
@@ -96,13 +101,14 @@ impl BoundedSchemas {
         }
     }
 
-    /// Does the work on a thread; none, if it takes too long. Then the thread goes on to its end, which is bounded by
-    /// what was counted before, and the tenant's share is smaller until then.
+    /// Does the work on a thread. Busy if there is none, or if it takes too long: how much work it is was counted
+    /// before, so time tells how busy this machine is, and nothing of the work. Then the thread goes on to its end,
+    /// and the tenant's share is smaller until then.
     async fn run<T: Send + 'static>(
         &self,
         tenant: TenantId,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Option<T>, SchemaError> {
+    ) -> Result<T, SchemaError> {
         let turn = self.turn(tenant).await?;
         let running = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -110,32 +116,30 @@ impl BoundedSchemas {
             done
         });
         match timeout(self.options.patience, running).await {
-            Ok(Ok(done)) => Ok(Some(done)),
-            Ok(Err(panicked)) => Err(SchemaError::Internal(panicked.into())),
-            Err(_) => Ok(None),
+            Ok(done) => done.map_err(|panicked| SchemaError::Internal(panicked.into())),
+            Err(_) => Err(SchemaError::Busy),
         }
     }
 
-    async fn compiled(
-        &self,
-        tenant: TenantId,
-        schema: &KnownSchema,
-    ) -> Result<Option<Arc<Compiled>>, SchemaError> {
-        if let Some(compiled) = self.compiled.get(&schema.digest()) {
-            return Ok(Some(compiled));
+    async fn compiled(&self, tenant: TenantId, schema: &KnownSchema) -> Result<Arc<Compiled>, SchemaError> {
+        let digest = schema.digest();
+        if let Some(compiled) = self.compiled.get(&digest) {
+            return Ok(compiled);
         }
         let text = Arc::clone(schema.text().shared());
-        let Some(built) = self.run(tenant, move || Compiled::of(&text)).await? else {
-            return Ok(None);
+        let cache = self.compiled.clone();
+        // It is compiled once, whoever waits for it, and kept even if nobody waits any more: the next one finds it.
+        let compile = move || {
+            let compiled = cache.try_get_with(digest, || Compiled::of(&text).map(Arc::new));
+            // What has to make room goes now, not with some later call.
+            cache.run_pending_tasks();
+            compiled
         };
         // It was registered: an older version of us may have taken more than this one does.
-        let compiled = built.map_err(|faults| {
+        self.run(tenant, compile).await?.map_err(|faults| {
             let rule = faults.first().map_or("", |fault| &fault.rule);
             SchemaError::Internal(format!("a registered schema does not compile: {rule}").into())
-        })?;
-        let compiled = Arc::new(compiled);
-        self.compiled.insert(schema.digest(), Arc::clone(&compiled));
-        Ok(Some(compiled))
+        })
     }
 }
 
@@ -161,8 +165,7 @@ impl Schemas for BoundedSchemas {
             }
             Err(faults) => faults,
         };
-        let found = self.run(tenant, check).await?;
-        Ok(found.unwrap_or_else(|| vec![faults::too_costly("schema")]))
+        self.run(tenant, check).await
     }
 
     async fn validate(
@@ -172,17 +175,13 @@ impl Schemas for BoundedSchemas {
         field: &'static str,
         payload: &Arc<[u8]>,
     ) -> Result<Vec<Violation>, SchemaError> {
-        let too_costly = || vec![faults::too_costly(field)];
-        let Some(compiled) = self.compiled(tenant, schema).await? else {
-            return Ok(too_costly());
-        };
+        let compiled = self.compiled(tenant, schema).await?;
         // A thread of its own would cost more than this does.
         if compiled.most(payload.len()) <= LIMITS.small_cost {
             return Ok(compiled.apply(field, payload));
         }
         let payload = Arc::clone(payload);
-        let found = self.run(tenant, move || compiled.apply(field, &payload)).await?;
-        Ok(found.unwrap_or_else(too_costly))
+        self.run(tenant, move || compiled.apply(field, &payload)).await
     }
 }
 
@@ -238,8 +237,8 @@ mod tests {
         // They do not end while we look.
         for _ in 0..2 {
             let (go, wait) = mpsc::channel::<()>();
-            let hangs = schemas.run(tenant(1), move || wait.recv()).await.unwrap();
-            assert!(hangs.is_none(), "it takes too long");
+            let hangs = schemas.run(tenant(1), move || wait.recv()).await;
+            assert!(matches!(hangs, Err(SchemaError::Busy)), "it takes too long");
             let_go.push(go);
         }
         let check = async |n| schemas.check(tenant(n), &text("true"), None).await;
@@ -257,5 +256,73 @@ mod tests {
         // The threads end by themselves.
         while check(1).await.is_err() {}
         assert!(schemas.shares.lock().unwrap().len() <= 2);
+    }
+
+    #[tokio::test]
+    async fn what_time_cut_short_is_told_as_busy_and_found_the_next_time() {
+        let options = SchemaOptions {
+            patience: Duration::ZERO,
+            ..SchemaOptions::default()
+        };
+        let schemas = BoundedSchemas::new(options);
+        let mut cut = 0;
+        for n in 0..50 {
+            let schema = text(&format!(
+                r#"{{"required": ["a"], "pattern": "^\\p{{L}}{{1,{}}}$"}}"#,
+                n + 1
+            ));
+            match schemas.check(tenant(1), &schema, None).await {
+                Ok(found) => assert!(found.is_empty(), "no fault of the schema"),
+                Err(error) => assert!(matches!(error, SchemaError::Busy)),
+            }
+            let known = KnownSchema::new(schema);
+            // The thread goes on, nobody waits for it, and what it compiled is there in the end.
+            let found = loop {
+                match schemas
+                    .validate(tenant(2), &known, "payload", &payload("{}"))
+                    .await
+                {
+                    Ok(found) => break found,
+                    Err(error) => assert!(matches!(error, SchemaError::Busy)),
+                }
+                cut += 1;
+                tokio::task::yield_now().await;
+            };
+            assert_eq!((found.len(), &*found[0].rule), (1, "required"));
+        }
+        assert!(cut > 0, "time is short");
+    }
+
+    #[tokio::test]
+    async fn many_who_wait_for_a_schema_have_it_compiled_once() {
+        let schemas = Arc::new(BoundedSchemas::new(SchemaOptions::default()));
+        let known = KnownSchema::new(text(r#"{"pattern": "^[a-z]{1,50}$"}"#));
+        let mut all = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let (schemas, known) = (Arc::clone(&schemas), known.clone());
+            all.spawn(async move { schemas.compiled(tenant(n % 4), &known).await.unwrap() });
+        }
+        let compiled = all.join_all().await;
+        assert!(compiled.iter().all(|one| Arc::ptr_eq(one, &compiled[0])));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded_by_what_it_takes() {
+        let options = SchemaOptions {
+            compiled_bytes: 4 << 20,
+            ..SchemaOptions::default()
+        };
+        let schemas = BoundedSchemas::new(options);
+        for n in 0..40 {
+            // A large program each, of a short text.
+            let known = KnownSchema::new(text(&format!(r#"{{"pattern": "\\p{{L}}{{5}}{n}"}}"#)));
+            let found = schemas
+                .validate(tenant(1), &known, "payload", &payload("1"))
+                .await;
+            assert!(found.unwrap().is_empty());
+        }
+        schemas.compiled.run_pending_tasks();
+        assert!(schemas.compiled.weighted_size() <= 4 << 20);
+        assert!((1..=4).contains(&schemas.compiled.entry_count()));
     }
 }

@@ -100,6 +100,15 @@ pub(crate) fn too_costly(field: &str) -> Violation {
     }
 }
 
+/// What is wrong with a schema that amounts to too much.
+pub(crate) fn too_large() -> Violation {
+    Violation {
+        field: "schema".into(),
+        rule: "too_large".into(),
+        message: "amounts to too much when it is compiled".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,8 @@
 //!   back-references do not compile, and are refused.
 //! * **The product counts**: how many values a payload has, times how many a schema has, is bounded. What lies
 //!   above is answered as too costly, before any of it is done.
+//! * **Memory is counted**: what a schema amounts to when it is compiled, programs of patterns above all, is bounded
+//!   for each, and what is kept is weighed by that, not by the length of its text.
 //! * **Few at a time**: what is more than a moment's work has a thread to itself, of a bounded number, of which one
 //!   tenant never has all.
 
@@ -30,6 +32,10 @@ pub(crate) struct Limits {
     pub(crate) weight: u64,
     /// How many patterns among them.
     pub(crate) patterns: u64,
+    /// How long its names, texts and patterns may be together, references written out, in bytes.
+    pub(crate) text: u64,
+    /// How large it may become when it is compiled, in bytes.
+    pub(crate) compiled: u64,
     /// How many times a value of a payload may be held against a value of a schema.
     pub(crate) cost: u64,
     /// The same for what is done at once, without a thread of its own.
@@ -44,6 +50,8 @@ pub(crate) const LIMITS: Limits = Limits {
     depth: 32,
     weight: 5_000,
     patterns: 100,
+    text: 1 << 20,
+    compiled: 32 << 20,
     cost: 20_000_000,
     small_cost: 50_000,
     all_faults_cost: 500_000,

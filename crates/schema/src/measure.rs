@@ -12,6 +12,10 @@ pub(crate) struct Measure {
     pub(crate) weight: u64,
     /// Patterns among them.
     pub(crate) patterns: u64,
+    /// Patterns that have groups or look for the edges of words: they may get a table of their own.
+    pub(crate) grouped: u64,
+    /// Bytes of names, texts and patterns, references written out.
+    pub(crate) text: u64,
 }
 
 /// The dialect that is understood.
@@ -96,9 +100,27 @@ impl<'s> Walk<'s> {
         Ok(())
     }
 
+    /// A text that is kept as often as it is reached.
+    fn text(&mut self, at: &str, text: &str) -> Result<(), Fault> {
+        let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        self.measure.text = self.measure.text.saturating_add(bytes);
+        if self.measure.text > LIMITS.text {
+            let message = format!(
+                "must hold at most {} bytes of names and texts, with every reference written out",
+                LIMITS.text
+            );
+            return Err(refuse(at, "too_large", message));
+        }
+        Ok(())
+    }
+
     /// A pattern, which costs as often as it is applied.
-    fn pattern(&mut self, at: &str) -> Result<(), Fault> {
+    fn pattern(&mut self, at: &str, pattern: &str) -> Result<(), Fault> {
         self.measure.patterns += 1;
+        if is_grouped(pattern) {
+            self.measure.grouped += 1;
+        }
+        self.text(at, pattern)?;
         if self.measure.patterns > LIMITS.patterns {
             let message = format!(
                 "must hold at most {} patterns, with every reference written out",
@@ -130,6 +152,7 @@ impl<'s> Walk<'s> {
         for (keyword, value) in keywords {
             let here = format!("{at}/{}", escaped(keyword));
             let name = keyword.as_str();
+            self.text(&here, name)?;
             if REFUSED.contains(&name) || (name == "$id" && !at.is_empty()) {
                 return Err(refuse(
                     &here,
@@ -142,9 +165,9 @@ impl<'s> Walk<'s> {
                     return Err(refuse(&here, "unsupported", format!("must be {DIALECT}")));
                 }
                 ("$ref", Value::String(reference)) => self.reference(reference, &here, depth)?,
-                ("pattern", Value::String(_)) => {
+                ("pattern", Value::String(pattern)) => {
                     self.count(&here, 1)?;
-                    self.pattern(&here)?;
+                    self.pattern(&here, pattern)?;
                 }
                 (name, value) if ONE.contains(&name) => self.schema(value, &here, depth + 1)?,
                 (name, Value::Array(list)) if LIST.contains(&name) => {
@@ -156,7 +179,9 @@ impl<'s> Walk<'s> {
                     for (key, one) in named {
                         let below = format!("{here}/{}", escaped(key));
                         if name == "patternProperties" {
-                            self.pattern(&below)?;
+                            self.pattern(&below, key)?;
+                        } else {
+                            self.text(&below, key)?;
                         }
                         self.schema(one, &below, depth + 1)?;
                     }
@@ -168,6 +193,7 @@ impl<'s> Walk<'s> {
         if keywords.keys().any(|keyword| keyword.starts_with("unevaluated")) {
             // What others evaluated is found out by evaluating it again.
             self.measure.patterns += self.measure.patterns - begun.patterns;
+            self.measure.grouped += self.measure.grouped - begun.grouped;
             self.count(at, self.measure.weight - begun.weight)?;
         }
         Ok(())
@@ -181,7 +207,11 @@ impl<'s> Walk<'s> {
         self.count(at, 1)?;
         match value {
             Value::Array(list) => list.iter().try_for_each(|one| self.data(one, at, depth + 1)),
-            Value::Object(named) => named.values().try_for_each(|one| self.data(one, at, depth + 1)),
+            Value::Object(named) => named.iter().try_for_each(|(name, one)| {
+                self.text(at, name)?;
+                self.data(one, at, depth + 1)
+            }),
+            Value::String(text) => self.text(at, text),
             _ => Ok(()),
         }
     }
@@ -211,6 +241,15 @@ impl<'s> Walk<'s> {
     }
 }
 
+/// Whether a pattern may have groups that are kept, or edges of words. Rather once too often.
+fn is_grouped(pattern: &str) -> bool {
+    let opens = |(at, _)| {
+        let inside = &pattern[at + 1..];
+        !inside.starts_with('?') || inside.starts_with("?<") || inside.starts_with("?P<")
+    };
+    pattern.match_indices('(').any(opens) || pattern.contains("\\b") || pattern.contains("\\B")
+}
+
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
@@ -237,7 +276,7 @@ mod tests {
             of(&json!(true)).unwrap(),
             Measure {
                 weight: 1,
-                patterns: 0
+                ..Measure::default()
             }
         );
     }
@@ -255,6 +294,34 @@ mod tests {
         definitions.insert("d30".to_owned(), json!({"type": "string"}));
         let bomb = json!({"$ref": "#/$defs/d0", "$defs": definitions});
         assert!(["too_large", "too_deep"].contains(&rule(&bomb).as_str()));
+    }
+
+    #[test]
+    fn texts_count_as_often_as_they_are_reached() {
+        let long = "x".repeat(40_000);
+        let of_references = |count: usize| {
+            let references = vec![json!({"$ref": "#/$defs/a"}); count];
+            json!({"$defs": {"a": {"const": long}}, "anyOf": references})
+        };
+        assert!(of(&of_references(10)).unwrap().text > 11 * 40_000);
+        assert_eq!(rule(&of_references(50)), "too_large");
+    }
+
+    #[test]
+    fn groups_of_patterns_are_seen() {
+        for (pattern, grouped) in [
+            ("^in_[0-9]+$", 0),
+            ("^(?:a|b)$", 0),
+            ("^(a|b)$", 1),
+            ("^(?<year>[0-9]{4})", 1),
+            ("^(?P<year>[0-9]{4})", 1),
+            (r"\bword", 1),
+        ] {
+            let found = of(&json!({"pattern": pattern})).unwrap();
+            assert_eq!((found.patterns, found.grouped), (1, grouped), "{pattern}");
+        }
+        let by_name = json!({"patternProperties": {"^(a)": true}, "unevaluatedProperties": false});
+        assert_eq!(of(&by_name).unwrap().grouped, 2);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Whether an event type and a payload are what their tenant wants.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postrider_domain::{
     event_types::EventTypeName,
@@ -49,7 +49,16 @@ impl Vetting {
             return Ok(Vec::new());
         }
         let tenant = scope.tenant_scope();
-        let known = self.event_types.known_event_type(tenant, event_type).await?;
+        let known = match self.event_types.known_event_type(tenant, event_type).await {
+            Ok(known) => known,
+            // Nobody is refused here: who only wants to be warned does not lose the message to our not finding out.
+            Err(error) if only_warned(settings) => {
+                tracing::warn!(%error, "an event type cannot be read: a message is not held to its schema");
+                self.metrics.record(NAME, "unread", Duration::ZERO);
+                return Ok(vec![unchecked(field, "its event type cannot be read now")]);
+            }
+            Err(error) => return Err(error.into()),
+        };
         refuse_unwanted(settings, known.as_ref())?;
         if settings.schema_validation == SchemaValidation::Off {
             return Ok(Vec::new());
@@ -106,6 +115,21 @@ fn refuse_unwanted(settings: TenantSettings, known: Option<&KnownEventType>) -> 
     }]))
 }
 
+/// Whether nothing that is found out about an event type or a payload leads to a refusal.
+fn only_warned(settings: TenantSettings) -> bool {
+    settings.schema_validation == SchemaValidation::Warn
+        && settings.unregistered_event_types == UnregisteredEventTypes::Accept
+}
+
+/// The warning that nobody looked whether the payload is as its schema says.
+fn unchecked(field: &'static str, why: &str) -> Violation {
+    Violation {
+        field: field.into(),
+        rule: "unchecked".into(),
+        message: format!("was not held to its schema: {why}"),
+    }
+}
+
 /// What follows of a validation, and under which name it is counted.
 fn judge(
     wanted: SchemaValidation,
@@ -117,14 +141,18 @@ fn judge(
         Ok(faults) if faults.is_empty() => ("ok", Ok(faults)),
         Ok(faults) if enforced => ("refused", Err(Error::invalid(faults))),
         Ok(faults) => ("warned", Ok(faults)),
-        // Who only wants to be warned does not lose the message to our having no time.
-        Err(SchemaError::Busy) if !enforced => {
-            let unchecked = Violation {
-                field: field.into(),
-                rule: "unchecked".into(),
-                message: "was not held to its schema: too many payloads are at the same time".to_owned(),
-            };
-            ("unchecked", Ok(vec![unchecked]))
+        // Who only wants to be warned loses the message neither to our having no time nor to a fault of ours.
+        Err(SchemaError::Busy) if !enforced => (
+            "unchecked",
+            Ok(vec![unchecked(field, "too many payloads are at the same time")]),
+        ),
+        Err(error @ SchemaError::Internal(_)) if !enforced => {
+            // Not what caused it: a panic may have words of the payload.
+            tracing::error!(%error, "a message is not held to its schema");
+            (
+                "internal",
+                Ok(vec![unchecked(field, "the schema cannot be applied")]),
+            )
         }
         Err(error @ SchemaError::Busy) => (
             "busy",
@@ -142,9 +170,10 @@ fn judge(
 mod tests {
     use super::*;
     use crate::{
-        access::Caller,
+        access::{Caller, TenantScope},
         event_types::{ArchiveEventType, NewSchema, RegisterEventType},
         messages::PublishMessage,
+        ports::StoreError,
         testing::{World, publish},
     };
     use postrider_domain::{
@@ -230,6 +259,55 @@ mod tests {
         assert_eq!(published.warnings[0].rule, "unchecked");
         let caller = wanting(&owner, SchemaValidation::Enforce, NOTHING);
         assert_eq!(world.refusal(&caller, request()).await, ErrorCode::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_applied_is_told_and_not_lost() {
+        // Registered once, and taken no more.
+        let (world, owner, application) = world(Some("broken")).await;
+        let request = || publish(application, "{}", None);
+        let caller = wanting(&owner, SchemaValidation::Warn, NOTHING);
+        let published = world.send(&caller, request()).await.unwrap();
+        assert_eq!(published.warnings[0].rule, "unchecked");
+        let caller = wanting(&owner, SchemaValidation::Enforce, NOTHING);
+        assert_eq!(world.refusal(&caller, request()).await, ErrorCode::Internal);
+        assert_eq!(validations(&world), ["internal", "internal"]);
+        assert_eq!(world.due().await.len(), 1);
+    }
+
+    /// Answers nothing but that it cannot.
+    struct Unreadable;
+
+    #[async_trait::async_trait]
+    impl EventTypeDirectory for Unreadable {
+        async fn known_event_type(
+            &self,
+            _: &TenantScope,
+            _: &EventTypeName,
+        ) -> Result<Option<KnownEventType>, StoreError> {
+            Err(StoreError::Unavailable("no connection is free".into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_type_that_cannot_be_read_refuses_only_where_something_may_be_refused() {
+        let world = World::new().with_event_types(Unreadable);
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let application = world.application(&owner, None).await.id;
+        for validation in SchemaValidation::ALL {
+            for unregistered in [NOTHING, UnregisteredEventTypes::Reject] {
+                let caller = wanting(&owner, *validation, unregistered);
+                let sent = world.send(&caller, publish(application, "{}", None)).await;
+                match (*validation, unregistered) {
+                    (SchemaValidation::Off, NOTHING) => assert!(sent.unwrap().warnings.is_empty()),
+                    (SchemaValidation::Warn, NOTHING) => {
+                        assert_eq!(sent.unwrap().warnings[0].rule, "unchecked");
+                    }
+                    _ => assert_eq!(sent.unwrap_err().code(), ErrorCode::Unavailable),
+                }
+            }
+        }
+        assert_eq!(validations(&world), ["unread"]);
     }
 
     #[tokio::test]
