@@ -333,7 +333,11 @@ async fn secrets_are_rotated_with_an_overlap() {
     let rotated = rotated.json();
     assert_eq!(rotated["secret"], given);
     assert!(rotated["previous"][0]["expires_at"].is_string());
-    assert_eq!(rotated["previous"][0].get("secret"), None, "only the new one is shown");
+    assert_eq!(
+        rotated["previous"][0].get("secret"),
+        None,
+        "only the new one is shown"
+    );
     let held = api.get(owner, &path).await.json();
     assert_eq!(held["secret"], given);
     assert_eq!(held["previous"][0]["secret"], first["secret"]);

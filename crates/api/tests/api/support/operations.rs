@@ -108,6 +108,10 @@ impl Operation {
         ] {
             path = path.replace(name, value);
         }
+        // Never listed without a filter that bounds it.
+        if self.id == "searchDeliveries" {
+            path = format!("{path}?application={}", segments.application);
+        }
         assert!(
             !path.contains('{'),
             "{path}: a new kind of segment; the tests' `Segments` need a real one"
