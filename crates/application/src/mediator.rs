@@ -11,7 +11,9 @@ use crate::{
     access::{AccessRule, Caller, Identity},
     audit::{Actor, Occasion},
     once::{Asking, Once, OnceKey},
-    ports::{Answers, ApplicationDirectory, Clock, DenialLog, Ids, StoreError, UseCaseMetrics},
+    ports::{
+        Answers, ApplicationDirectory, Clock, ClusterBarrier, DenialLog, Ids, StoreError, UseCaseMetrics,
+    },
 };
 
 /// A command or a query: what is asked, what is answered, and who may ask.
@@ -22,6 +24,10 @@ pub trait Request: Send + Sync + 'static {
     type Access: AccessRule;
     /// The stable name, `resource.verb`, for spans, metrics and the audit log.
     const NAME: &'static str;
+    /// Whether it is answered only when every node has seen what it changed, so that none of them goes by what was true
+    /// before. The mediator waits for that, whether the command is done now or was done before: an answer that is
+    /// replayed promises the same.
+    const BARRIER: bool = false;
 
     /// The demand of this very request.
     fn access(&self) -> Self::Access;
@@ -64,6 +70,8 @@ pub struct MediatorPorts {
     pub answers: Arc<dyn Answers>,
     /// How long such an answer is kept.
     pub answer_window: Duration,
+    /// Waits until every node has seen a change.
+    pub barrier: Arc<dyn ClusterBarrier>,
 }
 
 /// Takes requests to their handlers.
@@ -83,7 +91,11 @@ impl<U: Send + Sync> Mediator<U> {
     where
         U: Serves<R>,
     {
-        let handle = |granted, request| self.use_cases.handler().handle(granted, request);
+        let handle = |granted, request| async {
+            let output = self.use_cases.handler().handle(granted, request).await?;
+            self.seen_by_all::<R>().await?;
+            Ok(output)
+        };
         self.observe(R::NAME, self.run(caller, request, None, handle))
             .await
     }
@@ -161,7 +173,8 @@ impl<U: Send + Sync> Mediator<U> {
     }
 
     /// The answer that is there, or the command done now. Whatever a command fails of may be that the same one was done
-    /// at the same time: so the key is looked up again.
+    /// at the same time: so the key is looked up again. A handler fails of nothing once its unit of work is committed;
+    /// that the change was not seen by all is told as it is, and never by an answer that was kept.
     async fn handle_once<R: Request>(
         &self,
         asking: &Asking,
@@ -173,21 +186,43 @@ impl<U: Send + Sync> Mediator<U> {
         R::Output: Sync + 'static,
     {
         if let Some(bytes) = self.replay(asking).await? {
+            self.seen_by_all::<R>().await?;
             return Ok(Once::Replayed(bytes));
         }
         let error = match self.use_cases.handler().handle(granted, request).await {
             Ok(output) => match self.keep(asking, &output).await {
-                Ok(()) => return Ok(Once::Fresh(output)),
+                Ok(()) => {
+                    self.seen_by_all::<R>().await?;
+                    return Ok(Once::Fresh(output));
+                }
                 Err(error) => error.into(),
             },
             Err(error) => error,
         };
         match self.replay(asking).await {
-            Ok(Some(bytes)) => Ok(Once::Replayed(bytes)),
+            Ok(Some(bytes)) => {
+                self.seen_by_all::<R>().await?;
+                Ok(Once::Replayed(bytes))
+            }
             Err(conflict) if conflict.code() == ErrorCode::IdempotencyConflict => Err(conflict),
             // Its own reason; or, if the key cannot be looked up, that there was one.
             Ok(None) | Err(_) => Err(error),
         }
+    }
+
+    /// Waits until every node has seen what is committed, if the request asks for that. The change itself is made,
+    /// whatever this says. Of one that changed nothing as well: whoever repeats a command was not answered before.
+    async fn seen_by_all<R: Request>(&self) -> Result<()> {
+        if !R::BARRIER {
+            return Ok(());
+        }
+        self.ports.barrier.passed().await.map_err(|cause| {
+            Error::new(
+                ErrorCode::Unavailable,
+                "the change is made, but not every node has confirmed that it has seen it: repeat to be sure",
+            )
+            .caused_by(cause)
+        })
     }
 
     /// Keeps the answer of a command that was done without a unit of work which did so: it changed nothing.

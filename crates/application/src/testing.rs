@@ -181,7 +181,6 @@ impl World {
             signing_keys: Arc::new(Elsewhere),
             reencryption: Arc::new(Elsewhere),
             export: Arc::new(Elsewhere),
-            barrier: barrier.clone(),
             work_signal: signal.clone(),
             trace: trace.clone(),
             clock: clock.clone(),
@@ -197,6 +196,7 @@ impl World {
             ids,
             answers: Arc::new(store.clone()),
             answer_window: Settings::default().dedup_window,
+            barrier: barrier.clone(),
         };
         Self {
             mediator: Mediator::new(UseCases::new(&ports, &Settings::default()), beside.clone()),

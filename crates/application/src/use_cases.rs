@@ -66,12 +66,12 @@ use crate::{
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        ClusterBarrier, DeadLetterRepository, DeliveryRepository, DeliveryViews, DirectMessages,
-        EndpointViews, EventTypeDirectory, EventTypeViews, FigureViews, Identities, Ids, KeyPairs,
-        MemberRepository, MessageIntake, MessageRepository, MessageViews, OperatorViews, PasswordHasher,
-        PersonRepository, PrincipalViews, Randomness, ReplayRepository, ReplayViews, Repository,
-        SchemaRepository, Schemas, SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews,
-        Throttle, TracePropagation, UseCaseMetrics, UserRepository, WorkSignal,
+        DeadLetterRepository, DeliveryRepository, DeliveryViews, DirectMessages, EndpointViews,
+        EventTypeDirectory, EventTypeViews, FigureViews, Identities, Ids, KeyPairs, MemberRepository,
+        MessageIntake, MessageRepository, MessageViews, OperatorViews, PasswordHasher, PersonRepository,
+        PrincipalViews, Randomness, ReplayRepository, ReplayViews, Repository, SchemaRepository, Schemas,
+        SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
+        UseCaseMetrics, UserRepository, WorkSignal,
     },
     replays::{
         CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
@@ -114,8 +114,6 @@ pub struct Ports<S> {
     pub reencryption: Arc<dyn SecretsReencryption>,
     /// Everything that a tenant owns.
     pub export: Arc<dyn TenantExport>,
-    /// Waits until every node has seen a change.
-    pub barrier: Arc<dyn ClusterBarrier>,
     /// Wakes the engine.
     pub work_signal: Arc<dyn WorkSignal>,
     /// The current trace.
@@ -409,7 +407,7 @@ impl<S: Clone> UseCases<S> {
             delete_endpoint: DeleteEndpointHandler::new(store()),
             rotate_endpoint_secret: RotateEndpointSecretHandler::new(ports),
             send_test: SendTestHandler::new(ports),
-            disable_endpoint: DisableEndpointHandler::new(store(), clock(), ports.barrier.clone()),
+            disable_endpoint: DisableEndpointHandler::new(store(), clock()),
             publish_message: PublishMessageHandler::new(ports, settings),
             publish_batch: PublishBatchHandler::new(ports, settings),
             list_messages: ListMessagesHandler::new(store()),

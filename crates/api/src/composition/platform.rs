@@ -7,8 +7,8 @@ use postrider_application::{
     mediator::{Mediator, MediatorPorts},
     operational::PublishOperational,
     ports::{
-        AccessTokens, Clock, ClusterBarrier, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness,
-        Sealer, StoreError, WorkBell,
+        AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
+        StoreError, WorkBell,
     },
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
@@ -207,7 +207,7 @@ impl Opened {
         };
         let tokens = self.tokens(&options);
         let barrier = Arc::new(background.relay.barrier());
-        let ports = self.ports((way_in, &engine_handle, barrier), tokens.clone(), &options)?;
+        let ports = self.ports((way_in, &engine_handle), tokens.clone(), &options)?;
         let mediator_ports = MediatorPorts {
             directory: self.caches.directory.clone(),
             metrics: options.metrics.clone(),
@@ -216,6 +216,7 @@ impl Opened {
             ids: self.system.ids.clone(),
             answers: self.store.clone(),
             answer_window: options.settings.dedup_window,
+            barrier,
         };
         let authenticator = Authenticator::new(
             self.caches.credentials,
@@ -381,7 +382,7 @@ impl Opened {
 
     fn ports(
         &self,
-        (intake, engine, barrier): (Arc<dyn MessageIntake>, &EngineHandle, Arc<dyn ClusterBarrier>),
+        (intake, engine): (Arc<dyn MessageIntake>, &EngineHandle),
         tokens: Arc<dyn AccessTokens>,
         options: &PlatformOptions,
     ) -> Result<Ports<SqlStore>, OpenError> {
@@ -406,7 +407,6 @@ impl Opened {
             signing_keys: self.keys.clone(),
             reencryption: self.store.clone(),
             export: self.store.clone(),
-            barrier,
             work_signal: Arc::new(engine.clone()),
             trace: Arc::new(OtelTracePropagation),
             clock: clock.clone(),

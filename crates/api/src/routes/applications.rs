@@ -66,7 +66,9 @@ async fn list_applications(
 
 /// Create an application
 ///
-/// An application is one of your customers: it owns endpoints and receives messages.
+/// An application is one of your customers: it owns endpoints and receives messages. The uid `operational` is reserved:
+/// the application that has it hears of all the others, so it is given and taken only with `applications:write` on the
+/// whole tenant.
 #[utoipa::path(
     operation_id = "createApplication",
     tag = "Applications",
@@ -142,7 +144,8 @@ async fn get_application(
 ///
 /// By your own uid: created if there is none of it, otherwise its name and notes are replaced whole. By id it is
 /// replaced only. The application of the uid `operational` is where Postrider itself publishes what happens to your
-/// endpoints; what you publish there yourself goes to the same receivers.
+/// endpoints; what you publish there yourself goes to the same receivers. Creating it needs `applications:write` on the
+/// whole tenant.
 #[utoipa::path(
     operation_id = "putApplication",
     tag = "Applications",
@@ -181,7 +184,8 @@ async fn put_application(
 
 /// Change an application
 ///
-/// A JSON Merge Patch (RFC 7396): what is absent stays, null clears.
+/// A JSON Merge Patch (RFC 7396): what is absent stays, null clears. The reserved uid `operational` is given and taken
+/// only with `applications:write` on the whole tenant: otherwise it is `forbidden`.
 #[utoipa::path(
     operation_id = "patchApplication",
     tag = "Applications",
@@ -215,7 +219,8 @@ async fn patch_application(
 ///
 /// Its endpoints and portal tokens go with it, and its uid is free. What waits for it goes to nobody when its turn
 /// comes; an attempt that is under way is finished. What was published to it stays stored as long as history is kept,
-/// and is not shown any more.
+/// and is not shown any more. When this is answered, no attempt to its endpoints begins any more. Deleting the one of the
+/// reserved uid `operational` needs `applications:write` on the whole tenant.
 #[utoipa::path(
     operation_id = "deleteApplication",
     tag = "Applications",

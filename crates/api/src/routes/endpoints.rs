@@ -143,7 +143,8 @@ async fn list_endpoints(
 /// Create or replace an endpoint
 ///
 /// By your own uid: created if there is none of it, otherwise all that may be said of it is replaced whole. By id it is
-/// replaced only. Whether it is enabled stays, and so does its secret.
+/// replaced only. Whether it is enabled stays, and so does its secret. The values of secret headers must be given anew if
+/// the URL is of another origin (`required`). When this is answered, no attempt begins any more by what was said before.
 #[utoipa::path(
     operation_id = "putEndpoint",
     tag = "Endpoints",
@@ -185,7 +186,9 @@ async fn put_endpoint(
 
 /// Change an endpoint
 ///
-/// A JSON Merge Patch (RFC 7396): what is absent stays, null clears. Secrets and status have operations of their own.
+/// A JSON Merge Patch (RFC 7396): what is absent stays, null clears. Secrets and status have operations of their own. The
+/// values of secret headers must be given anew if the URL is of another origin (`required`). When this is answered, no
+/// attempt begins any more by what was said before.
 #[utoipa::path(
     operation_id = "patchEndpoint",
     tag = "Endpoints",
@@ -217,7 +220,8 @@ async fn patch_endpoint(
 
 /// Delete an endpoint
 ///
-/// What waits for it is cancelled when its turn comes; an attempt that is under way is finished. Its history stays.
+/// What waits for it is cancelled when its turn comes; an attempt that is under way is finished. When this is answered,
+/// none begins any more. Its history stays.
 #[utoipa::path(
     operation_id = "deleteEndpoint",
     tag = "Endpoints",
@@ -336,8 +340,8 @@ async fn enable_endpoint(
 
 /// Disable an endpoint
 ///
-/// It is sent nothing from now on; what waits for it is cancelled when its turn comes. A disabled one stays as it
-/// is.
+/// It is sent nothing from now on; what waits for it is cancelled when its turn comes. When this is answered, no attempt
+/// begins any more; those under way are finished. A disabled one stays as it is.
 #[utoipa::path(
     operation_id = "disableEndpoint",
     tag = "Endpoints",
@@ -394,7 +398,8 @@ async fn get_endpoint_secret(
 ///
 /// The new secret signs first from now on, and those of before as well until the overlap is over: `webhook-signature`
 /// holds all of them, separated by spaces, so that the receiver may change over at its leisure. At most three of before
-/// sign at a time. Without an overlap all of before end at once.
+/// sign at a time. Without an overlap all of before end at once: when this is answered, no attempt begins any more that
+/// they sign.
 #[utoipa::path(
     operation_id = "rotateEndpointSecret",
     tag = "Endpoints",

@@ -3,13 +3,17 @@
 use std::{fmt::Display, sync::Arc};
 
 use postrider_domain::{
-    ApplicationId, SessionId, TenantId, Timestamp, UserId,
-    access::{Authority, Visibility},
+    ApplicationId, SessionId, TenantId, Timestamp, Uid, UserId,
+    access::{Authority, Permission, Target, Visibility},
+    applications::is_operational,
     tenants::TenantSettings,
 };
 
-use super::{Origin, Principal, PrincipalId};
-use crate::audit::{Actor, Asked, Occasion, Record};
+use super::{Origin, Principal, PrincipalId, rules::permit};
+use crate::{
+    Error, ErrorCode, Result,
+    audit::{Actor, Asked, Occasion, Record},
+};
 
 /// How each scope comes by its occasion.
 macro_rules! asked {
@@ -72,6 +76,22 @@ impl TenantScope {
         self.principal
             .as_ref()
             .map_or(NOTHING, |principal| &principal.authority)
+    }
+
+    /// Refuses what gives or takes the uid of the application that hears of all the others, unless the principal may
+    /// write all of them: whoever acts in one application must not come to hear of another.
+    pub(crate) fn may_rename(&self, from: Option<&Uid>, to: Option<&Uid>) -> Result<()> {
+        if is_operational(from) == is_operational(to) {
+            return Ok(());
+        }
+        let permitted = self.principal.as_ref().is_some_and(|principal| {
+            permit(principal, Permission::ApplicationsWrite, Target::Tenant).is_ok()
+        });
+        if permitted {
+            return Ok(());
+        }
+        let detail = "the uid `operational` is reserved: applications:write on the whole tenant is needed";
+        Err(Error::new(ErrorCode::Forbidden, detail))
     }
 
     /// When the credential ends that the caller came with; what is minted with it may not last longer.

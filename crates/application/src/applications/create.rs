@@ -56,6 +56,7 @@ where
         scope: TenantScope,
         request: CreateApplication,
     ) -> Result<Versioned<ApplicationState>, Error> {
+        scope.may_rename(None, request.uid.as_ref())?;
         let id = ApplicationId::from_uuid(self.ids.next());
         let mut application = Application::create(
             id,

@@ -27,6 +27,7 @@ impl Request for DeleteApplication {
     type Output = ();
     type Access = OnApplication;
     const NAME: &'static str = "application.delete";
+    const BARRIER: bool = true;
 
     fn access(&self) -> OnApplication {
         OnApplication(self.application.clone(), Permission::ApplicationsWrite)
@@ -54,6 +55,7 @@ where
         let mut tx = self.store.begin(tenant).await?;
         let found = tx.find(tenant, &id).await?;
         let mut application = found.ok_or_else(|| Error::not_found("application"))?;
+        tenant.may_rename(application.state().uid.as_ref(), None)?;
         request.if_match.check(Some(application.version()))?;
         // Raised first: nobody adds an endpoint meanwhile. It is also what makes engines look again, and see that
         // there are none any more.

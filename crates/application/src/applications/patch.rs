@@ -78,6 +78,8 @@ where
         request.if_match.check(Some(application.version()))?;
         let mut to = ApplicationAttributes::of(application.state());
         request.uid.apply(&mut to.uid);
+        let before = application.state().uid.as_ref();
+        scope.tenant_scope().may_rename(before, to.uid.as_ref())?;
         if let Some(name) = request.name {
             to.name = name;
         }
@@ -111,8 +113,87 @@ pub(crate) fn merged(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorCode, applications::GetApplication, testing::World};
-    use postrider_domain::access::{Grant, Role};
+    use crate::{
+        ErrorCode,
+        applications::{
+            CreateApplication, DeleteApplication, GetApplication, MintPortalToken, PutApplication,
+        },
+        testing::World,
+    };
+    use postrider_domain::{
+        Metadata,
+        access::{Grant, Role},
+        applications::OPERATIONAL_UID,
+    };
+    use std::time::Duration;
+
+    fn operational() -> Uid {
+        Uid::parse(OPERATIONAL_UID).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_reserved_uid_is_not_taken_or_given_up_from_within_an_application() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let id = world.application(&owner, Some("customer")).await.id;
+        let mint = MintPortalToken {
+            application: id.into(),
+            permissions: vec![Permission::ApplicationsWrite, Permission::EndpointsWrite],
+            lifetime: Duration::from_mins(10),
+        };
+        let token = world.send(&owner, mint).await.unwrap().token;
+        let customer = world.known(&token).await;
+        let admin = World::same_tenant(&owner, Grant::application(Role::Admin, id));
+        let rename = |uid| PatchApplication {
+            uid,
+            ..PatchApplication::of(id.into())
+        };
+        let create = || CreateApplication {
+            uid: Some(operational()),
+            name: Name::parse("Mine").unwrap(),
+            metadata: Metadata::default(),
+        };
+        let put = || PutApplication {
+            application: ApplicationRef::Uid(operational()),
+            name: Name::parse("Mine").unwrap(),
+            metadata: Metadata::default(),
+            if_match: IfMatch::Unsaid,
+        };
+        for caller in [&admin, &customer] {
+            let take = rename(Patch::Set(operational()));
+            assert_eq!(world.refusal(caller, take).await, ErrorCode::Forbidden);
+            assert_eq!(world.refusal(caller, create()).await, ErrorCode::Forbidden);
+            // A portal token does not learn whether there is one.
+            let refusal = world.refusal(caller, put()).await;
+            assert!(matches!(refusal, ErrorCode::Forbidden | ErrorCode::NotFound));
+            let other = rename(Patch::Set(Uid::parse("operational-2").unwrap()));
+            assert!(world.send(caller, other).await.is_ok(), "any other uid is theirs");
+        }
+        let denied = world.denials.entries();
+        assert!(denied.iter().any(|entry| entry.action == "application.patch"));
+
+        let take = rename(Patch::Set(operational()));
+        world.send(&owner, take).await.unwrap();
+        for caller in [&admin, &customer] {
+            assert_eq!(
+                world.refusal(caller, rename(Patch::Clear)).await,
+                ErrorCode::Forbidden
+            );
+            let delete = DeleteApplication {
+                application: id.into(),
+                if_match: IfMatch::Unsaid,
+            };
+            assert_eq!(world.refusal(caller, delete).await, ErrorCode::Forbidden);
+            let name = PatchApplication {
+                name: Some(Name::parse("Ops").unwrap()),
+                ..rename(Patch::Keep)
+            };
+            assert!(world.send(caller, name).await.is_ok(), "its name is not reserved");
+        }
+        assert!(world.send(&owner, rename(Patch::Clear)).await.is_ok());
+        assert!(world.send(&owner, put()).await.is_ok());
+        assert_eq!(world.refusal(&owner, create()).await, ErrorCode::UidTaken);
+    }
 
     #[tokio::test]
     async fn what_is_not_named_stays() {

@@ -88,6 +88,7 @@ where
         let ApplicationRef::Uid(uid) = request.application else {
             return Err(Error::not_found("application"));
         };
+        scope.may_rename(None, Some(&uid))?;
         let id = ApplicationId::from_uuid(self.ids.next());
         let (tenant, now) = (scope.tenant(), self.clock.now());
         let mut application = Application::create(id, tenant, Some(uid), request.name, request.metadata, now);

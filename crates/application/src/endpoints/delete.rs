@@ -27,6 +27,7 @@ impl Request for DeleteEndpoint {
     type Output = ();
     type Access = OnApplication;
     const NAME: &'static str = "endpoint.delete";
+    const BARRIER: bool = true;
 
     fn access(&self) -> OnApplication {
         OnApplication(self.application.clone(), Permission::EndpointsWrite)

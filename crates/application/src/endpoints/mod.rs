@@ -1,5 +1,7 @@
 //! Endpoints: where an application wants to hear of events.
 
+#[cfg(test)]
+mod barrier_tests;
 mod create;
 mod delete;
 mod disable_by_engine;

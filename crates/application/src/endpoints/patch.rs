@@ -89,6 +89,7 @@ impl Request for PatchEndpoint {
     type Output = EndpointView;
     type Access = OnApplication;
     const NAME: &'static str = "endpoint.patch";
+    const BARRIER: bool = true;
 
     fn access(&self) -> OnApplication {
         OnApplication(self.application.clone(), Permission::EndpointsWrite)
@@ -127,7 +128,7 @@ where
         let mut endpoint = found.ok_or_else(|| Error::not_found("endpoint"))?;
         request.if_match.check(Some(endpoint.version()))?;
         let to = request.changes.apply(EndpointAttributes::of(endpoint.state()))?;
-        let change = endpoint.change(to);
+        let change = endpoint.change(to).map_err(invalid_headers)?;
         if change == Change::Made {
             tx.save(tenant, &mut endpoint).await?;
             tx.commit(scope.did(endpoint.state().id)).await?;
@@ -260,6 +261,42 @@ mod tests {
             ..EndpointChanges::default()
         };
         assert!(scene.change(none).await.headers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn secret_headers_do_not_follow_to_another_place() {
+        let scene = Scene::new().await;
+        let name = |text: &str| HeaderName::parse(text).unwrap();
+        let header = |secret| HeaderPatch {
+            value: Some(HeaderValue::parse("v", false).unwrap()),
+            secret: Some(secret),
+        };
+        let patch = |url: &str, headers: &[(&str, Option<HeaderPatch>)]| EndpointChanges {
+            url: Some(EndpointUrl::parse(url).unwrap()),
+            headers: Patch::Set(headers.iter().map(|(n, v)| (name(n), v.clone())).collect()),
+            ..EndpointChanges::default()
+        };
+        let secret = Some(header(true));
+        let given = [
+            ("x-a", secret.clone()),
+            ("x-b", secret.clone()),
+            ("x-c", Some(header(false))),
+        ];
+        scene.change(patch("https://a.example/", &given)).await;
+        scene.change(patch("https://a.example/other", &[])).await;
+        for elsewhere in [
+            "https://evil.example/",
+            "http://a.example/",
+            "https://a.example:8443/",
+        ] {
+            let request = scene.patch(patch(elsewhere, &[("x-a", secret.clone())]));
+            let error = scene.world.send(&scene.owner, request).await.unwrap_err();
+            let violations: Vec<_> = error.violations().iter().map(|v| (&*v.field, &*v.rule)).collect();
+            assert_eq!(violations, [("headers.x-b", "required")], "{elsewhere}");
+        }
+        let rest = [("x-a", secret), ("x-b", None)];
+        let changed = scene.change(patch("https://b.example/", &rest)).await;
+        assert_eq!(changed.headers.len(), 2);
     }
 
     #[tokio::test]

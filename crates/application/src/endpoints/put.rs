@@ -53,6 +53,7 @@ impl Request for PutEndpoint {
     type Output = Upserted<CreatedEndpoint, EndpointView>;
     type Access = OnApplication;
     const NAME: &'static str = "endpoint.put";
+    const BARRIER: bool = true;
 
     fn access(&self) -> OnApplication {
         OnApplication(self.application.clone(), Permission::EndpointsWrite)
@@ -99,7 +100,7 @@ where
             self.making.may_send_to(&request.url)?;
         }
         let headers = endpoint.state().headers.replaced(request.headers);
-        let change = endpoint.change(EndpointAttributes {
+        let to = EndpointAttributes {
             uid: endpoint.state().uid.clone(),
             url: request.url,
             description: request.description,
@@ -108,7 +109,8 @@ where
             retry_schedule: request.retry_schedule,
             timeout: request.timeout,
             metadata: request.metadata,
-        });
+        };
+        let change = endpoint.change(to).map_err(invalid_headers)?;
         if change == Change::Made {
             tx.save(tenant, &mut endpoint).await?;
             tx.commit(scope.did(endpoint.state().id)).await?;
@@ -232,7 +234,7 @@ mod tests {
         };
         let second = PutEndpoint {
             headers: BTreeMap::from([(name("authorization"), header(None, true))]),
-            ..put(id, "hook", "https://b.example/")
+            ..put(id, "hook", "https://a.example/b")
         };
         let Upserted::Replaced(replaced) = world.send(&owner, second).await.unwrap() else {
             panic!("it was there")
@@ -242,7 +244,7 @@ mod tests {
             (Version(1), Version(2))
         );
         assert_eq!(replaced.id, created.endpoint.id);
-        assert_eq!(replaced.url.as_str(), "https://b.example/");
+        assert_eq!(replaced.url.as_str(), "https://a.example/b");
         assert_eq!(replaced.description.as_str(), "", "what is not said goes");
         assert_eq!(
             replaced.headers[&name("authorization")],
@@ -257,6 +259,31 @@ mod tests {
             "and kept"
         );
         assert_eq!(sets[&id].endpoints[0].secrets, [created.secret.into()]);
+    }
+
+    #[tokio::test]
+    async fn secret_headers_do_not_follow_to_another_place() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let id = world.application(&owner, None).await.id;
+        let with = |value, url| PutEndpoint {
+            headers: BTreeMap::from([(name("authorization"), header(value, true))]),
+            ..put(id, "hook", url)
+        };
+        let first = with(Some("Bearer a"), "https://a.example/");
+        world.send(&owner, first).await.unwrap();
+        let taken = with(None, "https://evil.example/");
+        let error = world.send(&owner, taken).await.unwrap_err();
+        let violation = &error.violations()[0];
+        assert_eq!(
+            (&*violation.field, &*violation.rule),
+            ("headers.authorization", "required")
+        );
+        let known = with(Some("Bearer a"), "https://b.example/");
+        assert!(
+            world.send(&owner, known).await.is_ok(),
+            "whoever knows it may send it anywhere"
+        );
     }
 
     #[tokio::test]

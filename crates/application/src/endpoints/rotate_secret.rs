@@ -33,6 +33,7 @@ impl Request for RotateEndpointSecret {
     type Output = Vec<HeldSecret>;
     type Access = OnApplication;
     const NAME: &'static str = "endpoint.rotate_secret";
+    const BARRIER: bool = true;
 
     fn access(&self) -> OnApplication {
         OnApplication(self.application.clone(), Permission::SecretsWrite)

@@ -10,11 +10,11 @@ use postrider_domain::{
 };
 
 use crate::{
-    Error, ErrorCode, Result,
+    Error, Result,
     access::{ApplicationScope, OnApplication},
     change::version_after,
     mediator::{Handles, Request},
-    ports::{ApplicationRepository, Clock, ClusterBarrier, EndpointView, Repository, Store, UnitOfWork as _},
+    ports::{ApplicationRepository, Clock, EndpointView, Repository, Store, UnitOfWork as _},
 };
 
 /// Sends an endpoint nothing from now on. What waits for it is cancelled when its turn comes. When this is answered, no
@@ -40,6 +40,7 @@ impl Request for DisableEndpoint {
     type Output = EndpointView;
     type Access = OnApplication;
     const NAME: &'static str = "endpoint.disable";
+    const BARRIER: bool = true;
 
     fn access(&self) -> OnApplication {
         OnApplication(self.application.clone(), Permission::EndpointsWrite)
@@ -60,16 +61,11 @@ impl Request for EnableEndpoint {
 pub struct DisableEndpointHandler<S> {
     store: S,
     clock: Arc<dyn Clock>,
-    barrier: Arc<dyn ClusterBarrier>,
 }
 
 impl<S> DisableEndpointHandler<S> {
-    pub(crate) fn new(store: S, clock: Arc<dyn Clock>, barrier: Arc<dyn ClusterBarrier>) -> Self {
-        Self {
-            store,
-            clock,
-            barrier,
-        }
+    pub(crate) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
     }
 }
 
@@ -90,13 +86,10 @@ where
 {
     async fn handle(&self, scope: ApplicationScope, request: DisableEndpoint) -> Result<EndpointView, Error> {
         let now = self.clock.now();
-        let disabled = change(&self.store, &scope, request.endpoint, |endpoint| {
+        change(&self.store, &scope, request.endpoint, |endpoint| {
             endpoint.disable(DisableReason::Manual, now)
         })
-        .await?;
-        // Of one that was disabled already as well: whoever repeats the command was not answered the first time.
-        seen_by_all(&*self.barrier).await?;
-        Ok(disabled)
+        .await
     }
 }
 
@@ -107,17 +100,6 @@ where
     async fn handle(&self, scope: ApplicationScope, request: EnableEndpoint) -> Result<EndpointView, Error> {
         change(&self.store, &scope, request.endpoint, Endpoint::enable).await
     }
-}
-
-/// Waits until every node has seen what is committed. The change itself is made, whatever this says.
-pub(crate) async fn seen_by_all(barrier: &dyn ClusterBarrier) -> Result<()> {
-    barrier.passed().await.map_err(|cause| {
-        Error::new(
-            ErrorCode::Unavailable,
-            "the change is made, but not every node has confirmed that it has seen it: repeat to be sure",
-        )
-        .caused_by(cause)
-    })
 }
 
 async fn change<S: Store>(

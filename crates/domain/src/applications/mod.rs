@@ -88,6 +88,12 @@ impl ApplicationField {
 /// The uid of the application that receives a tenant's operational webhooks, if the tenant has made one.
 pub const OPERATIONAL_UID: &str = "operational";
 
+/// Whether this is the uid of the application that receives operational webhooks. Whoever has it hears of all the
+/// tenant's applications, so it is not for those to give and take who act in one of them.
+pub fn is_operational(uid: Option<&Uid>) -> bool {
+    uid.is_some_and(|uid| uid.as_str() == OPERATIONAL_UID)
+}
+
 /// What can happen to an [`Application`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplicationEvent {

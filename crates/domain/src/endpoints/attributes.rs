@@ -72,7 +72,7 @@ impl EndpointAttributes {
             url: state.url.clone(),
             description: state.description.clone(),
             filter: state.filter.clone(),
-            headers: state.headers.clone(),
+            headers: state.headers.kept(),
             retry_schedule: state.retry_schedule.clone(),
             timeout: state.timeout,
             metadata: state.metadata.clone(),

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::{
-    CustomHeaders, EndpointAttributes, EndpointField, EndpointSecret, EndpointUrl, Filter, Overlap,
-    RotationRefused, SecretRing, SecretType,
+    CustomHeaders, EndpointAttributes, EndpointField, EndpointSecret, EndpointUrl, Filter, InvalidHeaders,
+    Overlap, RotationRefused, SecretRing, SecretType,
 };
 use crate::{
     ApplicationId, Change, Description, EndpointId, InvalidValue, Metadata, Rule, TenantId, Timestamp, Uid,
@@ -265,11 +265,15 @@ impl Endpoint {
         Change::Made
     }
 
-    /// Its attributes are these from now on.
-    pub fn change(&mut self, to: EndpointAttributes) -> Change {
+    /// Its attributes are these from now on. Refused if the URL is of another origin and a secret header is kept: who
+    /// may say where webhooks go need not know what is sent with them, and would be told.
+    pub fn change(&mut self, to: EndpointAttributes) -> Result<Change, InvalidHeaders> {
         let changed = EndpointAttributes::of(&self.state).differing(&to);
         if changed.is_empty() {
-            return Change::None;
+            return Ok(Change::None);
+        }
+        if !to.url.has_origin_of(&self.state.url) {
+            to.headers.check_given_anew()?;
         }
         let state = &mut self.state;
         state.uid = to.uid;
@@ -281,7 +285,7 @@ impl Endpoint {
         state.timeout = to.timeout;
         state.metadata = to.metadata;
         self.record(EndpointEvent::Updated { changed });
-        Change::Made
+        Ok(Change::Made)
     }
 
     /// Another secret signs from now on, and those of before for the overlap.

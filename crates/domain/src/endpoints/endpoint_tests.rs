@@ -1,5 +1,9 @@
 use super::*;
-use crate::{Aggregate, Version, endpoints::SigningSecret};
+use crate::{
+    Aggregate, Version,
+    endpoints::{HeaderName, HeaderValue, SigningSecret},
+};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const AT: Timestamp = Timestamp::from_micros(1_000);
@@ -78,10 +82,10 @@ fn a_change_names_what_differs_and_nothing_else() {
     let mut endpoint = endpoint();
     let _ = endpoint.take_events();
     let mut to = EndpointAttributes::of(endpoint.state());
-    assert_eq!(endpoint.change(to.clone()), Change::None);
+    assert_eq!(endpoint.change(to.clone()), Ok(Change::None));
     to.uid = Some(Uid::parse("hook").unwrap());
     to.timeout = Some(AttemptTimeout::default());
-    assert_eq!(endpoint.change(to.clone()), Change::Made);
+    assert_eq!(endpoint.change(to.clone()), Ok(Change::Made));
     assert_eq!(EndpointAttributes::of(endpoint.state()), to);
     let changed = vec![EndpointField::Uid, EndpointField::TimeoutMs];
     assert_eq!(endpoint.take_events(), [EndpointEvent::Updated { changed }]);
@@ -118,4 +122,46 @@ fn restoring_records_nothing() {
 fn time_outs_have_bounds() {
     assert!(AttemptTimeout::from_millis(999).is_err() && AttemptTimeout::from_millis(60_001).is_err());
     assert_eq!(AttemptTimeout::from_millis(60_000).unwrap().as_millis(), 60_000);
+}
+
+#[test]
+fn secret_headers_are_given_anew_when_the_origin_is_another() {
+    let value = |text, secret| HeaderValue::parse(text, secret).unwrap();
+    let name = |text| HeaderName::parse(text).unwrap();
+    let headers = |secret| {
+        let all = [
+            (name("authorization"), value(secret, true)),
+            (name("x-shown"), value("1", false)),
+        ];
+        CustomHeaders::new(BTreeMap::from(all)).unwrap()
+    };
+    let mut endpoint = endpoint();
+    let mut to = EndpointAttributes::of(endpoint.state());
+    to.headers = headers("a");
+    let _ = endpoint.change(to).unwrap();
+    // What was given in one change is kept in the next.
+    let moved = |endpoint: &Endpoint, url| EndpointAttributes {
+        url: EndpointUrl::parse(url).unwrap(),
+        ..EndpointAttributes::of(endpoint.state())
+    };
+    let to = moved(&endpoint, "https://other.example/");
+    let before = endpoint.state().clone();
+    let InvalidHeaders(why) = endpoint.change(to.clone()).unwrap_err();
+    let [(Some(of), invalid)] = &why[..] else {
+        panic!("what is shown may be sent anywhere: {why:?}")
+    };
+    assert_eq!((of.as_str(), invalid.rule), ("authorization", Rule::Required));
+    assert_eq!(endpoint.state(), &before);
+    for same in ["https://example.com/path?q", "https://EXAMPLE.com:443/"] {
+        let _ = endpoint.change(moved(&endpoint, same)).unwrap();
+    }
+    let given = EndpointAttributes {
+        headers: headers("a"),
+        ..to
+    };
+    assert_eq!(
+        endpoint.change(given),
+        Ok(Change::Made),
+        "the same value, but given"
+    );
 }

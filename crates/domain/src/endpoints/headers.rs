@@ -73,11 +73,22 @@ impl HeaderName {
 }
 
 /// The value of a header: 1 to 1,024 visible ASCII characters, spaces and tabs inside. Never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct HeaderValue {
     text: String,
     secret: bool,
+    /// Whether it was kept when its endpoint was changed, rather than given anew by whoever changes it.
+    kept: bool,
 }
+
+/// How somebody came by a value does not make it another.
+impl PartialEq for HeaderValue {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, self.secret) == (&other.text, other.secret)
+    }
+}
+
+impl Eq for HeaderValue {}
 
 impl HeaderValue {
     /// The most characters of a value.
@@ -109,6 +120,7 @@ impl HeaderValue {
         Ok(Self {
             text: text.to_owned(),
             secret,
+            kept: false,
         })
     }
 
@@ -125,6 +137,13 @@ impl HeaderValue {
     /// Whether it is never shown.
     pub const fn is_secret(&self) -> bool {
         self.secret
+    }
+
+    fn kept(&self) -> Self {
+        Self {
+            kept: true,
+            ..self.clone()
+        }
     }
 }
 
@@ -149,7 +168,7 @@ impl HeaderPatch {
         let was_secret = stored.is_some_and(HeaderValue::is_secret);
         let secret = self.secret.unwrap_or(was_secret);
         // What was secret is never shown, though somebody else says so who does not know it.
-        let kept = || stored.filter(|_| secret || !was_secret).cloned();
+        let kept = || stored.filter(|_| secret || !was_secret).map(HeaderValue::kept);
         match self.value.or_else(kept) {
             Some(value) => Ok(HeaderValue { secret, ..value }),
             None => Err(InvalidValue::new(Rule::Required, "must have a value")),
@@ -193,7 +212,7 @@ impl CustomHeaders {
     /// The same with some headers set, and those without anything gone (a merge patch, RFC 7396). A secret header
     /// stays secret unless it is said otherwise.
     pub fn merged(&self, patch: BTreeMap<HeaderName, Option<HeaderPatch>>) -> Result<Self, InvalidHeaders> {
-        self.patched(self.0.clone(), patch.into_iter())
+        self.patched(self.kept().0, patch.into_iter())
     }
 
     fn patched(
@@ -216,6 +235,32 @@ impl CustomHeaders {
             return Err(InvalidHeaders(invalid));
         }
         Self::new(headers).map_err(|why| InvalidHeaders(vec![(None, why)]))
+    }
+
+    /// The same, as whoever changes their endpoint finds and keeps them.
+    pub(super) fn kept(&self) -> Self {
+        Self(
+            self.0
+                .iter()
+                .map(|(name, value)| (name.clone(), value.kept()))
+                .collect(),
+        )
+    }
+
+    /// Refuses secret values that whoever changes the endpoint has not given anew: they are about to be sent to
+    /// another place, and it need not be one that may know them.
+    pub(super) fn check_given_anew(&self) -> Result<(), InvalidHeaders> {
+        let required = |name: &HeaderName| {
+            let why = "the URL is of another origin: give the secret value anew, or remove the header";
+            (Some(name.clone()), InvalidValue::new(Rule::Required, why))
+        };
+        let kept = self.0.iter().filter(|(_, value)| value.secret && value.kept);
+        let invalid: Vec<_> = kept.map(|(name, _)| required(name)).collect();
+        if invalid.is_empty() {
+            Ok(())
+        } else {
+            Err(InvalidHeaders(invalid))
+        }
     }
 
     /// All of them, by name.

@@ -87,6 +87,11 @@ impl EndpointUrl {
         }
     }
 
+    /// Whether both are of one origin: the same scheme, host and port.
+    pub fn has_origin_of(&self, other: &Self) -> bool {
+        self.0.origin() == other.0.origin()
+    }
+
     /// The normalised URL.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

@@ -45,7 +45,7 @@ async fn endpoint<H: Outside>(
         header("x-shown", "1", false),
     ];
     to.headers = CustomHeaders::new(BTreeMap::from(headers)).unwrap();
-    let _ = endpoint.change(to);
+    let _ = endpoint.change(to).unwrap();
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
     endpoint.state().clone()
 }

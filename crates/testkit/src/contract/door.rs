@@ -9,7 +9,7 @@ use postrider_application::{
     ports::{Answers, ApplicationDirectory, Clock, Ids},
 };
 
-use crate::memory::{RecordedDenials, RecordedMetrics};
+use crate::memory::{NoBarrier, RecordedDenials, RecordedMetrics};
 
 /// Asks for what a rule grants, and for nothing else.
 struct Enter<R>(R);
@@ -66,6 +66,7 @@ impl Door {
             ids,
             answers,
             answer_window: Duration::from_hours(24),
+            barrier: Arc::new(NoBarrier::default()),
         };
         Self(Mediator::new(HandsOver, ports))
     }

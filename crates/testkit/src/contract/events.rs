@@ -172,7 +172,7 @@ pub async fn the_log_holds_no_secrets<H: Harness>(harness: &H) {
     let mut endpoint: Endpoint = fixture.find(&tenant.scope, &key).await.unwrap();
     let mut to = EndpointAttributes::of(endpoint.state());
     to.headers = CustomHeaders::default();
-    let _ = endpoint.change(to);
+    let _ = endpoint.change(to).unwrap();
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
     let all = all_after(&fixture, 0).await;
     assert!(all.iter().any(|event| event.kind == "endpoint.updated"));

@@ -269,7 +269,7 @@ pub async fn the_log_tells_of_changed_resources<H: Harness>(harness: &H) {
     let mut to = EndpointAttributes::of(endpoint.state());
     to.uid = Some(Uid::parse("hook").unwrap());
     to.filter = Filter::new(vec![EventTypeName::parse("a").unwrap()], vec![]).unwrap();
-    let _ = endpoint.change(to);
+    let _ = endpoint.change(to).unwrap();
     fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
     for (n, overlap) in [(1, 60), (2, 0)] {
         let mut endpoint: Endpoint = fixture.find(&tenant.scope, &key).await.unwrap();

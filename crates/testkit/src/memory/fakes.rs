@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -85,21 +85,32 @@ impl Throttle for NoThrottle {
     fn succeeded(&self, _: &Email, _: Option<IpAddr>) {}
 }
 
-/// A barrier that everybody has passed; counts who asked.
+/// A barrier that everybody has passed, unless it is held up; counts who asked.
 #[derive(Debug, Default)]
-pub struct NoBarrier(AtomicUsize);
+pub struct NoBarrier {
+    asked: AtomicUsize,
+    held_up: AtomicBool,
+}
 
 impl NoBarrier {
     /// How often it was asked.
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Whether a node lives from now on that does not follow: nobody is told then that all have seen a change.
+    pub fn hold_up(&self, held_up: bool) {
+        self.held_up.store(held_up, Ordering::SeqCst);
     }
 }
 
 #[async_trait]
 impl ClusterBarrier for NoBarrier {
     async fn passed(&self) -> Result<(), StoreError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.held_up.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("a node does not follow".into()));
+        }
         Ok(())
     }
 }

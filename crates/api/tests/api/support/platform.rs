@@ -152,7 +152,6 @@ impl Api {
                 signing_keys: keys,
                 reencryption: Arc::new(store.clone()),
                 export: setup.export.unwrap_or_else(|| Arc::new(store.clone())),
-                barrier: Arc::new(NoBarrier::default()),
                 work_signal: Arc::new(CountingSignal::default()),
                 trace: Arc::new(OtelTracePropagation),
                 clock: clock.clone(),
@@ -174,6 +173,7 @@ impl Api {
             ids: ids.clone(),
             answers: ports.answers.clone(),
             answer_window: Settings::default().dedup_window,
+            barrier: Arc::new(NoBarrier::default()),
         };
         let authenticator = Authenticator::new(
             ports.credentials.clone(),
