@@ -59,7 +59,11 @@ async fn add_only_endpoint(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     if manager.has_column("messages", "only_endpoint").await? {
         return Ok(());
     }
-    run(manager, &[&format!("ALTER TABLE messages ADD COLUMN {ONLY_ENDPOINT}")]).await
+    run(
+        manager,
+        &[&format!("ALTER TABLE messages ADD COLUMN {ONLY_ENDPOINT}")],
+    )
+    .await
 }
 
 /// Not used before every partition has its own; from then on new partitions get theirs when they are attached.

@@ -274,11 +274,7 @@ fn last_looked_at(
 }
 
 /// The page goes on beyond that delivery; beyond all deliveries of that message, if none is named.
-fn go_on_after(
-    last: &Last,
-    page: &PageRequest<DeliveryKey>,
-    answer: &mut Page<ListedDelivery, DeliveryKey>,
-) {
+fn go_on_after(last: &Last, page: &PageRequest<DeliveryKey>, answer: &mut Page<ListedDelivery, DeliveryKey>) {
     let beyond = if page.backwards() {
         Uuid::max()
     } else {

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use postrider_application::{
     audit::Record,
     ports::{
-        Cancellation, DirectMessages as _, Expunged, MessageViews as _, ReplayLimits, ReplayRepository as _, ReplayStep, ReplayViews as _, RunningReplays,
-        Store as _, UnitOfWork as _, WorkRef,
+        Cancellation, DirectMessages as _, Expunged, MessageViews as _, ReplayLimits, ReplayRepository as _,
+        ReplayStep, ReplayViews as _, RunningReplays, Store as _, UnitOfWork as _, WorkRef,
     },
 };
 use postrider_domain::{

@@ -33,7 +33,11 @@ async fn accept<H: Harness>(fixture: &Fixture<'_, H>, message: Message) -> Messa
     id
 }
 
-pub(super) async fn scheduled<H: Harness>(fixture: &Fixture<'_, H>, customer: &Customer, at: Timestamp) -> MessageId {
+pub(super) async fn scheduled<H: Harness>(
+    fixture: &Fixture<'_, H>,
+    customer: &Customer,
+    at: Timestamp,
+) -> MessageId {
     let message = Message {
         deliver_at: Some(at),
         ..fixture.message(customer)

@@ -309,7 +309,11 @@ impl Hot {
             found.cursor = Some(message.id);
             let under_way = fan_out.is_some() || self.queued(message.id, replay.endpoint).is_some();
             let deliverable = self.is_deliverable(message, replay.endpoint, stored);
-            if deliverable && !under_way && replay.mode.wants(delivery.as_ref()) && (failed || wants(filter, message)) {
+            if deliverable
+                && !under_way
+                && replay.mode.wants(delivery.as_ref())
+                && (failed || wants(filter, message))
+            {
                 let new = || Delivery::begin(message.id, replay.endpoint, stored);
                 found.wanted.push(delivery.unwrap_or_else(new));
             }
