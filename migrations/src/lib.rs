@@ -59,11 +59,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000014_roles::Migration),
             Box::new(m20261122_000015_message_path::Migration),
             Box::new(m20261123_000016_idempotency_keys::Migration),
-            Box::new(m20261123_000019_replays_and_figures::Migration),
-            Box::new(m20261123_000021_delivery_lists::Migration),
-            Box::new(m20261123_000018_schemas_and_schedules::Migration),
             Box::new(m20261123_000017_endpoint_resources::Migration),
+            Box::new(m20261123_000018_schemas_and_schedules::Migration),
+            Box::new(m20261123_000019_replays_and_figures::Migration),
             Box::new(m20261123_000020_relay::Migration),
+            Box::new(m20261123_000021_delivery_lists::Migration),
         ]
     }
 }

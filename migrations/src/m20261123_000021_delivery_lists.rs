@@ -2,6 +2,9 @@
 //! to be shown, and to be sent again. They are few, and only they are in these indexes, so that a delivery that
 //! succeeds at once costs nothing more (measured: docs/adr/0027).
 //!
+//! A message that was made for one endpoint (a test of it) says so in `only_endpoint`, so that it is not sent to others
+//! when they are sent again what they lack. The column has no default: adding it rewrites nothing.
+//!
 //! On PostgreSQL the indexes are built beside the writers, partition by partition, outside of a transaction: each
 //! statement may be repeated, as a migration that was interrupted is run again.
 
@@ -19,6 +22,8 @@ const INDEXES: [(&str, &str); 3] = [
     ("deliveries_undelivered_endpoint", "endpoint"),
 ];
 
+const ONLY_ENDPOINT: &str = "only_endpoint @uuid";
+
 /// See the head of the file.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -30,6 +35,7 @@ fn create(how: &str, name: &str, on: &str, column: &str) -> String {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        add_only_endpoint(manager).await?;
         for (name, column) in INDEXES {
             if is_postgres(manager) {
                 on_postgres(manager, name, column).await?;
@@ -43,6 +49,21 @@ impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
         Some(false)
     }
+}
+
+async fn add_only_endpoint(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    if is_postgres(manager) {
+        let add = format!("ALTER TABLE messages ADD COLUMN IF NOT EXISTS {ONLY_ENDPOINT}");
+        return run(manager, &["SET lock_timeout = '10s'", &add, "RESET lock_timeout"]).await;
+    }
+    if manager.has_column("messages", "only_endpoint").await? {
+        return Ok(());
+    }
+    run(
+        manager,
+        &[&format!("ALTER TABLE messages ADD COLUMN {ONLY_ENDPOINT}")],
+    )
+    .await
 }
 
 /// Not used before every partition has its own; from then on new partitions get theirs when they are attached.

@@ -23,6 +23,8 @@ use crate::{
 /// The most endpoints' hours, and the most tenants' days, that are added up between two writes. What happens beyond is
 /// not counted.
 const MAX_ROWS: usize = 20_000;
+/// The most rows of either kind that are written at once: each such piece is written whole, or put back whole.
+const AT_ONCE: usize = 500;
 /// How many are removed at once.
 const FORGET: u32 = 1_000;
 /// How often what is old is removed.
@@ -122,6 +124,16 @@ impl Figures {
         )
     }
 
+    /// How many messages were accepted, and of how many bytes.
+    #[cfg(test)]
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        let tally = self.tally();
+        let days = tally.days.values();
+        days.fold((0, 0), |(accepted, bytes), day| {
+            (accepted + day.accepted, bytes + day.payload_bytes)
+        })
+    }
+
     /// What could not be written waits for the next time, with what has come since.
     fn put_back(&self, hours: &[EndpointHour], days: &[TenantDay]) {
         let mut tally = self.tally();
@@ -216,10 +228,16 @@ impl FigureWriter {
         if hours.is_empty() && days.is_empty() {
             return;
         }
-        let write = self.store.add_figures(&hours, &days);
-        if let Err(error) = bounded(self.options.write_timeout, write).await {
-            warn("figures were not written", &error);
-            self.engine.shared.figures.put_back(&hours, &days);
+        let (mut hours, mut days) = (&hours[..], &days[..]);
+        while !(hours.is_empty() && days.is_empty()) {
+            let (some_hours, later_hours) = hours.split_at(hours.len().min(AT_ONCE));
+            let (some_days, later_days) = days.split_at(days.len().min(AT_ONCE));
+            let write = self.store.add_figures(some_hours, some_days);
+            if let Err(error) = bounded(self.options.write_timeout, write).await {
+                warn("figures were not written", &error);
+                return self.engine.shared.figures.put_back(hours, days);
+            }
+            (hours, days) = (later_hours, later_days);
         }
     }
 

@@ -68,7 +68,8 @@ pub(crate) struct DeliveryConfig {
     pub(crate) drain_timeout_ms: u64,
     /// How long a publish's deduplication key is remembered. Default 24 hours.
     pub(crate) dedup_window_s: u64,
-    /// How far ahead a message may be scheduled (`deliver_at`). Keep it below how long messages are kept.
+    /// How far ahead a message may be scheduled (`deliver_at`). Not longer than payloads are kept
+    /// (`retention.payloads_days`). Default 30 days.
     pub(crate) schedule_horizon_s: u64,
     /// The most endpoints of one application: what one message may become at most. Default 100.
     pub(crate) max_endpoints_per_application: u32,

@@ -24,7 +24,7 @@ pub(crate) use security::SecurityConfig;
 pub(crate) use server::ServerConfig;
 pub(crate) use telemetry::{LogFormat, TelemetryConfig};
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use figment::{
     Figment,
@@ -150,7 +150,8 @@ impl Configuration {
         self.intake.validate(&mut faults);
         self.delivery.validate(&mut faults);
         self.replays.validate(&mut faults);
-        self.retention.validate(&mut faults);
+        let horizon = Duration::from_secs(self.delivery.schedule_horizon_s);
+        self.retention.validate(horizon, &mut faults);
         self.events.validate(&mut faults);
         self.telemetry.validate(&mut faults);
         if faults.0.is_empty() {

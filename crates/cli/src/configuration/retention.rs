@@ -8,8 +8,6 @@ use super::Faults;
 
 /// The longest time that anything is kept, but for ever: ten years, in days.
 const MOST_DAYS: u32 = 3_650;
-/// A message may be scheduled for so many days ahead; it must be there until then, and a while after it.
-const SCHEDULED_DAYS: u32 = 30;
 /// How long an audit log must last, if it is to be good for anything.
 const LEAST_AUDIT_DAYS: u32 = 7;
 
@@ -20,9 +18,9 @@ const LEAST_AUDIT_DAYS: u32 = 7;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RetentionConfig {
-    /// Messages, and where their deliveries stand. Default 90.
+    /// Messages, and where their deliveries stand: longer than `delivery.schedule_horizon_s`. Default 90.
     pub(crate) messages_days: u32,
-    /// Payloads: not longer than messages. What has none can be sent to nobody any more. Default 30.
+    /// Payloads: not longer than messages, and as long as `delivery.schedule_horizon_s` at least. What has none can be sent to nobody any more. Default 30.
     pub(crate) payloads_days: u32,
     /// Attempts: not longer than messages. Default 30.
     pub(crate) attempts_days: u32,
@@ -48,10 +46,13 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
-    pub(super) fn validate(&self, faults: &mut Faults) {
+    /// A message may be scheduled so far ahead as `horizon`; it must be there until then, and a while after it. Days of
+    /// the history go in their order: what the queue keeps for longer would keep everybody's.
+    pub(super) fn validate(&self, horizon: Duration, faults: &mut Faults) {
+        let scheduled = u32::try_from(horizon.as_secs().div_ceil(86_400)).unwrap_or(MOST_DAYS);
         for (key, days, least) in [
-            ("retention.messages_days", self.messages_days, SCHEDULED_DAYS + 1),
-            ("retention.payloads_days", self.payloads_days, SCHEDULED_DAYS),
+            ("retention.messages_days", self.messages_days, scheduled + 1),
+            ("retention.payloads_days", self.payloads_days, scheduled),
             ("retention.attempts_days", self.attempts_days, 1),
             ("retention.audit_days", self.audit_days, LEAST_AUDIT_DAYS),
             ("retention.events_days", self.events_days, 1),
@@ -96,11 +97,13 @@ impl RetentionConfig {
 mod tests {
     use super::*;
 
+    const HORIZON: Duration = Duration::from_hours(30 * 24);
+
     fn faults(change: impl FnOnce(&mut RetentionConfig)) -> Vec<String> {
         let mut config = RetentionConfig::default();
         change(&mut config);
         let mut faults = Faults::default();
-        config.validate(&mut faults);
+        config.validate(HORIZON, &mut faults);
         faults.0.into_iter().map(|fault| fault.key).collect()
     }
 
@@ -117,6 +120,18 @@ mod tests {
             ["retention.messages_days", both[0], both[1]]
         });
         assert_eq!(faults(|config| config.audit_days = 1), ["retention.audit_days"]);
+    }
+
+    #[test]
+    fn what_is_scheduled_does_not_outlive_its_message() {
+        let faults = |days: u64| {
+            let mut faults = Faults::default();
+            RetentionConfig::default().validate(Duration::from_hours(24 * days), &mut faults);
+            faults.0.into_iter().map(|fault| fault.key).collect::<Vec<_>>()
+        };
+        assert_eq!(faults(30), [""; 0]);
+        assert_eq!(faults(31), ["retention.payloads_days"]);
+        assert_eq!(faults(90), ["retention.messages_days", "retention.payloads_days"]);
     }
 
     #[test]

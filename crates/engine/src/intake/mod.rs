@@ -64,7 +64,12 @@ impl Intake {
         let waiting = Arc::new(Waiting::new(&options));
         let handle = IntakeHandle {
             waiting: Arc::clone(&waiting),
-            together: Arc::new(Together::new(Arc::clone(&writer), Arc::clone(&clock), options)),
+            together: Arc::new(Together::new(
+                Arc::clone(&writer),
+                Arc::clone(&engine.shared),
+                Arc::clone(&clock),
+                options,
+            )),
             engine: Arc::clone(&engine.shared),
             clock: Arc::clone(&clock),
             options,

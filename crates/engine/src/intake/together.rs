@@ -19,6 +19,7 @@ use tokio::{sync::Semaphore, time};
 use super::IntakeOptions;
 use crate::{
     backoff::Backoff,
+    handle::Shared,
     ports::{NoAnswerInTime, warn},
 };
 
@@ -32,6 +33,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(10);
 /// Where whole batches are accepted.
 pub(super) struct Together {
     writer: Arc<dyn MessageWriter>,
+    engine: Arc<Shared>,
     clock: Arc<dyn Clock>,
     options: IntakeOptions,
     /// As many are written at the same time as there are committers.
@@ -62,9 +64,15 @@ fn whole(error: IntakeError) -> BatchRefused {
 }
 
 impl Together {
-    pub(super) fn new(writer: Arc<dyn MessageWriter>, clock: Arc<dyn Clock>, options: IntakeOptions) -> Self {
+    pub(super) fn new(
+        writer: Arc<dyn MessageWriter>,
+        engine: Arc<Shared>,
+        clock: Arc<dyn Clock>,
+        options: IntakeOptions,
+    ) -> Self {
         Self {
             writer,
+            engine,
             clock,
             options,
             turns: Semaphore::new(options.committers),
@@ -112,6 +120,7 @@ impl Together {
             match self.try_to_write(&batch).await {
                 Ok(written) => {
                     if let Some(accepted) = batch.answers(&written)? {
+                        self.note(&batch, &written);
                         return Ok(accepted);
                     }
                 }
@@ -135,6 +144,13 @@ impl Together {
                 }));
             }
         }
+    }
+
+    /// What has become durable is counted, as what comes one by one is.
+    fn note(&self, batch: &FoldedBatch, written: &[Written]) {
+        let rows = batch.rows().iter().zip(written);
+        let stored = rows.filter(|(_, written)| matches!(written, Written::Stored { .. }));
+        self.engine.figures.accepted(stored.map(|(new, _)| &*new.message));
     }
 
     async fn try_to_write(&self, batch: &FoldedBatch) -> Result<Vec<Written>, WriteError> {

@@ -56,6 +56,8 @@ async fn a_batch_is_tried_again_and_folded() {
     assert!(matches!(accepted[2], Accepted::Replayed(_)), "{accepted:?}");
     assert_eq!(scene.sizes(), [2, 2, 2, 2]);
     assert_eq!(scene.claimable().await, 2);
+    let bytes = 2 * new_message(2, 1, 7).message.payload.bytes().len() as u64;
+    assert_eq!(scene.engine.shared.figures.counted(), (2, bytes), "each once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,6 +74,7 @@ async fn a_conflict_says_whose_it_is() {
         assert!(matches!(refused.error, IntakeError::KeyConflict));
     }
     assert_eq!(scene.claimable().await, 1);
+    assert_eq!(scene.engine.shared.figures.counted().0, 1, "only what is durable");
 }
 
 #[tokio::test(start_paused = true)]

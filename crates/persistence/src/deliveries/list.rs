@@ -20,7 +20,7 @@ use crate::{
     paging::{Order, limit, reading},
 };
 
-/// How many of an application's messages are looked at for a page at most.
+/// How many of an application's messages, or of the rows of an index, are looked at for a page at most.
 const LOOKED_AT: u32 = 2_000;
 
 #[derive(FromQueryResult)]
@@ -30,7 +30,8 @@ struct Of {
 
 #[derive(FromQueryResult)]
 struct Last {
-    id: Uuid,
+    message: Uuid,
+    endpoint: Option<Uuid>,
 }
 
 /// How to look.
@@ -91,6 +92,12 @@ fn common(visible: &Visibility, filter: &DeliveryFilter, page: &PageRequest<Deli
     wanted.and("d.endpoint =", filter.endpoint.map(|id| EndpointId::as_uuid(&id)));
     wanted.and("d.message =", filter.message.map(|id| MessageId::as_uuid(&id)));
     wanted.and("d.status =", filter.state.map(DeliveryState::as_str));
+    beyond(&mut wanted, page);
+    wanted
+}
+
+/// The condition on where the page begins.
+fn beyond(wanted: &mut Conditions, page: &PageRequest<DeliveryKey>) {
     if let Some(key) = page.key() {
         wanted
             .values
@@ -101,7 +108,29 @@ fn common(visible: &Visibility, filter: &DeliveryFilter, page: &PageRequest<Deli
             " AND d.message {{beyond}}= ${message} AND (d.message, d.endpoint) {{beyond}} (${message}, ${endpoint})"
         ));
     }
-    wanted
+}
+
+/// Conditions on the rows of an index on what is not delivered, that it is entered and left with. What else is wanted of
+/// them is looked at row by row, and only so many are looked at.
+fn not_delivered(
+    visible: &Visibility,
+    filter: &DeliveryFilter,
+    page: &PageRequest<DeliveryKey>,
+) -> Conditions {
+    let mut rows = Conditions::default();
+    let only = match visible {
+        Visibility::Only(applications) if applications.len() == 1 => applications.first().copied(),
+        _ => None,
+    };
+    rows.and(
+        "d.app =",
+        filter.application.or(only).map(|id| ApplicationId::as_uuid(&id)),
+    );
+    rows.and("d.endpoint =", filter.endpoint.map(|id| EndpointId::as_uuid(&id)));
+    rows.and("d.message >=", filter.from.map(least_id_from));
+    rows.and("d.message <", filter.to.map(least_id_beyond));
+    beyond(&mut rows, page);
+    rows
 }
 
 fn select(
@@ -112,12 +141,29 @@ fn select(
 ) -> (String, Vec<Value>) {
     let mut wanted = common(visible, filter, page);
     let from = match way {
-        Way::Message | Way::Undelivered => {
-            if way == Way::Undelivered {
-                wanted.sql.push(" AND d.status <> 'delivered'".to_owned());
-            }
+        Way::Message => {
             between(&mut wanted, filter);
             "deliveries d JOIN messages m ON m.id = d.message AND m.tenant = d.tenant".to_owned()
+        }
+        Way::Undelivered => {
+            let mut rows = not_delivered(visible, filter, page);
+            wanted = Conditions {
+                sql: Vec::new(),
+                values: std::mem::take(&mut rows.values),
+            };
+            seen(visible, &mut wanted);
+            wanted.and(
+                "d.app =",
+                filter.application.map(|id| ApplicationId::as_uuid(&id)),
+            );
+            wanted.and("d.status =", filter.state.map(DeliveryState::as_str));
+            between(&mut wanted, filter);
+            format!(
+                "(SELECT d.* FROM deliveries d WHERE d.tenant = {{tenant}} AND d.status <> 'delivered'{}
+                    ORDER BY d.message {{order}}, d.endpoint {{order}} LIMIT {LOOKED_AT}) AS d
+                 JOIN messages m ON m.id = d.message AND m.tenant = d.tenant",
+                rows.sql.concat()
+            )
         }
         Way::Application => {
             let mut messages = Conditions {
@@ -177,40 +223,66 @@ impl DeliveryViews for SqlStore {
         let views = rows.iter().map(view).collect::<Result<Vec<_>, _>>()?;
         let is_full = views.len() > page.limit as usize;
         let mut answer = Page::of(views, &page, ListedDelivery::key);
-        if way == Way::Application && !is_full {
+        if let Some((sql, values)) = last_looked_at(way, visible, filter, &page)
+            && !is_full
+        {
             // There may be more beyond what was looked at.
-            let mut messages = Conditions::default();
-            of_application(&mut messages, filter, &page);
-            let sql = format!(
-                "SELECT m.id FROM messages m WHERE m.tenant = {{tenant}}{} ORDER BY m.id {{order}} LIMIT 1 OFFSET {}",
-                messages.sql.concat(),
-                LOOKED_AT - 1
-            );
             let sql = reading(&sql, Order::Descending, &page);
-            let last = dialect.of_tenant(tenant, &sql, messages.values)?;
+            let last = dialect.of_tenant(tenant, &sql, values)?;
             if let Some(row) = connection.query_one_raw(last).await.or_store_error()? {
-                let last = Last::from_query_result(&row, "").or_store_error()?.id;
-                go_on_after(last, &page, &mut answer);
+                go_on_after(
+                    &Last::from_query_result(&row, "").or_store_error()?,
+                    &page,
+                    &mut answer,
+                );
             }
         }
         Ok(answer)
     }
 }
 
-/// The page goes on beyond all deliveries of that message.
-fn go_on_after(
-    message: Uuid,
+/// A select of the last of what may be looked at for this page, if there is as much.
+fn last_looked_at(
+    way: Way,
+    visible: &Visibility,
+    filter: &DeliveryFilter,
     page: &PageRequest<DeliveryKey>,
-    answer: &mut Page<ListedDelivery, DeliveryKey>,
-) {
+) -> Option<(String, Vec<Value>)> {
+    let (select, rows, order) = match way {
+        Way::Message => return None,
+        Way::Undelivered => (
+            "SELECT d.message, d.endpoint FROM deliveries d WHERE d.status <> 'delivered' AND d.tenant =",
+            not_delivered(visible, filter, page),
+            "d.message {order}, d.endpoint {order}",
+        ),
+        Way::Application => {
+            let mut messages = Conditions::default();
+            of_application(&mut messages, filter, page);
+            (
+                "SELECT m.id AS message, NULL AS endpoint FROM messages m WHERE m.tenant =",
+                messages,
+                "m.id {order}",
+            )
+        }
+    };
+    let sql = format!(
+        "{select} {{tenant}}{} ORDER BY {order} LIMIT 1 OFFSET {}",
+        rows.sql.concat(),
+        LOOKED_AT - 1
+    );
+    Some((sql, rows.values))
+}
+
+/// The page goes on beyond that delivery; beyond all deliveries of that message, if none is named.
+fn go_on_after(last: &Last, page: &PageRequest<DeliveryKey>, answer: &mut Page<ListedDelivery, DeliveryKey>) {
     let beyond = if page.backwards() {
         Uuid::max()
     } else {
         Uuid::nil()
     };
     let key = Some(DeliveryKey {
-        message: MessageId::from_uuid(message),
-        endpoint: EndpointId::from_uuid(beyond),
+        message: MessageId::from_uuid(last.message),
+        endpoint: EndpointId::from_uuid(last.endpoint.unwrap_or(beyond)),
     });
     if page.backwards() {
         answer.prev = key;

@@ -14,11 +14,13 @@ use crate::{
 };
 
 const MESSAGE_ON_POSTGRES: &str = "
-INSERT INTO messages (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace)
-VALUES ($1, {tenant}, $2, $3, $4::jsonb, $5, $6, $7, $8, $9)";
+INSERT INTO messages
+    (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace, only_endpoint)
+VALUES ($1, {tenant}, $2, $3, $4::jsonb, $5, $6, $7, $8, $9, $10)";
 const MESSAGE_ON_SQLITE: &str = "
-INSERT INTO messages (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace)
-VALUES ($1, {tenant}, $2, $3, $4, $5, $6, $7, $8, $9)";
+INSERT INTO messages
+    (id, tenant, app, event_type, channels, event_id, content_type, payload_bytes, created_at, trace, only_endpoint)
+VALUES ($1, {tenant}, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 const PAYLOAD: &str = "INSERT INTO payloads (message, tenant, body) VALUES ($1, {tenant}, $2)";
 
@@ -47,7 +49,7 @@ impl DirectMessages for SqlUnitOfWork {
         let body = message.payload.bytes();
         let payload_bytes = i32::try_from(body.len()).map_err(|why| corrupt("payload", why))?;
         let channels = StoredTexts::json_of_channels(&message.channels)?;
-        let of_message: [Value; 9] = [
+        let of_message: [Value; 10] = [
             id.into(),
             application.into(),
             message.event_type.as_str().into(),
@@ -57,6 +59,7 @@ impl DirectMessages for SqlUnitOfWork {
             i64::from(payload_bytes).into(),
             message.created_at.as_micros().into(),
             message.trace.as_ref().map(|trace| trace.as_str()).into(),
+            endpoint.as_uuid().into(),
         ];
         let message = dialect.choose(MESSAGE_ON_POSTGRES, MESSAGE_ON_SQLITE);
         let queue = dialect.choose(QUEUE_ON_POSTGRES, QUEUE_ON_SQLITE);

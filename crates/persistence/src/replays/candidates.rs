@@ -17,12 +17,20 @@ use crate::{
     error::{OrStoreError as _, corrupt},
 };
 
-/// What makes a message one that can be sent: its payload is there.
+/// What makes a message `m` one that can be sent to that endpoint: its payload is there, nobody has cancelled it, its
+/// time has come, and it is not another endpoint's alone.
 macro_rules! deliverable {
-    () => {
-        "EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id)"
+    ($endpoint:literal) => {
+        concat!(
+            "(m.cancelled_at IS NULL AND m.payload_expunged_at IS NULL
+            AND (m.deliver_at IS NULL OR m.deliver_at <= {now})
+            AND (m.only_endpoint IS NULL OR m.only_endpoint = ",
+            $endpoint,
+            ") AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id))"
+        )
     };
 }
+pub(super) use deliverable;
 
 /// What is selected of a candidate: the message `m`, its delivery `d` if there is one, whether it is queued for the
 /// endpoint, and in how many microseconds its fan-out is due, if that is still to be done.
@@ -30,7 +38,7 @@ macro_rules! candidate {
     () => {
         concat!(
             "m.id, m.event_type, m.channels, d.status, ",
-            deliverable!(),
+            deliverable!("$4"),
             " AS deliverable,
             EXISTS (SELECT 1 FROM outbox_work w WHERE w.message = m.id AND w.endpoint = $4) AS queued,
             (SELECT w.due_at - {now} FROM outbox_work w WHERE w.id = m.id) AS fan_out_in"

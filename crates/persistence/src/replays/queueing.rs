@@ -7,7 +7,7 @@ use postrider_domain::replays::ReplayState;
 use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
 use uuid::Uuid;
 
-use super::candidates::Wanted;
+use super::candidates::{Wanted, deliverable};
 use crate::{
     batch::{JsonRows, pairs},
     connection::{Dialect, Transaction},
@@ -28,8 +28,9 @@ macro_rules! queue {
             $pairs,
             " JOIN messages m ON m.id = pair.one AND m.tenant = {tenant} AND m.app = {app}
             LEFT JOIN deliveries d ON d.message = m.id AND d.endpoint = {endpoint}
-            WHERE (d.status IS NULL OR d.status <> 'pending')
-                AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id) ",
+            WHERE (d.status IS NULL OR d.status <> 'pending') AND ",
+            deliverable!("{endpoint}"),
+            " ",
             $order,
             " ON CONFLICT (message, endpoint) WHERE endpoint IS NOT NULL DO NOTHING RETURNING message, attempts"
         )
@@ -61,7 +62,8 @@ FROM (SELECT unhex(value ->> 0) AS message, value ->> 1 AS attempts FROM json_ea
 WHERE deliveries.message = q.message AND deliveries.endpoint = $2 AND deliveries.tenant = {tenant}
     AND deliveries.attempts = q.attempts AND deliveries.status <> 'pending'";
 
-/// Up to so many rows of the queue of the endpoint's deliveries of these messages, by the index on what is pending.
+/// Up to so many rows of the queue of the endpoint's deliveries of these messages, by the unique
+/// index, which is walked from the first message that was looked at to the last, whoever's they are.
 const OUTSTANDING: &str = "
 SELECT count(*) AS rows FROM (
     SELECT 1 FROM outbox_work w WHERE w.endpoint = $1 AND w.message > $2 AND w.message <= $3

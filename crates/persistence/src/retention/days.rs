@@ -3,14 +3,14 @@
 //! `DETACH PARTITION ... CONCURRENTLY` takes no lock that writers or readers wait for, but it cannot be part of a
 //! transaction, and it waits for whoever still reads the table. So it has a connection of its own, as the tables'
 //! owner, and short time-outs: what was begun and not finished is finished (`FINALIZE`) in a later round, and nobody
-//! sees it meanwhile. A partition that is out is marked, so that it is dropped even if we die in between; one that
-//! somebody else took out is left alone.
+//! sees it meanwhile. A partition that is out is marked with its bounds, so that it is concluded even if we die in
+//! between; one that somebody else took out is left alone.
 //!
 //! A day goes only when no row of the queue refers to one of its messages, and no day before it is kept. That is looked at twice: before the
 //! partition is taken out, and when it is, as somebody may have sent one of its messages again in between. Then it goes
-//! back in.
+//! back in, and until it is there no other takes its place.
 //!
-//! There is always a first partition without a lower bound, so that a row of a time that is gone has a place to be
+//! Otherwise there is always a first partition without a lower bound, so that a row of a time that is gone has a place to be
 //! written to (a clock that was set back, a delivery that is settled late).
 
 use std::time::Duration;
@@ -32,8 +32,12 @@ use crate::{
 
 /// Who holds a lock, or reads what is to go, is not waited for longer than this; then it is the next round's turn.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '2s'";
-/// As a comment on a partition that is being dropped.
+/// As a comment on a partition that is being dropped, followed by its table and its bounds.
 const MARK: &str = "postrider: old enough to be dropped";
+/// In a mark: no bound.
+const UNBOUNDED: &str = "-";
+/// A day that the queue keeps for longer than this after its time is told of.
+const HELD_BACK: Duration = Duration::from_hours(24);
 
 const PARTITIONS: &str = r"
 SELECT p.relname::text AS name, i.inhdetachpending AS pending,
@@ -44,9 +48,10 @@ WHERE t.relnamespace = current_schema()::regnamespace AND t.relname = $1
 ORDER BY 4 NULLS LAST";
 
 const MARKED: &str = "
-SELECT c.relname::text FROM pg_class c
+SELECT c.relname::text, obj_description(c.oid, 'pg_class') FROM pg_class c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
-    AND obj_description(c.oid, 'pg_class') = $1";
+    AND starts_with(obj_description(c.oid, 'pg_class'), $1)
+ORDER BY c.relname";
 
 /// By the index on pending deliveries, and by the key, as a fan-out has its message's id.
 const REFERRED: &str = "
@@ -120,7 +125,6 @@ impl Owner {
                 }
             }
         }
-        dropped += self.drop_marked().await?;
         Ok(Some(dropped))
     }
 
@@ -160,12 +164,19 @@ impl Owner {
             .await?;
             dropped += self.conclude(table, &pending).await?;
         }
+        // As does what somebody took out and did not live to conclude.
+        for found in self.marked(table).await? {
+            dropped += self.conclude(table, &found).await?;
+        }
         let ended = match kept {
             Some(kept) => self.drop_before(table, now.minus(kept), &mut dropped).await,
             None => Ok(()),
         };
-        // Whatever came in between: rows of a time that is gone find a place.
-        self.see_to_the_first(table).await?;
+        // Whatever came in between: rows of a time that is gone find a place. Not in the place of one that is out, and
+        // may have to go back.
+        if self.marked(table).await?.is_empty() {
+            self.see_to_the_first(table).await?;
+        }
         ended.map(|()| dropped)
     }
 
@@ -178,9 +189,21 @@ impl Owner {
     ) -> Result<(), StoreError> {
         let millis = u64::try_from(before.as_unix_millis()).unwrap_or(0);
         let first_kept = Day::of_millis(millis).first_id();
+        let late = u64::try_from(before.minus(HELD_BACK).as_unix_millis()).unwrap_or(0);
         let mut old = Vec::new();
         for found in self.partitions(table).await? {
-            if !is_before(&found, &first_kept) || self.is_referred(&found).await? {
+            if !is_before(&found, &first_kept) {
+                break;
+            }
+            if self.is_referred(&found).await? {
+                let (partition, late) = (&found.name, Day::of_millis(late).first_id());
+                if is_before(&found, &late) {
+                    tracing::warn!(
+                        table,
+                        partition,
+                        "a day of history is kept beyond its time, and those after it: the queue refers to it"
+                    );
+                }
                 break;
             }
             old.push(found);
@@ -193,18 +216,31 @@ impl Owner {
             return Ok(());
         }
         for found in &old {
-            self.mark(&found.name, true).await?;
-            self.run(format!(
-                "ALTER TABLE {table} DETACH PARTITION {} CONCURRENTLY",
-                found.name
-            ))
-            .await?;
+            // Those before it may have taken long.
+            if self.is_referred(found).await? {
+                break;
+            }
+            self.take_out(table, found).await?;
             if self.conclude(table, found).await? == 0 {
                 break;
             }
             *dropped += 1;
         }
         Ok(())
+    }
+
+    /// Takes a partition out, marked. What has not begun is not marked.
+    async fn take_out(&mut self, table: &str, found: &Found) -> Result<(), StoreError> {
+        self.mark(&found.name, Some(&mark_of(table, found))).await?;
+        let detach = format!("ALTER TABLE {table} DETACH PARTITION {} CONCURRENTLY", found.name);
+        let Err(error) = self.run(detach).await else {
+            return Ok(());
+        };
+        let all = self.partitions(table).await?;
+        if all.iter().any(|one| one.name == found.name && !one.pending) {
+            self.mark(&found.name, None).await?;
+        }
+        Err(error)
     }
 
     /// A partition is out: it is dropped, or goes back in.
@@ -216,7 +252,7 @@ impl Owner {
                 found.name
             ))
             .await?;
-            self.mark(&found.name, false).await?;
+            self.mark(&found.name, None).await?;
             return Ok(0);
         }
         self.run(format!("DROP TABLE {}", found.name)).await?;
@@ -246,28 +282,23 @@ impl Owner {
             .or_store_error()
     }
 
-    async fn mark(&mut self, name: &str, marked: bool) -> Result<(), StoreError> {
-        let mark = if marked {
-            format!("'{MARK}'")
-        } else {
-            "NULL".to_owned()
-        };
+    /// The text is one of ours, of names and ids: nothing in it is to be escaped.
+    async fn mark(&mut self, name: &str, text: Option<&str>) -> Result<(), StoreError> {
+        let mark = text.map_or_else(|| "NULL".to_owned(), |text| format!("'{text}'"));
         self.run(format!("COMMENT ON TABLE {name} IS {mark}")).await
     }
 
-    /// What was taken out and never dropped.
-    async fn drop_marked(&mut self) -> Result<u32, StoreError> {
-        let marked: Vec<String> = sqlx::query_scalar(MARKED)
-            .bind(MARK)
+    /// What was taken out of the table, and neither dropped nor put back.
+    async fn marked(&mut self, table: &str) -> Result<Vec<Found>, StoreError> {
+        let marked: Vec<(String, String)> = sqlx::query_as(MARKED)
+            .bind(mark_begins(table))
             .fetch_all(&mut self.0)
             .await
             .or_store_error()?;
-        let mut dropped = 0;
-        for name in marked {
-            self.run(format!("DROP TABLE {name}")).await?;
-            dropped += 1;
-        }
-        Ok(dropped)
+        marked
+            .into_iter()
+            .map(|(name, text)| read_mark(table, name, &text).ok_or_else(bound_is_no_id))
+            .collect()
     }
 
     /// Sees to it that there is one without a lower bound, which ends where the earliest of the others begins.
@@ -295,6 +326,34 @@ impl Owner {
 /// Whether all of its rows are of before that id.
 fn is_before(found: &Found, first_kept: &str) -> bool {
     found.till.as_deref().is_some_and(|till| till <= first_kept)
+}
+
+fn mark_begins(table: &str) -> String {
+    format!("{MARK}: {table} ")
+}
+
+fn mark_of(table: &str, found: &Found) -> String {
+    let bound = |id: &Option<String>| id.clone().unwrap_or_else(|| UNBOUNDED.to_owned());
+    format!(
+        "{}{} {}",
+        mark_begins(table),
+        bound(&found.since),
+        bound(&found.till)
+    )
+}
+
+fn read_mark(table: &str, name: String, text: &str) -> Option<Found> {
+    let (since, till) = text.strip_prefix(&mark_begins(table))?.split_once(' ')?;
+    let bound = |text: &str| match text {
+        UNBOUNDED => Some(None),
+        id => Uuid::parse_str(id).ok().map(|id| Some(id.to_string())),
+    };
+    Some(Found {
+        name,
+        pending: false,
+        since: bound(since)?,
+        till: bound(till)?,
+    })
 }
 
 fn bounds(found: &Found) -> (String, String) {

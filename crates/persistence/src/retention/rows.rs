@@ -50,8 +50,13 @@ impl SqlStore {
             let batch = Batch {
                 table,
                 key,
+                // A fan-out by its key, deliveries by their unique index: the queue may be long.
                 some: format!(
-                    "{column} < $1 AND {column} NOT IN (SELECT w.message FROM outbox_work w) ORDER BY {column} LIMIT $2"
+                    "{column} < $1
+                    AND NOT EXISTS (SELECT 1 FROM outbox_work w WHERE w.id = {table}.{column})
+                    AND NOT EXISTS (SELECT 1 FROM outbox_work w
+                        WHERE w.message = {table}.{column} AND w.endpoint IS NOT NULL)
+                    ORDER BY {column} LIMIT $2"
                 ),
                 values: vec![least_id_from(now.minus(kept)).into(), i64::from(limit).into()],
             };

@@ -18,6 +18,7 @@ mod endpoint_secrets;
 mod erasing;
 mod exporting;
 mod holding;
+mod listing;
 mod looking;
 mod lost_commits;
 mod migrations;

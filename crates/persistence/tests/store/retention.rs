@@ -214,27 +214,83 @@ async fn a_reader_is_not_disturbed_and_disturbs_nobody() {
     harness.finish().await;
 }
 
+/// The table's partitions by name, in their order, with their bounds.
+async fn named(owner: &mut PgConnection, table: &str) -> Vec<(String, String)> {
+    sqlx::query_as(
+        "SELECT p.relname::text, pg_get_expr(p.relpartbound, p.oid) FROM pg_inherits i
+         JOIN pg_class p ON p.oid = i.inhrelid
+         WHERE i.inhparent = $1::regclass AND p.relkind = 'r' ORDER BY 1",
+    )
+    .bind(table)
+    .fetch_all(owner)
+    .await
+    .unwrap()
+}
+
+/// What a node that dies has done: the partition is marked, and out.
+async fn take_out(owner: &mut PgConnection, table: &str, (name, bounds): &(String, String)) {
+    let ids: Vec<_> = bounds.split('\'').skip(1).step_by(2).collect();
+    let (since, till) = match ids[..] {
+        [till] => ("-", till),
+        [since, till] => (since, till),
+        _ => panic!("{bounds}"),
+    };
+    for sql in [
+        format!("COMMENT ON TABLE {name} IS 'postrider: old enough to be dropped: {table} {since} {till}'"),
+        format!("ALTER TABLE {table} DETACH PARTITION {name} CONCURRENTLY"),
+    ] {
+        owner.execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+}
+
+/// A node died between taking a partition out and dropping it, and a message of it was sent again meanwhile: it goes
+/// back in, whole, and is dropped when it is needed no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_out_and_is_needed_goes_back_in() {
+    let harness = PostgresHarness::new().await;
+    aged(&harness).await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    // In the first partition, which has no lower bound.
+    let (node, message, row, endpoint) = queued(&fixture, (&tenant, &customer), 105).await;
+    let mut owner = owner(&harness).await;
+    let before = named(&mut owner, "messages").await;
+    take_out(&mut owner, "messages", &before[0]).await;
+    assert_eq!(rows(&harness, &tenant).await[0], 0);
+    // As long as it cannot go back, nothing takes its place.
+    let mut in_the_way = harness.outside.begin().await.unwrap();
+    in_the_way
+        .execute("LOCK TABLE messages IN SHARE UPDATE EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let policy = days(60, 30, 30);
+    harness.store().remove_old(&policy, None, 100).await.unwrap();
+    assert_eq!(named(&mut owner, "messages").await, before[1..]);
+    in_the_way.rollback().await.unwrap();
+
+    harness.store().remove_old(&policy, None, 100).await.unwrap();
+    assert_eq!(named(&mut owner, "messages").await, before);
+    assert_eq!(rows(&harness, &tenant).await[..2], [1, 1]);
+    let concluded = fixture.delivered(message, endpoint);
+    assert!(fixture.settle(node, row, concluded).await);
+    harness.store().remove_old(&policy, None, 100).await.unwrap();
+    assert_eq!(rows(&harness, &tenant).await, [0; 4]);
+    owner.close().await.unwrap();
+    harness.finish().await;
+}
+
 /// A node died between taking a partition out and dropping it. What somebody else took out is theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_taken_out_is_dropped_later() {
     let harness = PostgresHarness::new().await;
     aged(&harness).await;
     let mut owner = owner(&harness).await;
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT p.relname::text FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid
-         WHERE i.inhparent = 'messages'::regclass AND p.relkind = 'r' ORDER BY 1 LIMIT 3",
-    )
-    .fetch_all(&mut owner)
-    .await
-    .unwrap();
-    let (ours, theirs) = (&names[1], &names[2]);
-    for sql in [
-        format!("COMMENT ON TABLE {ours} IS 'postrider: old enough to be dropped'"),
-        format!("ALTER TABLE messages DETACH PARTITION {ours} CONCURRENTLY"),
-        format!("ALTER TABLE messages DETACH PARTITION {theirs} CONCURRENTLY"),
-    ] {
-        owner.execute(AssertSqlSafe(sql)).await.unwrap();
-    }
+    let all = named(&mut owner, "messages").await;
+    take_out(&mut owner, "messages", &all[1]).await;
+    let (ours, theirs) = (&all[1].0, &all[2].0);
+    let sql = format!("ALTER TABLE messages DETACH PARTITION {theirs} CONCURRENTLY");
+    owner.execute(AssertSqlSafe(sql)).await.unwrap();
     harness
         .store()
         .remove_old(&RetentionPolicy::default(), None, 100)

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use postrider_application::{
     audit::Record,
     ports::{
-        MessageViews as _, ReplayLimits, ReplayRepository as _, ReplayStep, ReplayViews as _, RunningReplays,
-        Store as _, UnitOfWork as _, WorkRef,
+        Cancellation, DirectMessages as _, Expunged, MessageViews as _, ReplayLimits, ReplayRepository as _,
+        ReplayStep, ReplayViews as _, RunningReplays, Store as _, UnitOfWork as _, WorkRef,
     },
 };
 use postrider_domain::{
@@ -23,6 +23,7 @@ use super::{
     Customer, Fixture, Harness, Tenancy,
     paging::{first, pieces},
     queue_steps::{alone, write_one},
+    scheduling::{cancel, expunge, scheduled},
 };
 use crate::memory::SequentialIds;
 
@@ -415,6 +416,64 @@ pub async fn a_replay_ends_at_its_limit<H: Harness>(harness: &H) {
         (ReplayStatus::Completed, progress(2, 2))
     );
     assert_eq!(scene.queued(endpoint).await.len(), 2);
+}
+
+/// What was cancelled, what has lost its payload, and what is scheduled for later, is sent by no kind of replay.
+pub async fn what_is_not_to_be_sent_is_not_replayed<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let (fixture, tenant, customer) = (&scene.fixture, &scene.tenant, &scene.customer);
+    let endpoint = scene.endpoint().await;
+    let node = fixture.node().await;
+    // It failed, and then its payload was expunged.
+    let (failed, row) = fixture.delivery(node, customer, endpoint).await;
+    let concluded = fixture.cancelled(failed, endpoint);
+    assert!(fixture.settle(node, row, concluded).await);
+    let never_sent = scene.published(&[]).await;
+    for message in [failed, never_sent] {
+        assert_eq!(expunge(fixture, tenant, customer, message).await, Expunged::Now);
+    }
+    let later = fixture.now().plus(Duration::from_hours(1));
+    let cancelled = scheduled(fixture, customer, later).await;
+    let done = cancel(fixture, tenant, customer, cancelled).await.unwrap();
+    assert_eq!(done, Cancellation::Cancelled);
+    scheduled(fixture, customer, later).await;
+    for (mode, considered) in [
+        (ReplayMode::All, 4),
+        (ReplayMode::Missing, 4),
+        (ReplayMode::Failed, 1),
+    ] {
+        let replay = scene.replay(endpoint, mode).await;
+        scene.steps(LIMITS).await;
+        let view = scene.view(endpoint, replay).await;
+        assert_eq!(
+            (view.status, view.progress),
+            (ReplayStatus::Completed, progress(considered, 0)),
+            "{mode:?}"
+        );
+        assert_eq!(scene.queued(endpoint).await, []);
+    }
+}
+
+/// A message that was made for one endpoint is sent to it again, and to no other.
+pub async fn a_message_to_one_endpoint_is_not_replayed_to_others<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let (fixture, scope) = (&scene.fixture, &scene.tenant.scope);
+    let (tested, other) = (scene.endpoint().await, scene.endpoint().await);
+    let message = fixture.message(&scene.customer);
+    let work = fixture.work_id();
+    let mut tx = fixture.store().begin(scope).await.unwrap();
+    tx.send_to(scope, &message, tested, work).await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
+    assert_eq!(scene.deliver(tested).await, BTreeSet::from([message.id]));
+    for mode in [ReplayMode::All, ReplayMode::Missing] {
+        let replay = scene.replay(other, mode).await;
+        scene.steps(LIMITS).await;
+        assert_eq!(scene.view(other, replay).await.progress, progress(1, 0));
+        assert_eq!(scene.queued(other).await, []);
+    }
+    scene.replay(tested, ReplayMode::All).await;
+    scene.steps(LIMITS).await;
+    assert_eq!(only(&scene.queued(tested).await), BTreeSet::from([message.id]));
 }
 
 /// One that was cancelled queues nothing more; what it had queued goes on.

@@ -33,7 +33,11 @@ async fn accept<H: Harness>(fixture: &Fixture<'_, H>, message: Message) -> Messa
     id
 }
 
-async fn scheduled<H: Harness>(fixture: &Fixture<'_, H>, customer: &Customer, at: Timestamp) -> MessageId {
+pub(super) async fn scheduled<H: Harness>(
+    fixture: &Fixture<'_, H>,
+    customer: &Customer,
+    at: Timestamp,
+) -> MessageId {
     let message = Message {
         deliver_at: Some(at),
         ..fixture.message(customer)
@@ -52,7 +56,7 @@ async fn view<H: Harness>(
 }
 
 /// Cancels in a transaction of its own.
-async fn cancel<H: Harness>(
+pub(super) async fn cancel<H: Harness>(
     fixture: &Fixture<'_, H>,
     tenant: &Tenancy,
     customer: &Customer,
@@ -64,7 +68,7 @@ async fn cancel<H: Harness>(
     Ok(outcome)
 }
 
-async fn expunge<H: Harness>(
+pub(super) async fn expunge<H: Harness>(
     fixture: &Fixture<'_, H>,
     tenant: &Tenancy,
     customer: &Customer,

@@ -77,6 +77,8 @@ pub(super) struct Delivered {
 /// What a person did to a message.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Fate {
+    /// It was made for this endpoint, and is no other's.
+    pub(super) only_endpoint: Option<EndpointId>,
     pub(super) cancelled_at: Option<Timestamp>,
     pub(super) payload_expunged_at: Option<Timestamp>,
 }
@@ -233,6 +235,7 @@ impl Hot {
             work,
         } = direct;
         self.messages.insert(message.id, Arc::clone(&message));
+        self.fates.entry(message.id).or_default().only_endpoint = Some(endpoint);
         let row = Work {
             tenant: message.tenant,
             application: message.application,

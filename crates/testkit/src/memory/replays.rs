@@ -308,13 +308,27 @@ impl Hot {
             found.considered += 1;
             found.cursor = Some(message.id);
             let under_way = fan_out.is_some() || self.queued(message.id, replay.endpoint).is_some();
-            if !under_way && replay.mode.wants(delivery.as_ref()) && (failed || wants(filter, message)) {
+            let deliverable = self.is_deliverable(message, replay.endpoint, stored);
+            if deliverable
+                && !under_way
+                && replay.mode.wants(delivery.as_ref())
+                && (failed || wants(filter, message))
+            {
                 let new = || Delivery::begin(message.id, replay.endpoint, stored);
                 found.wanted.push(delivery.unwrap_or_else(new));
             }
         }
         found.ended = true;
         found
+    }
+
+    /// Whether it can be sent to that endpoint: its payload is there, nobody has cancelled it, its time has come, and it
+    /// is not another endpoint's alone.
+    fn is_deliverable(&self, message: &Message, endpoint: EndpointId, stored: Timestamp) -> bool {
+        let fate = self.fate(message.id);
+        (fate.cancelled_at, fate.payload_expunged_at) == (None, None)
+            && message.deliver_at.is_none_or(|at| at <= stored)
+            && fate.only_endpoint.is_none_or(|only| only == endpoint)
     }
 
     /// What a resend does; what has no history yet gets none before it is attempted.
