@@ -13,11 +13,13 @@ use postrider_domain::{
     access::Visibility,
     applications::{Application, ApplicationEvent, ApplicationRef, ApplicationState},
     events::DomainEvent,
+    tenants::TenantStatus,
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, Condition, ExprTrait as _, QueryOrder as _, QuerySelect as _,
     entity::prelude::*,
+    sea_query::Query,
 };
 
 use crate::{
@@ -27,6 +29,7 @@ use crate::{
     endpoints::EndpointSecrets,
     error::{OrStoreError as _, corrupt},
     stored::{OfTenant, Stored, read_version},
+    tenants,
     unit_of_work::SqlUnitOfWork,
 };
 
@@ -241,12 +244,22 @@ impl ApplicationDirectory for SqlStore {
             ApplicationRef::Id(id) => Column::Id.eq(id.as_uuid()),
             ApplicationRef::Uid(uid) => Column::Uid.eq(uid.as_str()),
         };
+        let of = scope.tenant().as_uuid();
+        // Whatever is published to a tenant that is being erased (by the system, late) would be written behind the
+        // eraser's back.
+        let stays = Query::select()
+            .column(tenants::Column::Id)
+            .from(tenants::Entity)
+            .and_where(tenants::Column::Id.eq(of))
+            .and_where(tenants::Column::Status.ne(TenantStatus::Deleting.as_str()))
+            .take();
         let id: Option<Uuid> = Entity::find()
             .select_only()
             .column(Column::Id)
             .filter(
                 Condition::all()
-                    .add(Column::Tenant.eq(scope.tenant().as_uuid()))
+                    .add(Column::Tenant.eq(of))
+                    .add(Column::Tenant.in_subquery(stays))
                     .add(Column::DeletedAt.is_null())
                     .add(named),
             )

@@ -93,7 +93,7 @@ pub trait Credentials: Send + Sync {
 /// Which application a reference means. Decorated by a cache.
 #[async_trait]
 pub trait ApplicationDirectory: Send + Sync {
-    /// The application's id, if the tenant has it.
+    /// The application's id, if the tenant has it. A tenant that is being deleted has none any more.
     async fn resolve(
         &self,
         scope: &TenantScope,

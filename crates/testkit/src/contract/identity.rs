@@ -120,7 +120,7 @@ pub async fn memberships_are_listed_oldest_first<H: Harness>(harness: &H) {
     assert!(identities.user_by_email(&unknown).await.unwrap().is_none());
 }
 
-/// An application is meant by its id and by its uid.
+/// An application is meant by its id and by its uid; by neither once its tenant is being deleted.
 pub async fn applications_are_resolved_by_id_and_by_uid<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
@@ -134,13 +134,20 @@ pub async fn applications_are_resolved_by_id_and_by_uid<H: Harness>(harness: &H)
         (by_uid("CUSTOMER"), None),
         (by_uid("nobody"), None),
     ] {
-        let found = fixture
-            .ports()
-            .directory
-            .resolve(&tenant.scope, &reference)
-            .await
-            .unwrap();
+        let directory = &fixture.ports().directory;
+        let found = directory.resolve(&tenant.scope, &reference).await.unwrap();
         assert_eq!(found, expected, "{reference:?}");
+    }
+    fixture.suspend(&tenant, fixture.now()).await;
+    for (deleting, expected) in [(false, Some(customer.id)), (true, None)] {
+        if deleting {
+            fixture.order_deletion(&tenant, fixture.now()).await;
+        }
+        for reference in [customer.id.into(), by_uid("customer")] {
+            let directory = &fixture.ports().directory;
+            let found = directory.resolve(&tenant.scope, &reference).await.unwrap();
+            assert_eq!(found, expected, "{reference:?}");
+        }
     }
 }
 

@@ -91,6 +91,9 @@ impl ApplicationDirectory for MemoryStore {
         reference: &ApplicationRef,
     ) -> Result<Option<ApplicationId>, StoreError> {
         let state = self.state();
+        if !state.configuration.is_there(scope.tenant()) {
+            return Ok(None);
+        }
         let mut rows = state.configuration.applications.values();
         let row = rows.find(|row| {
             row.state.tenant == scope.tenant()
