@@ -108,6 +108,8 @@ error_codes! {
     SecretLimitReached = "secret_limit_reached", Conflict, "Too many secrets of the endpoint are in use";
     /// The event type is registered already.
     EventTypeExists = "event_type_exists", Conflict, "The event type exists already";
+    /// The tenant has as many event types as the installation allows.
+    EventTypeLimitReached = "event_type_limit_reached", Conflict, "The tenant has too many event types";
     /// The address of a new tenant's owner belongs to a person who is known already.
     OwnerExists = "owner_exists", Conflict, "The owner is a known person";
     /// The person is a member of the tenant already.

@@ -225,6 +225,14 @@ impl World {
         }
     }
 
+    /// The same world in an installation with other settings.
+    pub(crate) fn with_settings_of_installation(self, settings: &Settings) -> Self {
+        Self {
+            mediator: Mediator::new(UseCases::new(&self.ports, settings), self.beside.clone()),
+            ..self
+        }
+    }
+
     /// The same world with others who know of event types.
     pub(crate) fn with_event_types(self, event_types: impl EventTypeDirectory + 'static) -> Self {
         let ports = Ports {

@@ -147,6 +147,8 @@ pub struct Settings {
     pub address_policy: AddressPolicy,
     /// The most endpoints of one application: what one message may become at most.
     pub max_endpoints_per_application: u32,
+    /// The most event types of one tenant, archived ones too.
+    pub max_event_types_per_tenant: u32,
     /// The most replays of one endpoint that are under way at a time.
     pub max_replays_per_endpoint: u32,
     /// The most replays of one tenant that are under way at a time.
@@ -167,6 +169,7 @@ impl Default for Settings {
             schedule_horizon: Duration::from_hours(30 * 24),
             address_policy: AddressPolicy::public_only(),
             max_endpoints_per_application: 100,
+            max_event_types_per_tenant: 1_000,
             max_replays_per_endpoint: 10,
             max_replays_per_tenant: 100,
         }
@@ -389,7 +392,7 @@ impl<S: Clone> UseCases<S> {
             delete_application: DeleteApplicationHandler::new(store(), clock()),
             mint_portal_token: MintPortalTokenHandler::new(ports),
             revoke_portal_tokens: RevokePortalTokensHandler::new(store(), clock()),
-            register_event_type: RegisterEventTypeHandler::new(ports),
+            register_event_type: RegisterEventTypeHandler::new(ports, settings),
             get_event_type: GetEventTypeHandler::new(store()),
             list_event_types: ListEventTypesHandler::new(store()),
             update_event_type: UpdateEventTypeHandler::new(store()),

@@ -69,6 +69,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
             schedule_horizon: Duration::from_secs(delivery.schedule_horizon_s),
             address_policy: delivery.address_policy(),
             max_endpoints_per_application: delivery.max_endpoints_per_application,
+            max_event_types_per_tenant: delivery.max_event_types_per_tenant,
             max_replays_per_endpoint: replays.max_per_endpoint,
             max_replays_per_tenant: replays.max_per_tenant,
         },

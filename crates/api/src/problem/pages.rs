@@ -33,6 +33,7 @@ pages! {
     EndpointLimitReached = "endpoint_limit_reached";
     SecretLimitReached = "secret_limit_reached";
     EventTypeExists = "event_type_exists";
+    EventTypeLimitReached = "event_type_limit_reached";
     OwnerExists = "owner_exists";
     MemberExists = "member_exists";
     InvitationPending = "invitation_pending";

@@ -76,7 +76,7 @@ async fn list_event_types(
             ("Location" = String, description = "The event type's path."),
             ("ETag" = String, description = "Its version."),
          )),
-        (status = 409, description = "`event_type_exists`: an event type of this name is registered."),
+        (status = 409, description = "`event_type_exists`: an event type of this name is registered; `event_type_limit_reached`: the tenant has too many."),
     )
 )]
 #[post("/event-types")]

@@ -8,7 +8,7 @@ use postrider_domain::{
 
 use super::checked;
 use crate::{
-    Error, Ports, Result, Versioned,
+    Error, ErrorCode, Ports, Result, Settings, Versioned,
     access::{OnTenant, TenantScope},
     mediator::{Handles, Request},
     ports::{Clock, EventTypeView, Repository, SchemaRepository, Schemas, Store, UnitOfWork as _},
@@ -49,14 +49,16 @@ pub struct RegisterEventTypeHandler<S> {
     store: S,
     schemas: Arc<dyn Schemas>,
     clock: Arc<dyn Clock>,
+    max_event_types: u32,
 }
 
 impl<S: Clone> RegisterEventTypeHandler<S> {
-    pub(crate) fn new(ports: &Ports<S>) -> Self {
+    pub(crate) fn new(ports: &Ports<S>, settings: &Settings) -> Self {
         Self {
             store: ports.store.clone(),
             schemas: ports.schemas.clone(),
             clock: ports.clock.clone(),
+            max_event_types: settings.max_event_types_per_tenant,
         }
     }
 }
@@ -84,6 +86,12 @@ where
         }
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut event_type).await?;
+        // After it is saved: who registers one again is told that it exists. Who registers several at the same time
+        // may pass the limit by as many; it bounds, and is no quota.
+        if tx.count_event_types(&scope).await? > self.max_event_types {
+            let detail = format!("a tenant may have {} event types", self.max_event_types);
+            return Err(Error::new(ErrorCode::EventTypeLimitReached, detail));
+        }
         if let Some(version) = &latest {
             tx.add_schema(&scope, &event_type.state().name, version).await?;
         }
@@ -107,7 +115,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorCode, event_types::GetEventType, testing::World};
+    use crate::{event_types::GetEventType, testing::World};
     use postrider_domain::access::{Grant, Role};
 
     #[tokio::test]
@@ -133,6 +141,35 @@ mod tests {
             world.refusal(&other, GetEventType { name }).await,
             ErrorCode::NotFound
         );
+    }
+
+    #[tokio::test]
+    async fn a_tenant_has_so_many_and_no_more() {
+        let settings = Settings {
+            max_event_types_per_tenant: 2,
+            ..Settings::default()
+        };
+        let world = World::new().with_settings_of_installation(&settings);
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let request = |name: &str| RegisterEventType {
+            name: EventTypeName::parse(name).unwrap(),
+            description: Description::default(),
+            schema: None,
+        };
+        for name in ["a", "b"] {
+            world.send(&owner, request(name)).await.unwrap();
+        }
+        let refused = world.refusal(&owner, request("c")).await;
+        assert_eq!(refused, ErrorCode::EventTypeLimitReached);
+        assert_eq!(
+            world.refusal(&owner, request("a")).await,
+            ErrorCode::EventTypeExists
+        );
+        let name = EventTypeName::parse("c").unwrap();
+        let read = world.refusal(&owner, GetEventType { name }).await;
+        assert_eq!(read, ErrorCode::NotFound, "nothing was registered");
+        let other = world.caller("bob@beta.example", Grant::tenant(Role::Owner)).await;
+        world.send(&other, request("c")).await.unwrap();
     }
 
     #[tokio::test]

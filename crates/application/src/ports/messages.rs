@@ -127,4 +127,10 @@ pub trait SchemaRepository: Send {
         event_type: &EventTypeName,
         version: &SchemaVersion,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How many event types the tenant has, archived ones too, as this transaction sees them.
+    fn count_event_types(
+        &mut self,
+        scope: &TenantScope,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
 }

@@ -73,6 +73,8 @@ pub(crate) struct DeliveryConfig {
     pub(crate) schedule_horizon_s: u64,
     /// The most endpoints of one application: what one message may become at most. Default 100.
     pub(crate) max_endpoints_per_application: u32,
+    /// The most event types of one tenant, archived ones too. Default 1,000.
+    pub(crate) max_event_types_per_tenant: u32,
 }
 
 impl Default for DeliveryConfig {
@@ -99,6 +101,7 @@ impl Default for DeliveryConfig {
             dedup_window_s: 86_400,
             schedule_horizon_s: 30 * 86_400,
             max_endpoints_per_application: 100,
+            max_event_types_per_tenant: 1_000,
         }
     }
 }
@@ -161,6 +164,12 @@ impl DeliveryConfig {
         faults.range("delivery.drain_timeout_ms", self.drain_timeout_ms, 10..=600_000);
         let max_endpoints = self.max_endpoints_per_application;
         faults.range("delivery.max_endpoints_per_application", max_endpoints, 1..=1_000);
+        let max_event_types = self.max_event_types_per_tenant;
+        faults.range(
+            "delivery.max_event_types_per_tenant",
+            max_event_types,
+            1..=100_000,
+        );
         faults.range(
             "delivery.schedule_horizon_s",
             self.schedule_horizon_s,

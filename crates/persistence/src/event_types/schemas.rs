@@ -4,7 +4,10 @@ use postrider_application::{
     ports::{EventTypeDirectory, KnownEventType, KnownSchema, SchemaRepository, StoreError},
 };
 use postrider_domain::event_types::{EventTypeName, Example, SchemaText, SchemaVersion};
-use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult, PaginatorTrait as _,
+    QueryFilter as _, Value,
+};
 
 use crate::{
     SqlStore,
@@ -73,6 +76,18 @@ impl SchemaRepository for SqlUnitOfWork {
             self.transaction.execute_raw(forget).await.or_store_error()?;
         }
         Ok(())
+    }
+
+    async fn count_event_types(&mut self, scope: &TenantScope) -> Result<u32, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(0);
+        };
+        let count = super::Entity::find()
+            .filter(super::Column::Tenant.eq(tenant.as_uuid()))
+            .count(&self.transaction)
+            .await
+            .or_store_error()?;
+        u32::try_from(count).map_err(|why| corrupt("number of event types", why))
     }
 }
 

@@ -112,6 +112,19 @@ pub async fn schemas_survive<H: Harness>(harness: &H) {
     assert_eq!(unknown, None);
 }
 
+/// Event types are counted as the transaction sees them, and nobody else's.
+async fn are_counted<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, expected: u32) {
+    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+    let count = tx.count_event_types(&tenant.scope).await.unwrap();
+    assert_eq!(count, expected);
+    let mut one_more =
+        EventType::register(tenant.id, name("one.more"), Description::default(), fixture.now());
+    tx.save(&tenant.scope, &mut one_more).await.unwrap();
+    let count = tx.count_event_types(&tenant.scope).await.unwrap();
+    assert_eq!(count, expected + 1);
+    drop(tx);
+}
+
 /// Of many schemas the newest are kept.
 pub async fn old_schemas_go<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
@@ -138,6 +151,9 @@ pub async fn old_schemas_go<H: Harness>(harness: &H) {
         .unwrap()
         .unwrap();
     assert_eq!(other.schemas.len(), 1);
+    are_counted(&fixture, &tenant, 2).await;
+    let nobody = fixture.tenant("other").await;
+    are_counted(&fixture, &nobody, 0).await;
 }
 
 /// A schema of a transaction that was not committed is not there.

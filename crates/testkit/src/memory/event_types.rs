@@ -113,4 +113,13 @@ impl SchemaRepository for MemoryTx {
         schemas.retain(|(of, name, number), _| (*of, name) != (tenant, event_type) || *number > oldest);
         Ok(())
     }
+
+    async fn count_event_types(&mut self, scope: &TenantScope) -> Result<u32, StoreError> {
+        let Some(tenant) = self.visible(scope) else {
+            return Ok(0);
+        };
+        let event_types = self.configuration.event_types.keys();
+        let count = event_types.filter(|(of, _)| *of == tenant).count();
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
 }
