@@ -19,8 +19,8 @@ FROM messages m, generate_series(0, $1) AS n WHERE m.id = $2";
 /// The oldest one was cancelled; all others have failed.
 const DELIVERIES: &str = "
 INSERT INTO deliveries (message, endpoint, tenant, app, status, reason, attempts, failures, updated_at)
-SELECT m.id, $1, m.tenant, m.app, CASE WHEN m.id = min(m.id) OVER () THEN 'cancelled' ELSE 'failed' END,
-    CASE WHEN m.id = min(m.id) OVER () THEN NULL ELSE 'exhausted' END, 1, 1, m.created_at
+SELECT m.id, $1, m.tenant, m.app, CASE WHEN m.id::text = min(m.id::text) OVER () THEN 'cancelled' ELSE 'failed' END,
+    CASE WHEN m.id::text = min(m.id::text) OVER () THEN NULL ELSE 'exhausted' END, 1, 1, m.created_at
 FROM messages m WHERE m.id <> $2";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
