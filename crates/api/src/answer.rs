@@ -185,6 +185,7 @@ fn replay(bytes: &[u8]) -> Result<HttpResponse, Problem> {
 }
 
 /// serde's errors may repeat what stands there.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]
 fn unreadable(error: serde_json::Error) -> Error {
     Error::internal(format!(
         "a kept answer cannot be read at line {}, column {}",
@@ -212,7 +213,7 @@ impl ApiContext {
             // An answer that is no JSON is none at all, and fails when it is sent; an empty one is never read as one.
             move |output: &R::Output| show(output.clone()).kept().unwrap_or_default()
         };
-        let key = caller.key()?;
+        let key = caller.key();
         let done = self
             .mediator
             .send_once(caller.caller(), key.as_ref(), command, render)

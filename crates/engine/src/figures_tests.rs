@@ -28,8 +28,9 @@ impl FigureStore for Written {
         }
         let attempts = hours.iter().map(|hour| hour.figures.attempts);
         self.attempts.lock().unwrap().push(attempts.sum());
-        days.iter()
-            .for_each(|day| self.usage.lock().unwrap().merge(&day.figures));
+        for day in days {
+            self.usage.lock().unwrap().merge(&day.figures);
+        }
         Ok(())
     }
 

@@ -141,6 +141,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands beside steps that fail")]
     fn made(queued: u32) -> Result<ReplayStep, StoreError> {
         Ok(ReplayStep::Made {
             replay: ReplayId::from_uuid(Uuid::from_u128(1)),

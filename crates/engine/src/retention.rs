@@ -104,7 +104,8 @@ mod tests {
     use super::*;
 
     /// Answers what was prepared, then that there is nothing; and notes which position it was told.
-    struct Scripted(Mutex<(Vec<Result<Removed, StoreError>>, Vec<Option<i64>>)>);
+    struct Scripted(Mutex<(Answers, Vec<Option<i64>>)>);
+    type Answers = Vec<Result<Removed, StoreError>>;
 
     #[async_trait]
     impl Retention for Scripted {
@@ -147,7 +148,7 @@ mod tests {
         let asked = || retention.0.lock().unwrap().1.len();
         time::sleep(Duration::from_secs(605)).await;
         assert_eq!(asked(), 3, "two batches, and the one that failed");
-        time::sleep(Duration::from_secs(600)).await;
+        time::sleep(Duration::from_mins(10)).await;
         assert_eq!(asked(), 5, "one more, and the end");
         assert!(
             retention

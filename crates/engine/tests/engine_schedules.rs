@@ -57,7 +57,7 @@ async fn a_scheduled_message_is_sent_in_time_and_not_before() {
     let engine = world.start();
     tokio::time::sleep(A_WHILE).await;
     schedule(&world, &engine, HOUR).await;
-    tokio::time::sleep(HOUR - Duration::from_secs(1)).await;
+    tokio::time::sleep(HOUR.checked_sub(Duration::from_secs(1)).unwrap()).await;
     assert!(world.sender.requests().is_empty());
     world.settled_within(Duration::from_secs(3)).await;
     assert_eq!(world.sender.requests().len(), 1);

@@ -47,7 +47,9 @@ async fn simulate(seed: u64) {
                     _ => None,
                 };
                 world.recorder.does(position, does);
-                nodes.iter().for_each(|node| node.signal.wake());
+                for node in &nodes {
+                    node.signal.wake();
+                }
             }
             5 if nodes.len() < NODES as usize => nodes.push(world.node().await),
             6 | 7 if !nodes.is_empty() => {

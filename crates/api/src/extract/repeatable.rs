@@ -22,10 +22,8 @@ impl Repeatable {
     }
 
     /// The key, and what is asked under it: method, path and body. To be asked when the body has been read.
-    pub(crate) fn key(&self) -> Result<Option<OnceKey>, Error> {
-        let Some(key) = self.key.clone() else {
-            return Ok(None);
-        };
+    pub(crate) fn key(&self) -> Option<OnceKey> {
+        let key = self.key.clone()?;
         let body = self.request.extensions().get::<BodyHash>().cloned();
         let mut asked = Sha256::new();
         // Neither holds a space.
@@ -34,10 +32,10 @@ impl Repeatable {
         asked.update(self.request.uri().to_string());
         asked.update(" ");
         asked.update(body.unwrap_or_else(|| BodyHash::of(&[])).0);
-        Ok(Some(OnceKey {
+        Some(OnceKey {
             key,
             asked: asked.finalize().into(),
-        }))
+        })
     }
 }
 
@@ -106,7 +104,7 @@ mod tests {
         request.extensions_mut().insert(Caller::anonymous());
         let repeatable = Repeatable::extract(&request).await.unwrap();
         BodyHash::leave(&request, body);
-        repeatable.key().unwrap().unwrap()
+        repeatable.key().unwrap()
     }
 
     #[actix_web::test]

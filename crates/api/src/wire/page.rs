@@ -106,12 +106,13 @@ fn limit(text: Option<&str>) -> Result<u32, InvalidValue> {
 
 /// The place in the list that an opened cursor says.
 fn read<K: FromStr>(place: &str) -> Result<Start<K>, InvalidValue> {
-    let way: Option<(fn(K) -> Start<K>, &str)> = if let Some(key) = place.strip_prefix(AFTER) {
+    type Way<K> = fn(K) -> Start<K>;
+    let way: Option<(Way<K>, &str)> = if let Some(key) = place.strip_prefix(AFTER) {
         Some((Start::After, key))
     } else {
         place
             .strip_prefix(BEFORE)
-            .map(|key| (Start::Before as fn(K) -> Start<K>, key))
+            .map(|key| (Start::Before as Way<K>, key))
     };
     way.and_then(|(way, key)| Some(way(key.parse().ok()?)))
         .ok_or_else(|| {

@@ -66,7 +66,8 @@ async fn problems_are_made_inside_of_the_compression() {
     assert!(!refused.headers.contains_key("content-encoding"));
     refused.problem(401, "unauthenticated");
     let (_, owner) = api.owner("acme").await;
-    let unknown: String = (0..50).map(|nth| format!("unknown-{nth}=x&")).collect();
+    let unknown: Vec<_> = (0..50).map(|nth| format!("unknown-{nth}=x&")).collect();
+    let unknown = unknown.concat();
     let request = get(
         &format!("/v1/applications?{unknown}"),
         &[("accept-encoding", "gzip")],

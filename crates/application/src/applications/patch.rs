@@ -202,8 +202,8 @@ mod tests {
         let created = world.application(&owner, Some("a")).await;
         let patch = || PatchApplication::of(created.id.into());
         let pairs = |pairs: &[(&str, Option<&str>)]| {
-            let owned = pairs.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned)));
-            Patch::Set(owned.collect())
+            let given = pairs.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned)));
+            Patch::Set(given.collect())
         };
         let changed = PatchApplication {
             metadata: pairs(&[("plan", Some("gold")), ("x", Some("1"))]),

@@ -149,7 +149,7 @@ mod tests {
             let refused = world.send(&owner, schedule(far)).await.unwrap_err();
             assert_eq!(refused.violations()[0].field, "deliver_at");
         }
-        let at = now.plus(Duration::from_secs(60));
+        let at = now.plus(Duration::from_mins(1));
         let first = world.send(&owner, schedule(at)).await.unwrap();
         let other = schedule(at.plus(DAY));
         assert_eq!(world.refusal(&owner, other).await, ErrorCode::IdempotencyConflict);

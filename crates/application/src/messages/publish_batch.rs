@@ -216,6 +216,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands beside ones that are bad")]
     fn with_key(body: &'static str, key: &str) -> Result<MessageDraft> {
         Ok(draft(body, Some(DedupKey::event_id(key).unwrap())))
     }

@@ -185,6 +185,7 @@ mod tests {
     const NOTHING: UnregisteredEventTypes = UnregisteredEventTypes::Accept;
 
     /// Whose event type `invoice.paid` has the schema of that word, if any.
+    #[expect(clippy::similar_names, reason = "the words are far apart in meaning")]
     async fn world(word: Option<&str>) -> (World, Caller, ApplicationId) {
         let world = World::new();
         let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;

@@ -32,9 +32,10 @@ impl CapturedHeaders {
             if kept.len() >= Self::MAX_HEADERS {
                 break;
             }
-            let value = match is_secret(name) {
-                true => MASKED.to_owned(),
-                false => String::from_utf8_lossy(value).replace('\0', "\u{fffd}"),
+            let value = if is_secret(name) {
+                MASKED.to_owned()
+            } else {
+                String::from_utf8_lossy(value).replace('\0', "\u{fffd}")
             };
             let bytes = name.len() + value.len();
             if bytes <= left {

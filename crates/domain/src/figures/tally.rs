@@ -145,12 +145,14 @@ mod tests {
             attempt(3, Outcome::of_status(404)),
         ];
         let mut once = EndpointFigures::default();
-        all.iter().for_each(|attempt| once.note(attempt));
+        for attempt in &all {
+            once.note(attempt);
+        }
         let mut twice = EndpointFigures::default();
         for attempt in all.iter().rev() {
-            let mut one = EndpointFigures::default();
-            one.note(attempt);
-            twice.merge(&one);
+            let mut single = EndpointFigures::default();
+            single.note(attempt);
+            twice.merge(&single);
         }
         assert_eq!(once, twice);
         assert_eq!((once.attempts, once.delivered), (3, 1));

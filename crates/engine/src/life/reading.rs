@@ -265,12 +265,11 @@ async fn read(ports: &EnginePorts, epoch: Epoch, rows: &[Loading]) -> Result<Rea
     let mut applications = HashMap::new();
     for loading in rows {
         let (tenant, application) = (loading.tenant, loading.application);
-        match Known::recall(ports, tenant, application, loading.version) {
-            Some(known) => drop(endpoints.insert(application, known)),
-            None => {
-                let standing = ports.material.standing(tenant, application);
-                applications.insert((tenant, application), standing);
-            }
+        if let Some(known) = Known::recall(ports, tenant, application, loading.version) {
+            endpoints.insert(application, known);
+        } else {
+            let standing = ports.material.standing(tenant, application);
+            applications.insert((tenant, application), standing);
         }
     }
     let messages: Vec<_> = messages.into_iter().collect();

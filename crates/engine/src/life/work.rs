@@ -188,9 +188,8 @@ impl Life {
         let concluded = match attempted.ended {
             // It keeps its turn; when this life is about to end, it is not begun and goes back.
             Ended::Outdated if self.drain.is_none() => return self.begin(attempted.job),
-            Ended::Outdated => None,
             Ended::Made(concluded) => Some(concluded),
-            Ended::LeaseLost => None,
+            Ended::Outdated | Ended::LeaseLost => None,
         };
         let bytes = self.jobs.get(attempted.job).map_or(0, |job| job.payload_bytes);
         self.end_turn(attempted.endpoint, bytes);

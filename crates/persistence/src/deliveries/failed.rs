@@ -80,7 +80,7 @@ pub(super) fn of_batch(batch: &Batch, settled: impl IntoIterator<Item = Uuid>) -
 }
 
 /// What the log is told of those that were found, which are in the order of their tenants.
-pub(super) fn told(failed: Vec<Failed>) -> Result<Vec<Told>, StoreError> {
+pub(super) fn told(failed: &[Failed]) -> Result<Vec<Told>, StoreError> {
     let v = event_form(KIND).ok_or_else(|| fault("a kind of event without a form"))?;
     let mut told = Vec::new();
     for of_tenant in failed.chunk_by(|a, b| a.tenant == b.tenant) {
@@ -117,7 +117,7 @@ pub(crate) fn example() -> Result<String, StoreError> {
         endpoint: Uuid::from_u128(8),
         reason: Some("exhausted".to_owned()),
     };
-    let told = told(vec![failed])?;
+    let told = told(&[failed])?;
     let body = told.into_iter().next().map(|one| one.body);
     body.ok_or_else(|| fault("nothing is told"))
 }

@@ -325,7 +325,8 @@ async fn settle_and_tell(
             endpoint,
             reason,
         });
-    let told = failed::told(found.collect()).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let found: Vec<_> = found.collect();
+    let told = failed::told(&found).map_err(|error| sqlx::Error::Encode(error.into()))?;
     if !told.is_empty() {
         sqlx::query("SELECT pg_advisory_xact_lock($1)")
             .bind(advisory_lock::EVENT_LOG)

@@ -280,7 +280,8 @@ async fn tell(transaction: &Transaction, batch: &Batch, settled: &[WorkId]) -> R
     let found = Dialect::Sqlite.exactly(failed::FOUND_ON_SQLITE, pairs(Dialect::Sqlite, &failed));
     let rows = transaction.query_all_raw(found).await.or_store_error()?;
     let failed = |row| Failed::from_query_result(row, "").or_store_error();
-    let told = failed::told(rows.iter().map(failed).collect::<Result<_, _>>()?)?;
+    let failed: Vec<_> = rows.iter().map(failed).collect::<Result<_, _>>()?;
+    let told = failed::told(&failed)?;
     for one in &told {
         let values = [
             one.tenant.into(),

@@ -142,7 +142,7 @@ impl EndpointSecrets {
     ) -> Result<SecretRing, Unreadable> {
         let purpose = Purpose::of_secret(kind);
         let opened = self.0.open(&Self::context(purpose, tenant, endpoint), current)?;
-        let current = read_key(purpose == Purpose::KeyPair, Zeroizing::new(opened))?;
+        let current = read_key(purpose == Purpose::KeyPair, &Zeroizing::new(opened))?;
         let old = match old {
             None => Vec::new(),
             Some(sealed) => {
@@ -209,7 +209,7 @@ fn key_bytes(secret: &EndpointSecret) -> Zeroizing<Vec<u8>> {
     })
 }
 
-fn read_key(is_pair: bool, bytes: Zeroizing<Vec<u8>>) -> Result<EndpointSecret, Unreadable> {
+fn read_key(is_pair: bool, bytes: &Zeroizing<Vec<u8>>) -> Result<EndpointSecret, Unreadable> {
     if is_pair {
         let (&[seed, public], []) = bytes.as_chunks() else {
             return Err(Unreadable);
@@ -240,7 +240,7 @@ fn read_old(json: &[u8]) -> Result<Vec<HeldSecret>, Unreadable> {
     let stored: Vec<StoredOld> = serde_json::from_slice(json).map_err(|_| Unreadable)?;
     let held = |stored: StoredOld| {
         let kind = SecretType::parse(&stored.kind).map_err(|_| Unreadable)?;
-        let secret = read_key(kind == SecretType::Ed25519, Zeroizing::new(stored.key))?;
+        let secret = read_key(kind == SecretType::Ed25519, &Zeroizing::new(stored.key))?;
         Ok(HeldSecret {
             secret,
             until: Some(timestamp(stored.until)),

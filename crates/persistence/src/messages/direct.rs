@@ -4,7 +4,10 @@ use postrider_application::{
     access::TenantScope,
     ports::{DirectMessages, StoreError},
 };
-use postrider_domain::{EndpointId, WorkId, messages::Message};
+use postrider_domain::{
+    EndpointId, WorkId,
+    messages::{Message, TraceParent},
+};
 use sea_orm::{ConnectionTrait as _, Value};
 
 use crate::{
@@ -58,7 +61,7 @@ impl DirectMessages for SqlUnitOfWork {
             message.payload.content_type().as_str().into(),
             i64::from(payload_bytes).into(),
             message.created_at.as_micros().into(),
-            message.trace.as_ref().map(|trace| trace.as_str()).into(),
+            message.trace.as_ref().map(TraceParent::as_str).into(),
             endpoint.as_uuid().into(),
         ];
         let message = dialect.choose(MESSAGE_ON_POSTGRES, MESSAGE_ON_SQLITE);

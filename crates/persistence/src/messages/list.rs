@@ -99,7 +99,7 @@ fn bounds(application: ApplicationId, filter: &MessageFilter, page: &PageRequest
     });
     vec![
         application.as_uuid().into(),
-        id_bound(Order::Descending, page, |id| id.as_uuid()),
+        id_bound(Order::Descending, page, MessageId::as_uuid),
         first.into(),
         last.into(),
     ]

@@ -38,14 +38,14 @@ struct UnseenRow {
 impl NodeSight for SqlStore {
     async fn note_seen(&self, node: Epoch, position: i64) -> Result<(), StoreError> {
         let dialect = self.database.dialect();
-        let note = dialect.exactly(
+        let statement = dialect.exactly(
             dialect.choose(NOTE_AND_TELL, NOTE),
             [node.0.into(), position.into()],
         );
         let engine = self.database.engine();
         match dialect {
-            Dialect::Postgres => engine.query_all_raw(note).await.or_store_error().map(drop),
-            Dialect::Sqlite => engine.execute_raw(note).await.or_store_error().map(drop),
+            Dialect::Postgres => engine.query_all_raw(statement).await.or_store_error().map(drop),
+            Dialect::Sqlite => engine.execute_raw(statement).await.or_store_error().map(drop),
         }
     }
 

@@ -137,7 +137,7 @@ impl Search<'_> {
         let full = rows.len() >= self.limits.batch as usize;
         for row in rows {
             let id = row.id;
-            if !self.consider(row, &mut found)? {
+            if !self.consider(&row, &mut found)? {
                 return Ok(found);
             }
             found.cursor = Some(id);
@@ -171,7 +171,7 @@ impl Search<'_> {
     }
 
     /// Notes a candidate; not if nothing more may be looked at before something has happened.
-    fn consider(&self, row: Row, found: &mut Found) -> Result<bool, StoreError> {
+    fn consider(&self, row: &Row, found: &mut Found) -> Result<bool, StoreError> {
         if found.wanted.len() >= self.room as usize {
             return Ok(false);
         }
@@ -182,7 +182,7 @@ impl Search<'_> {
         }
         found.considered += 1;
         let under_way = row.queued || row.fan_out_in.is_some();
-        if row.deliverable && !under_way && self.is_wanted(&row)? {
+        if row.deliverable && !under_way && self.is_wanted(row)? {
             found.wanted.push(Wanted {
                 message: row.id,
                 has_history: row.status.is_some(),

@@ -301,7 +301,7 @@ async fn what_was_taken_out_is_dropped_later() {
         .fetch_all(&mut owner)
         .await
         .unwrap();
-    assert_eq!(left, [theirs.clone()]);
+    assert_eq!(left, std::slice::from_ref(theirs));
     owner.close().await.unwrap();
     harness.finish().await;
 }

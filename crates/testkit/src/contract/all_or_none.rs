@@ -112,11 +112,7 @@ pub async fn racing_batches_of_the_same_keys_are_stored_once<H: Harness>(harness
         write_all(&fixture, &b),
         write_all(&fixture, &c)
     );
-    let stored = [a, b, c]
-        .into_iter()
-        .flatten()
-        .filter(|written| is_stored(written))
-        .count();
+    let stored = [a, b, c].into_iter().flatten().filter(is_stored).count();
     assert_eq!(stored, 3);
     assert_eq!(claimable(&fixture).await, 3);
 }

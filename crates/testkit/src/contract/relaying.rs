@@ -83,13 +83,13 @@ pub async fn a_new_cursor_begins_where_it_is_declared<H: Harness>(harness: &H) {
     ] {
         cursors.declare(name, start).await.unwrap();
         cursors.declare(name, StartAt::After(77)).await.unwrap();
-        let held = cursors.take(node, &[name, "nobody"]).await.unwrap();
+        let taken = cursors.take(node, &[name, "nobody"]).await.unwrap();
         let expected = HeldCursor {
             subscriber: name.to_owned(),
             position,
             again: false,
         };
-        assert_eq!(held, [expected]);
+        assert_eq!(taken, [expected]);
     }
 }
 

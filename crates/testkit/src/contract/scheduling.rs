@@ -240,6 +240,7 @@ pub async fn an_expunged_payload_is_gone<H: Harness>(harness: &H) {
 }
 
 /// A list, the newest first, there and back, by each filter.
+#[expect(clippy::too_many_lines, reason = "one list, looked at by each filter")]
 pub async fn messages_are_listed_by_what_they_are<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
     let sibling = fixture.application(&tenant).await;

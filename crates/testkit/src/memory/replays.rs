@@ -300,8 +300,8 @@ impl Hot {
                 return found;
             }
             let fan_out = self.work.get(&WorkId::from(message.id));
-            let fans_out = fan_out.is_some_and(|row| row.due_at.since(stored) <= SCHEDULED);
-            if fans_out && now.since(replay.created_at) < limits.patience {
+            let goes_out = fan_out.is_some_and(|row| row.due_at.since(stored) <= SCHEDULED);
+            if goes_out && now.since(replay.created_at) < limits.patience {
                 found.waits = true;
                 return found;
             }

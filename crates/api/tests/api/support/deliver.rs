@@ -46,8 +46,8 @@ impl Api {
         let (cursors, head) = (&self.ports.cursors, self.ports.events.head().await.unwrap());
         let node = self.ports.nodes.join(Duration::from_secs(15)).await.unwrap();
         cursors.declare(SUBSCRIBER, StartAt::Beginning).await.unwrap();
-        let held = cursors.take(node, &[SUBSCRIBER]).await.unwrap();
-        assert_eq!(held.len(), 1, "whoever held it before has left");
+        let taken = cursors.take(node, &[SUBSCRIBER]).await.unwrap();
+        assert_eq!(taken.len(), 1, "whoever held it before has left");
         let aside = SetAside {
             position: head,
             of: AggregateKey {

@@ -38,7 +38,6 @@ use crate::{
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.
-
 const ORDER: [&str; 22] = [
     QUEUE,
     "replays",
