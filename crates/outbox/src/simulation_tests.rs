@@ -51,7 +51,7 @@ async fn simulate(seed: u64) {
                     node.signal.wake();
                 }
             }
-            5 if nodes.len() < NODES as usize => nodes.push(world.node().await),
+            5 if (nodes.len() as u64) < NODES => nodes.push(world.node().await),
             6 | 7 if !nodes.is_empty() => {
                 let one = nodes.swap_remove(usize::try_from(chance.below(nodes.len() as u64)).unwrap());
                 if chance.below(4) == 0 {

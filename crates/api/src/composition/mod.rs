@@ -17,5 +17,6 @@ mod test_support;
 
 pub use options::{OpenError, PlatformOptions, RunError};
 pub use platform::Platform;
+pub use postrider_outbox::{JsonLinesTarget, RelayOptions};
 pub use server::{Server, ServerOptions};
 pub use system::{SystemClock, UuidV7Ids};

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use postrider_outbox::{JsonLinesTarget, RelayOptions};
+use postrider_api::composition::{JsonLinesTarget, RelayOptions};
 use serde::Deserialize;
 
 use super::Faults;
