@@ -9,6 +9,8 @@ pub(super) struct Table {
     pub(super) name: String,
     /// Which column says whose a row is.
     pub(super) tenant: &'static str,
+    /// What a tenant may change, if anything: the column above, or else one of the few that it may.
+    pub(super) changed: Option<String>,
     columns: Vec<(String, String)>,
 }
 
@@ -56,6 +58,7 @@ pub(super) async fn tenants_tables(outside: &PgPool) -> Vec<Table> {
             tables.push(Table {
                 name: name.clone(),
                 tenant,
+                changed: changed(outside, &name, tenant).await,
                 columns,
             });
         }
@@ -63,6 +66,20 @@ pub(super) async fn tenants_tables(outside: &PgPool) -> Vec<Table> {
     }
     tables.retain(|table| table.columns.iter().any(|(column, _)| column == table.tenant));
     tables
+}
+
+async fn changed(outside: &PgPool, table: &str, tenant: &str) -> Option<String> {
+    sqlx::query_scalar(
+        "SELECT attname::text FROM pg_attribute
+         WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped
+             AND has_column_privilege('postrider_api', attrelid, attnum, 'UPDATE')
+         ORDER BY attname <> $2, attnum LIMIT 1",
+    )
+    .bind(table)
+    .bind(tenant)
+    .fetch_optional(outside)
+    .await
+    .unwrap()
 }
 
 /// Two tenants, and a row of each in every table.
