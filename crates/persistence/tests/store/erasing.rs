@@ -20,14 +20,15 @@ const LIMIT: u32 = 500;
 
 /// A tenant that is to be erased at once.
 async fn doomed<H: Outside>(fixture: &Fixture<'_, H>) -> Tenancy {
-    doomed_since(fixture, "doomed", Duration::from_hours(1)).await
+    let tenant = fixture.tenant("doomed").await;
+    order(fixture, &tenant, 1).await;
+    tenant
 }
 
-/// A tenant that was to be erased at once so long ago.
-async fn doomed_since<H: Outside>(fixture: &Fixture<'_, H>, name: &str, ago: Duration) -> Tenancy {
-    let tenant = fixture.tenant(name).await;
-    fixture.order_deletion(&tenant, fixture.ago(ago)).await;
-    tenant
+/// Its erasure was ordered so many hours ago. From then on nobody finds its applications.
+async fn order<H: Outside>(fixture: &Fixture<'_, H>, tenant: &Tenancy, hours: u64) {
+    let at = fixture.ago(Duration::from_hours(hours));
+    fixture.order_deletion(tenant, at).await;
 }
 
 /// Puts the eraser of the tenant into that phase, before that table.
@@ -138,9 +139,10 @@ async fn an_erasure_is_in_the_installations_log<H: Outside>(harness: &H) {
 /// A proof that stands at its end, though something is queued: it looks at the queue once more.
 async fn what_is_queued_at_the_end_is_found<H: Outside>(harness: &H) {
     let fixture = Fixture::new(harness);
-    let tenant = doomed(&fixture).await;
+    let tenant = fixture.tenant("doomed").await;
     let customer = fixture.application(&tenant).await;
     fixture.accepted(&customer).await;
+    order(&fixture, &tenant, 1).await;
     stand_at(harness, &tenant, "proof", Some("sessions")).await;
     let stored = harness.rows(Some(tenant.id)).await;
     assert_eq!(stored["outbox_work"], 1);
@@ -204,11 +206,11 @@ async fn until_it_fails<H: Outside>(harness: &H) -> Vec<TenantId> {
 /// A tenant whose rows cannot be removed lets the others go first, and is tried again.
 async fn an_erasure_that_fails_holds_no_other_up<H: Outside>(harness: &H) {
     let fixture = Fixture::new(harness);
-    let stuck = doomed_since(&fixture, "stuck", Duration::from_hours(2)).await;
-    let next = doomed_since(&fixture, "next", Duration::from_hours(1)).await;
+    let (stuck, next) = (fixture.tenant("stuck").await, fixture.tenant("next").await);
     let kind = if H::IS_POSTGRES { "uuid" } else { "blob" };
-    for tenant in [&stuck, &next] {
+    for (tenant, hours) in [(&stuck, 2), (&next, 1)] {
         fixture.application(tenant).await;
+        order(&fixture, tenant, hours).await;
     }
     harness
         .run(&format!(
@@ -337,11 +339,12 @@ async fn what_is_being_settled_is_waited_for() {
     ] {
         let harness = PostgresHarness::new().await;
         let fixture = Fixture::new(&harness);
-        let tenant = doomed(&fixture).await;
+        let tenant = fixture.tenant("doomed").await;
         let customer = fixture.application(&tenant).await;
         let endpoint = fixture.endpoint(&tenant, &customer).await;
         let node = fixture.node().await;
         let (message, work) = fixture.delivery(node, &customer, endpoint).await;
+        order(&fixture, &tenant, 1).await;
         if let Some((phase, table)) = place {
             stand_at(&harness, &tenant, phase, table).await;
         }
@@ -385,10 +388,11 @@ async fn a_row_that_is_held_for_long_holds_no_other_up() {
 
     let harness = PostgresHarness::new().await;
     let fixture = Fixture::new(&harness);
-    let held = doomed_since(&fixture, "held", Duration::from_hours(2)).await;
-    let next = doomed_since(&fixture, "next", Duration::from_hours(1)).await;
+    let (held, next) = (fixture.tenant("held").await, fixture.tenant("next").await);
     let customer = fixture.application(&held).await;
     fixture.accepted(&customer).await;
+    order(&fixture, &held, 2).await;
+    order(&fixture, &next, 1).await;
     let mut holder = harness.outside.begin().await.unwrap();
     sqlx::query("SELECT id FROM outbox_work FOR UPDATE")
         .execute(&mut *holder)

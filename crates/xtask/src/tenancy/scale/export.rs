@@ -274,7 +274,7 @@ mod tests {
             assert_eq!(export.bytes, text.len() as u64);
             assert_eq!(
                 export.kept["api_key"].first().unwrap(),
-                r#"{"data":{"id":"key_1"},"kind":"api_key"}"#
+                r#"{"kind":"api_key","data":{"id":"key_1"}}"#
             );
         }
     }
