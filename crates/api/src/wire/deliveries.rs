@@ -145,10 +145,10 @@ pub(crate) struct Attempt {
     /// How it ended.
     outcome: AttemptOutcome,
     /// Headers of the request that follow from the message and the attempt. The signature is not shown.
-    request_headers: Vec<Header>,
+    request_headers: Vec<AttemptHeader>,
     /// Headers of the receiver's answer, secret values masked: at most 32, and 4 KiB in all. Kept of failed attempts,
     /// unless the installation says otherwise.
-    response_headers: Vec<Header>,
+    response_headers: Vec<AttemptHeader>,
     /// The beginning of the receiver's answer.
     response_body: ResponseBody,
 }
@@ -181,7 +181,7 @@ pub(crate) struct ResponseBody {
 
 /// A header.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Header {
+pub(crate) struct AttemptHeader {
     /// Its name, in lower case.
     #[schema(examples("retry-after"))]
     name: String,
@@ -193,7 +193,7 @@ pub(crate) struct Header {
 impl From<ShownAttempt> for Attempt {
     fn from(shown: ShownAttempt) -> Self {
         let view = shown.attempt;
-        let header = |name: &str, value: &str| Header {
+        let header = |name: &str, value: &str| AttemptHeader {
             name: name.to_owned(),
             value: value.to_owned(),
         };
