@@ -16,6 +16,7 @@
 //! | `extract` | bodies and queries, read strictly |
 //! | `problem` | RFC 9457: the one place that knows HTTP statuses, and the page of each code |
 //! | [`composition`] | where the crates become one system |
+//! | [`management`] | the listener for whoever runs it: metrics, health, log level |
 //! | [`openapi_json`] | the document, from the code |
 //! | [`permissions_markdown`] | who may do what, from the code |
 
@@ -26,6 +27,7 @@ mod context;
 mod cors;
 mod export;
 mod extract;
+pub mod management;
 mod openapi;
 mod origin;
 mod permissions;

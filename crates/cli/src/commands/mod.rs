@@ -26,7 +26,7 @@ use crate::{
     args::{Command, ConfigArgs, ConfigCommand, KeysCommand, OperatorCommand, TenantsCommand, UsersCommand},
     configuration::{Configuration, TelemetryConfig},
     dev as demo, options, runtime,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry},
 };
 
 /// What a command ends with: an exit code, or an error to be shown with its causes.
@@ -100,10 +100,12 @@ fn configured(args: &ConfigArgs) -> Result<Configuration, Failure> {
 }
 
 /// Logging for commands that are run by hand: warnings only, for people.
-fn quiet_telemetry(log: &str) -> Result<Telemetry, crate::telemetry::TelemetryError> {
+fn quiet_telemetry(log: &str) -> Result<Telemetry, telemetry::TelemetryError> {
     let format = crate::configuration::LogFormat::Pretty;
-    Telemetry::start(&TelemetryConfig {
+    let config = TelemetryConfig {
         log: log.to_owned(),
         format,
-    })
+        ..TelemetryConfig::default()
+    };
+    Telemetry::start(&config, telemetry::Scope::Brief)
 }

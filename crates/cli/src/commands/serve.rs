@@ -1,10 +1,21 @@
-use std::{net::TcpListener, process::ExitCode};
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+};
 
-use postrider_api::composition::{Platform, Server};
+use postrider_api::{
+    composition::{Platform, Server},
+    management::{ManagementContext, ManagementServer},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
-use crate::{args::ServeArgs, configuration::Configuration, dev, options, runtime, telemetry::Telemetry};
+use crate::{
+    args::ServeArgs,
+    configuration::Configuration,
+    dev, options, runtime,
+    telemetry::{Scope, Telemetry, observe_process},
+};
 
 /// Serves until a signal.
 pub(super) fn run(args: &ServeArgs) -> Outcome {
@@ -12,16 +23,16 @@ pub(super) fn run(args: &ServeArgs) -> Outcome {
     if configuration.database.url.is_none() {
         dev::refuse_dev_directory(&configuration.database.directory)?;
     }
-    let _telemetry = Telemetry::start(&configuration.telemetry)?;
+    let telemetry = Telemetry::start(&configuration.telemetry, Scope::Server)?;
     runtime::raise_open_file_limit();
-    runtime::block_on(serve(&configuration))?
+    runtime::block_on(serve(&configuration, &telemetry))?
 }
 
-async fn serve(configuration: &Configuration) -> Outcome {
+async fn serve(configuration: &Configuration, telemetry: &Telemetry) -> Outcome {
     // Bound first: a taken port is told before anything is touched.
-    let listen = configuration.server.listen;
-    let listener =
-        TcpListener::bind(listen).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let listener = bind(configuration.server.listen)?;
+    let management = manage(configuration, telemetry)?;
+    observe_process(if configuration.database.url.is_some() { "postgresql" } else { "sqlite" });
     let platform = Platform::open(options::platform(configuration)).await?;
     let server = Server::start(&platform, listener, options::server(&configuration.server))?;
     tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "serving");
@@ -42,7 +53,31 @@ async fn serve(configuration: &Configuration) -> Outcome {
         None => Ok(()), // one was spawned
     };
     signals.abort_all();
+    if let Some(management) = management {
+        management.stop().await;
+    }
     ended?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// The listener for whoever runs it, unless it is switched off.
+fn manage(
+    configuration: &Configuration,
+    telemetry: &Telemetry,
+) -> Result<Option<ManagementServer>, super::Failure> {
+    let (Some(address), Some(metrics), Some(logs)) = (
+        configuration.management.address(),
+        telemetry.metrics_page(),
+        telemetry.log_control(),
+    ) else {
+        return Ok(None);
+    };
+    let server = ManagementServer::start(bind(address)?, ManagementContext { metrics, logs })?;
+    tracing::info!(address = %server.address(), "metrics, health and log level");
+    Ok(Some(server))
 }

@@ -22,6 +22,9 @@ pub(crate) struct TelemetryConfig {
     pub(crate) log: String,
     /// `json` (default) or `pretty`.
     pub(crate) format: LogFormat,
+    /// The most lines that one place in the code may log in ten seconds; what it says beyond is counted, and told with
+    /// its next line. 0: no bound. Default 20.
+    pub(crate) repeated_lines: u32,
 }
 
 impl Default for TelemetryConfig {
@@ -29,6 +32,7 @@ impl Default for TelemetryConfig {
         Self {
             log: "info".into(),
             format: LogFormat::Json,
+            repeated_lines: 20,
         }
     }
 }
