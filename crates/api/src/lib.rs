@@ -9,6 +9,7 @@
 //! | `answer` | what commands answer, and what is kept of it for whoever repeats them |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
 //! | `export` | an export on its way, for as long as whoever asked for it may have it |
+//! | `measure` | rate, errors and duration of each route |
 //! | `origin` | where a request comes from, as far as our own proxies vouch for it |
 //! | `rates`, `cors`, `stations` | who may ask how often, and from which page; what all answers have in common |
 //! | `routes` | one file a resource |
@@ -28,6 +29,7 @@ mod cors;
 mod export;
 mod extract;
 pub mod management;
+mod measure;
 mod openapi;
 mod origin;
 mod permissions;

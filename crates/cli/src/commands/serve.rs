@@ -14,7 +14,7 @@ use crate::{
     args::ServeArgs,
     configuration::Configuration,
     dev, options, runtime,
-    telemetry::{Scope, Telemetry, observe_process},
+    telemetry::{Scope, Telemetry},
 };
 
 /// Serves until a signal.
@@ -32,7 +32,11 @@ async fn serve(configuration: &Configuration, telemetry: &Telemetry) -> Outcome 
     // Bound first: a taken port is told before anything is touched.
     let listener = bind(configuration.server.listen)?;
     let management = manage(configuration, telemetry)?;
-    observe_process(if configuration.database.url.is_some() { "postgresql" } else { "sqlite" });
+    telemetry.observe_process(if configuration.database.url.is_some() {
+        "postgresql"
+    } else {
+        "sqlite"
+    });
     let platform = Platform::open(options::platform(configuration)).await?;
     let server = Server::start(&platform, listener, options::server(&configuration.server))?;
     tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "serving");

@@ -83,7 +83,7 @@ where
             line.insert("trace_id".into(), span.trace_id().to_string().into());
             line.insert("span_id".into(), span.span_id().to_string().into());
         }
-        if let Some(kept_back) = self.repeats.kept_back(metadata.callsite()) {
+        if let Some(kept_back) = self.repeats.kept_back(&metadata.callsite()) {
             line.insert("suppressed".into(), kept_back.into());
         }
         let line = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
@@ -151,7 +151,10 @@ mod tests {
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(bytes);
             Ok(bytes.len())
         }
 
@@ -190,7 +193,11 @@ mod tests {
                 user_agent.original = "curl"
             );
             let _request = request.enter();
-            let case = tracing::info_span!("use_case", use_case = "messages.publish", tenant = tracing::field::Empty);
+            let case = tracing::info_span!(
+                "use_case",
+                use_case = "messages.publish",
+                tenant = tracing::field::Empty
+            );
             let _case = case.enter();
             tracing::warn!(rows = 3, "the database\nis \"away\"");
         });

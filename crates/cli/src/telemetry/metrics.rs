@@ -176,8 +176,14 @@ mod tests {
                 .build()
                 .record(0.003, &[]);
         });
-        assert!(page.contains(r#"postrider_accept_duration_seconds_bucket{le="0.0025"} 0"#), "{page}");
-        assert!(page.contains(r#"postrider_accept_duration_seconds_bucket{le="0.005"} 1"#), "{page}");
+        assert!(
+            page.contains(r#"postrider_accept_duration_seconds_bucket{le="0.0025"} 0"#),
+            "{page}"
+        );
+        assert!(
+            page.contains(r#"postrider_accept_duration_seconds_bucket{le="0.005"} 1"#),
+            "{page}"
+        );
         assert!(!page.contains("otel_scope"), "{page}");
     }
 
@@ -189,7 +195,10 @@ mod tests {
                 counter.add(1, &[KeyValue::new("kind", number)]);
             }
         });
-        let series = page.lines().filter(|line| line.starts_with("postrider_many")).count();
+        let series = page
+            .lines()
+            .filter(|line| line.starts_with("postrider_many"))
+            .count();
         assert!(series <= MAX_SERIES + 1, "{series}");
         assert!(page.contains(r#"otel_metric_overflow="true""#), "{page}");
     }

@@ -30,6 +30,7 @@ use tracing_subscriber::{
 
 use crate::configuration::{LogFormat, TelemetryConfig};
 
+pub(crate) use self::metrics::OtelUseCaseMetrics;
 use self::{
     environment::{Environment, Signal},
     level::Level,
@@ -37,7 +38,6 @@ use self::{
     metrics::Prometheus,
     repeats::Repeats,
 };
-pub(crate) use self::{metrics::OtelUseCaseMetrics, process::observe as observe_process};
 
 /// What the exporters themselves do must not be traced, or it would never end.
 const TRACED: &str = "info,hyper=off,hyper_util=off,h2=off,tonic=off,tower=off,reqwest=off,opentelemetry=off";
@@ -88,10 +88,8 @@ impl Telemetry {
         let exporting = environment.grpc().then(grpc_runtime).transpose()?;
         let _entered = exporting.as_ref().map(tokio::runtime::Runtime::enter);
         let repeats = Arc::new(Repeats::new(config.repeated_lines));
-        let tracer = match environment.exports(Signal::Traces) {
-            true => Some(traces::provider(&environment)?),
-            false => None,
-        };
+        let traced = environment.exports(Signal::Traces);
+        let tracer = traced.then(|| traces::provider(&environment)).transpose()?;
         let (meter, prometheus) = metrics::provider(&environment, scope)?;
         let otel = tracer.as_ref().map(|(provider, _)| {
             tracing_opentelemetry::layer()
@@ -128,6 +126,13 @@ impl Telemetry {
     pub(crate) fn metrics_page(&self) -> Option<Arc<dyn MetricsPage>> {
         let prometheus = self.prometheus.clone()?;
         Some(Arc::new(prometheus))
+    }
+
+    /// Begins to measure the process and the runtime that this is called on, for whoever serves.
+    pub(crate) fn observe_process(&self, database: &'static str) {
+        if self.meter.is_some() {
+            process::observe(database);
+        }
     }
 
     /// What changes the level of logs.

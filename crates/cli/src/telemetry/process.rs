@@ -6,11 +6,14 @@ use opentelemetry::{KeyValue, global, metrics::Meter};
 use tokio::runtime::Handle;
 
 /// Begins to observe this process and the runtime that it is called on; once, by whoever serves.
-pub(crate) fn observe(database: &'static str) {
+pub(super) fn observe(database: &'static str) {
     let meter = global::meter("postrider");
     build(&meter, database);
-    runtime(&meter, Handle::current());
-    #[expect(clippy::disallowed_methods, reason = "the age of the process, for nobody else")]
+    runtime(&meter, &Handle::current());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the age of the process, for nobody else"
+    )]
     let started = Instant::now();
     meter
         .f64_observable_gauge("process.uptime")
@@ -35,7 +38,7 @@ fn build(meter: &Meter, database: &'static str) {
         .build();
 }
 
-fn runtime(meter: &Meter, runtime: Handle) {
+fn runtime(meter: &Meter, runtime: &Handle) {
     let gauge = |name: &'static str, text: &'static str, read: fn(&Handle) -> usize| {
         let runtime = runtime.clone();
         meter
@@ -47,9 +50,11 @@ fn runtime(meter: &Meter, runtime: Handle) {
     gauge("tokio.runtime.workers", "Threads of the runtime", |runtime| {
         runtime.metrics().num_workers()
     });
-    gauge("tokio.runtime.alive_tasks", "Tasks that have not ended", |runtime| {
-        runtime.metrics().num_alive_tasks()
-    });
+    gauge(
+        "tokio.runtime.alive_tasks",
+        "Tasks that have not ended",
+        |runtime| runtime.metrics().num_alive_tasks(),
+    );
     gauge(
         "tokio.runtime.global_queue_depth",
         "Tasks that wait for a thread",
@@ -108,7 +113,10 @@ fn open_files() -> Option<u64> {
 fn cpu_time() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
     let used = clock_gettime(ClockId::ProcessCPUTime);
-    Some(Duration::new(used.tv_sec.try_into().ok()?, used.tv_nsec.try_into().ok()?))
+    Some(Duration::new(
+        used.tv_sec.try_into().ok()?,
+        used.tv_nsec.try_into().ok()?,
+    ))
 }
 
 #[cfg(not(target_os = "linux"))]

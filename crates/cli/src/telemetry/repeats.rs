@@ -79,12 +79,14 @@ impl Repeats {
     }
 
     /// How many lines of `place` were kept back before the one that is being written; told once.
-    pub(super) fn kept_back(&self, place: Identifier) -> Option<u64> {
+    pub(super) fn kept_back(&self, place: &Identifier) -> Option<u64> {
         if self.most == 0 {
             return None;
         }
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let untold = places.get_mut(&place).map(|place| std::mem::take(&mut place.untold))?;
+        let untold = places
+            .get_mut(place)
+            .map(|place| std::mem::take(&mut place.untold))?;
         (untold > 0).then_some(untold)
     }
 }
@@ -98,7 +100,10 @@ impl<S: Subscriber> Filter<S> for Within {
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        #[expect(clippy::disallowed_methods, reason = "log lines are no business of the domain's clock")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "log lines are no business of the domain's clock"
+        )]
         let now = Instant::now();
         self.0.allows(event.metadata().callsite(), now)
     }
@@ -123,8 +128,8 @@ mod tests {
         assert_eq!((said, repeats.suppressed()), (3, 7));
         assert!(!repeats.allows(here.clone(), start + WINDOW / 2));
         assert!(repeats.allows(here.clone(), start + WINDOW));
-        assert_eq!(repeats.kept_back(here.clone()), Some(8));
-        assert_eq!(repeats.kept_back(here), None, "told once");
+        assert_eq!(repeats.kept_back(&here), Some(8));
+        assert_eq!(repeats.kept_back(&here), None, "told once");
     }
 
     #[test]
@@ -133,6 +138,6 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a point to count from")]
         let start = Instant::now();
         assert!((0..1_000).all(|_| repeats.allows(here.clone(), start)));
-        assert_eq!((repeats.suppressed(), repeats.kept_back(here)), (0, None));
+        assert_eq!((repeats.suppressed(), repeats.kept_back(&here)), (0, None));
     }
 }
