@@ -88,8 +88,8 @@ impl Telemetry {
         let exporting = environment.grpc().then(grpc_runtime).transpose()?;
         let _entered = exporting.as_ref().map(tokio::runtime::Runtime::enter);
         let repeats = Arc::new(Repeats::new(config.repeated_lines));
-        let traced = environment.exports(Signal::Traces);
-        let tracer = traced.then(|| traces::provider(&environment)).transpose()?;
+        let wanted = environment.exports(Signal::Traces);
+        let tracer = wanted.then(|| traces::provider(&environment)).transpose()?;
         let (meter, prometheus) = metrics::provider(&environment, scope)?;
         let otel = tracer.as_ref().map(|(provider, _)| {
             tracing_opentelemetry::layer()
