@@ -132,7 +132,10 @@ mod tests {
         let app = init_service(App::new().app_data(Data::new(context())).configure(routes)).await;
         let answer = call_service(&app, TestRequest::get().uri("/metrics").to_request()).await;
         assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4");
+        assert_eq!(
+            answer.headers().get("content-type").unwrap(),
+            "text/plain; version=0.0.4"
+        );
         assert_eq!(read_body(answer).await, "postrider_build_info 1\n");
     }
 

@@ -75,7 +75,10 @@ fn manage(
     telemetry: &Telemetry,
 ) -> Result<Option<ManagementServer>, super::Failure> {
     let (Some(address), Some(metrics), Some(logs)) = (
-        configuration.management.address(),
+        configuration
+            .management
+            .enabled
+            .then_some(configuration.management.listen),
         telemetry.metrics_page(),
         telemetry.log_control(),
     ) else {

@@ -30,9 +30,4 @@ impl ManagementConfig {
             faults.push("management.listen", "must be another address than server.listen");
         }
     }
-
-    /// Where to listen, if at all.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.enabled.then_some(self.listen)
-    }
 }
