@@ -30,6 +30,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         replays,
         retention,
         events,
+        telemetry,
         ..
     } = configuration;
     PlatformOptions {
@@ -78,7 +79,10 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         // The configuration was validated.
         allowed_origins: server.origins().unwrap_or_default(),
         intake: intake.options(storage.url.is_none()),
-        engine: engine(delivery),
+        engine: EngineOptions {
+            tenant_labels: telemetry.tenant_labels,
+            ..engine(delivery)
+        },
         replays: replays.options(),
         retention: retention.options(),
         relay: events.options(),

@@ -341,7 +341,8 @@ impl Opened {
             sole_node: matches!(options.database, DatabaseOptions::Sqlite(_)),
             ..options.engine.clone()
         };
-        let (engine, handle) = Engine::new(ports, engine_options);
+        let (engine, handle) = Engine::new(ports, engine_options.clone());
+        handle.observe(&engine_options);
         Ok((engine, handle, sender))
     }
 
