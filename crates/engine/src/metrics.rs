@@ -110,16 +110,16 @@ impl Metrics {
         }
     }
 
-    /// `count` messages were asked to be stored; so they ended, and took so long.
-    pub(crate) fn asked<T>(&self, count: usize, result: Result<T, &IntakeError>, elapsed: Duration) {
-        let reason = match result {
-            Ok(_) => return self.accept_duration.record(elapsed.as_secs_f64(), &[]),
+    /// `count` messages were asked to be stored, which took so long, and may have failed.
+    pub(crate) fn asked(&self, count: usize, failed: Option<&IntakeError>, elapsed: Duration) {
+        let reason = match failed {
+            None => return self.accept_duration.record(elapsed.as_secs_f64(), &[]),
             // The publisher's own doing.
-            Err(IntakeError::KeyConflict) => return,
-            Err(IntakeError::Full) => "full",
-            Err(IntakeError::ShareExceeded) => "share_exceeded",
-            Err(IntakeError::OutcomeUnknown(_)) => "outcome_unknown",
-            Err(IntakeError::Store(_)) => "unavailable",
+            Some(IntakeError::KeyConflict) => return,
+            Some(IntakeError::Full) => "full",
+            Some(IntakeError::ShareExceeded) => "share_exceeded",
+            Some(IntakeError::OutcomeUnknown(_)) => "outcome_unknown",
+            Some(IntakeError::Store(_)) => "unavailable",
         };
         self.refused.add(count as u64, &[KeyValue::new("reason", reason)]);
     }

@@ -149,7 +149,7 @@ impl MessageIntake for IntakeHandle {
         let begun = self.clock.monotonic();
         let accepted = self.store(new, begun + self.options.accept_timeout).await;
         let elapsed = self.clock.monotonic().saturating_sub(begun);
-        self.engine.metrics.asked(1, accepted.as_ref(), elapsed);
+        self.engine.metrics.asked(1, accepted.as_ref().err(), elapsed);
         let accepted = accepted?;
         // It is durable; the answer may wait.
         let congestion = &self.engine.congestion;
@@ -167,8 +167,8 @@ impl MessageIntake for IntakeHandle {
         let (begun, count) = (self.clock.monotonic(), messages.len());
         let accepted = self.together.accept(scope, messages).await;
         let elapsed = self.clock.monotonic().saturating_sub(begun);
-        let result = accepted.as_ref().map_err(|refused| &refused.error);
-        self.engine.metrics.asked(count, result, elapsed);
+        let failed = accepted.as_ref().err().map(|refused| &refused.error);
+        self.engine.metrics.asked(count, failed, elapsed);
         let accepted = accepted?;
         // Nobody owns the rows: whoever looks first takes them.
         self.engine.work.notify_one();
