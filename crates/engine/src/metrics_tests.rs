@@ -43,7 +43,10 @@ impl Measured {
         let mut points = Vec::new();
         let all = self.exporter.get_finished_metrics().unwrap();
         let last = all.last().unwrap();
-        for metric in last.scope_metrics().flat_map(|scope| scope.metrics()) {
+        for metric in last
+            .scope_metrics()
+            .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics)
+        {
             if metric.name() != name {
                 continue;
             }
