@@ -8,6 +8,7 @@
 //! | [`app`](fn@app), `pipeline` | the application with its middleware, whose order is written once |
 //! | `answer` | what commands answer, and what is kept of it for whoever repeats them |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
+//! | `health` | how the process is, as others reported it |
 //! | `export` | an export on its way, for as long as whoever asked for it may have it |
 //! | `measure` | rate, errors and duration of each route |
 //! | `origin` | where a request comes from, as far as our own proxies vouch for it |
@@ -28,6 +29,7 @@ mod context;
 mod cors;
 mod export;
 mod extract;
+mod health;
 pub mod management;
 mod measure;
 mod openapi;
@@ -42,8 +44,9 @@ mod stations;
 mod telemetry;
 mod wire;
 
-pub use context::{ApiContext, App, Check, Limits, Readiness};
+pub use context::{ApiContext, App, Limits};
 pub use cors::AllowedOrigins;
+pub use health::{Check, Health, Liveness, Startup, Subject};
 pub use openapi::openapi_json;
 pub use permissions::permissions_markdown;
 pub use pipeline::app;

@@ -98,6 +98,7 @@ where
         .wrap(from_fn(stations::tolerate_encodings))
         .wrap(from_fn(stations::head))
         .wrap(from_fn(stations::headers))
+        .wrap(from_fn(stations::farewell))
         .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))) // 3
         .wrap(TracingLogger::<RootSpan>::new())
         .wrap(from_fn(move |request, next| {

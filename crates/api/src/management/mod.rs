@@ -3,6 +3,7 @@
 //! It is a listener of its own, on loopback by default, with a thread of its own: it answers while the API is overloaded
 //! or not yet up. Nothing on it asks for a credential, and nothing on it shows or takes one.
 
+mod health;
 mod log_level;
 mod metrics;
 mod server;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 pub use server::ManagementServer;
+
+use crate::Health;
 
 /// The metrics of this process, as Prometheus reads them.
 pub trait MetricsPage: Send + Sync {
@@ -52,6 +55,8 @@ pub enum LogControlError {
 pub struct ManagementContext {
     /// The metrics of this process.
     pub metrics: Arc<dyn MetricsPage>,
+    /// What is known of how the process is.
+    pub health: Arc<Health>,
     /// What is logged.
     pub logs: Arc<dyn LogControl>,
 }

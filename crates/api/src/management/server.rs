@@ -11,7 +11,7 @@ use actix_web::{
 };
 use tokio::task::JoinHandle;
 
-use super::{ManagementContext, log_level, metrics};
+use super::{ManagementContext, health, log_level, metrics};
 
 /// The most bytes of a body here.
 const MAX_BODY: usize = 4 * 1024;
@@ -24,6 +24,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 fn routes(config: &mut web::ServiceConfig) {
     config
         .service(metrics::metrics)
+        .service(health::live)
+        .service(health::ready)
+        .service(health::startup)
         .service(log_level::log_level)
         .service(log_level::change_log_level);
 }
@@ -87,10 +90,14 @@ mod tests {
         http::StatusCode,
         test::{TestRequest, call_service, init_service, read_body, read_body_json},
     };
+    use postrider_testkit::memory::TestClock;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::management::{LogControl, LogControlError, MetricsError, MetricsPage};
+    use crate::{
+        Health, Subject,
+        management::{LogControl, LogControlError, MetricsError, MetricsPage},
+    };
 
     struct Page;
 
@@ -123,6 +130,7 @@ mod tests {
     fn context() -> ManagementContext {
         ManagementContext {
             metrics: Arc::new(Page),
+            health: Arc::new(Health::new(Arc::new(TestClock::new()))),
             logs: Arc::new(Logs(Mutex::new("info".into()))),
         }
     }
@@ -137,6 +145,32 @@ mod tests {
             "text/plain; version=0.0.4"
         );
         assert_eq!(read_body(answer).await, "postrider_build_info 1\n");
+    }
+
+    #[actix_web::test]
+    async fn health_is_told_from_the_beginning() {
+        let context = context();
+        let health = Arc::clone(&context.health);
+        let app = init_service(App::new().app_data(Data::new(context)).configure(routes)).await;
+        let ask = async |path: &str| {
+            let answer = call_service(&app, TestRequest::get().uri(path).to_request()).await;
+            let status = answer.status().as_u16();
+            let body: Value = read_body_json(answer).await;
+            (status, body["status"].as_str().unwrap().to_owned())
+        };
+        health.starting("waits for its database");
+        assert_eq!(ask("/health/live").await, (200, "live".to_owned()));
+        assert_eq!(ask("/health/startup").await, (503, "starting".to_owned()));
+        assert_eq!(ask("/health/ready").await, (503, "not_ready".to_owned()));
+        health.serves();
+        for subject in Subject::ALL {
+            health.report(subject, true, "fine");
+        }
+        assert_eq!(ask("/health/startup").await, (200, "started".to_owned()));
+        assert_eq!(ask("/health/ready").await, (200, "ready".to_owned()));
+        health.drain();
+        assert_eq!(ask("/health/ready").await, (503, "not_ready".to_owned()));
+        assert_eq!(ask("/health/startup").await, (200, "started".to_owned()));
     }
 
     #[actix_web::test]

@@ -8,8 +8,8 @@ use std::{
 };
 
 use postrider_api::{
-    Limits,
-    composition::{OpenError, Platform, PlatformOptions, Server, ServerOptions},
+    Health, Limits,
+    composition::{OpenError, Platform, PlatformOptions, Server, ServerOptions, SystemClock},
 };
 use postrider_application::{Settings, access::Caller, tenants::CreateTenant};
 use postrider_crypto::{OperatorTokens, PasswordOptions};
@@ -65,6 +65,7 @@ fn options(directory: &Path) -> PlatformOptions {
         failing: FailingPolicy::default(),
         sender: HttpOptions::default(),
         metrics: Arc::new(RecordedMetrics::default()),
+        health: Arc::new(Health::new(Arc::new(SystemClock::new()))),
     }
 }
 

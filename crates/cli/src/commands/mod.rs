@@ -9,6 +9,7 @@ mod operator;
 mod permissions;
 mod receive;
 mod serve;
+mod start;
 mod tenants;
 mod users;
 
