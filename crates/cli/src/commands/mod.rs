@@ -2,6 +2,7 @@
 
 mod config;
 mod dev;
+mod doctor;
 mod keys;
 mod migrate;
 mod openapi;
@@ -41,6 +42,7 @@ pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Dev(args) => dev::run(args),
         Command::Receive(args) => receive::run(&args),
         Command::Tenants(TenantsCommand::Create(args)) => tenants::create(&args),

@@ -62,6 +62,25 @@ impl Environment {
         })
     }
 
+    /// Where each exported signal goes.
+    pub(super) fn endpoints(&self) -> Vec<(&'static str, String)> {
+        [Signal::Traces, Signal::Metrics]
+            .into_iter()
+            .filter(|signal| self.exports(*signal))
+            .filter_map(|signal| {
+                let own = self.get(&format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.name()));
+                let endpoint = own.or_else(|| self.get("OTEL_EXPORTER_OTLP_ENDPOINT"))?;
+                Some((
+                    match signal {
+                        Signal::Traces => "traces",
+                        Signal::Metrics => "metrics",
+                    },
+                    endpoint,
+                ))
+            })
+            .collect()
+    }
+
     /// How many ended spans may wait to be sent.
     pub(super) fn span_queue(&self) -> usize {
         self.get("OTEL_BSP_MAX_QUEUE_SIZE")

@@ -154,6 +154,11 @@ impl Drop for Telemetry {
     }
 }
 
+/// Where each exported signal goes, by its name. The URLs may hold credentials.
+pub(crate) fn otlp_endpoints() -> Vec<(&'static str, String)> {
+    Environment::of_process().endpoints()
+}
+
 /// One thread is plenty: the exporters send a batch at a time.
 fn grpc_runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()

@@ -61,6 +61,8 @@ pub struct Reached {
     pub round_trip: Duration,
     /// The server's clock, as of the middle of the round trip that asked it.
     pub clock: Timestamp,
+    /// That moment, by the monotonic clock that was given.
+    pub asked_at: Duration,
     /// How long that round trip took: the clock is known no better.
     pub asked_in: Duration,
 }
@@ -101,7 +103,7 @@ async fn ask(connection: &mut PgConnection, monotonic: impl Fn() -> Duration + S
             .fetch_one(&mut *connection)
             .await?;
     let mut round_trip = Duration::MAX;
-    let (mut clock, mut asked_in) = (0, Duration::MAX);
+    let (mut clock, mut asked_at, mut asked_in) = (0, Duration::ZERO, Duration::MAX);
     for _ in 0..ROUND_TRIPS {
         let began = monotonic();
         let now: i64 = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
@@ -109,6 +111,7 @@ async fn ask(connection: &mut PgConnection, monotonic: impl Fn() -> Duration + S
             .await?;
         asked_in = monotonic().saturating_sub(began);
         round_trip = round_trip.min(asked_in);
+        asked_at = began + asked_in / 2;
         clock = now;
     }
     Ok(Reached {
@@ -117,6 +120,7 @@ async fn ask(connection: &mut PgConnection, monotonic: impl Fn() -> Duration + S
         connected_in: Duration::ZERO,
         round_trip,
         clock: timestamp(clock),
+        asked_at,
         asked_in,
     })
 }
