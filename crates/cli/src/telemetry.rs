@@ -1,13 +1,24 @@
 //! Logs on standard error; traces and metrics by OTLP where the standard `OTEL_EXPORTER_OTLP_ENDPOINT` (or its
 //! per-signal forms) is set.
 
-use std::{env, time::Duration};
+use std::{env, fmt, time::Duration};
 
 use opentelemetry::{KeyValue, global, metrics::Histogram, trace::TracerProvider as _};
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use postrider_application::ports::UseCaseMetrics;
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{
+    Event, Metadata,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+    subscriber::Interest,
+};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::FilterExt as _,
+    layer::{Context, Filter, SubscriberExt as _},
+    util::SubscriberInitExt as _,
+};
 
 use crate::configuration::{LogFormat, TelemetryConfig};
 
@@ -34,6 +45,7 @@ impl Telemetry {
     /// Starts logging, and exporting where the environment asks for it.
     pub(crate) fn start(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter = filter.and(NotOfClients::unless_named_in(&config.log));
         let tracer = exports("TRACES").then(tracer_provider).transpose()?;
         let meter = exports("METRICS").then(meter_provider).transpose()?;
         let otel = tracer.as_ref().map(|provider| {
@@ -66,6 +78,61 @@ impl Drop for Telemetry {
         if let Some(meter) = &self.meter {
             let _ = meter.shutdown();
         }
+    }
+}
+
+/// Leaves out what clients do wrong: one that sends no HTTP has its 400, or its connection closed, and that is no error
+/// of ours, though the server's library says so as one. What fails of our answers it says at the same place, and that
+/// stays.
+struct NotOfClients {
+    /// Whether somebody asked for it by name.
+    wanted: bool,
+}
+
+impl NotOfClients {
+    /// Where it is said.
+    const TARGET: &str = "actix_http::h1::dispatcher";
+    /// How it begins.
+    const BEGINNING: &str = "stream error";
+
+    fn unless_named_in(directives: &str) -> Self {
+        Self {
+            wanted: directives.contains("actix_http"),
+        }
+    }
+}
+
+impl<S> Filter<S> for NotOfClients {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::always()
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        /// Whether a message begins like that.
+        struct Beginning(bool);
+
+        impl Visit for Beginning {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                if field.name() == "message" {
+                    self.0 = format!("{value:?}").starts_with(NotOfClients::BEGINNING);
+                }
+            }
+        }
+
+        if self.wanted || event.metadata().target() != Self::TARGET {
+            return true;
+        }
+        let mut of_client = Beginning(false);
+        event.record(&mut of_client);
+        !of_client.0
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
     }
 }
 
@@ -131,5 +198,54 @@ impl UseCaseMetrics for OtelUseCaseMetrics {
     fn record(&self, name: &'static str, outcome: &'static str, elapsed: Duration) {
         let attributes = [KeyValue::new("use_case", name), KeyValue::new("outcome", outcome)];
         self.duration.record(elapsed.as_secs_f64(), &attributes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of what the server's library says, and of what we say.
+    fn written(directives: &str) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let filter = EnvFilter::new(directives).and(NotOfClients::unless_named_in(directives));
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: NotOfClients::TARGET, "stream error: {}", "theirs");
+            tracing::error!(target: NotOfClients::TARGET, "Response payload stream error: ours");
+            tracing::error!(target: "postrider", "stream error of our own");
+            tracing::debug!(target: "postrider", "a detail");
+        });
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_clients_do_wrong_is_no_error_of_ours() {
+        let text = written("info");
+        assert!(!text.contains("theirs") && !text.contains("a detail"), "{text}");
+        assert!(text.contains("ours") && text.contains("stream error of our own"), "{text}");
+        assert!(written("info,actix_http=error").contains("theirs"));
+        assert!(written("debug").contains("a detail"));
     }
 }

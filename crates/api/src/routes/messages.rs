@@ -9,6 +9,7 @@ use postrider_domain::InvalidValue;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::fallback::nothing_else;
 use crate::{
     ApiContext,
     answer::Answer,
@@ -30,6 +31,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
         .service(publish_message)
         .service(list_messages)
         .service(publish_batch)
+        .map(|config| config.service(nothing_else("/applications/{application}/messages/batch")))
         .service(get_message)
         .service(cancel_message)
         .service(get_payload)
@@ -210,7 +212,8 @@ async fn get_message(
     params(MessagePath),
     extensions(("x-permission" = json!("payloads:read"))),
     responses(
-        (status = 200, description = "The bytes.", content_type = "application/json", body = serde_json::Value),
+        (status = 200, description = "The bytes, of the media type that the message says.", content_type = "*/*",
+         body = String),
         (status = 410, description = "`payload_expunged`: the message is there, its payload is not any more."),
     )
 )]

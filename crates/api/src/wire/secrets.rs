@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checked, Checks, path::EndpointPath, time};
+use super::{Body, Checked, Checks, Whole, path::EndpointPath, time};
 
 /// Where a secret comes from: given, or generated as that type. One of them, not both.
 pub(crate) fn new_secret(
@@ -40,11 +40,10 @@ pub(crate) struct SecretRotation {
     #[schema(format = "password", max_length = 134)]
     secret: Option<String>,
     /// What is generated: `hmac` (the default) or `ed25519`. Not together with `secret`.
-    #[schema(pattern = "^(hmac|ed25519)$")]
     secret_type: Option<String>,
     /// For how many seconds the secrets of before sign as well; a day, if absent. 0 ends all of them at once.
-    #[schema(minimum = 0, maximum = 604_800, default = 86_400)]
-    overlap_seconds: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 604_800, default = 86_400)]
+    overlap_seconds: Option<Whole>,
 }
 
 impl Body for SecretRotation {}
@@ -55,7 +54,7 @@ impl SecretRotation {
         let mut checks = Checks::of(&self);
         let (application, endpoint) = path.parts(&mut checks);
         let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
-        let overlap = checks.optional("overlap_seconds", self.overlap_seconds, Overlap::from_seconds);
+        let overlap = checks.optional("overlap_seconds", self.overlap_seconds, |Whole(seconds)| Overlap::from_seconds(seconds));
         let (application, endpoint, secret, overlap) =
             checks.all((application, endpoint, secret, overlap))?;
         Ok(RotateEndpointSecret {
