@@ -8,15 +8,14 @@ use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use postrider_application::ports::UseCaseMetrics;
 use tracing::{
-    Event, Metadata,
+    Event, Subscriber,
     field::{Field, Visit},
-    level_filters::LevelFilter,
-    subscriber::Interest,
 };
 use tracing_subscriber::{
     EnvFilter, Layer as _,
-    filter::FilterExt as _,
-    layer::{Context, Filter, SubscriberExt as _},
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
 
@@ -45,7 +44,6 @@ impl Telemetry {
     /// Starts logging, and exporting where the environment asks for it.
     pub(crate) fn start(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-        let filter = filter.and(NotOfClients::unless_named_in(&config.log));
         let tracer = exports("TRACES").then(tracer_provider).transpose()?;
         let meter = exports("METRICS").then(meter_provider).transpose()?;
         let otel = tracer.as_ref().map(|provider| {
@@ -58,8 +56,16 @@ impl Telemetry {
         });
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let lines = match config.format {
-            LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
-            LogFormat::Pretty => lines.with_target(false).boxed(),
+            LogFormat::Json => lines
+                .json()
+                .flatten_event(true)
+                .with_span_list(false)
+                .map_event_format(|lines| NotOfClients::unless_named_in(&config.log, lines))
+                .boxed(),
+            LogFormat::Pretty => lines
+                .with_target(false)
+                .map_event_format(|lines| NotOfClients::unless_named_in(&config.log, lines))
+                .boxed(),
         };
         tracing_subscriber::registry()
             .with(otel)
@@ -84,56 +90,60 @@ impl Drop for Telemetry {
 /// Leaves out what clients do wrong: one that sends no HTTP has its 400, or its connection closed, and that is no error
 /// of ours, though the server's library says so as one. What fails of our answers it says at the same place, and that
 /// stays.
-struct NotOfClients {
+///
+/// It stands at the writing of a line: a filter of a layer that looks at an event's fields disturbs the others.
+struct NotOfClients<F> {
+    lines: F,
     /// Whether somebody asked for it by name.
     wanted: bool,
 }
 
-impl NotOfClients {
-    /// Where it is said.
-    const TARGET: &str = "actix_http::h1::dispatcher";
-    /// How it begins.
-    const BEGINNING: &str = "stream error";
+/// Where it is said.
+const OF_CLIENTS: &str = "actix_http::h1::dispatcher";
 
-    fn unless_named_in(directives: &str) -> Self {
+impl<F> NotOfClients<F> {
+    fn unless_named_in(directives: &str, lines: F) -> Self {
         Self {
+            lines,
             wanted: directives.contains("actix_http"),
         }
     }
 }
 
-impl<S> Filter<S> for NotOfClients {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
+impl<S, N, F> FormatEvent<S, N> for NotOfClients<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if !self.wanted && event.metadata().target() == OF_CLIENTS && is_of_client(event) {
+            return Ok(());
+        }
+        self.lines.format_event(context, writer, event)
     }
+}
 
-    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::always()
-    }
+/// Whether it is about what came in, as its message says it.
+fn is_of_client(event: &Event<'_>) -> bool {
+    struct Beginning(bool);
 
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        /// Whether a message begins like that.
-        struct Beginning(bool);
-
-        impl Visit for Beginning {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                if field.name() == "message" {
-                    self.0 = format!("{value:?}").starts_with(NotOfClients::BEGINNING);
-                }
+    impl Visit for Beginning {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            if field.name() == "message" {
+                self.0 = format!("{value:?}").starts_with("stream error");
             }
         }
-
-        if self.wanted || event.metadata().target() != Self::TARGET {
-            return true;
-        }
-        let mut of_client = Beginning(false);
-        event.record(&mut of_client);
-        !of_client.0
     }
 
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::TRACE)
-    }
+    let mut beginning = Beginning(false);
+    event.record(&mut beginning);
+    beginning.0
 }
 
 /// Whether the environment asks for OTLP export of `signal` (`TRACES`, `METRICS`).
@@ -227,12 +237,13 @@ mod tests {
     fn written(directives: &str) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-        let filter = EnvFilter::new(directives).and(NotOfClients::unless_named_in(directives));
-        let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .map_event_format(|lines| NotOfClients::unless_named_in(directives, lines));
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new(directives)));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::error!(target: NotOfClients::TARGET, "stream error: {}", "theirs");
-            tracing::error!(target: NotOfClients::TARGET, "Response payload stream error: ours");
+            tracing::error!(target: OF_CLIENTS, "stream error: {}", "theirs");
+            tracing::error!(target: OF_CLIENTS, "Response payload stream error: ours");
             tracing::error!(target: "postrider", "stream error of our own");
             tracing::debug!(target: "postrider", "a detail");
         });

@@ -17,7 +17,7 @@ fn absent(field: &str) -> Value {
 
 /// `field` is there, though it be null.
 fn present(field: &str) -> Value {
-    json!({"required": [field]})
+    json!({"required": [field], "properties": {field: true}})
 }
 
 /// `field` is not there.

@@ -48,6 +48,14 @@ pub(crate) fn say(document: &mut Value) {
         }
     }
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        for (name, prefix, description) in REFERENCES {
+            let mut schema = Object::from_iter([
+                ("type".to_owned(), json!("string")),
+                ("description".to_owned(), json!(description)),
+            ]);
+            reference(&mut schema, prefix);
+            schemas.insert(name.to_owned(), Value::Object(schema));
+        }
         for (name, schema) in schemas {
             if requests.contains(name) {
                 request(name, schema);
@@ -107,8 +115,8 @@ fn parameter(operation: &str, parameter: &mut Value) {
     }
     choices::say(operation, &name, schema);
     match name.as_str() {
-        "application" => reference(schema, "app"),
-        "endpoint" => reference(schema, "ep"),
+        "application" => *schema = refer("ApplicationReference"),
+        "endpoint" => *schema = refer("EndpointReference"),
         "name" | "event_type" => text(schema, forms::EVENT_TYPE, 1, 128),
         "channel" => text(schema, forms::CHANNEL, 1, 128),
         "event_id" => text(schema, forms::TEXT, 1, 256),
@@ -126,6 +134,17 @@ fn id(name: &str, schema: &mut Object) {
     if let Some((_, prefix)) = IDS.iter().find(|(known, _)| *known == name) {
         text(schema, &forms::id(prefix), 30, 30);
     }
+}
+
+/// What parameters refer to that take an id or a uid.
+const REFERENCES: [(&str, &str, &str); 2] = [
+    ("ApplicationReference", "app", "An application: its id, or the uid that you gave it."),
+    ("EndpointReference", "ep", "An endpoint: its id, or the uid that you gave it."),
+];
+
+fn refer(component: &str) -> Object {
+    let reference = format!("#/components/schemas/{component}");
+    Object::from_iter([("$ref".to_owned(), json!(reference))])
 }
 
 /// An id with that prefix, or a uid, which does not begin like an id.

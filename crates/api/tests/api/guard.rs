@@ -84,14 +84,17 @@ async fn strangers_are_answered_before_anything_is_looked_at() {
         (Method::GET, "/v1/applications/"),
         (Method::GET, "/%76%31/applications"),
         // Beside the one public path among guarded ones.
-        (Method::GET, "/v1/invitations/accept"),
-        (Method::DELETE, "/v1/invitations/accept"),
         (Method::POST, "/v1/invitations/accept/x"),
         (Method::POST, "/v1/invitations"),
     ] {
         api.send(junk(&method, path))
             .await
             .problem(401, "unauthenticated");
+    }
+    // That one has no other methods, whoever asks: nothing of it is an invitation.
+    for method in [Method::GET, Method::HEAD, Method::DELETE, Method::TRACE] {
+        let answer = api.send(junk(&method, "/v1/invitations/accept")).await;
+        assert_eq!(answer.expect(405).header("allow"), "POST", "{method}");
     }
 }
 
