@@ -255,7 +255,10 @@ mod tests {
     fn what_clients_do_wrong_is_no_error_of_ours() {
         let text = written("info");
         assert!(!text.contains("theirs") && !text.contains("a detail"), "{text}");
-        assert!(text.contains("ours") && text.contains("stream error of our own"), "{text}");
+        assert!(
+            text.contains("ours") && text.contains("stream error of our own"),
+            "{text}"
+        );
         assert!(written("info,actix_http=error").contains("theirs"));
         assert!(written("debug").contains("a detail"));
     }

@@ -17,12 +17,13 @@ fn absent(field: &str) -> Value {
 
 /// `field` is there, though it be null.
 fn present(field: &str) -> Value {
-    json!({"required": [field], "properties": {field: true}})
+    json!({"required": [field], "properties": {field: {}}})
 }
 
 /// `field` is not there.
 fn missing(field: &str) -> Value {
-    json!({"properties": {field: false}})
+    // Not `false`, which is a schema too, though not to every reader.
+    json!({"properties": {field: {"not": {}}}})
 }
 
 fn both(one: Value, other: Value) -> Value {

@@ -16,14 +16,30 @@ fn choices() -> [(&'static str, &'static str, Vec<&'static str>); 13] {
     let secret_types = || SecretType::ALL.map(SecretType::as_str).to_vec();
     [
         ("listEndpoints", "status", vec!["enabled", "disabled"]),
-        ("getEndpointStats", "period", StatsPeriod::ALL.map(StatsPeriod::as_str).to_vec()),
-        ("listMessages", "status", MessageStatus::ALL.map(MessageStatus::as_str).to_vec()),
-        ("searchDeliveries", "status", DeliveryState::ALL.map(DeliveryState::as_str).to_vec()),
+        (
+            "getEndpointStats",
+            "period",
+            StatsPeriod::ALL.map(StatsPeriod::as_str).to_vec(),
+        ),
+        (
+            "listMessages",
+            "status",
+            MessageStatus::ALL.map(MessageStatus::as_str).to_vec(),
+        ),
+        (
+            "searchDeliveries",
+            "status",
+            DeliveryState::ALL.map(DeliveryState::as_str).to_vec(),
+        ),
         ("listAuditEntries", "outcome", vec!["done", "denied"]),
         ("NewEndpoint", "secret_type", secret_types()),
         ("EndpointContent", "secret_type", secret_types()),
         ("SecretRotation", "secret_type", secret_types()),
-        ("NewReplay", "mode", ReplayMode::ALL.map(ReplayMode::as_str).to_vec()),
+        (
+            "NewReplay",
+            "mode",
+            ReplayMode::ALL.map(ReplayMode::as_str).to_vec(),
+        ),
         (
             "TenantSettingsPatch",
             "schema_validation",
@@ -32,20 +48,32 @@ fn choices() -> [(&'static str, &'static str, Vec<&'static str>); 13] {
         (
             "TenantSettingsPatch",
             "unregistered_event_types",
-            UnregisteredEventTypes::ALL.iter().map(|one| one.as_str()).collect(),
+            UnregisteredEventTypes::ALL
+                .iter()
+                .map(|one| one.as_str())
+                .collect(),
         ),
-        ("TenantSettings", "schema_validation", SchemaValidation::ALL.iter().map(|one| one.as_str()).collect()),
+        (
+            "TenantSettings",
+            "schema_validation",
+            SchemaValidation::ALL.iter().map(|one| one.as_str()).collect(),
+        ),
         (
             "TenantSettings",
             "unregistered_event_types",
-            UnregisteredEventTypes::ALL.iter().map(|one| one.as_str()).collect(),
+            UnregisteredEventTypes::ALL
+                .iter()
+                .map(|one| one.as_str())
+                .collect(),
         ),
     ]
 }
 
 /// Says the words of a field or parameter of that name, if it has any.
 pub(super) fn say(of: &str, name: &str, schema: &mut Map<String, Value>) {
-    let found = choices().into_iter().find(|(place, field, _)| (*place, *field) == (of, name));
+    let found = choices()
+        .into_iter()
+        .find(|(place, field, _)| (*place, *field) == (of, name));
     if let Some((_, _, words)) = found {
         let mut words: Vec<Value> = words.into_iter().map(Value::from).collect();
         let nullable = schema
@@ -79,8 +107,13 @@ mod tests {
             let parameters = operation.and_then(|operation| operation["parameters"].as_array());
             let parameter = parameters.and_then(|all| all.iter().find(|one| one["name"] == name));
             let schema = parameter.map_or(field, |parameter| &parameter["schema"]);
-            let said = schema["enum"].as_array().unwrap_or_else(|| panic!("{of} {name}: {schema}"));
-            assert!(words.iter().all(|word| said.contains(&json!(word))), "{of} {name}");
+            let said = schema["enum"]
+                .as_array()
+                .unwrap_or_else(|| panic!("{of} {name}: {schema}"));
+            assert!(
+                words.iter().all(|word| said.contains(&json!(word))),
+                "{of} {name}"
+            );
         }
     }
 }

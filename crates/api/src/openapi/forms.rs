@@ -64,7 +64,9 @@ pub(super) fn id(prefix: &str) -> String {
 
 /// An id with that prefix, where a uid may stand as well: as much of it as begins like one.
 pub(super) fn no_id(prefix: &str) -> String {
-    let others = ["app", "ep", "msg", "ten"].into_iter().filter(|other| *other != prefix);
+    let others = ["app", "ep", "msg", "ten"]
+        .into_iter()
+        .filter(|other| *other != prefix);
     format!(r"^(\.{{1,2}}$|({})_)", others.collect::<Vec<_>>().join("|"))
 }
 
@@ -90,7 +92,10 @@ pub(super) fn refresh_token() -> String {
 
 /// The id of a dead letter: a subscriber, and a position.
 pub(super) fn dead_letter() -> String {
-    format!(r"^[a-z0-9-]{{1,{}}}\.(0|[1-9][0-9]{{0,17}})$", DeadLetterId::MAX_NAME)
+    format!(
+        r"^[a-z0-9-]{{1,{}}}\.(0|[1-9][0-9]{{0,17}})$",
+        DeadLetterId::MAX_NAME
+    )
 }
 
 /// Names of headers that are reserved, in any case.
@@ -132,30 +137,74 @@ mod tests {
             assert_eq!(matches(pattern, text), parse(text).is_ok(), "{text:?}: {pattern}");
             answers.push(parse(text).is_ok());
         }
-        assert!(answers.contains(&true) && answers.contains(&false), "{pattern}: both are tried");
+        assert!(
+            answers.contains(&true) && answers.contains(&false),
+            "{pattern}: both are tried"
+        );
     }
 
     #[test]
     fn patterns_are_what_the_parsers_say() {
-        agree(EVENT_TYPE, EventTypeName::parse, &["a", "a.b-c_d", "", ".", "a..b", "a.", "a b", "é"]);
+        agree(
+            EVENT_TYPE,
+            EventTypeName::parse,
+            &["a", "a.b-c_d", "", ".", "a..b", "a.", "a b", "é"],
+        );
         agree(CHANNEL, Channel::parse, &["a/b:c.d_e-f", "", "a b", "é"]);
         agree(
             MEDIA_TYPE,
             ContentType::parse,
-            &["a/b", "a/b;c=d", "a/b ; c", "a/b ", "a/b;", "", "a", "a/", "/b", "a/b c", "a /b", "a/b\t", "a/b;\u{e9}"],
+            &[
+                "a/b",
+                "a/b;c=d",
+                "a/b ; c",
+                "a/b ",
+                "a/b;",
+                "",
+                "a",
+                "a/",
+                "/b",
+                "a/b c",
+                "a /b",
+                "a/b\t",
+                "a/b;\u{e9}",
+            ],
         );
         agree(
             EMAIL,
             Email::parse,
-            &["a@b.c", "a@b-c.d1", "!#$%@b.c", "a@b", "a@-b.c", "a@b-.c", "a@b..c", "@b.c", "a@b@c.d", "é@b.c", "a@b_c.d"],
+            &[
+                "a@b.c", "a@b-c.d1", "!#$%@b.c", "a@b", "a@-b.c", "a@b-.c", "a@b..c", "@b.c", "a@b@c.d",
+                "é@b.c", "a@b_c.d",
+            ],
         );
-        agree(HEADER_VALUE, |text| HeaderValue::parse(text, false), &["a", "a \t b", "~", "", " a", "a ", "\t", "é", "a\nb"]);
-        agree(HEADER_NAME, HeaderName::parse, &["x-a", "X_1", "!#$%&'*+-.^_`|~", "", "a b", "a:", "é"]);
+        agree(
+            HEADER_VALUE,
+            |text| HeaderValue::parse(text, false),
+            &["a", "a \t b", "~", "", " a", "a ", "\t", "é", "a\nb"],
+        );
+        agree(
+            HEADER_NAME,
+            HeaderName::parse,
+            &["x-a", "X_1", "!#$%&'*+-.^_`|~", "", "a b", "a:", "é"],
+        );
     }
 
     #[test]
     fn what_looks_like_an_id_is_no_uid() {
-        for text in ["a", "...", "application", ".a", "app", ".", "..", "app_", "ep_1", "msg_x", "ten_"] {
+        for text in [
+            "a",
+            "...",
+            "application",
+            ".a",
+            "app",
+            ".",
+            "..",
+            "app_",
+            "ep_1",
+            "msg_x",
+            "ten_",
+        ] {
             assert_eq!(!matches(NO_UID, text), Uid::parse(text).is_ok(), "{text}");
         }
         assert!(matches(&no_id("app"), "ep_1") && !matches(&no_id("app"), "app_1"));
@@ -163,8 +212,22 @@ mod tests {
 
     #[test]
     fn reserved_headers_are_those_that_are_refused() {
-        for name in ["host", "HOST", "Content-Type", "x-forwarded-for", "WEBHOOK-id", "hosts", "x-host", "te", "tea"] {
-            assert_eq!(matches(&reserved_header(), name), HeaderName::parse(name).is_err(), "{name}");
+        for name in [
+            "host",
+            "HOST",
+            "Content-Type",
+            "x-forwarded-for",
+            "WEBHOOK-id",
+            "hosts",
+            "x-host",
+            "te",
+            "tea",
+        ] {
+            assert_eq!(
+                matches(&reserved_header(), name),
+                HeaderName::parse(name).is_err(),
+                "{name}"
+            );
         }
     }
 
@@ -203,8 +266,22 @@ mod tests {
 
     #[test]
     fn a_dead_letter_has_a_subscriber_and_a_position() {
-        for text in ["a-1.0", "operational-webhooks.1234", "a.01", "a", ".1", "a.", "A.1", "a.-1", "a.b.1"] {
-            assert_eq!(matches(&dead_letter(), text), text.parse::<DeadLetterId>().is_ok(), "{text}");
+        for text in [
+            "a-1.0",
+            "operational-webhooks.1234",
+            "a.01",
+            "a",
+            ".1",
+            "a.",
+            "A.1",
+            "a.-1",
+            "a.b.1",
+        ] {
+            assert_eq!(
+                matches(&dead_letter(), text),
+                text.parse::<DeadLetterId>().is_ok(),
+                "{text}"
+            );
         }
     }
 }

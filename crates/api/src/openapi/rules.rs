@@ -27,7 +27,11 @@ pub(crate) fn say(document: &mut Value) {
     let mut requests = Vec::new();
     let components = document["components"]["schemas"].clone();
     for operation in operations(document) {
-        let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let id = operation
+            .get("operationId")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
             for one in parameters {
                 parameter(&id, one);
@@ -138,8 +142,16 @@ fn id(name: &str, schema: &mut Object) {
 
 /// What parameters refer to that take an id or a uid.
 const REFERENCES: [(&str, &str, &str); 2] = [
-    ("ApplicationReference", "app", "An application: its id, or the uid that you gave it."),
-    ("EndpointReference", "ep", "An endpoint: its id, or the uid that you gave it."),
+    (
+        "ApplicationReference",
+        "app",
+        "An application: its id, or the uid that you gave it.",
+    ),
+    (
+        "EndpointReference",
+        "ep",
+        "An endpoint: its id, or the uid that you gave it.",
+    ),
 ];
 
 fn refer(component: &str) -> Object {
@@ -177,7 +189,10 @@ fn response_headers(response: &mut Value) {
 
 /// What may be of any media type has no schema: it may not even be text.
 fn any_bytes(response: &mut Value) {
-    if let Some(content) = response.pointer_mut("/content/*~1*").and_then(Value::as_object_mut) {
+    if let Some(content) = response
+        .pointer_mut("/content/*~1*")
+        .and_then(Value::as_object_mut)
+    {
         content.remove("schema");
     }
 }
@@ -265,7 +280,11 @@ fn field(component: &str, name: &str, schema: &mut Object) {
 }
 
 fn named(schema: &Object, name: &str) -> Object {
-    schema.get(name).and_then(Value::as_object).cloned().unwrap_or_default()
+    schema
+        .get(name)
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn metadata(schema: &mut Object) {

@@ -39,7 +39,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(
     operation_id = "searchDeliveries",
     tag = "Deliveries",
-    params(DeliveryQuery),
+    params(DeliveryQuery, PageQuery),
     extensions(("x-permission" = json!("deliveries:read"))),
     responses(
         (status = 200, description = "A page of deliveries.", body = List<FoundDelivery>),

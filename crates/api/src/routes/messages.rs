@@ -13,7 +13,7 @@ use super::fallback::nothing_else;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, Json, Listing, MessageQuery, Repeatable},
+    extract::{Authenticated, Json, Listing, MessageQuery, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -126,7 +126,7 @@ async fn publish_batch(
 #[utoipa::path(
     operation_id = "listMessages",
     tag = "Messages",
-    params(ApplicationPath, MessageQuery),
+    params(ApplicationPath, MessageQuery, PageQuery),
     extensions(("x-permission" = json!("messages:read"))),
     responses((status = 200, description = "A page of messages.", body = List<Message>))
 )]

@@ -88,7 +88,9 @@ impl EndpointContent {
         let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
         let headers = headers::given(&mut checks, self.headers);
         let retry_schedule = schedule(&mut checks, self.retry_policy);
-        let timeout = checks.optional("timeout_ms", self.timeout_ms, |Whole(ms)| AttemptTimeout::from_millis(ms));
+        let timeout = checks.optional("timeout_ms", self.timeout_ms, |Whole(ms)| {
+            AttemptTimeout::from_millis(ms)
+        });
         let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
         let put = (|| {
             Some(PutEndpoint {
@@ -200,11 +202,16 @@ impl EndpointPatch {
             "retry_policy.schedule_seconds",
             self.retry_policy,
             |Object(policy)| {
-                let waits = policy.schedule_seconds.into_iter().map(|Whole(seconds)| Duration::from_secs(seconds));
+                let waits = policy
+                    .schedule_seconds
+                    .into_iter()
+                    .map(|Whole(seconds)| Duration::from_secs(seconds));
                 RetrySchedule::new(waits.collect())
             },
         );
-        let timeout = one(checks, "timeout_ms", self.timeout_ms, |Whole(ms)| AttemptTimeout::from_millis(ms));
+        let timeout = one(checks, "timeout_ms", self.timeout_ms, |Whole(ms)| {
+            AttemptTimeout::from_millis(ms)
+        });
         let metadata = metadata::patched(checks, self.metadata);
         Some(EndpointChanges {
             uid: uid?,

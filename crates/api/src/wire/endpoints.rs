@@ -111,7 +111,9 @@ impl NewEndpoint {
         let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
         let headers = new_headers(&mut checks, self.headers);
         let retry_schedule = schedule(&mut checks, self.retry_policy);
-        let timeout = checks.optional("timeout_ms", self.timeout_ms, |Whole(ms)| AttemptTimeout::from_millis(ms));
+        let timeout = checks.optional("timeout_ms", self.timeout_ms, |Whole(ms)| {
+            AttemptTimeout::from_millis(ms)
+        });
         let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
         let create = (|| {
             Some(CreateEndpoint {
@@ -259,7 +261,11 @@ fn texts<T>(values: &[T], show: impl Fn(&T) -> &str) -> Vec<String> {
 
 fn policy(schedule: &RetrySchedule) -> RetryPolicy {
     RetryPolicy {
-        schedule_seconds: schedule.waits().iter().map(|wait| Whole(wait.as_secs())).collect(),
+        schedule_seconds: schedule
+            .waits()
+            .iter()
+            .map(|wait| Whole(wait.as_secs()))
+            .collect(),
     }
 }
 

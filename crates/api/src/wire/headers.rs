@@ -73,15 +73,21 @@ impl PartialSchema for NewHeader {
         };
         let secret = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]))
-            .description(Some("Whether the value is encrypted at rest and never shown again."));
+            .description(Some(
+                "Whether the value is encrypted at rest and never shown again.",
+            ));
         let full = ObjectBuilder::new()
             .description(Some("The same, with whether it is secret."))
             .property("value", text("The value. Never shown if it is secret."))
             .required("value")
             .property("secret", secret);
         let either = OneOfBuilder::new()
-            .description(Some("The value of a header: a text, or an object that says whether it is secret."))
-            .item(text("1 to 1,024 visible ASCII characters, spaces and tabs inside."))
+            .description(Some(
+                "The value of a header: a text, or an object that says whether it is secret.",
+            ))
+            .item(text(
+                "1 to 1,024 visible ASCII characters, spaces and tabs inside.",
+            ))
             .item(full)
             .build();
         RefOr::T(Schema::OneOf(either))

@@ -34,7 +34,9 @@ mod tests {
     use super::*;
 
     fn fault(pairs: impl IntoIterator<Item = (String, Option<&'static str>)>) -> Option<String> {
-        let pairs = pairs.into_iter().map(|(key, value)| (key, value.map(ToOwned::to_owned)));
+        let pairs = pairs
+            .into_iter()
+            .map(|(key, value)| (key, value.map(ToOwned::to_owned)));
         let mut checks = Checks::default();
         let patch = patched(&mut checks, Patched(Patch::Set(pairs.collect())));
         let error = checks.all((patch,)).err()?;

@@ -54,7 +54,9 @@ impl SecretRotation {
         let mut checks = Checks::of(&self);
         let (application, endpoint) = path.parts(&mut checks);
         let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
-        let overlap = checks.optional("overlap_seconds", self.overlap_seconds, |Whole(seconds)| Overlap::from_seconds(seconds));
+        let overlap = checks.optional("overlap_seconds", self.overlap_seconds, |Whole(seconds)| {
+            Overlap::from_seconds(seconds)
+        });
         let (application, endpoint, secret, overlap) =
             checks.all((application, endpoint, secret, overlap))?;
         Ok(RotateEndpointSecret {
@@ -121,8 +123,17 @@ pub(crate) struct StillSigning {
 /// What signs from now on. Only the new secret is shown: the answer may be kept for a repeated request, without it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RotatedSecret {
-    #[serde(flatten)]
-    key: VerifyingKey,
+    /// `hmac` or `ed25519`.
+    #[serde(rename = "type")]
+    #[schema(examples("hmac"))]
+    kind: &'static str,
+    /// `whsec_` and base64, as the Standard Webhooks libraries take it; null for `ed25519`, whose private key is never
+    /// shown.
+    #[schema(required, examples("whsec_<base64>"))]
+    secret: Option<String>,
+    /// `whpk_` and the base64 of the public key; null for `hmac`.
+    #[schema(required, examples("whpk_<base64>"))]
+    public_key: Option<String>,
     /// Those of before that sign as well, newest first.
     previous: Vec<StillSigning>,
 }
@@ -137,8 +148,15 @@ impl RotatedSecret {
                 expires_at: time::show(held.until?),
             })
         });
+        let VerifyingKey {
+            kind,
+            secret,
+            public_key,
+        } = (&current.secret).into();
         Some(Self {
-            key: (&current.secret).into(),
+            kind,
+            secret,
+            public_key,
             previous: old.collect(),
         })
     }

@@ -72,10 +72,22 @@ mod tests {
             ("18446744073709551615", u64::MAX),
             ("9007199254740992.0", 1 << 53),
         ] {
-            assert_eq!(serde_json::from_str::<Whole>(text).unwrap(), Whole(number), "{text}");
+            assert_eq!(
+                serde_json::from_str::<Whole>(text).unwrap(),
+                Whole(number),
+                "{text}"
+            );
         }
         for bad in [
-            "1.5", "-1", "-1.0", "1e300", "18446744073709551616", "\"1\"", "true", "null", "[1]",
+            "1.5",
+            "-1",
+            "-1.0",
+            "1e300",
+            "18446744073709551616",
+            "\"1\"",
+            "true",
+            "null",
+            "[1]",
         ] {
             assert!(serde_json::from_str::<Whole>(bad).is_err(), "{bad}");
         }

@@ -214,7 +214,11 @@ async fn a_known_path_with_another_method_says_which_it_has() {
         }
         let filled = of_path[0].filled(&some());
         // A public path says so to anybody.
-        let credential = if of_path[0].demands == "public" { "" } else { tenancy.owner.as_str() };
+        let credential = if of_path[0].demands == "public" {
+            ""
+        } else {
+            tenancy.owner.as_str()
+        };
         let allowed = |answer: Answer| -> BTreeSet<_> {
             let allow = answer.header("allow");
             allow.split(", ").map(ToOwned::to_owned).collect()

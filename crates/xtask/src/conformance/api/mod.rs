@@ -313,7 +313,8 @@ mod tests {
 
     #[test]
     fn what_the_hooks_counted_is_told() {
-        let counted = json!({ "excused": [["a cursor", 3], ["a time", 4]], "exceptions": 9, "never": ["PUT /c"] });
+        let counted =
+            json!({ "excused": [["a cursor", 3], ["a time", 4]], "exceptions": 9, "never": ["PUT /c"] });
         let said = refusals(&counted);
         assert!(
             said.starts_with("; 7 refusals by 2 of 9 rules") && said.ends_with("success: PUT /c"),
