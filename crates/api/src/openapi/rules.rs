@@ -11,6 +11,9 @@ use super::{across, choices, forms};
 
 type Object = Map<String, Value>;
 
+/// Any media type.
+const ANY: &str = "*/*";
+
 /// What a path parameter or a field of that name is an id of.
 const IDS: [(&str, &str); 7] = [
     ("message", "msg"),
@@ -187,13 +190,15 @@ fn response_headers(response: &mut Value) {
     }
 }
 
-/// What may be of any media type has no schema: it may not even be text.
+/// What may be of any media type has no schema: it may not even be text. To readers that know no wildcard it is bytes.
 fn any_bytes(response: &mut Value) {
-    if let Some(content) = response
-        .pointer_mut("/content/*~1*")
-        .and_then(Value::as_object_mut)
+    if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut)
+        && content.contains_key(ANY)
     {
-        content.remove("schema");
+        *content = Object::from_iter([
+            ("application/octet-stream".to_owned(), json!({})),
+            (ANY.to_owned(), json!({})),
+        ]);
     }
 }
 
@@ -211,7 +216,9 @@ fn choices_of(component: &str, schema: &mut Value) {
 fn request(component: &str, schema: &mut Value) {
     // Indexing would put a null where nothing is.
     if let Some(parts) = schema.get_mut("allOf").and_then(Value::as_array_mut) {
-        parts.iter_mut().for_each(|part| request(component, part));
+        for part in parts {
+            request(component, part);
+        }
     }
     // The value of a header: a text, or an object.
     if let Some(parts) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
