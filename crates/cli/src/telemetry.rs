@@ -1,13 +1,23 @@
 //! Logs on standard error; traces and metrics by OTLP where the standard `OTEL_EXPORTER_OTLP_ENDPOINT` (or its
 //! per-signal forms) is set.
 
-use std::{env, time::Duration};
+use std::{env, fmt, time::Duration};
 
 use opentelemetry::{KeyValue, global, metrics::Histogram, trace::TracerProvider as _};
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use postrider_application::ports::UseCaseMetrics;
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
 
 use crate::configuration::{LogFormat, TelemetryConfig};
 
@@ -46,8 +56,16 @@ impl Telemetry {
         });
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let lines = match config.format {
-            LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
-            LogFormat::Pretty => lines.with_target(false).boxed(),
+            LogFormat::Json => lines
+                .json()
+                .flatten_event(true)
+                .with_span_list(false)
+                .map_event_format(|lines| NotOfClients::unless_named_in(&config.log, lines))
+                .boxed(),
+            LogFormat::Pretty => lines
+                .with_target(false)
+                .map_event_format(|lines| NotOfClients::unless_named_in(&config.log, lines))
+                .boxed(),
         };
         tracing_subscriber::registry()
             .with(otel)
@@ -67,6 +85,65 @@ impl Drop for Telemetry {
             let _ = meter.shutdown();
         }
     }
+}
+
+/// Leaves out what clients do wrong: one that sends no HTTP has its 400, or its connection closed, and that is no error
+/// of ours, though the server's library says so as one. What fails of our answers it says at the same place, and that
+/// stays.
+///
+/// It stands at the writing of a line: a filter of a layer that looks at an event's fields disturbs the others.
+struct NotOfClients<F> {
+    lines: F,
+    /// Whether somebody asked for it by name.
+    wanted: bool,
+}
+
+/// Where it is said.
+const OF_CLIENTS: &str = "actix_http::h1::dispatcher";
+
+impl<F> NotOfClients<F> {
+    fn unless_named_in(directives: &str, lines: F) -> Self {
+        Self {
+            lines,
+            wanted: directives.contains("actix_http"),
+        }
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for NotOfClients<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if !self.wanted && event.metadata().target() == OF_CLIENTS && is_of_client(event) {
+            return Ok(());
+        }
+        self.lines.format_event(context, writer, event)
+    }
+}
+
+/// Whether it is about what came in, as its message says it.
+fn is_of_client(event: &Event<'_>) -> bool {
+    struct Beginning(bool);
+
+    impl Visit for Beginning {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            if field.name() == "message" {
+                self.0 = format!("{value:?}").starts_with("stream error");
+            }
+        }
+    }
+
+    let mut beginning = Beginning(false);
+    event.record(&mut beginning);
+    beginning.0
 }
 
 /// Whether the environment asks for OTLP export of `signal` (`TRACES`, `METRICS`).
@@ -131,5 +208,58 @@ impl UseCaseMetrics for OtelUseCaseMetrics {
     fn record(&self, name: &'static str, outcome: &'static str, elapsed: Duration) {
         let attributes = [KeyValue::new("use_case", name), KeyValue::new("outcome", outcome)];
         self.duration.record(elapsed.as_secs_f64(), &attributes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of what the server's library says, and of what we say.
+    fn written(directives: &str) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .map_event_format(|lines| NotOfClients::unless_named_in(directives, lines));
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new(directives)));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: OF_CLIENTS, "stream error: {}", "theirs");
+            tracing::error!(target: OF_CLIENTS, "Response payload stream error: ours");
+            tracing::error!(target: "postrider", "stream error of our own");
+            tracing::debug!(target: "postrider", "a detail");
+        });
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_clients_do_wrong_is_no_error_of_ours() {
+        let text = written("info");
+        assert!(!text.contains("theirs") && !text.contains("a detail"), "{text}");
+        assert!(
+            text.contains("ours") && text.contains("stream error of our own"),
+            "{text}"
+        );
+        assert!(written("info,actix_http=error").contains("theirs"));
+        assert!(written("debug").contains("a detail"));
     }
 }

@@ -39,9 +39,12 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(
     operation_id = "searchDeliveries",
     tag = "Deliveries",
-    params(DeliveryQuery),
+    params(DeliveryQuery, PageQuery),
     extensions(("x-permission" = json!("deliveries:read"))),
-    responses((status = 200, description = "A page of deliveries.", body = List<FoundDelivery>))
+    responses(
+        (status = 200, description = "A page of deliveries.", body = List<FoundDelivery>),
+        (status = 404, description = "There is no such application, endpoint or message for this caller: `not_found`."),
+    )
 )]
 #[get("/deliveries")]
 async fn search_deliveries(

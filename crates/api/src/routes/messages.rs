@@ -9,10 +9,11 @@ use postrider_domain::InvalidValue;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::fallback::nothing_else;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, Json, Listing, MessageQuery, Repeatable},
+    extract::{Authenticated, Json, Listing, MessageQuery, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -30,6 +31,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
         .service(publish_message)
         .service(list_messages)
         .service(publish_batch)
+        .map(|config| config.service(nothing_else("/applications/{application}/messages/batch")))
         .service(get_message)
         .service(cancel_message)
         .service(get_payload)
@@ -124,7 +126,7 @@ async fn publish_batch(
 #[utoipa::path(
     operation_id = "listMessages",
     tag = "Messages",
-    params(ApplicationPath, MessageQuery),
+    params(ApplicationPath, MessageQuery, PageQuery),
     extensions(("x-permission" = json!("messages:read"))),
     responses((status = 200, description = "A page of messages.", body = List<Message>))
 )]
@@ -210,7 +212,8 @@ async fn get_message(
     params(MessagePath),
     extensions(("x-permission" = json!("payloads:read"))),
     responses(
-        (status = 200, description = "The bytes.", content_type = "application/json", body = serde_json::Value),
+        (status = 200, description = "The bytes, of the media type that the message says.", content_type = "*/*",
+         body = String),
         (status = 410, description = "`payload_expunged`: the message is there, its payload is not any more."),
     )
 )]

@@ -91,7 +91,7 @@ pub(crate) fn search(query: &DeliveryQuery) -> Result<SearchDeliveries, Error> {
     });
     let from = checks.optional("from", query.from.as_deref(), time::parse);
     let to = checks.optional("to", query.to.as_deref(), time::parse);
-    let page = page::request(&query.page(), &mut checks);
+    let page = page::request(&query.page, &mut checks);
     let (application, endpoint, message, state, from, to, page) =
         checks.all((application, endpoint, message, state, from, to, page))?;
     Ok(SearchDeliveries {
