@@ -9,27 +9,11 @@ const TEN_MEGABYTES: usize = 10 << 20;
 const APPLICATIONS: &str = "/v1/applications";
 
 /// Too long, without an end, and no text.
-pub(super) fn shapes(pen: &Pen) -> Vec<Case> {
+pub(super) fn lengths(pen: &Pen) -> Vec<Case> {
     let large = format!("x-large: {}\r\n", "a".repeat(TEN_MEGABYTES));
     let many = "x-n: 1\r\n".repeat(TEN_MEGABYTES / 8);
     let endless = [&pen.get(APPLICATIONS)[..20], &vec![b'a'; TEN_MEGABYTES]].concat();
     let get = |path: &str| pen.get(path);
-    let header = |line: &[u8]| {
-        let mut head = pen.get(APPLICATIONS);
-        let end = head.len() - 2;
-        head.splice(end..end, [line, b"\r\n"].concat());
-        head
-    };
-    let target = |target: &[u8]| {
-        [
-            b"GET ",
-            target,
-            b" HTTP/1.1\r\nhost: raw\r\nauthorization: Bearer ",
-            pen.token.as_bytes(),
-            b"\r\n\r\n",
-        ]
-        .concat()
-    };
     vec![
         Case::new(
             "10 MB in one header",
@@ -64,6 +48,23 @@ pub(super) fn shapes(pen: &Pen) -> Vec<Case> {
             MALFORMED_OR_INVALID,
             get(&format!("{APPLICATIONS}?{}", "a=1&".repeat(10_000))),
         ),
+    ]
+}
+
+/// Paths and queries that are no text, or no text of ours.
+pub(super) fn targets(pen: &Pen) -> Vec<Case> {
+    let get = |path: &str| pen.get(path);
+    let target = |target: &[u8]| {
+        [
+            b"GET ",
+            target,
+            b" HTTP/1.1\r\nhost: raw\r\nauthorization: Bearer ",
+            pen.token.as_bytes(),
+            b"\r\n\r\n",
+        ]
+        .concat()
+    };
+    vec![
         Case::new(
             "bytes that are no UTF-8 in the path",
             BARE_OR_NOT_FOUND,
@@ -105,6 +106,19 @@ pub(super) fn shapes(pen: &Pen) -> Vec<Case> {
             MALFORMED_OR_INVALID,
             get("/v1/event-types?state=a%00"),
         ),
+    ]
+}
+
+/// Headers that are no text, and what is no HTTP/1.1.
+pub(super) fn headers(pen: &Pen) -> Vec<Case> {
+    let get = |path: &str| pen.get(path);
+    let header = |line: &[u8]| {
+        let mut head = pen.get(APPLICATIONS);
+        let end = head.len() - 2;
+        head.splice(end..end, [line, b"\r\n"].concat());
+        head
+    };
+    vec![
         Case::new(
             "bytes that are no UTF-8 in a header of no meaning",
             GOOD,

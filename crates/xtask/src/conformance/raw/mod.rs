@@ -42,10 +42,13 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
     let watch = Watch::begin(process);
     println!("{}:", database.name());
     for (name, cases) in [
-        ("heads", heads::shapes(&tried.pen)),
+        ("lengths", heads::lengths(&tried.pen)),
+        ("targets", heads::targets(&tried.pen)),
+        ("headers", heads::headers(&tried.pen)),
         ("smuggling", heads::smuggling(&tried.pen)),
         ("framing", heads::framing(&tried.pen)),
         ("JSON", values::json_bodies(&tried.pen)),
+        ("sizes", values::json_sizes(&tried.pen)),
         ("fields", values::fields(&tried.pen)),
         ("schemas", values::schemas(&tried.pen)),
         (
@@ -109,7 +112,7 @@ impl<'a> Tried<'a> {
             200,
             "PATCH",
             "/v1/tenant",
-            Some(&json!({ "settings": { "schema_validation": "reject" } })),
+            Some(&json!({ "settings": { "schema_validation": "enforce" } })),
         )?;
         let mut tried = Self {
             ground,
