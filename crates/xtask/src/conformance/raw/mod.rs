@@ -41,7 +41,7 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
     let process = ground.nodes[0].id().context("no process")?;
     let watch = Watch::begin(process);
     println!("{}:", database.name());
-    for (name, cases) in [
+    let inputs = [
         ("lengths", heads::lengths(&tried.pen)),
         ("targets", heads::targets(&tried.pen)),
         ("headers", heads::headers(&tried.pen)),
@@ -56,7 +56,10 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
             values::lit_fuses(&tried.pen, values::schemas(&tried.pen).len()),
         ),
         ("cursors", cursors::cases(ground, &tried.pen)?),
-    ] {
+    ];
+    // Making them up has made what cursors point at.
+    tried.known = tried.census()?;
+    for (name, cases) in inputs {
         println!("  {name}");
         for case in cases {
             tried.one(&case)?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Answers are far shorter.
 const MAX_ANSWER: usize = 1 << 20;
 /// How often a reader looks at the clock.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What came for the bytes of one connection.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ pub(super) fn exchange(address: SocketAddr, bytes: &[u8], limit: Duration) -> an
 }
 
 /// How long after an answer another one, which nobody asked for, is waited for.
-const AFTER: Duration = Duration::from_millis(300);
+const AFTER: Duration = Duration::from_millis(100);
 
 fn receive(mut stream: &TcpStream, began: Instant, limit: Duration) -> (Vec<u8>, bool, Duration) {
     let mut received = Vec::new();
