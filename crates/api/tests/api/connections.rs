@@ -32,7 +32,7 @@ async fn a_connection_on_which_nothing_is_asked_is_ended() {
     let server = Server::start(&platform, listener, options).unwrap();
     let address = server.address();
     let live = "GET /health/live HTTP/1.1\r\nhost: x\r\n";
-    let mut held = JoinSet::new();
+    let mut holders = JoinSet::new();
     for (first, then) in [
         (String::new(), ""),
         (format!("{live}\r\n"), ""),
@@ -40,7 +40,7 @@ async fn a_connection_on_which_nothing_is_asked_is_ended() {
         (format!("{live}transfer-encoding: chunked\r\n\r\n5\r\na"), ""),
         (format!("{live}transfer-encoding: chunked\r\n\r\n5;"), "x"),
     ] {
-        held.spawn(async move {
+        holders.spawn(async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(first.as_bytes()).await.unwrap();
             if !then.is_empty() {
@@ -54,7 +54,7 @@ async fn a_connection_on_which_nothing_is_asked_is_ended() {
             assert!(ended.is_ok(), "{first:?} {then:?} was held");
         });
     }
-    while let Some(one) = held.join_next().await {
+    while let Some(one) = holders.join_next().await {
         one.unwrap();
     }
     // Who goes on asking is not ended: more requests than the time of quiet has room for.

@@ -6,7 +6,7 @@ use postrider_domain::{
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
     endpoints::{DisableReason, EndpointEvent, EndpointUrl},
-    event_types::{EventType, EventTypeEvent},
+    event_types::EventTypeEvent,
     events::DomainEvent,
     replays::{Progress, ReplayEvent, ReplayMode, ReplayStatus},
     tenants::{TenantEvent, TenantSettings},
