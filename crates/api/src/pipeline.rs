@@ -2,6 +2,7 @@
 //!
 //! | | station | why there |
 //! |---|---|---|
+//! | 0 | under way | until it is answered, its connection is not quiet |
 //! | 1 | request id | everything after it may name the request, and every answer carries it |
 //! | 2 | root span | what follows is part of the trace, refusals too |
 //! | 3 | headers of every answer, browsers that ask beforehand, HEAD | refusals need them as well; whoever asks beforehand has no credential |
@@ -27,8 +28,8 @@ use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt as _;
 
 use crate::{
-    ApiContext, authentication::authenticate, openapi, problem::problems, rates::limit_rates,
-    request_id::request_id, routes, stations, telemetry::RootSpan,
+    ApiContext, authentication::authenticate, connections::under_way, openapi, problem::problems,
+    rates::limit_rates, request_id::request_id, routes, stations, telemetry::RootSpan,
 };
 
 /// The whole API over `context`, for `actix_web::HttpServer::new(move || app(Arc::clone(&context)))`.
@@ -61,7 +62,7 @@ pub fn app(
     .app_data(Data::from(context))
 }
 
-/// Stations 1 to 5 around `app`. Each `wrap` lies outside of those before it, so they stand here from the inside
+/// Stations 0 to 5 around `app`. Each `wrap` lies outside of those before it, so they stand here from the inside
 /// out.
 fn outer_stations<T, B>(
     app: actix_web::App<T>,
@@ -93,6 +94,7 @@ where
         .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))) // 3
         .wrap(TracingLogger::<RootSpan>::new()) // 2
         .wrap(from_fn(request_id)) // 1
+        .wrap(from_fn(under_way)) // 0
 }
 
 #[cfg(test)]

@@ -6,15 +6,12 @@ use postrider_application::{
     endpoints::DisableByEngine,
     mediator::{Mediator, MediatorPorts},
     operational::PublishOperational,
-    ports::{
-        AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
-        StoreError, WorkBell,
-    },
+    ports::{AccessTokens, EndpointGuard, MessageIntake, Partitions as _, StoreError, WorkBell},
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
-    OsRandomness, StandardSigner, TokenOptions, verify_master_key,
+    Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, OperatorTokens, StandardSigner,
+    TokenOptions,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
@@ -24,7 +21,7 @@ use postrider_outbox::{
     EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
     RelaySignal, SinkSubscriber,
 };
-use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
+use postrider_persistence::{Database, DatabaseOptions, SqlStore};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +31,8 @@ use super::{
     caches::Caches,
     denials::{DenialWriter, Denials},
     key_uses::{KeyUseWriter, NotedKeyUses},
+    opening::{System, open_database, open_sealer},
     readiness::PlatformReadiness,
-    system::{SystemClock, UuidV7Ids},
 };
 use crate::{
     ApiContext, App, RateLimits,
@@ -138,23 +135,6 @@ impl Platform {
     /// Closes the database without having run.
     pub async fn close(self) -> Result<(), StoreError> {
         self.database.close().await
-    }
-}
-
-/// The system ports, real ones.
-struct System {
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
-    randomness: Arc<dyn Randomness>,
-}
-
-impl System {
-    fn new() -> Self {
-        Self {
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(UuidV7Ids::new()),
-            randomness: Arc::new(OsRandomness::new()),
-        }
     }
 }
 
@@ -415,39 +395,4 @@ impl Opened {
             key_pairs: Arc::new(StandardSigner),
         })
     }
-}
-
-/// The tables come first, by the account that may change them; then the login that serves is checked.
-async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Database, OpenError> {
-    let schema = Schema::open(options).await?;
-    if migrate {
-        schema.migrate().await?;
-    } else {
-        let pending = schema.pending().await?.len();
-        if pending > 0 {
-            return Err(OpenError::OldSchema(pending));
-        }
-    }
-    Ok(schema.into_database().await?)
-}
-
-/// What seals and opens stored secrets, and what vouches for cursors; a key that does not fit the database is refused.
-async fn open_sealer(
-    options: &PlatformOptions,
-    database: &Database,
-    system: &System,
-) -> Result<(Arc<dyn Sealer>, CursorKeys), OpenError> {
-    let made;
-    let current = match (&options.master_key, &options.database) {
-        (Some(key), _) => key,
-        (None, DatabaseOptions::Sqlite(sqlite)) => {
-            made = MasterKey::load_or_create(&sqlite.directory, &*system.randomness)?;
-            &made
-        }
-        (None, DatabaseOptions::Postgres(_)) => return Err(OpenError::MasterKeyRequired),
-    };
-    let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
-    verify_master_key(database, &sealer).await?;
-    let cursors = CursorKeys::new(current, &options.other_master_keys);
-    Ok((Arc::new(sealer), cursors))
 }

@@ -24,14 +24,13 @@ impl Repeatable {
     /// The key, and what is asked under it: method, path and body. To be asked when the body has been read.
     pub(crate) fn key(&self) -> Option<OnceKey> {
         let key = self.key.clone()?;
-        let body = self.request.extensions().get::<BodyHash>().cloned();
         let mut asked = Sha256::new();
         // Neither holds a space.
         asked.update(self.request.method().as_str());
         asked.update(" ");
         asked.update(self.request.uri().to_string());
         asked.update(" ");
-        asked.update(body.unwrap_or_else(|| BodyHash::of(&[])).0);
+        asked.update(BodyHash::left(&self.request));
         Some(OnceKey {
             key,
             asked: asked.finalize().into(),
@@ -57,15 +56,21 @@ impl FromRequest for Repeatable {
 
 /// SHA-256 of a body that an extractor has read, left for [`Repeatable::key`].
 #[derive(Clone)]
-pub(super) struct BodyHash([u8; 32]);
+pub(crate) struct BodyHash([u8; 32]);
 
 impl BodyHash {
     fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// What was left with a request that came with a key.
+    pub(crate) fn left(request: &HttpRequest) -> [u8; 32] {
+        let left = request.extensions().get::<Self>().cloned();
+        left.unwrap_or_else(|| Self::of(&[])).0
+    }
+
     /// Leaves the body's hash with the request, if it comes with a key.
-    pub(super) fn leave(request: &HttpRequest, bytes: &[u8]) {
+    pub(crate) fn leave(request: &HttpRequest, bytes: &[u8]) {
         if request.headers().contains_key(IDEMPOTENCY_KEY) {
             request.extensions_mut().insert(Self::of(bytes));
         }

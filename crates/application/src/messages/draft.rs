@@ -103,9 +103,11 @@ impl Drafts {
         let mut time = [0; 8];
         let dedup = draft.dedup_key.map(|key| {
             let (kind, text) = key.tagged();
+            let mut body = message.fingerprint_parts(&mut time);
+            body.extend(key.batch().map(|batch| &batch[..]));
             Dedup {
                 key_hash: hash(&[kind.as_bytes(), text.as_bytes()]),
-                body_hash: hash(&message.fingerprint_parts(&mut time)),
+                body_hash: hash(&body),
                 window: self.dedup_window,
             }
         });

@@ -10,6 +10,7 @@ mod ground;
 mod lint;
 mod payloads;
 mod python;
+mod raw;
 mod recorder;
 mod relay;
 mod replay;
@@ -80,12 +81,14 @@ enum Part {
     Replay,
     /// Two nodes: no attempt after a disable, and no message lost to a new endpoint
     Barrier,
+    /// Bytes that no client sends: what is too long, broken, smuggled, or does not end
+    Raw,
     /// Two nodes: how soon one sees what the other did, and what an idle system asks its database
     Relay,
 }
 
 impl Part {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::PostgresWays,
         Self::Lint,
         Self::Payloads,
@@ -96,6 +99,7 @@ impl Part {
         Self::Signatures,
         Self::Concurrency,
         Self::Replay,
+        Self::Raw,
         Self::Barrier,
         Self::Relay,
     ];
@@ -181,6 +185,7 @@ fn play(
         Part::Signatures => signatures::run(&stage),
         Part::Concurrency => concurrency::run(&stage),
         Part::Replay => replay::run(&stage),
+        Part::Raw => raw::run(&stage),
         Part::Barrier => barrier::run(&stage),
         Part::Relay => relay::run(&stage),
         Part::PostgresWays | Part::Lint | Part::Unprivileged => Ok(()),

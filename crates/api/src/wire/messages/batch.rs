@@ -2,15 +2,16 @@ use postrider_application::{
     Error, Violation,
     messages::{PublishBatch, Published as Outcome},
 };
-use postrider_domain::{InvalidValue, messages::DedupKey};
+use postrider_domain::{InvalidValue, messages::BatchKey};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use validator::Validate;
 
 use super::{IDEMPOTENCY_KEY, NewMessage, published::Fault};
 use crate::{
-    Limits, problem,
-    wire::{Body, Checks, Object, path::ApplicationPath},
+    Limits, extract, problem,
+    wire::{Body, Checks, path::ApplicationPath},
 };
 
 /// Messages to be published together.
@@ -26,13 +27,17 @@ use crate::{
 pub(crate) struct NewBatch {
     /// The messages, from 1 to 100.
     #[schema(value_type = Vec<NewMessage>, min_items = 1, max_items = 100)]
-    messages: Vec<Object<NewMessage>>,
+    // Read one by one: a form that is wrong is that one's affair.
+    messages: Vec<Box<RawValue>>,
     /// Whether all of them are to be accepted, or none: one that cannot be refuses the batch. Otherwise each is
     /// accepted or refused on its own.
     atomic: bool,
 }
 
 impl Body for NewBatch {
+    /// None but in its messages, which are looked at on their own.
+    const HAS_MAPS: bool = false;
+
     /// As much as four messages.
     fn max_bytes(limits: &Limits) -> usize {
         NewMessage::max_bytes(limits) * 4
@@ -40,11 +45,12 @@ impl Body for NewBatch {
 }
 
 impl NewBatch {
-    /// The command. `idempotency_key` is the header's value, if there is one.
+    /// The command. `idempotency_key` is the header's value, if there is one; `body`, what makes a batch another one.
     pub(crate) fn into_command(
         self,
         path: &ApplicationPath,
         idempotency_key: Option<Result<&str, InvalidValue>>,
+        body: [u8; 32],
         limits: &Limits,
     ) -> Result<PublishBatch, Error> {
         let mut checks = Checks::default();
@@ -59,12 +65,13 @@ impl NewBatch {
         }
         let application = path.application(&mut checks);
         // Checked as one header, and not once for each message.
-        let key = checks.optional(IDEMPOTENCY_KEY, idempotency_key, |key| {
-            key.and_then(|key| DedupKey::idempotency_key(key).map(|_| key))
-        });
+        let key = checks.optional(IDEMPOTENCY_KEY, idempotency_key, |key| BatchKey::new(key?, body));
         let (application, key) = checks.all((application, key))?;
-        let messages = self.messages.into_iter().enumerate();
-        let drafts = messages.map(|(index, Object(message))| message.into_draft(index, key, limits));
+        let messages = self.messages.iter().enumerate();
+        let drafts = messages.map(|(index, text)| {
+            let message: NewMessage = extract::part(text.get().as_bytes())?;
+            message.into_draft(key.as_ref().map(|key| key.item(index)), limits)
+        });
         Ok(PublishBatch {
             application,
             messages: drafts.collect(),
@@ -133,6 +140,18 @@ impl From<&Error> for BatchError {
             code: code.as_str(),
             errors: error.violations().iter().map(Fault::from).collect(),
         }
+    }
+}
+
+impl PublishedBatch {
+    /// Whether nothing of it is new: all that was accepted had been accepted before.
+    pub(crate) fn is_replayed(&self) -> bool {
+        let mut accepted = self
+            .results
+            .iter()
+            .filter(|result| result.error.is_none())
+            .peekable();
+        accepted.peek().is_some() && accepted.all(|result| result.replayed)
     }
 }
 

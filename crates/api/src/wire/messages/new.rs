@@ -88,20 +88,16 @@ impl NewMessage {
         })
     }
 
-    /// As a message of a batch, at that place. What its key is made of was checked before.
-    pub(super) fn into_draft(
-        self,
-        index: usize,
-        header: Option<&str>,
-        limits: &Limits,
-    ) -> Result<MessageDraft, Error> {
+    /// As a message of a batch, whose key and the message's place in it make this one's key.
+    pub(super) fn into_draft(self, item: Option<DedupKey>, limits: &Limits) -> Result<MessageDraft, Error> {
         let mut checks = Checks::of(&self);
-        let dedup_key = match (&self.event_id, header) {
-            (Some(id), _) => checks.check("event_id", DedupKey::event_id(id)).map(Some),
-            (None, Some(key)) => checks
-                .check(IDEMPOTENCY_KEY, DedupKey::batch_item(key, index))
-                .map(Some),
-            (None, None) => Some(None),
+        let dedup_key = match (self.event_id.as_deref(), item) {
+            (Some(_), Some(_)) => {
+                checks.push(exclusive_event_id());
+                None
+            }
+            (None, Some(item)) => Some(Some(item)),
+            (event_id, None) => dedup_key(&mut checks, event_id, None),
         };
         let parts = self.read(&mut checks, limits);
         let (dedup_key, parts) = checks.all((dedup_key, parts))?;
@@ -210,11 +206,7 @@ fn dedup_key(
     idempotency_key: Option<Result<&str, InvalidValue>>,
 ) -> Checked<Option<DedupKey>> {
     if event_id.is_some() && idempotency_key.is_some() {
-        checks.push(Violation {
-            field: "event_id".into(),
-            rule: "exclusive".into(),
-            message: format!("must not be given together with {IDEMPOTENCY_KEY}"),
-        });
+        checks.push(exclusive_event_id());
         return None;
     }
     match (event_id, idempotency_key) {
@@ -223,5 +215,14 @@ fn dedup_key(
             .check(IDEMPOTENCY_KEY, key.and_then(DedupKey::idempotency_key))
             .map(Some),
         (None, None) => Some(None),
+    }
+}
+
+/// Two things that make a message recognisable are one too many.
+fn exclusive_event_id() -> Violation {
+    Violation {
+        field: "event_id".into(),
+        rule: "exclusive".into(),
+        message: format!("must not be given together with {IDEMPOTENCY_KEY}"),
     }
 }
