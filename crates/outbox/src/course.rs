@@ -1,11 +1,11 @@
 //! One subscriber's way along the log, on the node that holds its cursor.
 
 use std::{
-    collections::HashSet, convert::Infallible, error::Error, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
+    collections::{HashMap, HashSet}, convert::Infallible, error::Error, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use postrider_application::ports::{AggregateKey, Epoch, EventForm, LoggedEvent, SetAside, StoreError};
 use tokio::{
     sync::{Notify, watch},
@@ -14,7 +14,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Installed, RelayOptions, RelayPorts, Subscriber, SubscriberError, Subscription, backoff::Backoff,
+    Installed, RelayOptions, RelayPorts, Subscriber, SubscriberError, Subscription, Unknown,
+    backoff::Backoff, held::Held,
 };
 
 /// An event of a form that this release does not know.
@@ -34,7 +35,19 @@ enum Ended {
 /// A question to the store.
 type Call<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
 
-/// What became of an event.
+/// What is to become of an event of a batch.
+enum Answer {
+    /// It was taken, or is none of the subscriber's business.
+    Done,
+    /// An earlier one of its aggregate is set aside.
+    Waits,
+    Refused {
+        attempts: u32,
+        error: &'static str,
+    },
+}
+
+/// What became of an event that was told.
 enum Told {
     Taken,
     Refused { attempts: u32, error: &'static str },
@@ -55,10 +68,8 @@ pub(crate) struct Course {
     /// Told when the operator wants something delivered again.
     pub(crate) again: Arc<Notify>,
     pub(crate) shutdown: CancellationToken,
-    /// Aggregates of which an event is set aside.
-    blocked: HashSet<AggregateKey>,
-    /// How many events are.
-    set_aside: u64,
+    /// What is set aside.
+    blocked: Held,
 }
 
 impl Course {
@@ -79,8 +90,7 @@ impl Course {
             head,
             again,
             shutdown,
-            blocked: HashSet::new(),
-            set_aside: 0,
+            blocked: Held::default(),
         }
     }
 
@@ -181,17 +191,17 @@ impl Course {
     async fn learn_blocked(&mut self) -> Result<(), Ended> {
         let name = self.subscription.name;
         let blocked = self.ask(|| self.ports.cursors.blocked(name)).await?;
-        self.set_aside = blocked.events;
-        self.blocked = blocked.aggregates.into_iter().collect();
+        self.blocked = Held::learned(blocked);
         Ok(())
     }
 
     /// Takes a batch: tells the subscriber, makes it durable, moves the cursor.
     async fn take(&mut self, events: Vec<LoggedEvent>) -> Result<(), Ended> {
+        let answers = self.tell_all(&events).await;
         let (mut done, mut aside) = (self.position, Vec::new());
         let mut told = Ok(true);
-        for event in events {
-            told = self.take_one(&event, &mut aside).await;
+        for (event, answer) in events.iter().zip(answers) {
+            told = answer.map(|answer| self.is_done(event, answer, &mut aside));
             if !matches!(told, Ok(true)) {
                 break;
             }
@@ -208,7 +218,7 @@ impl Course {
         if !told? {
             tracing::error!(
                 subscriber = self.subscription.name,
-                set_aside = self.set_aside,
+                set_aside = self.blocked.events(),
                 "as many events are set aside as may be: the subscriber stands still until some are delivered"
             );
             self.rest(self.options.retry_cap).await?;
@@ -218,29 +228,123 @@ impl Course {
         Ok(())
     }
 
-    /// Takes one event, or sets it aside; `false` if it would have to be and there is no room.
-    async fn take_one(&mut self, event: &LoggedEvent, aside: &mut Vec<SetAside>) -> Result<bool, Ended> {
-        if !self.subscription.wants(&event.kind) {
-            return Ok(true);
-        }
-        let of = AggregateKey {
-            tenant: event.tenant,
-            aggregate: event.aggregate.clone(),
+    /// What is to become of each of the events; each aggregate's are told in order, those of different ones at once as
+    /// far as the subscription says. When we are to stop, the rest is not begun.
+    async fn tell_all(&self, events: &[LoggedEvent]) -> Vec<Result<Answer, Ended>> {
+        let wanted: Vec<&LoggedEvent> = events
+            .iter()
+            .filter(|event| self.subscription.wants(&event.kind))
+            .collect();
+        let passed = match self.passed_over(&wanted).await {
+            Ok(passed) => passed,
+            Err(ended) => return vec![Err(ended)],
         };
-        let has_room = self.set_aside < self.options.max_set_aside;
-        let waits = self.blocked.contains(&of);
-        let (attempts, error) = if waits {
-            (0, None)
-        } else if event.form == EventForm::Unknown {
-            (1, Some(UNKNOWN_FORM))
-        } else {
-            match self.tell(event).await? {
-                Told::Taken => return Ok(true),
-                Told::Refused { attempts, error } => (attempts, Some(error)),
+        let mut answers: Vec<_> = events.iter().map(|_| Ok(Answer::Done)).collect();
+        let mut lanes: HashMap<AggregateKey, Vec<usize>> = HashMap::new();
+        // Without room what comes after the first that needs it would only be told in vain, again and again.
+        let all_in_order = self.subscription.at_once <= 1 || !self.has_room(0);
+        for (index, event) in events.iter().enumerate() {
+            if self.subscription.wants(&event.kind) && !passed.contains(&event.position) {
+                let lane = if all_in_order { AggregateKey::default() } else { key(event) };
+                lanes.entry(lane).or_default().push(index);
             }
+        }
+        let lanes = lanes.into_values().map(|lane| self.tell_lane(events, lane));
+        let mut lanes = stream::iter(lanes).buffer_unordered(self.subscription.at_once.max(1));
+        while let Some(told) = lanes.next().await {
+            for (index, answer) in told {
+                answers[index] = answer;
+            }
+        }
+        answers
+    }
+
+    /// Tells the events at these indexes, one after the other.
+    async fn tell_lane(
+        &self,
+        events: &[LoggedEvent],
+        lane: Vec<usize>,
+    ) -> Vec<(usize, Result<Answer, Ended>)> {
+        let mut refused = HashSet::new();
+        let mut told = Vec::with_capacity(lane.len());
+        let (mut ended, mut aside) = (None, 0);
+        for index in lane {
+            let event = &events[index];
+            let of = key(event);
+            let answer = if let Some(ended) = ended {
+                Err(ended)
+            } else if self.blocked.contains(&of) || refused.contains(&of) {
+                Ok(Answer::Waits)
+            } else {
+                self.tell(event).await.map(|told| match told {
+                    Told::Taken => Answer::Done,
+                    Told::Refused { attempts, error } => Answer::Refused { attempts, error },
+                })
+            };
+            let needs_room = match &answer {
+                Ok(Answer::Refused { .. }) => true,
+                Ok(Answer::Waits) => !self.blocked.is_later_in_log(&of),
+                Ok(Answer::Done) => false,
+                Err(why) => {
+                    ended = Some(*why);
+                    false
+                }
+            };
+            if matches!(answer, Ok(Answer::Refused { .. })) {
+                refused.insert(of);
+            }
+            told.push((index, answer));
+            if needs_room && !self.has_room(aside) {
+                // Nobody looks at what comes after it.
+                break;
+            }
+            aside += u64::from(needs_room);
+        }
+        told
+    }
+
+    /// Whether another event may be set aside, after so many of those that are being told.
+    fn has_room(&self, aside: u64) -> bool {
+        self.blocked.events() + aside < self.options.max_set_aside
+    }
+
+    /// Which of the events the subscriber has nothing to do with; asks until it says so.
+    async fn passed_over(&self, events: &[&LoggedEvent]) -> Result<HashSet<i64>, Ended> {
+        if events.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut backoff = self.backoff();
+        loop {
+            self.may_go_on()?;
+            let asked = self.subscriber.passes_over(events);
+            let error = match timeout(self.options.handle_timeout, asked).await {
+                Ok(Ok(passed)) => return Ok(passed),
+                Ok(Err(error)) => chain(&error),
+                Err(elapsed) => chain(&elapsed),
+            };
+            let pause = backoff.pause();
+            tracing::warn!(
+                subscriber = self.subscription.name,
+                position = self.position,
+                pause_ms = millis(pause),
+                error,
+                "a subscriber could not look at what comes next; trying again"
+            );
+            self.rest(pause).await?;
+        }
+    }
+
+    /// Notes what became of an event, and sets it aside if need be; `false` if there is no room for that.
+    fn is_done(&mut self, event: &LoggedEvent, answer: Answer, aside: &mut Vec<SetAside>) -> bool {
+        let (attempts, error) = match answer {
+            Answer::Done => return true,
+            // It is read from the log again when its turn comes.
+            Answer::Waits if self.blocked.is_later_in_log(&key(event)) => return true,
+            Answer::Waits => (0, None),
+            Answer::Refused { attempts, error } => (attempts, Some(error)),
         };
-        if !has_room {
-            return Ok(false);
+        if !self.has_room(0) {
+            return false;
         }
         if let Some(error) = error {
             tracing::error!(
@@ -253,20 +357,27 @@ impl Course {
             );
             self.ports.metrics.set_aside(self.subscription.name);
         }
-        self.set_aside += 1;
-        self.blocked.insert(of.clone());
+        let of = key(event);
         aside.push(SetAside {
             position: event.position,
-            of,
             kind: event.kind.clone(),
             attempts,
             error: error.map(str::to_owned),
+            discarded: false,
+            later_in_log: self.blocked.add(&of, self.options.max_waiting),
+            of,
         });
-        Ok(true)
+        true
     }
 
     /// Tells one event until it is taken, or refused as often as may be.
     async fn tell(&self, event: &LoggedEvent) -> Result<Told, Ended> {
+        if event.form == EventForm::Unknown && self.subscription.unknown == Unknown::SetAside {
+            return Ok(Told::Refused {
+                attempts: 1,
+                error: UNKNOWN_FORM,
+            });
+        }
         let mut backoff = self.backoff();
         let mut attempts = 0;
         loop {
@@ -372,11 +483,16 @@ impl Course {
             match self.tell_again(&letter).await? {
                 Told::Taken => {
                     self.flush().await?;
-                    let done = || self.ports.cursors.delivered(self.epoch, name, position);
+                    let next = if letter.later_in_log {
+                        self.later_in_log(of, position).await?
+                    } else {
+                        Vec::new()
+                    };
+                    let done = || self.ports.cursors.delivered(self.epoch, name, position, &next);
                     if !self.ask(done).await? {
                         return Err(Ended::Lost);
                     }
-                    self.set_aside = self.set_aside.saturating_sub(1);
+                    self.blocked.replace(of, &letter, &next);
                 }
                 Told::Refused { attempts, error } => {
                     let cursors = &self.ports.cursors;
@@ -397,23 +513,65 @@ impl Course {
         }
     }
 
+    /// The events of an aggregate that wait and are not written down: those after `position`, as far as the cursor is.
+    async fn later_in_log(&self, of: &AggregateKey, position: i64) -> Result<Vec<SetAside>, Ended> {
+        let (mut after, mut later) = (position, Vec::new());
+        while after < self.position {
+            let events = self.ask(|| self.ports.log.after(after, self.options.batch)).await?;
+            let Some(last) = events.last() else { break };
+            after = last.position;
+            for event in events {
+                let waits = event.position <= self.position && self.subscription.wants(&event.kind);
+                if !waits || key(&event) != *of {
+                    continue;
+                }
+                later.push(SetAside {
+                    position: event.position,
+                    of: of.clone(),
+                    kind: event.kind,
+                    attempts: 0,
+                    error: None,
+                    discarded: false,
+                    later_in_log: later.len() as u64 + 1 >= self.options.max_waiting,
+                });
+                if later.last().is_some_and(|last| last.later_in_log) {
+                    return Ok(later);
+                }
+            }
+        }
+        Ok(later)
+    }
+
     async fn tell_again(&self, letter: &SetAside) -> Result<Told, Ended> {
+        if letter.discarded {
+            tracing::warn!(
+                subscriber = self.subscription.name,
+                kind = letter.kind,
+                position = letter.position,
+                "an event that was set aside is passed over, as the operator wants it"
+            );
+            return Ok(Told::Taken);
+        }
         let before = letter.position - 1;
         let found = self.ask(|| self.ports.log.after(before, 1)).await?;
         let event = found.into_iter().find(|event| event.position == letter.position);
         match event {
             // Its tenant was erased: nobody is to hear of it any more.
             None => Ok(Told::Taken),
-            Some(event) if event.form == EventForm::Unknown => Ok(Told::Refused {
-                attempts: 1,
-                error: UNKNOWN_FORM,
-            }),
+            Some(event) if self.passed_over(&[&event]).await?.contains(&event.position) => Ok(Told::Taken),
             Some(event) => self.tell(&event).await,
         }
     }
 
     fn backoff(&self) -> Backoff {
         Backoff::new(self.options.retry_first, self.options.retry_cap)
+    }
+}
+
+fn key(event: &LoggedEvent) -> AggregateKey {
+    AggregateKey {
+        tenant: event.tenant,
+        aggregate: event.aggregate.clone(),
     }
 }
 

@@ -27,6 +27,7 @@ mod barrier;
 mod course;
 mod follower;
 mod operational;
+mod held;
 mod options;
 mod relay;
 #[cfg(test)]
@@ -43,4 +44,4 @@ pub use options::RelayOptions;
 pub use relay::{Relay, RelayError, RelayPorts, RelaySignal};
 pub use sink::{JsonLines, JsonLinesTarget, SinkSubscriber};
 pub use subscriber::{NodeSubscriber, Subscriber, SubscriberError};
-pub use subscriptions::{EVENT_SINK, Installed, Kinds, OPERATIONAL_WEBHOOKS, SUBSCRIPTIONS, Subscription};
+pub use subscriptions::{EVENT_SINK, Installed, Kinds, OPERATIONAL_WEBHOOKS, SUBSCRIPTIONS, Subscription, Unknown};

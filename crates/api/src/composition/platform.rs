@@ -13,7 +13,7 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
+    AeadSealer, Argon2Passwords, AskedKeys, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
     OsRandomness, StandardSigner, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
@@ -75,7 +75,7 @@ impl Platform {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let system = System::new();
         let database = open_database(options.database.clone(), options.migrate).await?;
-        let (sealer, cursors) = open_sealer(&options, &database, &system).await?;
+        let (sealer, cursors, asked) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
         let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
         let signal = RelaySignal::default();
@@ -85,6 +85,7 @@ impl Platform {
             keys: Arc::new(keys),
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
             cursors: Arc::new(cursors),
+            asked: Arc::new(asked),
             store,
             signal,
             system,
@@ -167,6 +168,7 @@ struct Opened {
     keys: Arc<KeyRing>,
     caches: Caches,
     cursors: Arc<CursorKeys>,
+    asked: Arc<AskedKeys>,
     /// Instead of the product's own way in.
     intake: Option<Arc<dyn MessageIntake>>,
 }
@@ -236,6 +238,7 @@ impl Opened {
             rates: RateLimits::new(options.rates),
             allowed_origins: options.allowed_origins,
             cursors: self.cursors,
+            asked: self.asked,
             readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
             clock: self.system.clock,
             ids: self.system.ids,
@@ -268,6 +271,7 @@ impl Opened {
     ) -> Result<Relay, OpenError> {
         let System { clock, ids, .. } = &self.system;
         let publisher = PublishOperational::new(
+            self.store.clone(),
             self.caches.directory.clone(),
             intake,
             clock.clone(),
@@ -436,7 +440,7 @@ async fn open_sealer(
     options: &PlatformOptions,
     database: &Database,
     system: &System,
-) -> Result<(Arc<dyn Sealer>, CursorKeys), OpenError> {
+) -> Result<(Arc<dyn Sealer>, CursorKeys, AskedKeys), OpenError> {
     let made;
     let current = match (&options.master_key, &options.database) {
         (Some(key), _) => key,
@@ -449,5 +453,6 @@ async fn open_sealer(
     let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
     verify_master_key(database, &sealer).await?;
     let cursors = CursorKeys::new(current, &options.other_master_keys);
-    Ok((Arc::new(sealer), cursors))
+    let asked = AskedKeys::new(current, &options.other_master_keys);
+    Ok((Arc::new(sealer), cursors, asked))
 }

@@ -63,7 +63,8 @@ pub(super) fn unknown_form(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.webhooks(&heard)?;
     let id = text(&letter, "id")?;
     let mut operator = scene.operator();
-    operator.expect(204, "DELETE", &format!("{LETTERS}/{id}"), None)?;
+    let discarded = operator.expect(200, "DELETE", &format!("{LETTERS}/{id}"), None)?;
+    ensure!(discarded["released"] == 1, "another answer: {discarded}");
     await_that(
         || Ok(scene.subscriber(WEBHOOKS)?["held_back"] == 0),
         || "what a dropped dead letter held back is not delivered".to_owned(),
