@@ -27,7 +27,6 @@ mod barrier;
 mod course;
 mod follower;
 mod operational;
-mod held;
 mod options;
 mod relay;
 #[cfg(test)]
@@ -44,4 +43,6 @@ pub use options::RelayOptions;
 pub use relay::{Relay, RelayError, RelayPorts, RelaySignal};
 pub use sink::{JsonLines, JsonLinesTarget, SinkSubscriber};
 pub use subscriber::{NodeSubscriber, Subscriber, SubscriberError};
-pub use subscriptions::{EVENT_SINK, Installed, Kinds, OPERATIONAL_WEBHOOKS, SUBSCRIPTIONS, Subscription, Unknown};
+pub use subscriptions::{
+    EVENT_SINK, Installed, Kinds, OPERATIONAL_WEBHOOKS, SUBSCRIPTIONS, Subscription, Unknown,
+};

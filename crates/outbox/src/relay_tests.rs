@@ -276,7 +276,11 @@ async fn what_is_discarded_is_passed_over_and_what_waits_for_it_follows() {
     let later = world.log.append("a");
     node.signal.wake();
     until(async || world.position().await == later).await;
-    assert_eq!(world.recorder.positions(), [behind, later], "nothing is held back any more");
+    assert_eq!(
+        world.recorder.positions(),
+        [behind, later],
+        "nothing is held back any more"
+    );
     node.stop(&world).await;
 }
 
@@ -302,7 +306,11 @@ async fn what_is_none_of_its_business_is_passed_over_a_batch_at_a_time() {
     let node = world.node().await;
     until(async || world.position().await == 6).await;
     assert_eq!(world.recorder.positions(), [4, 6]);
-    assert_eq!(*world.recorder.asked.lock().unwrap(), [3, 3], "once for each batch");
+    assert_eq!(
+        *world.recorder.asked.lock().unwrap(),
+        [3, 3],
+        "once for each batch"
+    );
     node.stop(&world).await;
 }
 
@@ -313,7 +321,11 @@ async fn several_aggregates_are_told_at_once_and_each_in_order() {
     world.options.batch = 10;
     let slow = world.log.append("a");
     world.recorder.does(slow, Some(Does::IsAway));
-    let others = [world.log.append("b"), world.log.append("a"), world.log.append("b")];
+    let others = [
+        world.log.append("b"),
+        world.log.append("a"),
+        world.log.append("b"),
+    ];
     let node = world.node().await;
     until(async || world.recorder.positions() == [others[0], others[2]]).await;
     assert_eq!(world.position().await, 0, "the first is not taken");

@@ -51,6 +51,12 @@ impl SubscriberError {
 /// Somebody to whom committed events are told, once for the whole installation.
 #[async_trait]
 pub trait Subscriber: Send + Sync {
+    /// This node takes the cursor over: what was taken earlier and not made durable comes again, from here or from where
+    /// another node got to meanwhile.
+    async fn begin(&self) -> Result<(), SubscriberError> {
+        Ok(())
+    }
+
     /// The positions of those among the next events that it has nothing to do with, asked for a batch at a time: they
     /// are passed over. None by default.
     async fn passes_over(&self, events: &[&LoggedEvent]) -> Result<HashSet<i64>, SubscriberError> {

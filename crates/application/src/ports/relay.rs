@@ -207,6 +207,11 @@ pub enum SinkError {
 /// Where the operator has the installation's events go.
 #[async_trait]
 pub trait EventSink: Send + Sync {
+    /// Forgets what was taken and not made durable: it comes again, and another node may have written more meanwhile.
+    async fn begin(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Takes an event; it may come again.
     async fn write(&self, event: &LoggedEvent) -> Result<(), SinkError>;
 

@@ -6,7 +6,7 @@ use postrider_application::ports::{AggregateKey, Blocked, SetAside};
 
 /// The aggregates of which events are set aside.
 #[derive(Debug, Default)]
-pub(crate) struct Held(HashMap<AggregateKey, Rows>);
+pub(super) struct Held(HashMap<AggregateKey, Rows>);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Rows {
@@ -18,7 +18,7 @@ struct Rows {
 
 impl Held {
     /// As the database has it.
-    pub(crate) fn learned(blocked: Blocked) -> Self {
+    pub(super) fn learned(blocked: Blocked) -> Self {
         let rows = blocked.aggregates.into_iter().map(|known| {
             let rows = Rows {
                 events: known.events,
@@ -30,21 +30,21 @@ impl Held {
     }
 
     /// How many events are written down.
-    pub(crate) fn events(&self) -> u64 {
+    pub(super) fn events(&self) -> u64 {
         self.0.values().map(|rows| rows.events).sum()
     }
 
-    pub(crate) fn contains(&self, of: &AggregateKey) -> bool {
+    pub(super) fn contains(&self, of: &AggregateKey) -> bool {
         self.0.contains_key(of)
     }
 
     /// Whether what comes of the aggregate is not written down.
-    pub(crate) fn is_later_in_log(&self, of: &AggregateKey) -> bool {
+    pub(super) fn is_later_in_log(&self, of: &AggregateKey) -> bool {
         self.0.get(of).is_some_and(|rows| rows.later_in_log)
     }
 
     /// One more of the aggregate; whether it is the last to be written down. The first is the one that was refused.
-    pub(crate) fn add(&mut self, of: &AggregateKey, max_waiting: u64) -> bool {
+    pub(super) fn add(&mut self, of: &AggregateKey, max_waiting: u64) -> bool {
         let rows = self.0.entry(of.clone()).or_default();
         rows.events += 1;
         rows.later_in_log = rows.events > max_waiting;
@@ -52,7 +52,7 @@ impl Held {
     }
 
     /// One is done with, and others stand in its place.
-    pub(crate) fn replace(&mut self, of: &AggregateKey, done: &SetAside, next: &[SetAside]) {
+    pub(super) fn replace(&mut self, of: &AggregateKey, done: &SetAside, next: &[SetAside]) {
         let rows = self.0.entry(of.clone()).or_default();
         rows.events = rows.events.saturating_sub(1) + next.len() as u64;
         if done.later_in_log {
@@ -61,7 +61,7 @@ impl Held {
     }
 
     /// Nothing of the aggregate is set aside any more.
-    pub(crate) fn remove(&mut self, of: &AggregateKey) {
+    pub(super) fn remove(&mut self, of: &AggregateKey) {
         self.0.remove(of);
     }
 }
