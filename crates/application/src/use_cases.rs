@@ -61,8 +61,8 @@ use crate::{
         PublishBatchHandler, PublishMessage, PublishMessageHandler,
     },
     operator::{
-        DiscardDeadLetter, DiscardDeadLetterHandler, ListDeadLetters, ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler, ShowStatus,
-        ShowStatusHandler,
+        DiscardDeadLetter, DiscardDeadLetterHandler, ListDeadLetters, ListDeadLettersHandler,
+        RetryDeadLetter, RetryDeadLetterHandler, ShowStatus, ShowStatusHandler,
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,

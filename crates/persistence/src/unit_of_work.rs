@@ -108,7 +108,9 @@ impl SqlUnitOfWork {
             return Ok(());
         }
         // A node that is paused with the log in its hands loses it soon: all others wait for it.
-        self.transaction.take_turn_briefly(advisory_lock::EVENT_LOG).await?;
+        self.transaction
+            .take_turn_briefly(advisory_lock::EVENT_LOG)
+            .await?;
         for some in self.events.chunks(EVENTS_AT_ONCE) {
             let append = events::append(self.dialect, some)?;
             self.transaction.execute_raw(append).await.or_store_error()?;

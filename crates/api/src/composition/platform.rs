@@ -13,8 +13,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, AskedKeys, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
-    OsRandomness, StandardSigner, TokenOptions, verify_master_key,
+    AeadSealer, Argon2Passwords, AskedKeys, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey,
+    OperatorTokens, OsRandomness, StandardSigner, TokenOptions, verify_master_key,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,

@@ -5,8 +5,8 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, web::Data};
 use postrider_application::{Error, Violation, access::Caller, once::OnceKey};
-use postrider_domain::{InvalidValue, Rule, messages::DedupKey};
 use postrider_crypto::AskedKeys;
+use postrider_domain::{InvalidValue, Rule, messages::DedupKey};
 use sha2::{Digest as _, Sha256};
 
 use super::Authenticated;

@@ -112,6 +112,9 @@ async fn discard_dead_letter(
 ) -> Result<HttpResponse, Problem> {
     let letter = path.read()?;
     let id = letter.to_string();
-    let discarded = context.mediator.send(&caller.0, DiscardDeadLetter { letter }).await?;
+    let discarded = context
+        .mediator
+        .send(&caller.0, DiscardDeadLetter { letter })
+        .await?;
     Ok(HttpResponse::Ok().json(DiscardedLetter::of(id, discarded)))
 }

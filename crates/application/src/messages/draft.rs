@@ -13,7 +13,9 @@ use super::vetting::Vetting;
 use crate::{
     Error, ErrorCode, Ports, Result, Settings, Violation,
     access::ApplicationScope,
-    ports::{AcceptMessage, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, StoreError, TracePropagation},
+    ports::{
+        AcceptMessage, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, StoreError, TracePropagation,
+    },
 };
 
 /// What is to be published to an application.

@@ -4,7 +4,7 @@ mod dead_letters;
 mod status;
 
 pub use dead_letters::{
-    DiscardDeadLetter, DiscardDeadLetterHandler, DiscardedDeadLetter, ListDeadLetters, ListDeadLettersHandler,
-    RetryDeadLetter, RetryDeadLetterHandler,
+    DiscardDeadLetter, DiscardDeadLetterHandler, DiscardedDeadLetter, ListDeadLetters,
+    ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler,
 };
 pub use status::{ShowStatus, ShowStatusHandler};

@@ -49,8 +49,7 @@ pub(super) const REFUSED_AGAIN: &str = concat!(
 );
 
 /// Wants one delivered again: `$1` subscriber, `$2` position. What waits for another is not asked for.
-pub(super) const RETRIED: &str =
-    "UPDATE dead_letters SET again = true
+pub(super) const RETRIED: &str = "UPDATE dead_letters SET again = true
     WHERE subscriber = $1 AND position = $2 AND attempts > 0 AND NOT discarded";
 
 /// Gives one up: `$1` subscriber, `$2` position. What waits for another is not given up.

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use postrider_application::ports::{OperationalApplications, StoreError};
 use postrider_domain::{TenantId, applications::OPERATIONAL_UID, tenants::TenantStatus};
-use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, sea_query::Query,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, sea_query::Query};
 use uuid::Uuid;
 
 use crate::{

@@ -1,10 +1,10 @@
 //! What the relay keeps: cursors and events that were set aside, how far nodes have seen the log, hearing of it, and
 //! what the operator sees of all that.
 
-mod listeners;
 mod bell;
 mod cursors;
 mod dead_letters;
+mod listeners;
 mod operator;
 mod sight;
 

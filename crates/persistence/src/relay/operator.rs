@@ -216,11 +216,7 @@ impl DeadLetterRepository for SqlUnitOfWork {
         Ok(found)
     }
 
-    async fn discard(
-        &mut self,
-        scope: &OperatorScope,
-        id: &DeadLetterId,
-    ) -> Result<Option<u32>, StoreError> {
+    async fn discard(&mut self, scope: &OperatorScope, id: &DeadLetterId) -> Result<Option<u32>, StoreError> {
         self.operator(scope)?;
         let values = || [id.subscriber.as_str().into(), id.position.into()];
         let discarded = self.dialect.exactly(DISCARDED, values());

@@ -57,7 +57,9 @@ async fn until(what: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(SURELY, waiting).await.expect("it comes to that");
+    tokio::time::timeout(SURELY, waiting)
+        .await
+        .expect("it comes to that");
 }
 
 #[tokio::test]
@@ -82,10 +84,7 @@ async fn what_has_nothing_to_tell_does_not_wait_for_the_log() {
     let mut settling = JoinSet::new();
     settling.spawn(async move { store.settle(node, vec![delivered, gone]).await });
     until(async || status(&harness.outside, good).await.is_some()).await;
-    assert_eq!(
-        status(&harness.outside, good).await.as_deref(),
-        Some("delivered")
-    );
+    assert_eq!(status(&harness.outside, good).await.as_deref(), Some("delivered"));
     assert_eq!(status(&harness.outside, bad).await, None, "it has to be told");
     assert!(settling.try_join_next().is_none(), "it waits for its turn");
     holder.rollback().await.unwrap();

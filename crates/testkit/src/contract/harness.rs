@@ -6,8 +6,8 @@ use postrider_application::{
     ports::{
         Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
         EventBell, EventLog, EventReaders, EventTypeDirectory, FigureStore, Housekeeping, Identities,
-        InstallationFacts, MessageWriter, NodeRegistry, NodeSight, OperationalApplications, Partitions, RelayCursors, ReplayWorker,
-        Retention, SigningKeyStore, WorkBell,
+        InstallationFacts, MessageWriter, NodeRegistry, NodeSight, OperationalApplications, Partitions,
+        RelayCursors, ReplayWorker, Retention, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};

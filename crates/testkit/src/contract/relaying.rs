@@ -6,9 +6,9 @@ use std::{collections::HashSet, time::Duration};
 use postrider_application::{
     audit::Record,
     ports::{
-        AggregateKey, BlockedAggregate, Concluded, DeadLetterId, DeadLetterRepository as _, Epoch, EventBell, EventForm, Heard,
-        HeldCursor, LoggedEvent, OperatorViews as _, PageRequest, SetAside, Start, StartAt, StatusView,
-        Store as _, UnitOfWork as _,
+        AggregateKey, BlockedAggregate, Concluded, DeadLetterId, DeadLetterRepository as _, Epoch, EventBell,
+        EventForm, Heard, HeldCursor, LoggedEvent, OperatorViews as _, PageRequest, SetAside, Start, StartAt,
+        StatusView, Store as _, UnitOfWork as _,
     },
 };
 use postrider_domain::{
@@ -303,13 +303,24 @@ pub async fn the_operator_discards_dead_letters<H: Harness>(harness: &H) {
         discarded: true,
         ..refused(1, "a")
     };
-    assert_eq!(cursors.to_deliver_again(NAME, 9).await.unwrap(), [given_up.clone()]);
+    assert_eq!(
+        cursors.to_deliver_again(NAME, 9).await.unwrap(),
+        [given_up.clone()]
+    );
     assert_eq!(
         cursors.first_set_aside(NAME, &of("a")).await.unwrap(),
         Some(given_up)
     );
-    let page = fixture.store().dead_letters(&operator, PageRequest::first(9)).await;
-    let listed: Vec<i64> = page.unwrap().items.iter().map(|letter| letter.id.position).collect();
+    let page = fixture
+        .store()
+        .dead_letters(&operator, PageRequest::first(9))
+        .await;
+    let listed: Vec<i64> = page
+        .unwrap()
+        .items
+        .iter()
+        .map(|letter| letter.id.position)
+        .collect();
     assert_eq!(listed, [3]);
     let subscriber = status(&fixture).await.subscribers.remove(0);
     assert_eq!((subscriber.dead_letters, subscriber.held_back), (1, 2));
@@ -340,8 +351,17 @@ pub async fn more_of_an_aggregate_takes_the_place_of_the_last<H: Harness>(harnes
     assert_eq!(blocked().await, [known(1, true)]);
     assert!(cursors.delivered(node, NAME, 2, &next).await.unwrap());
     assert_eq!(blocked().await, [known(2, false)]);
-    assert!(!cursors.delivered(node, NAME, 2, &[waiting(8, "a")]).await.unwrap());
-    assert_eq!(blocked().await, [known(2, false)], "nothing in the place of nothing");
+    assert!(
+        !cursors
+            .delivered(node, NAME, 2, &[waiting(8, "a")])
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        blocked().await,
+        [known(2, false)],
+        "nothing in the place of nothing"
+    );
     assert_eq!(
         cursors.first_set_aside(NAME, &of("a")).await.unwrap(),
         Some(waiting(5, "a"))

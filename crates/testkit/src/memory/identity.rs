@@ -7,8 +7,7 @@ use postrider_application::{
     },
 };
 use postrider_domain::{
-    Aggregate as _, ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, Uid,
-    UserId,
+    Aggregate as _, ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, Uid, UserId,
     access::Grant,
     applications::{ApplicationRef, OPERATIONAL_UID},
     tenants::{TenantSettings, TenantStatus},

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use postrider_application::{
     access::OperatorScope,
     ports::{
-        AggregateKey, Blocked, BlockedAggregate, DeadLetterId, DeadLetterRepository, DeadLetterView, EndpointHealth as _,
-        Epoch, EventBell, Heard, HeldCursor, NodeSight, NodeView, OperatorViews, Page, PageRequest,
-        OperationalApplications, QueueDepth, RelayCursors, SetAside, StartAt, StatusView, StoreError, SubscriberView, Unseen,
+        AggregateKey, Blocked, BlockedAggregate, DeadLetterId, DeadLetterRepository, DeadLetterView,
+        EndpointHealth as _, Epoch, EventBell, Heard, HeldCursor, NodeSight, NodeView,
+        OperationalApplications, OperatorViews, Page, PageRequest, QueueDepth, RelayCursors, SetAside,
+        StartAt, StatusView, StoreError, SubscriberView, Unseen,
     },
 };
 use postrider_domain::{TenantId, Timestamp, Uid, applications::OPERATIONAL_UID};
@@ -191,7 +192,12 @@ impl RelayCursors for MemoryStore {
             .filter(|cursor| cursor.owner == node.0 && cursor.position <= position);
         let Some(cursor) = held else { return Ok(false) };
         (cursor.position, cursor.moved_at) = (position, now);
-        let there = |event: &&SetAside| event.of.tenant.is_none_or(|tenant| state.configuration.is_there(tenant));
+        let there = |event: &&SetAside| {
+            event
+                .of
+                .tenant
+                .is_none_or(|tenant| state.configuration.is_there(tenant))
+        };
         let aside: Vec<_> = aside.iter().filter(there).cloned().collect();
         state.relayed.set_aside(subscriber, &aside, now);
         Ok(true)
@@ -292,7 +298,14 @@ impl RelayCursors for MemoryStore {
         let counts =
             |cursor: &&Cursor| cursor.moved_at.plus(ABANDONED_AFTER) > now || state.lives(cursor.owner, now);
         let cursors = state.relayed.cursors.values().filter(counts);
-        let of_counted = |id: &&DeadLetterId| state.relayed.cursors.get(&id.subscriber).as_ref().is_some_and(counts);
+        let of_counted = |id: &&DeadLetterId| {
+            state
+                .relayed
+                .cursors
+                .get(&id.subscriber)
+                .as_ref()
+                .is_some_and(counts)
+        };
         let letters = state.relayed.letters.keys().filter(of_counted);
         let letters = letters.map(|id| id.position - 1);
         let nodes = state.hot.nodes.values().filter(|node| !node.dead);

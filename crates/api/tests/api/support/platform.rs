@@ -19,8 +19,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, AskedKeys, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, StandardSigner,
-    TokenOptions,
+    AeadSealer, AskedKeys, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness,
+    StandardSigner, TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_schema::{BoundedSchemas, SchemaOptions};

@@ -104,11 +104,17 @@ pub(super) fn full_disk(scene: &mut Scene<'_>) -> anyhow::Result<()> {
         "a full disk does not hold the sink: {sink}"
     );
     let webhooks = scene.subscriber(WEBHOOKS)?;
-    ensure!(webhooks["lag"] == 0, "a full disk of the sink holds the webhooks: {webhooks}");
+    ensure!(
+        webhooks["lag"] == 0,
+        "a full disk of the sink holds the webhooks: {webhooks}"
+    );
     lead(&scene.link, &scene.sink)?;
     let took = scene.caught_up()?;
     let letters = scene.operator().get(LETTERS)?;
-    ensure!(letters["data"] == json!([]), "a full disk set events aside: {letters}");
+    ensure!(
+        letters["data"] == json!([]),
+        "a full disk set events aside: {letters}"
+    );
     let (log, told) = (scene.sql.events()?, Told::read(&scene.sink)?);
     told.judge(&log, scene.kills)?;
     println!(

@@ -200,7 +200,10 @@ impl<'g> Scene<'g> {
         let mut flows = Vec::new();
         // Nodes join in the order of their start, and later lives have higher epochs.
         let mut epochs = self.epochs()?;
-        ensure!(epochs.len() == self.ground.nodes.len(), "nodes are not listed: {epochs:?}");
+        ensure!(
+            epochs.len() == self.ground.nodes.len(),
+            "nodes are not listed: {epochs:?}"
+        );
         for _ in 0..kills {
             // Until it is at work.
             self.sink_grows()?;
@@ -278,12 +281,17 @@ impl<'g> Scene<'g> {
                 .iter()
                 .find(|(about, count)| expected.get(*about).is_none_or(|wanted| *count > wanted))
             {
-                bail!("{about:?} was told by {count} messages, the log has {:?}", expected.get(about));
+                bail!(
+                    "{about:?} was told by {count} messages, the log has {:?}",
+                    expected.get(about)
+                );
             }
             if came == expected {
                 return Ok((messages.len(), records.len() - messages.len()));
             }
-            let lacks = expected.iter().find(|(about, count)| came.get(*about) != Some(count));
+            let lacks = expected
+                .iter()
+                .find(|(about, count)| came.get(*about) != Some(count));
             ensure!(
                 Instant::now() < deadline,
                 "{} of {} operational webhooks came; {lacks:?} lacks",

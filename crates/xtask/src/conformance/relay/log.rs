@@ -49,7 +49,8 @@ impl Sql {
             Self::Sqlite(file) => {
                 let mut command = Command::new("python3");
                 command.args(["-c", ASK_SQLITE]).arg(file).arg(sql);
-                let said = process::capture(&mut command, ASK_LIMIT).context("the database is not answered for")?;
+                let said =
+                    process::capture(&mut command, ASK_LIMIT).context("the database is not answered for")?;
                 Ok(serde_json::from_str(&said)?)
             }
         }
