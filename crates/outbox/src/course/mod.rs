@@ -39,6 +39,7 @@ type Call<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + '
 type Asked<'s, T> = Pin<Box<dyn Future<Output = Result<T, SubscriberError>> + Send + 's>>;
 
 /// What is to become of an event of a batch.
+#[derive(Clone, Copy)]
 enum Answer {
     /// It was taken, or is none of the subscriber's business.
     Done,

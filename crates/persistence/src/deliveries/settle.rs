@@ -78,7 +78,6 @@ pub(super) struct AttemptChange {
 }
 
 /// A row for a delivery that is still to be attempted.
-#[derive(Clone)]
 pub(super) struct Opened {
     /// The place in the batch of the row that it comes from, from 1.
     pub(super) row: i32,
@@ -137,8 +136,7 @@ impl Batch {
             part.conclusions
                 .extend(conclusions.cloned().map(|one| Conclusion { row: now, ..one }));
             let opened = self.opened.iter().filter(|one| one.row == place);
-            part.opened
-                .extend(opened.cloned().map(|one| Opened { row: now, ..one }));
+            part.opened.extend(opened.map(|one| Opened { row: now, ..*one }));
         }
         part
     }

@@ -31,7 +31,7 @@ impl OperationalApplications for SqlStore {
         let listening: Vec<Uuid> = Entity::find()
             .select_only()
             .column(Column::Tenant)
-            .filter(Column::Tenant.is_in(tenants.iter().map(|tenant| tenant.as_uuid())))
+            .filter(Column::Tenant.is_in(tenants.iter().map(TenantId::as_uuid)))
             .filter(Column::Tenant.in_subquery(stays))
             .filter(Column::Uid.eq(OPERATIONAL_UID))
             .filter(Column::DeletedAt.is_null())
