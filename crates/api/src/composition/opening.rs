@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postrider_application::ports::{Clock, Ids, Randomness, Sealer};
-use postrider_crypto::{AeadSealer, CursorKeys, MasterKey, OsRandomness, verify_master_key};
+use postrider_crypto::{AeadSealer, AskedKeys, CursorKeys, MasterKey, OsRandomness, verify_master_key};
 use postrider_persistence::{Database, DatabaseOptions, Schema};
 
 use super::{
@@ -42,12 +42,12 @@ pub(super) async fn open_database(options: DatabaseOptions, migrate: bool) -> Re
     Ok(schema.into_database().await?)
 }
 
-/// What seals and opens stored secrets, and what vouches for cursors; a key that does not fit the database is refused.
+/// What seals and opens stored secrets, and what vouches for cursors and knows repeated requests again; a key that does not fit the database is refused.
 pub(super) async fn open_sealer(
     options: &PlatformOptions,
     database: &Database,
     system: &System,
-) -> Result<(Arc<dyn Sealer>, CursorKeys), OpenError> {
+) -> Result<(Arc<dyn Sealer>, CursorKeys, AskedKeys), OpenError> {
     let made;
     let current = match (&options.master_key, &options.database) {
         (Some(key), _) => key,
@@ -60,5 +60,6 @@ pub(super) async fn open_sealer(
     let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
     verify_master_key(database, &sealer).await?;
     let cursors = CursorKeys::new(current, &options.other_master_keys);
-    Ok((Arc::new(sealer), cursors))
+    let asked = AskedKeys::new(current, &options.other_master_keys);
+    Ok((Arc::new(sealer), cursors, asked))
 }

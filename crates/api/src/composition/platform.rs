@@ -10,8 +10,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, OperatorTokens, StandardSigner,
-    TokenOptions,
+    Argon2Passwords, AskedKeys, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, OperatorTokens,
+    StandardSigner, TokenOptions,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
@@ -72,7 +72,7 @@ impl Platform {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let system = System::new();
         let database = open_database(options.database.clone(), options.migrate).await?;
-        let (sealer, cursors) = open_sealer(&options, &database, &system).await?;
+        let (sealer, cursors, asked) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
         let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
         let signal = RelaySignal::default();
@@ -82,6 +82,7 @@ impl Platform {
             keys: Arc::new(keys),
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
             cursors: Arc::new(cursors),
+            asked: Arc::new(asked),
             store,
             signal,
             system,
@@ -147,6 +148,7 @@ struct Opened {
     keys: Arc<KeyRing>,
     caches: Caches,
     cursors: Arc<CursorKeys>,
+    asked: Arc<AskedKeys>,
     /// Instead of the product's own way in.
     intake: Option<Arc<dyn MessageIntake>>,
 }
@@ -216,6 +218,7 @@ impl Opened {
             rates: RateLimits::new(options.rates),
             allowed_origins: options.allowed_origins,
             cursors: self.cursors,
+            asked: self.asked,
             readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
             clock: self.system.clock,
             ids: self.system.ids,
@@ -248,6 +251,7 @@ impl Opened {
     ) -> Result<Relay, OpenError> {
         let System { clock, ids, .. } = &self.system;
         let publisher = PublishOperational::new(
+            self.store.clone(),
             self.caches.directory.clone(),
             intake,
             clock.clone(),

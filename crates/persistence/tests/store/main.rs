@@ -16,6 +16,7 @@ mod connections;
 mod data_directory;
 mod endpoint_secrets;
 mod erasing;
+mod event_turns;
 mod exporting;
 mod holding;
 mod listing;

@@ -89,6 +89,26 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// The chosen ones.
+    pub(super) fn databases(&self) -> Vec<Database> {
+        self.databases.chosen.clone()
+    }
+
+    /// Plays on as many nodes of a new installation as the database allows for, with its server if it is one.
+    pub(super) fn all_nodes(
+        &self,
+        database: Database,
+        settings: &[(&str, &str)],
+        job: impl FnOnce(Option<&Postgres>, &mut Ground) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let server = self.databases.server(database);
+        let names: &[&'static str] = if server.is_some() { &["a", "b"] } else { &["a"] };
+        let mut ground = Ground::lay(self.binary, server, names, settings)?;
+        job(server, &mut ground)
+            .and_then(|()| ground.leave())
+            .with_context(|| format!("on {}", database.name()))
+    }
+
     /// Plays on two nodes of a new installation on PostgreSQL, which they need, and its server.
     pub(super) fn two_nodes(
         &self,
