@@ -13,6 +13,7 @@ mod python;
 mod recorder;
 mod relay;
 mod replay;
+mod retention;
 mod retries;
 mod signatures;
 mod stage;
@@ -51,6 +52,9 @@ pub struct Options {
     /// How many trials `barrier` and `relay` make
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     trials: u32,
+    /// How many attempts `retention` lays, over four days
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(400..=100_000_000))]
+    attempts: u32,
     #[command(flatten)]
     which: Which,
 }
@@ -82,10 +86,12 @@ enum Part {
     Barrier,
     /// Two nodes: how soon one sees what the other did, and what an idle system asks its database
     Relay,
+    /// A million attempts: a day of them goes while somebody reads it, beside a DELETE of as many
+    Retention,
 }
 
 impl Part {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::PostgresWays,
         Self::Lint,
         Self::Payloads,
@@ -98,6 +104,7 @@ impl Part {
         Self::Replay,
         Self::Barrier,
         Self::Relay,
+        Self::Retention,
     ];
 
     fn needs_the_binary(self) -> bool {
@@ -108,9 +115,9 @@ impl Part {
         !matches!(self, Self::PostgresWays | Self::Lint | Self::Unprivileged)
     }
 
-    /// Two nodes need a database that is a server.
+    /// Two nodes need a database that is a server; days are partitions there only.
     fn needs_postgres(self) -> bool {
-        matches!(self, Self::Barrier | Self::Relay)
+        matches!(self, Self::Barrier | Self::Relay | Self::Retention)
     }
 }
 
@@ -183,6 +190,7 @@ fn play(
         Part::Replay => replay::run(&stage),
         Part::Barrier => barrier::run(&stage),
         Part::Relay => relay::run(&stage),
+        Part::Retention => retention::run(&stage),
         Part::PostgresWays | Part::Lint | Part::Unprivileged => Ok(()),
     }
 }
