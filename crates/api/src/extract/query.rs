@@ -141,7 +141,8 @@ pub(crate) struct DeliveryQuery {
     /// Of this message.
     #[param(example = "msg_01jd8x3v9ce2sbm4w8f1q7k5zt")]
     pub(crate) message: Option<String>,
-    /// `pending`, `delivered`, `failed` or `cancelled`.
+    /// `pending`, `delivered`, `failed` or `cancelled`. Without `message`, what is `pending` and was never attempted is not
+    /// found.
     #[param(example = "failed")]
     pub(crate) status: Option<String>,
     /// Of messages accepted at this time or later (RFC 3339).
