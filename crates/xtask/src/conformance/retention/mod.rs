@@ -97,9 +97,9 @@ impl<'s> Show<'s> {
         let mut ours = self.connection()?;
         // Until it is let go, no node drops anything.
         ours.query(&format!("select pg_advisory_lock({ADVISORY_LOCK})"))?;
-        let days = self.lay(&mut ours, rows)?;
+        let days = Self::lay(&mut ours, rows)?;
         ours.query("alter role postrider set log_min_duration_statement = 0")?;
-        let (_, before) = self.with_others(|| sleep(BEFORE))?;
+        let ((), before) = self.with_others(|| sleep(BEFORE))?;
         println!("\nwith nothing going on\n{}", before.1);
         self.while_read(&mut ours, &days, &before.1)?;
         let dropped = self.alone(&mut ours, &days)?;
@@ -143,7 +143,7 @@ impl<'s> Show<'s> {
         Ok(())
     }
 
-    fn lay(&self, ours: &mut Connection, rows: u64) -> anyhow::Result<Days> {
+    fn lay(ours: &mut Connection, rows: u64) -> anyhow::Result<Days> {
         let began = Instant::now();
         let today = days::number(ours, "select (extract(epoch from now()) / 86400)::bigint - 1")?;
         let ago = |days: u64| Day(today - days);
