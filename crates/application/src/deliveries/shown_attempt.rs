@@ -52,8 +52,8 @@ impl ShownAttempt {
             request_headers.extend(own.map(|name| (name.as_str().to_owned(), MASK.to_owned())));
         }
         Self {
-            request_headers,
             attempt,
+            request_headers,
         }
     }
 }
