@@ -23,6 +23,7 @@ mod listing;
 mod looking;
 mod lost_commits;
 mod migrations;
+mod migrations_on_data;
 mod outside;
 mod partitions;
 mod queue;

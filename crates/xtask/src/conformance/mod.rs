@@ -14,6 +14,7 @@ mod raw;
 mod recorder;
 mod relay;
 mod replay;
+mod retention;
 mod retries;
 mod signatures;
 mod stage;
@@ -52,6 +53,9 @@ pub struct Options {
     /// How many trials `barrier` and `relay` make
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     trials: u32,
+    /// How many attempts `retention` lays, over four days
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(400..=100_000_000))]
+    attempts: u32,
     #[command(flatten)]
     which: Which,
 }
@@ -86,10 +90,12 @@ enum Part {
     /// The event log's relay: kill -9 amid a storm of commands, an unknown event, a full disk; two nodes: how soon one
     /// sees what the other did, and what an idle system asks its database
     Relay,
+    /// A million attempts: a day of them goes while somebody reads it, beside a DELETE of as many
+    Retention,
 }
 
 impl Part {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::PostgresWays,
         Self::Lint,
         Self::Payloads,
@@ -103,6 +109,7 @@ impl Part {
         Self::Raw,
         Self::Barrier,
         Self::Relay,
+        Self::Retention,
     ];
 
     fn needs_the_binary(self) -> bool {
@@ -113,9 +120,9 @@ impl Part {
         !matches!(self, Self::PostgresWays | Self::Lint | Self::Unprivileged)
     }
 
-    /// Two nodes need a database that is a server.
+    /// Two nodes need a database that is a server; days are partitions there only.
     fn needs_postgres(self) -> bool {
-        matches!(self, Self::Barrier)
+        matches!(self, Self::Barrier | Self::Retention)
     }
 }
 
@@ -189,6 +196,7 @@ fn play(
         Part::Raw => raw::run(&stage),
         Part::Barrier => barrier::run(&stage),
         Part::Relay => relay::run(&stage),
+        Part::Retention => retention::run(&stage),
         Part::PostgresWays | Part::Lint | Part::Unprivileged => Ok(()),
     }
 }

@@ -109,6 +109,21 @@ impl Stage<'_> {
             .with_context(|| format!("on {}", database.name()))
     }
 
+    /// Plays on one node of a new installation on PostgreSQL, and its server.
+    pub(super) fn on_postgres(
+        &self,
+        settings: &[(&str, &str)],
+        job: impl FnOnce(&Postgres, &Ground) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let server = self
+            .databases
+            .server(Database::Postgres)
+            .context("this part needs PostgreSQL: choose that database too")?;
+        let ground = Ground::lay(self.binary, Some(server), &["a"], settings)?;
+        job(server, &ground)?;
+        ground.leave()
+    }
+
     /// Plays on two nodes of a new installation on PostgreSQL, which they need, and its server.
     pub(super) fn two_nodes(
         &self,

@@ -37,7 +37,8 @@ list_query! {
         /// Of this message.
         #[param(example = "msg_01jd8x3v9ce2sbm4w8f1q7k5zt")]
         message,
-        /// `pending`, `delivered`, `failed` or `cancelled`.
+        /// `pending`, `delivered`, `failed` or `cancelled`. Without `message`, what is `pending` and was never attempted is
+        /// not found.
         #[param(example = "failed")]
         status,
         /// Of messages accepted at this time or later (RFC 3339).
