@@ -129,6 +129,7 @@ pub(crate) fn server(config: &ServerConfig) -> ServerOptions {
         request_head_timeout: Duration::from_millis(config.request_head_timeout_ms),
         // The end as a whole has a limit of its own, which comes first.
         shutdown_timeout: Duration::from_secs(config.shutdown_timeout_s),
+        ..ServerOptions::default()
     }
 }
 

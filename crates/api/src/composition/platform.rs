@@ -7,14 +7,13 @@ use postrider_application::{
     mediator::{Mediator, MediatorPorts},
     operational::PublishOperational,
     ports::{
-        AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, NodeRegistry as _, Partitions as _, Randomness,
-        Sealer, StoreError, WorkBell,
+        AccessTokens, EndpointGuard, MessageIntake, NodeRegistry as _, Partitions as _, StoreError, WorkBell,
     },
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
-    OsRandomness, StandardSigner, TokenOptions, verify_master_key,
+    Argon2Passwords, AskedKeys, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, OperatorTokens,
+    StandardSigner, TokenOptions,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
@@ -24,7 +23,7 @@ use postrider_outbox::{
     EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
     RelaySignal, SinkSubscriber,
 };
-use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
+use postrider_persistence::{Database, DatabaseOptions, SqlStore};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +34,8 @@ use super::{
     caches::Caches,
     denials::{DenialWriter, Denials},
     key_uses::{KeyUseWriter, NotedKeyUses},
+    opening::{System, open_database, open_sealer},
     prober::Prober,
-    system::{SystemClock, UuidV7Ids},
 };
 use crate::{
     ApiContext, App, Health, RateLimits,
@@ -79,7 +78,7 @@ impl Platform {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let system = System::new();
         let database = open_database(options.database.clone(), options.migrate).await?;
-        let (sealer, cursors) = open_sealer(&options, &database, &system).await?;
+        let (sealer, cursors, asked) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
         let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
         let signal = RelaySignal::default();
@@ -89,6 +88,7 @@ impl Platform {
             keys: Arc::new(keys),
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
             cursors: Arc::new(cursors),
+            asked: Arc::new(asked),
             store,
             signal,
             system,
@@ -197,23 +197,6 @@ impl LastWords {
     }
 }
 
-/// The system ports, real ones.
-struct System {
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
-    randomness: Arc<dyn Randomness>,
-}
-
-impl System {
-    fn new() -> Self {
-        Self {
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(UuidV7Ids::new()),
-            randomness: Arc::new(OsRandomness::new()),
-        }
-    }
-}
-
 /// What there is once the database is open and the keys fit.
 struct Opened {
     system: System,
@@ -223,6 +206,7 @@ struct Opened {
     keys: Arc<KeyRing>,
     caches: Caches,
     cursors: Arc<CursorKeys>,
+    asked: Arc<AskedKeys>,
     /// Instead of the product's own way in.
     intake: Option<Arc<dyn MessageIntake>>,
 }
@@ -297,6 +281,7 @@ impl Opened {
             rates: RateLimits::new(options.rates),
             allowed_origins: options.allowed_origins,
             cursors: self.cursors,
+            asked: self.asked,
             health: options.health.clone(),
             clock: self.system.clock,
             ids: self.system.ids,
@@ -332,6 +317,7 @@ impl Opened {
     ) -> Result<Relay, OpenError> {
         let System { clock, ids, .. } = &self.system;
         let publisher = PublishOperational::new(
+            self.store.clone(),
             self.caches.directory.clone(),
             intake,
             clock.clone(),
@@ -480,39 +466,4 @@ impl Opened {
             key_pairs: Arc::new(StandardSigner),
         })
     }
-}
-
-/// The tables come first, by the account that may change them; then the login that serves is checked.
-async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Database, OpenError> {
-    let schema = Schema::open(options).await?;
-    if migrate {
-        schema.migrate().await?;
-    } else {
-        let pending = schema.pending().await?.len();
-        if pending > 0 {
-            return Err(OpenError::OldSchema(pending));
-        }
-    }
-    Ok(schema.into_database().await?)
-}
-
-/// What seals and opens stored secrets, and what vouches for cursors; a key that does not fit the database is refused.
-async fn open_sealer(
-    options: &PlatformOptions,
-    database: &Database,
-    system: &System,
-) -> Result<(Arc<dyn Sealer>, CursorKeys), OpenError> {
-    let made;
-    let current = match (&options.master_key, &options.database) {
-        (Some(key), _) => key,
-        (None, DatabaseOptions::Sqlite(sqlite)) => {
-            made = MasterKey::load_or_create(&sqlite.directory, &*system.randomness)?;
-            &made
-        }
-        (None, DatabaseOptions::Postgres(_)) => return Err(OpenError::MasterKeyRequired),
-    };
-    let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
-    verify_master_key(database, &sealer).await?;
-    let cursors = CursorKeys::new(current, &options.other_master_keys);
-    Ok((Arc::new(sealer), cursors))
 }
