@@ -16,10 +16,11 @@ use crate::proxy::Proxy;
 use crate::receiver::{Arrival, Pace, Receiver};
 use crate::server::Server;
 
-/// Slow enough that attempts are under way whenever a node is asked to end.
+/// Slow enough that attempts are under way whenever a node is asked to end, longer than its grace, and that a queue builds
+/// up.
 const PACE: Pace = Pace {
     least: Duration::from_millis(20),
-    most: Duration::from_secs(2),
+    most: Duration::from_secs(5),
 };
 const CLIENTS: usize = 8;
 /// Publishing ends when the restarts do, not before.
@@ -54,7 +55,6 @@ pub(super) fn play(restarts: u32, binary: &Binary, postgres: &Postgres) -> anyho
     tenant.endpoint(&receiver.url(), &secret, None)?;
 
     let mut publisher = Publisher::start(&tenant, UNENDING, CLIENTS, Instant::now() + LIMIT);
-    publisher.take_it_easy(true);
     let began = Instant::now();
     let mut stops = Vec::new();
     for _ in 0..restarts {
@@ -71,6 +71,8 @@ pub(super) fn play(restarts: u32, binary: &Binary, postgres: &Postgres) -> anyho
     }
     await_both(&proxy, &addresses)?;
     let ledger = publisher.finish();
+    let (arrived, answered) = (receiver.count(), receiver.answered());
+    receiver.hurry();
     let lasted = began.elapsed();
     await_rest(&ledger, &receiver)?;
     for node in &mut nodes {
@@ -84,6 +86,11 @@ pub(super) fn play(restarts: u32, binary: &Binary, postgres: &Postgres) -> anyho
         lasted.as_secs_f64(),
         stops.len(),
         stops.iter().max().map_or(0.0, Duration::as_secs_f64)
+    );
+    println!(
+        "  at the last      {} queued, {} attempts under way",
+        ledger.accepted.len().saturating_sub(arrived),
+        arrived.saturating_sub(answered)
     );
     println!(
         "  failed publishes {} (503 {}, broken off {}, no server {}, others {}); sent to the other node at once {}",
