@@ -60,11 +60,10 @@ impl Name {
     /// The most characters that a name may have.
     pub const MAX_CHARS: usize = 120;
 
-    /// Parses a name; surrounding white space is dropped.
+    /// Parses a name; surrounding white space counts, and is dropped.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let text = text.trim();
         check_text(text, Self::MAX_CHARS)?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.trim().to_owned()))
     }
 
     /// The name as text.
@@ -83,9 +82,8 @@ impl Description {
 
     /// Parses a description; it may be empty.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let text = text.trim();
         check_optional_text(text, Self::MAX_CHARS)?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.trim().to_owned()))
     }
 
     /// The description as text.

@@ -112,7 +112,7 @@ mod tests {
     use actix_web::{http::Method, test::TestRequest};
     use postrider_crypto::MasterKey;
 
-    async fn asked(method: Method, uri: &str, body: &[u8]) -> OnceKey {
+    fn asked(method: Method, uri: &str, body: &[u8]) -> OnceKey {
         let request = TestRequest::default()
             .method(method)
             .uri(uri)
@@ -128,15 +128,15 @@ mod tests {
         repeatable.key().unwrap()
     }
 
-    #[actix_web::test]
-    async fn what_is_asked_is_method_path_and_body() {
-        let first = asked(Method::POST, "/v1/a", b"{}").await;
-        assert_eq!(asked(Method::POST, "/v1/a", b"{}").await, first);
+    #[test]
+    fn what_is_asked_is_method_path_and_body() {
+        let first = asked(Method::POST, "/v1/a", b"{}");
+        assert_eq!(asked(Method::POST, "/v1/a", b"{}"), first);
         for other in [
-            asked(Method::PUT, "/v1/a", b"{}").await,
-            asked(Method::POST, "/v1/b", b"{}").await,
-            asked(Method::POST, "/v1/a?x", b"{}").await,
-            asked(Method::POST, "/v1/a", b"{ }").await,
+            asked(Method::PUT, "/v1/a", b"{}"),
+            asked(Method::POST, "/v1/b", b"{}"),
+            asked(Method::POST, "/v1/a?x", b"{}"),
+            asked(Method::POST, "/v1/a", b"{ }"),
         ] {
             assert_ne!(other, first);
         }

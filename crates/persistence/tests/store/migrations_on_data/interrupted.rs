@@ -29,7 +29,8 @@ async fn is_begun_again(last: &str, index: &str) {
         .await
         .unwrap();
     reader.execute("SELECT count(*) FROM installation").await.unwrap();
-    let node = tokio::spawn({
+    let mut node = tokio::task::JoinSet::new();
+    node.spawn({
         let name = name.clone();
         async move { PostgresHarness::schema(&name).await.migrate().await }
     });
@@ -38,14 +39,14 @@ async fn is_begun_again(last: &str, index: &str) {
             if let Some(pid) = old.texts(BUILDS).await.pop() {
                 break pid;
             }
-            assert!(!node.is_finished(), "it did not wait");
+            assert!(node.try_join_next().is_none(), "it did not wait");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let pid = tokio::time::timeout(Duration::from_mins(1), wait).await.unwrap();
     old.texts(&format!("SELECT pg_terminate_backend({pid})::text"))
         .await;
-    assert!(node.await.unwrap().is_err());
+    assert!(node.join_next().await.unwrap().unwrap().is_err());
     let left = old.texts(INVALID).await;
     assert!(left.iter().any(|name| name.ends_with(index)), "{left:?}");
     reader.rollback().await.unwrap();

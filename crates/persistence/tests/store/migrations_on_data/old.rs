@@ -1,6 +1,7 @@
 //! A database of a version before, with rows: those of the product as far as it had columns for them, and copies.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use postrider_migrations::Migrator;
 use postrider_persistence::{DatabaseOptions, Schema, SqliteOptions};
@@ -159,11 +160,13 @@ impl Old {
         for (table, columns) in self.all_columns().await {
             let columns = columns.join(", ");
             if table != "audit_entries" {
-                all.push_str(&format!("DELETE FROM main.{table}; "));
+                write!(all, "DELETE FROM main.{table}; ").unwrap();
             }
-            all.push_str(&format!(
+            write!(
+                all,
                 "INSERT INTO main.{table} ({columns}) SELECT {columns} FROM source.{table}; "
-            ));
+            )
+            .unwrap();
         }
         all.push_str("DETACH source");
         self.run(&all).await;
