@@ -188,10 +188,10 @@ impl Health {
         let mut state = self.state();
         let seen = &mut state.seen[subject as usize];
         // What nobody looked at for too long was not ready meanwhile.
-        let stale = seen
+        let overdue = seen
             .looked
             .is_some_and(|looked| now.saturating_sub(looked) > subject.stale_after());
-        if seen.ready != ready || seen.looked.is_none() || (stale && ready) {
+        if seen.ready != ready || seen.looked.is_none() || (overdue && ready) {
             seen.since = now;
         }
         seen.ready = ready;
@@ -201,8 +201,7 @@ impl Health {
 
     /// The main runtime turns.
     pub fn beat(&self) {
-        self.beat
-            .store(millis(self.clock.monotonic()), Ordering::Relaxed);
+        self.beat.store(millis(self.clock.monotonic()), Ordering::Relaxed);
     }
 
     /// Shows again and again that the runtime which polls this turns; never ends.

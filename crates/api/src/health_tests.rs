@@ -110,5 +110,8 @@ fn an_end_is_not_ready_and_has_started() {
     assert!(health.is_draining() && health.startup().started && !all_ready(&health.checks()));
     assert_eq!(check(&health, "process").detail, "ends");
     health.serves();
-    assert!(health.is_draining() && !all_ready(&health.checks()), "there is no way back");
+    assert!(
+        health.is_draining() && !all_ready(&health.checks()),
+        "there is no way back"
+    );
 }

@@ -10,9 +10,7 @@ const ABANDON: Duration = Duration::from_secs(1);
 
 /// Runs `main` on a multi-threaded runtime.
 pub(crate) fn block_on<F: Future>(main: F) -> io::Result<F::Output> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let output = runtime.block_on(main);
     // A look-up of a name that hangs must not hold up the end.
     runtime.shutdown_timeout(ABANDON);

@@ -131,8 +131,13 @@ impl Platform {
         health.serves();
         let mut watch = JoinSet::new();
         watch.spawn(prober.run());
+        let beating = Arc::clone(&health);
+        watch.spawn(async move { beating.keep_beating().await });
         let (told, asked) = (Arc::clone(&health), shutdown.clone());
-        watch.spawn(async move { asked.cancelled_owned().await; told.drain() });
+        watch.spawn(async move {
+            asked.cancelled_owned().await;
+            told.drain();
+        });
         let quiet = CancellationToken::new();
         let working = async {
             // Everything that runs is in there.
@@ -264,11 +269,7 @@ impl Opened {
             Arc::new(key_uses),
             self.system.clock.clone(),
         );
-        let prober = Prober::new(
-            options.health.clone(),
-            database.clone(),
-            engine_handle.clone(),
-        );
+        let prober = Prober::new(options.health.clone(), database.clone(), engine_handle.clone());
         let context = Arc::new(ApiContext {
             mediator: Arc::new(Mediator::new(
                 UseCases::new(&ports, &options.settings),

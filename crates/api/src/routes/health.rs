@@ -84,7 +84,5 @@ fn answer(good: bool, body: impl Serialize) -> HttpResponse {
         response.status(StatusCode::SERVICE_UNAVAILABLE);
         response.insert_header(("Retry-After", RETRY_AFTER_SECONDS));
     }
-    response
-        .insert_header(("Cache-Control", "no-store"))
-        .json(body)
+    response.insert_header(("Cache-Control", "no-store")).json(body)
 }

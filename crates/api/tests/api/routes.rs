@@ -15,10 +15,7 @@ async fn health_and_documents() {
     let api = Api::start().await;
     assert_snapshot!("health_live", api.get("", "/health/live").await.snapshot());
     assert_snapshot!("health_ready", api.get("", "/health/ready").await.snapshot());
-    assert_snapshot!(
-        "health_startup",
-        api.get("", "/health/startup").await.snapshot()
-    );
+    assert_snapshot!("health_startup", api.get("", "/health/startup").await.snapshot());
     assert_snapshot!("jwks", api.get("", "/.well-known/jwks.json").await.snapshot());
     let document = api.get("", "/openapi.json").await.expect(200);
     assert_eq!(document.header("content-type"), "application/json");

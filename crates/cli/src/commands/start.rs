@@ -52,7 +52,10 @@ impl fmt::Display for Advice {
 }
 
 /// Opens the platform as soon as its database is there, for `database.wait_s` at the longest.
-pub(super) async fn open(configuration: &Configuration, health: &Arc<Health>) -> Result<Platform, StartError> {
+pub(super) async fn open(
+    configuration: &Configuration,
+    health: &Arc<Health>,
+) -> Result<Platform, StartError> {
     let clock = SystemClock::new();
     let began = clock.monotonic();
     let longest = Duration::from_secs(configuration.database.wait_s);
@@ -131,10 +134,12 @@ pub(super) fn advice(error: &OpenError) -> Option<&'static str> {
         OpenError::MasterKeyCheck(MasterKeyCheckError::WrongMasterKey { .. }) => {
             Some("put the master key that this database was begun with into security.master_key")
         }
-        OpenError::MasterKey(_) => Some("see to the key file in the data directory, or restore it from the backup"),
-        OpenError::KeyRing(_) => {
-            Some("the stored signing keys do not open; if they are lost, make a new one with `postrider keys rotate`")
+        OpenError::MasterKey(_) => {
+            Some("see to the key file in the data directory, or restore it from the backup")
         }
+        OpenError::KeyRing(_) => Some(
+            "the stored signing keys do not open; if they are lost, make a new one with `postrider keys rotate`",
+        ),
         _ => None,
     }
 }

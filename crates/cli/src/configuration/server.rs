@@ -74,7 +74,10 @@ impl ServerConfig {
         faults.range("server.drain_grace_s", self.drain_grace_s, 0..=300);
         faults.range("server.shutdown_timeout_s", self.shutdown_timeout_s, 1..=900);
         if self.drain_grace_s >= self.shutdown_timeout_s {
-            faults.push("server.shutdown_timeout_s", "must be more than server.drain_grace_s");
+            faults.push(
+                "server.shutdown_timeout_s",
+                "must be more than server.drain_grace_s",
+            );
         }
         if let Err(wrong) = self.origins() {
             faults.push(

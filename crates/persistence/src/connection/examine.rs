@@ -97,7 +97,10 @@ pub async fn reach(
     })
 }
 
-async fn ask(connection: &mut PgConnection, monotonic: impl Fn() -> Duration + Send) -> Result<Reached, sqlx::Error> {
+async fn ask(
+    connection: &mut PgConnection,
+    monotonic: impl Fn() -> Duration + Send,
+) -> Result<Reached, sqlx::Error> {
     let (login, version): (String, String) =
         sqlx::query_as("SELECT session_user::text, current_setting('server_version')")
             .fetch_one(&mut *connection)
@@ -154,7 +157,7 @@ impl Database {
     pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         let statement = self
             .dialect()
-            .exactly(&format!("SELECT version FROM {MIGRATIONS_TABLE}"), []);
+            .exactly(format!("SELECT version FROM {MIGRATIONS_TABLE}"), []);
         let rows = self
             .read(Scope::Operator)
             .await?
@@ -179,7 +182,8 @@ impl Database {
             .query_one_raw(statement)
             .await
             .or_store_error()?;
-        row.map(|row| row.try_get("", "value").or_store_error()).transpose()
+        row.map(|row| row.try_get("", "value").or_store_error())
+            .transpose()
     }
 
     /// The tables that PostgreSQL does not guard as it should: without forced row-level security, without its policies,
@@ -235,7 +239,9 @@ mod tests {
     fn a_schema_is_of_this_an_older_or_a_newer_version() {
         assert_eq!(of(|_| {}), SchemaState::Current);
         assert_eq!(
-            of(|applied| drop(applied.insert("m99999999_of_tomorrow".to_owned()))),
+            of(|applied| {
+                applied.insert("m99999999_of_tomorrow".to_owned());
+            }),
             SchemaState::Newer
         );
         assert_eq!(
@@ -245,7 +251,23 @@ mod tests {
             }),
             SchemaState::Older(1)
         );
-        assert!(matches!(SchemaState::of(&HashSet::new()), SchemaState::Older(20..)));
+        assert!(matches!(
+            SchemaState::of(&HashSet::new()),
+            SchemaState::Older(20..)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_may_come() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let options = PostgresOptions::at(format!("postgres://rider:s3cret@127.0.0.1:{port}/mail"));
+        let away = reach(&options, false, || Duration::ZERO).await.unwrap_err();
+        assert!(away.is_passing() && !away.is_refused_login(), "{away:?}");
+        assert!(!format!("{away:?}").contains("s3cret"));
+        let nonsense = reach(&PostgresOptions::at("nonsense"), false, || Duration::ZERO).await;
+        assert!(!nonsense.unwrap_err().is_passing());
     }
 
     #[test]

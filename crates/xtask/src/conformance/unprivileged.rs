@@ -94,7 +94,8 @@ fn served(binary: &Binary, account: Account) -> anyhow::Result<()> {
     // Ours: the log is written by us.
     let folder = tempfile::Builder::new().prefix("postrider-confined-").tempdir()?;
     let program = copy(binary, shelf.path())?;
-    let [api, management] = [free_port()?, free_port()?].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let [api, management] =
+        [free_port()?, free_port()?].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let words = |command: &str| {
         let data = data.path().display().to_string();
         [command, "--data-dir", &data, "--listen", &api.to_string()].map(str::to_owned)
@@ -113,8 +114,15 @@ fn served(binary: &Binary, account: Account) -> anyhow::Result<()> {
         for probe in ["live", "ready", "startup"] {
             let answer = Client::new(address, ASK_LIMIT).get(&format!("/health/{probe}"), &[])?;
             let body = answer.json()?;
-            ensure!(answer.status == 200, "{listener} /health/{probe}: {} {body}", answer.status);
-            ensure!(has_ages(probe, &body), "{listener} /health/{probe} tells no ages: {body}");
+            ensure!(
+                answer.status == 200,
+                "{listener} /health/{probe}: {} {body}",
+                answer.status
+            );
+            ensure!(
+                has_ages(probe, &body),
+                "{listener} /health/{probe} tells no ages: {body}"
+            );
         }
     }
     println!("/health/{{live,ready,startup}}: 200 on both listeners, with ages");
@@ -133,13 +141,20 @@ fn served(binary: &Binary, account: Account) -> anyhow::Result<()> {
     let status = server.stop().context("SIGTERM did not end it in time")?;
     ensure!(status.code() == Some(0), "after SIGTERM it ended with {status}");
     let complaints = Complaints::of(&server.log());
-    ensure!(complaints.panics.is_empty(), "it panicked: {:?}", complaints.panics);
+    ensure!(
+        complaints.panics.is_empty(),
+        "it panicked: {:?}",
+        complaints.panics
+    );
     let mut files: Vec<_> = std::fs::read_dir(data.path())?
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     files.sort();
-    println!("exit 0 after SIGTERM; in its data directory: {}", files.join(", "));
+    println!(
+        "exit 0 after SIGTERM; in its data directory: {}",
+        files.join(", ")
+    );
     Ok(())
 }
 
@@ -148,7 +163,9 @@ fn confined(account: Account, data: &Path, program: &Path) -> (PathBuf, Vec<Stri
     let Account::Nobody { uid, gid } = account else {
         return (program.to_owned(), Vec::new());
     };
-    let mut arguments = ["--mount", "/bin/sh", "-c", CONFINED, "confined"].map(str::to_owned).to_vec();
+    let mut arguments = ["--mount", "/bin/sh", "-c", CONFINED, "confined"]
+        .map(str::to_owned)
+        .to_vec();
     arguments.extend([
         data.display().to_string(),
         uid.to_string(),

@@ -178,7 +178,10 @@ mod tests {
         assert_eq!(of(&["--rounds", "3"]).len(), 18);
         assert_eq!(of(&["--fault", "kill"]).len(), 2);
         assert_eq!(of(&["--fault", "database", "--database", "sqlite"]), []);
-        assert_eq!(of(&["--fault", "rolling"]), [(Database::Postgres, Fault::Rolling)]);
+        assert_eq!(
+            of(&["--fault", "rolling"]),
+            [(Database::Postgres, Fault::Rolling)]
+        );
         assert_eq!(
             of(&["--database", "sqlite"]),
             [

@@ -64,7 +64,10 @@ pub(super) fn play(restarts: u32, binary: &Binary, postgres: &Postgres) -> anyho
             let asked = Instant::now();
             let status = node.stop().context("SIGTERM did not end the node in time")?;
             stops.push(asked.elapsed());
-            ensure!(status.code() == Some(0), "after SIGTERM a node ended with {status}");
+            ensure!(
+                status.code() == Some(0),
+                "after SIGTERM a node ended with {status}"
+            );
             node.start_again()?;
             ensure!(!publisher.is_finished(), "the publishers gave up");
         }
@@ -94,11 +97,20 @@ pub(super) fn play(restarts: u32, binary: &Binary, postgres: &Postgres) -> anyho
     );
     println!(
         "  failed publishes {} (503 {}, broken off {}, no server {}, others {}); sent to the other node at once {}",
-        report.failed, ledger.refused, ledger.unknown.len(), ledger.knocks, ledger.wrong.len(), proxy.elsewhere()
+        report.failed,
+        ledger.refused,
+        ledger.unknown.len(),
+        ledger.knocks,
+        ledger.wrong.len(),
+        proxy.elsewhere()
     );
     println!(
         "  arrived          {} of {}, lost {}, wrong {}, duplicates {}",
-        report.arrived, ledger.accepted.len(), report.lost.len(), report.wrong, report.duplicates
+        report.arrived,
+        ledger.accepted.len(),
+        report.lost.len(),
+        report.wrong,
+        report.duplicates
     );
     println!(
         "  afterwards       {} rows leased, {} nodes that have not left, {} rows in the queue",
@@ -202,7 +214,10 @@ impl Outcome {
             problems.push(format!("{} publishes failed: {example}", self.failed));
         }
         if let Some(example) = self.lost.first() {
-            problems.push(format!("{} accepted and lost, for example {example}", self.lost.len()));
+            problems.push(format!(
+                "{} accepted and lost, for example {example}",
+                self.lost.len()
+            ));
         }
         if self.wrong > 0 {
             problems.push(format!("{} arrived wrong", self.wrong));
@@ -233,7 +248,10 @@ mod tests {
             ledger.accepted.insert(id.to_owned(), (number, Instant::now()));
         }
         let outcome = Outcome::of(&ledger, &[arrival("a", 1), arrival("a", 1)]);
-        assert_eq!((outcome.arrived, outcome.duplicates, outcome.lost.len()), (1, 1, 1));
+        assert_eq!(
+            (outcome.arrived, outcome.duplicates, outcome.lost.len()),
+            (1, 1, 1)
+        );
         assert_eq!(outcome.problems(&ledger).len(), 1);
         ledger.refused = 1;
         let outcome = Outcome::of(&ledger, &[arrival("a", 1), arrival("b", 3)]);

@@ -180,7 +180,10 @@ fn strike(
                 "  at the end       {} rows leased, {} nodes that have not left, {} rows in the queue",
                 left.rows, left.nodes, left.waiting
             );
-            ensure!((left.rows, left.nodes) == (0, 0), "the server left behind: {left:?}");
+            ensure!(
+                (left.rows, left.nodes) == (0, 0),
+                "the server left behind: {left:?}"
+            );
             ended
         }
         Fault::Rolling => bail!("played elsewhere"),

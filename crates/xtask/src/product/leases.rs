@@ -34,28 +34,30 @@ impl Installation {
     /// Asks the database itself.
     pub fn leases(&self, postgres: Option<&Postgres>) -> anyhow::Result<Leases> {
         let questions = [ROWS, NODES, WAITING];
-        let answers: Vec<u64> = match (self.database(), postgres) {
-            (Some(database), Some(server)) => {
-                let port = server.port().context("a given database is not asked by this tool")?;
-                let mut connection = Connection::open(port, database)?;
-                let ask = |sql: &&str| {
-                    let rows = connection.query(sql)?;
-                    let count = rows.first().and_then(|row| row.first()?.clone());
-                    Ok(count.context("no count")?.parse()?)
-                };
-                questions.iter().map(ask).collect::<anyhow::Result<_>>()?
-            }
-            _ => {
-                let file = self.folder().join("data").join("postrider.sqlite3");
-                let mut command = Command::new("python3");
-                command.args(["-c", SCRIPT]).arg(file).args(questions);
-                let said = process::capture(&mut command, LIMIT).context("SQLite could not be asked")?;
-                said.lines()
-                    .map(|line| line.trim().parse().context("no count"))
-                    .collect::<anyhow::Result<_>>()?
-            }
+        let answers: Vec<u64> = if let (Some(database), Some(server)) = (self.database(), postgres) {
+            let port = server
+                .port()
+                .context("a given database is not asked by this tool")?;
+            let mut connection = Connection::open(port, database)?;
+            let ask = |sql: &&str| {
+                let rows = connection.query(sql)?;
+                let count = rows.first().and_then(|row| row.first()?.clone());
+                Ok(count.context("no count")?.parse()?)
+            };
+            questions.iter().map(ask).collect::<anyhow::Result<_>>()?
+        } else {
+            let file = self.folder().join("data").join("postrider.sqlite3");
+            let mut command = Command::new("python3");
+            command.args(["-c", SCRIPT]).arg(file).args(questions);
+            let said = process::capture(&mut command, LIMIT).context("SQLite could not be asked")?;
+            said.lines()
+                .map(|line| line.trim().parse().context("no count"))
+                .collect::<anyhow::Result<_>>()?
         };
-        ensure!(answers.len() == questions.len(), "not all questions were answered");
+        ensure!(
+            answers.len() == questions.len(),
+            "not all questions were answered"
+        );
         Ok(Leases {
             rows: answers[0],
             nodes: answers[1],

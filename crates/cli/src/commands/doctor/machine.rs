@@ -79,8 +79,9 @@ async fn is_ours(address: SocketAddr) -> bool {
 
 /// `serve` raises its limit to the highest that it may.
 fn files(configuration: &Configuration, highest: Option<u64>, report: &mut Report) {
-    let wanted =
-        configuration.delivery.max_in_flight as u64 + u64::from(configuration.database.max_connections) + OTHER_FILES;
+    let wanted = configuration.delivery.max_in_flight as u64
+        + u64::from(configuration.database.max_connections)
+        + OTHER_FILES;
     let Some(highest) = highest else {
         report.ok("open files", "no limit");
         return;
@@ -112,7 +113,10 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = [0; 1024];
                 let _ = stream.read(&mut request).await.unwrap();
-                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}",
+                    answer.len()
+                );
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
             listener

@@ -49,11 +49,18 @@ async fn of_receivers(name: &str, report: &mut Report) {
                   its name servers; or look for a name that is known here (--resolve)";
     match timeout(LIMIT, HttpSender::look_up(name)).await {
         Ok(Ok(found)) if found.is_empty() => {
-            report.warning("dns", format!("{name} is not found, as deliveries look names up"), advice);
+            report.warning(
+                "dns",
+                format!("{name} is not found, as deliveries look names up"),
+                advice,
+            );
         }
         Ok(Ok(found)) => report.ok(
             "dns",
-            format!("{name} has {} addresses, as deliveries look names up", found.len()),
+            format!(
+                "{name} has {} addresses, as deliveries look names up",
+                found.len()
+            ),
         ),
         Ok(Err(error)) => report.failed("dns", super::super::start::causes(&error), advice),
         Err(_) => report.warning("dns", format!("{name}: no answer within {LIMIT:?}"), advice),

@@ -104,12 +104,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for finding in &self.0 {
             let detail = finding.detail.replace('\n', "\n                        ");
-            writeln!(
-                f,
-                "{:<8} {:<14} {detail}",
-                finding.status.name(),
-                finding.name
-            )?;
+            writeln!(f, "{:<8} {:<14} {detail}", finding.status.name(), finding.name)?;
             if let Some(advice) = &finding.advice {
                 writeln!(f, "{:23} -> {advice}", "")?;
             }

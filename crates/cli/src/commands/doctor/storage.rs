@@ -57,17 +57,24 @@ async fn postgres(
         millis(reached.round_trip)
     );
     if reached.round_trip > FAR {
-        report.warning("database", said, "run Postrider near its database: each batch waits for some round trips");
+        report.warning(
+            "database",
+            said,
+            "run Postrider near its database: each batch waits for some round trips",
+        );
     } else {
         report.ok("database", said);
     }
     if options.admin_url.is_some() {
         match reach(&options, true, || clock.monotonic()).await {
-            Ok(admin) => report.ok("migrator", format!("database.admin_url logs in as {}", admin.login)),
+            Ok(admin) => report.ok(
+                "migrator",
+                format!("database.admin_url logs in as {}", admin.login),
+            ),
             Err(error) => failed(report, "migrator", "database.admin_url: ", &error),
         }
     }
-    skew(&reached, &clock, report);
+    skew(&reached, clock, report);
     let options = PostgresOptions {
         max_connections: CONNECTIONS,
         ..options
@@ -85,13 +92,19 @@ async fn postgres(
             return None;
         }
     };
-    report.ok("roles", "the login has no rights of its own, inherits none, and can become each of Postrider's roles");
+    report.ok(
+        "roles",
+        "the login has no rights of its own, inherits none, and can become each of Postrider's roles",
+    );
     guards(&database, report).await;
     Some(database)
 }
 
 async fn guards(database: &Database, report: &mut Report) {
-    match (database.unguarded_tables().await, database.roles_without_schema().await) {
+    match (
+        database.unguarded_tables().await,
+        database.roles_without_schema().await,
+    ) {
         (Ok(tables), Ok(roles)) if tables.is_empty() && roles.is_empty() => {
             report.ok("row security", "forced on every table, with policies");
         }
@@ -117,7 +130,7 @@ async fn guards(database: &Database, report: &mut Report) {
     }
 }
 
-fn skew(reached: &Reached, clock: &SystemClock, report: &mut Report) {
+fn skew(reached: &Reached, clock: SystemClock, report: &mut Report) {
     let since = clock.monotonic().saturating_sub(reached.asked_at);
     let here = clock.now().as_micros() - i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
     let ahead = here - reached.clock.as_micros();
@@ -154,9 +167,17 @@ async fn migrations(configuration: &Configuration, options: DatabaseOptions, rep
         Ok(pending) => {
             let said = format!("the tables lack {} migrations", pending.len());
             if configuration.database.migrate_on_start {
-                report.warning("migrations", said, "`serve` applies them at its start; or run `postrider migrate`");
+                report.warning(
+                    "migrations",
+                    said,
+                    "`serve` applies them at its start; or run `postrider migrate`",
+                );
             } else {
-                report.failed("migrations", said, "run `postrider migrate` (database.migrate_on_start is off)");
+                report.failed(
+                    "migrations",
+                    said,
+                    "run `postrider migrate` (database.migrate_on_start is off)",
+                );
             }
             false
         }
@@ -167,7 +188,11 @@ async fn migrations(configuration: &Configuration, options: DatabaseOptions, rep
     }
 }
 
-async fn sqlite(configuration: &Configuration, options: SqliteOptions, report: &mut Report) -> Option<Database> {
+async fn sqlite(
+    configuration: &Configuration,
+    options: SqliteOptions,
+    report: &mut Report,
+) -> Option<Database> {
     let begun = directory(&options.directory, report)?;
     if !begun {
         return None;
@@ -185,18 +210,30 @@ async fn sqlite(configuration: &Configuration, options: SqliteOptions, report: &
         }
     };
     let clock = SystemClock::new();
-    let began = clock.monotonic();
+    let asked = clock.monotonic();
     match database.ping().await {
         Ok(()) => {
-            let beside = if database.is_guest() { ", a server runs on it" } else { "" };
-            let took = clock.monotonic().saturating_sub(began);
+            let beside = if database.is_guest() {
+                ", a server runs on it"
+            } else {
+                ""
+            };
+            let took = clock.monotonic().saturating_sub(asked);
             report.ok(
                 "database",
-                format!("SQLite in {}: answers in {}{beside}", options.directory.display(), millis(took)),
+                format!(
+                    "SQLite in {}: answers in {}{beside}",
+                    options.directory.display(),
+                    millis(took)
+                ),
             );
         }
         Err(error) => {
-            report.failed("database", start::causes(&error), "restore the file from the backup");
+            report.failed(
+                "database",
+                start::causes(&error),
+                "restore the file from the backup",
+            );
             return None;
         }
     }
@@ -206,9 +243,17 @@ async fn sqlite(configuration: &Configuration, options: SqliteOptions, report: &
         Ok(pending) => {
             let said = format!("the tables lack {} migrations", pending.len());
             if configuration.database.migrate_on_start {
-                report.warning("migrations", said, "`serve` applies them at its start; or run `postrider migrate`");
+                report.warning(
+                    "migrations",
+                    said,
+                    "`serve` applies them at its start; or run `postrider migrate`",
+                );
             } else {
-                report.failed("migrations", said, "run `postrider migrate` (database.migrate_on_start is off)");
+                report.failed(
+                    "migrations",
+                    said,
+                    "run `postrider migrate` (database.migrate_on_start is off)",
+                );
             }
             return None;
         }
@@ -225,7 +270,8 @@ fn directory(path: &Path, report: &mut Report) -> Option<bool> {
     };
     let owner = found.uid();
     let us = rustix::process::geteuid().as_raw();
-    let writable = rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok();
+    let writable =
+        rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok();
     if !found.is_dir() || !writable {
         report.failed(
             "directory",
@@ -235,11 +281,18 @@ fn directory(path: &Path, report: &mut Report) -> Option<bool> {
         return None;
     }
     if owner != us && us != 0 {
-        report.warning("directory", format!("{shown} belongs to account {owner}, not to {us}"), format!("chown -R {us} {shown}"));
+        report.warning(
+            "directory",
+            format!("{shown} belongs to account {owner}, not to {us}"),
+            format!("chown -R {us} {shown}"),
+        );
     } else if found.permissions().mode() & 0o077 != 0 {
         report.warning(
             "directory",
-            format!("{shown} is open to others (mode {:o})", found.permissions().mode() & 0o777),
+            format!(
+                "{shown} is open to others (mode {:o})",
+                found.permissions().mode() & 0o777
+            ),
             format!("chmod 700 {shown}"),
         );
     } else {
@@ -248,7 +301,10 @@ fn directory(path: &Path, report: &mut Report) -> Option<bool> {
     space(path, report);
     let begun = path.join(DATABASE_FILE).is_file();
     if !begun {
-        report.ok("database", "there is none yet: `serve` makes it at its first start");
+        report.ok(
+            "database",
+            "there is none yet: `serve` makes it at its first start",
+        );
     }
     Some(begun)
 }
@@ -260,12 +316,19 @@ fn nothing_yet(path: &Path, report: &mut Report) -> Option<bool> {
     if rustix::fs::access(parent, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
         report.failed(
             "directory",
-            format!("{} is not there, and cannot be made in {}", path.display(), parent.display()),
+            format!(
+                "{} is not there, and cannot be made in {}",
+                path.display(),
+                parent.display()
+            ),
             "make it, owned by the account that runs Postrider, or name another one (database.directory)",
         );
         return None;
     }
-    report.ok("directory", format!("{} is not there yet: `serve` makes it", path.display()));
+    report.ok(
+        "directory",
+        format!("{} is not there yet: `serve` makes it", path.display()),
+    );
     space(parent, report);
     Some(false)
 }

@@ -26,12 +26,26 @@ pub(super) fn run(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resul
     expect(&installation, "before its first start", &[], &[], &secrets)?;
     let running = Running::begin(installation)?;
     let healthy = expect(&running.installation, "beside a server", &[], &[], &secrets)?;
-    println!("  doctor           {} checks beside a server: {}", healthy.len(), healthy.join(", "));
+    println!(
+        "  doctor           {} checks beside a server: {}",
+        healthy.len(),
+        healthy.join(", ")
+    );
 
     let other = secret_hex(32)?;
     let sick = [
-        ("another master key", "POSTRIDER_SECURITY__MASTER_KEY", other, "master key"),
-        ("a wrong setting", "POSTRIDER_SERVER__MAX_PAYLOAD_BYTES", "0".to_owned(), "configuration"),
+        (
+            "another master key",
+            "POSTRIDER_SECURITY__MASTER_KEY",
+            other,
+            "master key",
+        ),
+        (
+            "a wrong setting",
+            "POSTRIDER_SERVER__MAX_PAYLOAD_BYTES",
+            "0".to_owned(),
+            "configuration",
+        ),
     ];
     let mut found = 0;
     for (what, name, value, fails) in &sick {
@@ -55,7 +69,13 @@ pub(super) fn run(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resul
         // The owner's protection is taken away by hand, and given back.
         let mut outside = crate::postgres::Connection::open(port, database)?;
         outside.query("ALTER TABLE endpoints NO FORCE ROW LEVEL SECURITY")?;
-        expect(&running.installation, "an unguarded table", &[], &["row security"], &secrets)?;
+        expect(
+            &running.installation,
+            "an unguarded table",
+            &[],
+            &["row security"],
+            &secrets,
+        )?;
         outside.query("ALTER TABLE endpoints FORCE ROW LEVEL SECURITY")?;
         found += 1;
     }
@@ -102,7 +122,10 @@ fn examine(
         let leak = secrets.iter().find(|secret| said.contains(*secret));
         ensure!(leak.is_none(), "it tells a secret: {said}");
     }
-    ensure!(table.status.code() == json.status.code(), "the table and JSON end differently");
+    ensure!(
+        table.status.code() == json.status.code(),
+        "the table and JSON end differently"
+    );
     let report: Value = serde_json::from_slice(&json.stdout).with_context(|| {
         format!(
             "no JSON: {} {}",
@@ -112,11 +135,17 @@ fn examine(
     })?;
     let checks = report["checks"].as_array().context("no checks")?;
     let name = |check: &Value| check["name"].as_str().unwrap_or_default().to_owned();
-    let bad: Vec<&Value> = checks.iter().filter(|check| check["status"] == "failed").collect();
+    let bad: Vec<&Value> = checks
+        .iter()
+        .filter(|check| check["status"] == "failed")
+        .collect();
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     for check in &bad {
         ensure!(check["advice"].is_string(), "{check} does not say what to do");
-        ensure!(table.contains(&format!("failed   {}", name(check))), "not in the table: {check}");
+        ensure!(
+            table.contains(&format!("failed   {}", name(check))),
+            "not in the table: {check}"
+        );
     }
     let mut failed: Vec<String> = bad.into_iter().map(name).collect();
     failed.dedup();

@@ -36,7 +36,10 @@ pub(super) fn run(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resul
     );
     let leases = running.installation.leases(postgres)?;
     ensure!((leases.rows, leases.nodes) == (0, 0), "left behind: {leases:?}");
-    println!("  end              cut short after {:.2} s of {WHOLE} s, nothing leased", took.as_secs_f64());
+    println!(
+        "  end              cut short after {:.2} s of {WHOLE} s, nothing leased",
+        took.as_secs_f64()
+    );
 
     let mut running = begin(binary, postgres, 120)?;
     let _hanging = hang(running.installation.address())?;
@@ -46,7 +49,10 @@ pub(super) fn run(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resul
     running.server.signal(Signal::TERM)?;
     let code = ended(&mut running, SLACK)?;
     ensure!(code == Some(130), "a second signal: ended with {code:?}");
-    println!("  end              at once at a second signal ({:.2} s)", again.elapsed().as_secs_f64());
+    println!(
+        "  end              at once at a second signal ({:.2} s)",
+        again.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
@@ -70,10 +76,14 @@ fn hang(address: SocketAddr) -> anyhow::Result<TcpStream> {
 fn not_ready_while_it_serves(address: SocketAddr) -> anyhow::Result<()> {
     let client = Client::new(address, ASK_LIMIT);
     until(SEEN_WITHIN, || {
-        client.get("/health/ready", &[]).is_ok_and(|answer| answer.status == 503)
+        client
+            .get("/health/ready", &[])
+            .is_ok_and(|answer| answer.status == 503)
     })
     .context("it is still ready")?;
-    let live = client.get("/health/live", &[]).context("it does not serve any more")?;
+    let live = client
+        .get("/health/live", &[])
+        .context("it does not serve any more")?;
     ensure!(live.status == 200, "/health/live: {}", live.status);
     ensure!(
         client.get("/openapi.json", &[])?.status == 200,

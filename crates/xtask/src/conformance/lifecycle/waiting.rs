@@ -28,8 +28,17 @@ pub(super) fn run(binary: &Binary, postgres: &Postgres) -> anyhow::Result<()> {
     a_signal(binary, postgres)?;
     ends(binary, postgres, "stranger", None, "300", "cannot start")?;
     ends(binary, postgres, "postgres", None, "300", "is a superuser")?;
-    ends(binary, postgres, "postrider", Some(free_port()?), "0", "gave up waiting")?;
-    println!("  start            ends at once for a stranger, a superuser and `database.wait_s = 0`; no password logged");
+    ends(
+        binary,
+        postgres,
+        "postrider",
+        Some(free_port()?),
+        "0",
+        "gave up waiting",
+    )?;
+    println!(
+        "  start            ends at once for a stranger, a superuser and `database.wait_s = 0`; no password logged"
+    );
     Ok(())
 }
 
@@ -56,8 +65,14 @@ fn comes_later(binary: &Binary, postgres: &Postgres) -> anyhow::Result<()> {
     let mut server = Server::launch(installation.launch(installation.address()))?;
     let client = Client::new(management, ASK_LIMIT);
     // Twice tried at least.
-    until(SEEN_WITHIN, || server.log().matches("waiting for it").count() >= 2).context("it does not wait")?;
-    let (live, startup) = (client.get("/health/live", &[])?, client.get("/health/startup", &[])?);
+    until(SEEN_WITHIN, || {
+        server.log().matches("waiting for it").count() >= 2
+    })
+    .context("it does not wait")?;
+    let (live, startup) = (
+        client.get("/health/live", &[])?,
+        client.get("/health/startup", &[])?,
+    );
     ensure!(live.status == 200, "/health/live while it waits: {}", live.status);
     let body = startup.json()?;
     ensure!(
@@ -65,7 +80,10 @@ fn comes_later(binary: &Binary, postgres: &Postgres) -> anyhow::Result<()> {
         "/health/startup while it waits: {} {body}",
         startup.status
     );
-    ensure!(client.get("/health/ready", &[])?.status == 503, "ready while it waits");
+    ensure!(
+        client.get("/health/ready", &[])?.status == 503,
+        "ready while it waits"
+    );
     ensure!(
         TcpStream::connect_timeout(&installation.address(), ASK_LIMIT).is_err(),
         "the API's listener takes connections that nobody can answer"
@@ -78,7 +96,10 @@ fn comes_later(binary: &Binary, postgres: &Postgres) -> anyhow::Result<()> {
         server.log().matches("waiting for it").count(),
         came.elapsed().as_secs_f64()
     );
-    ensure!(client.get("/health/startup", &[])?.status == 200, "it has not started");
+    ensure!(
+        client.get("/health/startup", &[])?.status == 200,
+        "it has not started"
+    );
     let status = server.stop().context("SIGTERM did not end it")?;
     ensure!(status.code() == Some(0), "it ended with {status}");
     ensure!(!server.log().contains(PASSWORD), "its log tells the password");
@@ -93,7 +114,10 @@ fn a_signal(binary: &Binary, postgres: &Postgres) -> anyhow::Result<()> {
     server.signal(Signal::TERM)?;
     let code = ended(&mut server)?;
     ensure!(code == Some(0), "a signal while it waits: ended with {code:?}");
-    println!("  start            a signal while it waits ends it after {:.2} s", asked.elapsed().as_secs_f64());
+    println!(
+        "  start            a signal while it waits ends it after {:.2} s",
+        asked.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
