@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Bring the database's schema up to date, and stop.
     Migrate(ConfigArgs),
+    /// Look at everything that an installation stands on, change nothing, and say what to do.
+    Doctor(DoctorArgs),
     /// Try it: embedded database, demo tenant, sample events, and a receiver that verifies them.
     Dev(DevArgs),
     /// Receive webhooks, verify their signatures, and print what arrives.
@@ -68,6 +70,22 @@ pub(crate) struct ServeArgs {
     /// Where to listen (`server.listen`).
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Where the server is to listen (`server.listen`).
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A name to look up, as deliveries do.
+    #[arg(long, default_value = "example.com", value_name = "NAME")]
+    pub(crate) resolve: String,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Of `dev`.

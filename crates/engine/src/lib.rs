@@ -30,6 +30,7 @@ mod intake;
 mod lanes;
 mod lease;
 mod life;
+mod metrics;
 mod options;
 mod plan;
 mod ports;

@@ -34,6 +34,8 @@ pub(crate) struct Fault {
     message: String,
     code: Option<String>,
     constraint: Option<String>,
+    /// Whether the same may succeed later.
+    passing: bool,
 }
 
 impl fmt::Display for Fault {
@@ -58,18 +60,41 @@ impl From<&sqlx::Error> for Fault {
                 message: database.message().to_owned(),
                 code: database.code().map(std::borrow::Cow::into_owned),
                 constraint: database.constraint().map(str::to_owned),
+                passing: is_passing(error),
             },
-            None => Self::saying(error),
+            None => Self {
+                passing: is_passing(error),
+                ..Self::saying(error)
+            },
         }
     }
 }
 
 impl Fault {
+    /// No answer came in time; later one may.
+    pub(crate) fn late(what: impl fmt::Display) -> Self {
+        Self {
+            passing: true,
+            ..Self::saying(what)
+        }
+    }
+
+    /// Whether the same may succeed later.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing
+    }
+
+    /// The SQLSTATE, if the server said one.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
     fn saying(what: impl fmt::Display) -> Self {
         Self {
             message: what.to_string(),
             code: None,
             constraint: None,
+            passing: false,
         }
     }
 }

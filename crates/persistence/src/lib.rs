@@ -61,7 +61,8 @@ mod users;
 mod windows;
 
 pub use connection::{
-    ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, Schema, SqliteOptions, TooMuch,
+    ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, Reached, Schema, SchemaState,
+    SqliteOptions, TooMuch, reach,
 };
 pub use store::SqlStore;
 pub use unit_of_work::SqlUnitOfWork;

@@ -30,6 +30,7 @@ pub mod postgres;
 pub mod postgres_ways;
 pub mod process;
 pub mod product;
+pub mod proxy;
 pub mod receiver;
 pub mod server;
 pub mod tenancy;

@@ -2,6 +2,7 @@
 
 mod config;
 mod dev;
+mod doctor;
 mod keys;
 mod migrate;
 mod openapi;
@@ -9,6 +10,7 @@ mod operator;
 mod permissions;
 mod receive;
 mod serve;
+mod start;
 mod tenants;
 mod users;
 
@@ -26,7 +28,7 @@ use crate::{
     args::{Command, ConfigArgs, ConfigCommand, KeysCommand, OperatorCommand, TenantsCommand, UsersCommand},
     configuration::{Configuration, TelemetryConfig},
     dev as demo, options, runtime,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry},
 };
 
 /// What a command ends with: an exit code, or an error to be shown with its causes.
@@ -40,6 +42,7 @@ pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Dev(args) => dev::run(args),
         Command::Receive(args) => receive::run(&args),
         Command::Tenants(TenantsCommand::Create(args)) => tenants::create(&args),
@@ -100,10 +103,12 @@ fn configured(args: &ConfigArgs) -> Result<Configuration, Failure> {
 }
 
 /// Logging for commands that are run by hand: warnings only, for people.
-fn quiet_telemetry(log: &str) -> Result<Telemetry, crate::telemetry::TelemetryError> {
+fn quiet_telemetry(log: &str) -> Result<Telemetry, telemetry::TelemetryError> {
     let format = crate::configuration::LogFormat::Pretty;
-    Telemetry::start(&TelemetryConfig {
+    let config = TelemetryConfig {
         log: log.to_owned(),
         format,
-    })
+        ..TelemetryConfig::default()
+    };
+    Telemetry::start(&config, telemetry::Scope::Brief)
 }

@@ -205,9 +205,9 @@ impl Committer {
     ) {
         let stored = part.iter().zip(written);
         let stored = stored.filter(|(_, written)| matches!(written, Written::Stored { .. }));
-        self.engine
-            .figures
-            .accepted(stored.map(|(pending, _)| &*pending.new.message));
+        let stored = stored.map(|(pending, _)| &*pending.new.message);
+        self.engine.figures.accepted(stored.clone());
+        self.engine.metrics.accepted(stored);
         let mut unclaimed = false;
         for ((pending, place), written) in part.into_iter().zip(places).zip(written) {
             match *written {

@@ -150,7 +150,9 @@ impl Together {
     fn note(&self, batch: &FoldedBatch, written: &[Written]) {
         let rows = batch.rows().iter().zip(written);
         let stored = rows.filter(|(_, written)| matches!(written, Written::Stored { .. }));
-        self.engine.figures.accepted(stored.map(|(new, _)| &*new.message));
+        let stored = stored.map(|(new, _)| &*new.message);
+        self.engine.figures.accepted(stored.clone());
+        self.engine.metrics.accepted(stored);
     }
 
     async fn try_to_write(&self, batch: &FoldedBatch) -> Result<Vec<Written>, WriteError> {

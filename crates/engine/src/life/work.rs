@@ -164,16 +164,19 @@ impl Life {
         };
         let (endpoint, version) = (endpoint.id, endpoint.version);
         let (ports, options) = (Arc::clone(&self.ports), Arc::clone(&self.options));
-        let lease = Arc::clone(&self.lease);
+        let (lease, shared) = (Arc::clone(&self.lease), Arc::clone(&self.shared));
+        let since = payload.message.deliver_at.unwrap_or(payload.message.created_at);
         self.attempts.spawn(async move {
-            let subject = &attempting.subject;
+            let subject = attempting.subject;
             let begun = Begun::now(&ports);
             let ended = if !lease.holds() {
                 Ended::LeaseLost
             } else if ports.material.standing(subject.tenant, subject.application) != standing {
                 Ended::Outdated
             } else {
-                Ended::Made(attempting.run(begun, &ports, &options).await)
+                let concluded = attempting.run(begun, &ports, &options).await;
+                shared.metrics.attempted(subject.tenant, since, &concluded);
+                Ended::Made(concluded)
             };
             Attempted {
                 job: id,

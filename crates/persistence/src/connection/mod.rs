@@ -2,6 +2,7 @@
 
 mod dialect;
 mod directory;
+mod examine;
 mod guarded;
 mod options;
 mod pools;
@@ -20,6 +21,7 @@ use tokio::sync::OnceCell;
 
 pub use self::{
     dialect::Dialect,
+    examine::{Reached, SchemaState, reach},
     options::{ConnectError, DatabaseOptions, PostgresOptions, SqliteOptions, TooMuch},
     schema::Schema,
 };

@@ -7,6 +7,7 @@ mod clients;
 mod concurrency;
 mod examples;
 mod ground;
+mod lifecycle;
 mod lint;
 mod payloads;
 mod python;
@@ -71,8 +72,10 @@ enum Part {
     Payloads,
     /// A receiver that fails twice
     Retries,
-    /// `dev --once` as root and as an ordinary user
+    /// `dev --once` as root and as an ordinary user; a server that may write its data directory only
     Unprivileged,
+    /// Starts that must wait or must not, ends that take too long, and what `doctor` finds
+    Lifecycle,
     /// Every operation, fuzzed from the OpenAPI document
     Api,
     /// TypeScript and Python clients, generated from the document, send a message
@@ -95,12 +98,13 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::PostgresWays,
         Self::Lint,
         Self::Payloads,
         Self::Retries,
         Self::Unprivileged,
+        Self::Lifecycle,
         Self::Api,
         Self::Clients,
         Self::Signatures,
@@ -186,6 +190,7 @@ fn play(
         options,
     };
     match part {
+        Part::Lifecycle => lifecycle::run(&stage),
         Part::Payloads => payloads::run(binary, databases),
         Part::Retries => retries::run(binary, databases),
         Part::Api => api::run(&stage),

@@ -72,6 +72,12 @@ impl Stage<'_> {
         self.options.seed.map_or_else(chance::seed, Ok)
     }
 
+    /// The chosen databases, with the server of those that have one.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (Database, Option<&Postgres>)> {
+        let chosen = self.databases.chosen.iter();
+        chosen.map(|database| (*database, self.databases.server(*database)))
+    }
+
     /// Plays on one node of a new installation on each database.
     pub(super) fn each(
         &self,

@@ -35,6 +35,13 @@ impl Tenant {
         })
     }
 
+    /// The same tenant, served from another address: a proxy's.
+    #[must_use]
+    pub fn through(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
     /// A client with the tenant's API key.
     pub fn api(&self) -> Api {
         Api::new(self.address, &self.key)
