@@ -23,7 +23,7 @@ impl<D: ApplicationDirectory + ?Sized> CachedApplicationDirectory<D> {
     pub fn new(inner: Arc<D>, options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
-            references: Flights::new(options, clock),
+            references: Flights::new("applications", options, clock),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the engine does, as instruments of OpenTelemetry; they cost next to nothing where metrics are neither read nor
 //! exported.
 
+#[cfg(test)]
+pub(crate) mod measured;
 mod tenants;
 
 use std::{sync::Arc, time::Duration};

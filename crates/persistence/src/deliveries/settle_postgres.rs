@@ -356,7 +356,8 @@ impl SqlStore {
         node: Epoch,
         batch: &Batch,
     ) -> Result<Vec<WorkId>, StoreError> {
-        let pool = self.database.engine().get_postgres_connection_pool();
+        let _operation = self.database.operation();
+        let pool = self.database.engine_connections().get_postgres_connection_pool();
         let columns = Columns::of(node, batch);
         let (mut sql, mut turn) = (SETTLE, 1);
         let settled = loop {
