@@ -54,7 +54,7 @@ fn flights() -> (TestFlights, Arc<TestClock>) {
     let clock = Arc::new(TestClock::default());
     (
         Flights::new(
-        "test",
+            "test",
             CacheOptions {
                 ttl: TTL,
                 max_entries: 100,

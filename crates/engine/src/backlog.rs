@@ -190,7 +190,9 @@ fn show_subscribers(meter: &Meter, seen: &Arc<Seen>, names: &Arc<[&'static str]>
     meter
         .f64_observable_gauge("postrider.relay.lag_seconds")
         .with_unit("s")
-        .with_description("The age of the oldest event that a subscriber is not done with; 0 if there is none")
+        .with_description(
+            "The age of the oldest event that a subscriber is not done with; 0 if there is none",
+        )
         .with_callback(move |observer| {
             each(&of, &known, |of, labels| {
                 observer.observe(of.age.as_secs_f64(), labels);
@@ -201,9 +203,13 @@ fn show_subscribers(meter: &Meter, seen: &Arc<Seen>, names: &Arc<[&'static str]>
     meter
         .u64_observable_gauge("postrider.relay.dead_letters")
         .with_unit("{event}")
-        .with_description("Events that a subscriber could not take and that wait for an operator, counted up to 100,000")
+        .with_description(
+            "Events that a subscriber could not take and that wait for an operator, counted up to 100,000",
+        )
         .with_callback(move |observer| {
-            each(&of, &known, |of, labels| observer.observe(of.dead_letters, labels));
+            each(&of, &known, |of, labels| {
+                observer.observe(of.dead_letters, labels)
+            });
         })
         .build();
 }
@@ -276,9 +282,16 @@ mod tests {
         let (shutdown, mut running) = (CancellationToken::new(), JoinSet::new());
         running.spawn(watch.run(shutdown.clone()));
         time::sleep(Duration::from_secs(1)).await;
-        let parts = named(&[("state=due", 1.0), ("state=parked", 3.0), ("state=scheduled", 2.0)]);
+        let parts = named(&[
+            ("state=due", 1.0),
+            ("state=parked", 3.0),
+            ("state=scheduled", 2.0),
+        ]);
         assert_eq!(depth(), parts);
-        for (name, value) in [("postrider.queue.oldest_age", 2.5), ("postrider.replays.running", 5.0)] {
+        for (name, value) in [
+            ("postrider.queue.oldest_age", 2.5),
+            ("postrider.replays.running", 5.0),
+        ] {
             assert_eq!(measured.gauge(name), named(&[("", value)]), "{name}");
         }
         for (name, value) in [
@@ -286,7 +299,11 @@ mod tests {
             ("postrider.relay.lag_seconds", 1.5),
             ("postrider.relay.dead_letters", 4.0),
         ] {
-            assert_eq!(measured.gauge(name), named(&[("subscriber=known", value)]), "{name}");
+            assert_eq!(
+                measured.gauge(name),
+                named(&[("subscriber=known", value)]),
+                "{name}"
+            );
         }
 
         time::sleep(Duration::from_secs(15)).await;

@@ -43,7 +43,8 @@ const SUBSCRIBERS: &str = "
 SELECT c.subscriber, coalesce((SELECT max(pos) FROM outbox_events), 0) - c.position AS lag,
     {now} - (SELECT e.recorded_at FROM outbox_events e WHERE e.pos > c.position ORDER BY e.pos LIMIT 1) AS age,
     (SELECT CAST(count(*) AS bigint) FROM
-        (SELECT 1 FROM dead_letters d WHERE d.subscriber = c.subscriber AND d.attempts > 0 LIMIT $1) AS letters)
+        (SELECT 1 FROM dead_letters d WHERE d.subscriber = c.subscriber AND d.attempts > 0
+            AND NOT d.discarded LIMIT $1) AS letters)
         AS dead_letters
 FROM relay_cursors c ORDER BY c.subscriber";
 

@@ -6,25 +6,23 @@ use postrider_application::{
     endpoints::DisableByEngine,
     mediator::{Mediator, MediatorPorts},
     operational::PublishOperational,
-    ports::{
-        AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
-        StoreError, WorkBell,
-    },
+    ports::{AccessTokens, EndpointGuard, MessageIntake, Partitions as _, StoreError, WorkBell},
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
-    OsRandomness, StandardSigner, TokenOptions, verify_master_key,
+    Argon2Passwords, AskedKeys, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, OperatorTokens,
+    StandardSigner, TokenOptions,
 };
 use postrider_engine::{
-    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
-    FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays, ReplaysPorts, RetentionPorts,
+    BacklogOptions, BacklogWatch, Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions,
+    EnginePorts, FigureOptions, FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays,
+    ReplaysPorts, RetentionPorts,
 };
 use postrider_outbox::{
     EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
     RelaySignal, SinkSubscriber,
 };
-use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
+use postrider_persistence::{Database, DatabaseOptions, SqlStore};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +32,8 @@ use super::{
     caches::Caches,
     denials::{DenialWriter, Denials},
     key_uses::{KeyUseWriter, NotedKeyUses},
+    opening::{System, open_database, open_sealer},
     readiness::PlatformReadiness,
-    system::{SystemClock, UuidV7Ids},
 };
 use crate::{
     ApiContext, App, RateLimits,
@@ -75,7 +73,7 @@ impl Platform {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let system = System::new();
         let database = open_database(options.database.clone(), options.migrate).await?;
-        let (sealer, cursors) = open_sealer(&options, &database, &system).await?;
+        let (sealer, cursors, asked) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
         let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
         let signal = RelaySignal::default();
@@ -85,6 +83,7 @@ impl Platform {
             keys: Arc::new(keys),
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
             cursors: Arc::new(cursors),
+            asked: Arc::new(asked),
             store,
             signal,
             system,
@@ -141,21 +140,10 @@ impl Platform {
     }
 }
 
-/// The system ports, real ones.
-struct System {
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
-    randomness: Arc<dyn Randomness>,
-}
-
-impl System {
-    fn new() -> Self {
-        Self {
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(UuidV7Ids::new()),
-            randomness: Arc::new(OsRandomness::new()),
-        }
-    }
+/// The names of those who hear of events, once for the whole installation.
+fn subscribers(options: &PlatformOptions) -> Vec<&'static str> {
+    let sink = options.event_sink.is_some().then_some(EVENT_SINK.name);
+    std::iter::once(OPERATIONAL_WEBHOOKS.name).chain(sink).collect()
 }
 
 /// What there is once the database is open and the keys fit.
@@ -167,12 +155,14 @@ struct Opened {
     keys: Arc<KeyRing>,
     caches: Caches,
     cursors: Arc<CursorKeys>,
+    asked: Arc<AskedKeys>,
     /// Instead of the product's own way in.
     intake: Option<Arc<dyn MessageIntake>>,
 }
 
 impl Opened {
     async fn compose(self, database: Database, options: PlatformOptions) -> Result<Platform, OpenError> {
+        database.observe();
         let guard = self.guard();
         let (engine, engine_handle, sender) = self.engine(&options, guard.clone())?;
         let (intake, intake_handle) = self.intake(&options, &engine_handle)?;
@@ -191,9 +181,11 @@ impl Opened {
                 RetentionPorts {
                     retention: self.store.clone(),
                     readers: self.store.clone(),
+                    clock: self.system.clock.clone(),
                 },
                 options.retention,
             ),
+            backlog: self.backlog(&options),
             figures: FigureWriter::new(
                 &engine_handle,
                 self.store.clone(),
@@ -236,6 +228,7 @@ impl Opened {
             rates: RateLimits::new(options.rates),
             allowed_origins: options.allowed_origins,
             cursors: self.cursors,
+            asked: self.asked,
             readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
             clock: self.system.clock,
             ids: self.system.ids,
@@ -268,6 +261,7 @@ impl Opened {
     ) -> Result<Relay, OpenError> {
         let System { clock, ids, .. } = &self.system;
         let publisher = PublishOperational::new(
+            self.store.clone(),
             self.caches.directory.clone(),
             intake,
             clock.clone(),
@@ -291,7 +285,7 @@ impl Opened {
             sight: self.store.clone(),
             bell: self.store.clone(),
             life: Arc::new(engine.clone()),
-            metrics: Arc::new(OtelRelayMetrics::new()),
+            metrics: Arc::new(OtelRelayMetrics::new(&subscribers(options))),
         };
         let node = vec![Arc::new(self.caches.subscriber()) as _];
         Ok(Relay::open(ports, self.signal.clone(), node, installed, options.relay).await?)
@@ -346,6 +340,12 @@ impl Opened {
         Ok((engine, handle, sender))
     }
 
+    /// What waits, as figures; of the log's subscribers those that are installed.
+    fn backlog(&self, options: &PlatformOptions) -> BacklogWatch {
+        let (store, clock) = (self.store.clone(), &self.system.clock);
+        BacklogWatch::new(store, clock, subscribers(options), BacklogOptions::default())
+    }
+
     fn replays(&self, options: &PlatformOptions, engine: &EngineHandle) -> Replays {
         let ports = ReplaysPorts {
             worker: self.store.clone(),
@@ -368,6 +368,7 @@ impl Opened {
             partitions: self.store.clone(),
             health: self.store.clone(),
             guard,
+            clock: self.system.clock.clone(),
         };
         Chores::new(ports, chores)
     }
@@ -416,39 +417,4 @@ impl Opened {
             key_pairs: Arc::new(StandardSigner),
         })
     }
-}
-
-/// The tables come first, by the account that may change them; then the login that serves is checked.
-async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Database, OpenError> {
-    let schema = Schema::open(options).await?;
-    if migrate {
-        schema.migrate().await?;
-    } else {
-        let pending = schema.pending().await?.len();
-        if pending > 0 {
-            return Err(OpenError::OldSchema(pending));
-        }
-    }
-    Ok(schema.into_database().await?)
-}
-
-/// What seals and opens stored secrets, and what vouches for cursors; a key that does not fit the database is refused.
-async fn open_sealer(
-    options: &PlatformOptions,
-    database: &Database,
-    system: &System,
-) -> Result<(Arc<dyn Sealer>, CursorKeys), OpenError> {
-    let made;
-    let current = match (&options.master_key, &options.database) {
-        (Some(key), _) => key,
-        (None, DatabaseOptions::Sqlite(sqlite)) => {
-            made = MasterKey::load_or_create(&sqlite.directory, &*system.randomness)?;
-            &made
-        }
-        (None, DatabaseOptions::Postgres(_)) => return Err(OpenError::MasterKeyRequired),
-    };
-    let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
-    verify_master_key(database, &sealer).await?;
-    let cursors = CursorKeys::new(current, &options.other_master_keys);
-    Ok((Arc::new(sealer), cursors))
 }

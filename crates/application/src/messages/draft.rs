@@ -13,7 +13,9 @@ use super::vetting::Vetting;
 use crate::{
     Error, ErrorCode, Ports, Result, Settings, Violation,
     access::ApplicationScope,
-    ports::{AcceptMessage, Clock, Dedup, Ids, IntakeError, StoreError, TracePropagation},
+    ports::{
+        AcceptMessage, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, StoreError, TracePropagation,
+    },
 };
 
 /// What is to be published to an application.
@@ -46,6 +48,7 @@ pub struct Published {
 
 /// Makes messages of drafts.
 pub(super) struct Drafts {
+    directory: Arc<dyn ApplicationDirectory>,
     vetting: Vetting,
     trace: Arc<dyn TracePropagation>,
     clock: Arc<dyn Clock>,
@@ -57,6 +60,7 @@ pub(super) struct Drafts {
 impl Drafts {
     pub(super) fn new<S>(ports: &Ports<S>, settings: &Settings) -> Self {
         Self {
+            directory: ports.directory.clone(),
             vetting: Vetting::new(ports),
             trace: ports.trace.clone(),
             clock: ports.clock.clone(),
@@ -75,6 +79,13 @@ impl Drafts {
         scope: &ApplicationScope,
         draft: MessageDraft,
     ) -> Result<(AcceptMessage, Vec<Violation>)> {
+        let (tenant, application) = (scope.tenant_scope(), scope.application());
+        if self.directory.is_operational(tenant, application).await? {
+            return Err(Error::new(
+                ErrorCode::Forbidden,
+                "only the system publishes to the application `operational`: its endpoints trust what it says",
+            ));
+        }
         let now = self.clock.now();
         let deliver_at = draft.deliver_at.map(|at| self.bounds.check(at, now));
         let deliver_at = deliver_at
@@ -103,9 +114,11 @@ impl Drafts {
         let mut time = [0; 8];
         let dedup = draft.dedup_key.map(|key| {
             let (kind, text) = key.tagged();
+            let mut body = message.fingerprint_parts(&mut time);
+            body.extend(key.batch().map(|batch| &batch[..]));
             Dedup {
                 key_hash: hash(&[kind.as_bytes(), text.as_bytes()]),
-                body_hash: hash(&message.fingerprint_parts(&mut time)),
+                body_hash: hash(&body),
                 window: self.dedup_window,
             }
         });

@@ -8,7 +8,7 @@ use super::Dialect;
 
 /// What each part of this crate does in the database, in words that stay when files are moved: whoever opens a scope is
 /// known by its file. There are as many names as here, and none of them holds anything of a statement.
-const NAMES: [(&str, &str); 41] = [
+const NAMES: [(&str, &str); 44] = [
     ("answers", "command.answer"),
     ("applications", "applications.look"),
     ("audit", "audit.look"),
@@ -42,6 +42,7 @@ const NAMES: [(&str, &str); 41] = [
     ("partitions", "partitions.make"),
     ("reencryption", "secrets.reencrypt"),
     ("relay/cursors", "relay.cursors"),
+    ("relay/listeners", "relay.listeners"),
     ("relay/sight", "relay.sight"),
     ("replays/steps", "replays.step"),
     ("replays/views", "replays.look"),
@@ -50,7 +51,9 @@ const NAMES: [(&str, &str); 41] = [
     ("retention/rows", "retention"),
     // Units of work, from the first statement to the last.
     ("store", "command"),
+    ("tenants", "tenants.look"),
     ("users/identities", "identity.look"),
+    ("users/views", "users.look"),
 ];
 
 /// Of these nobody asked: the commands of an operator, and tests.
@@ -161,7 +164,11 @@ mod tests {
             let text: String = fs::read_to_string(&path).unwrap().split_whitespace().collect();
             let opens = OPENS.iter().any(|opens| text.contains(opens)) || text.contains(".operation()");
             if opens && !path.starts_with(root.join("connection")) {
-                let file = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+                let file = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_string_lossy()
+                    .replace('\\', "/");
                 let file = file.trim_end_matches(".rs");
                 found.insert(file.strip_suffix("/mod").unwrap_or(file).to_owned());
             }

@@ -53,7 +53,11 @@ pub async fn what_waits_is_counted_by_its_state<H: Harness>(harness: &H) {
     fixture.accepted(&customer).await;
     assert_eq!(fixture.queue_backlog().await, [1, 2, 1]);
     harness.age(MINUTE * 10).await;
-    assert_eq!(fixture.queue_backlog().await, [2, 1, 1], "it is time for the retry");
+    assert_eq!(
+        fixture.queue_backlog().await,
+        [2, 1, 1],
+        "it is time for the retry"
+    );
     let oldest = fixture.oldest_due().await;
     assert!(
         (MINUTE * 10..MINUTE * 20).contains(&oldest),
@@ -113,7 +117,9 @@ pub async fn a_subscriber_is_behind_by_events_and_by_time<H: Harness>(harness: &
     let head = fixture.ports().events.head().await.unwrap();
     assert!(head >= 1);
     let behind = fixture.backlog().await.subscribers;
-    let [behind] = &behind[..] else { panic!("{behind:?}") };
+    let [behind] = &behind[..] else {
+        panic!("{behind:?}")
+    };
     assert_eq!((behind.subscriber.as_str(), behind.dead_letters), (NAME, 0));
     assert_eq!(behind.lag, head.unsigned_abs());
     assert!((HOUR..HOUR + MINUTE * 10).contains(&behind.age), "{behind:?}");

@@ -25,9 +25,8 @@ impl State {
             let rows = self.hot.work.values();
             rows.filter(|row| self.is_free(row) && (row.owner != NOBODY || row.due_at <= now))
         };
-        let count = |counts: &dyn Fn(&&Work) -> bool| {
-            self.hot.work.values().filter(counts).take(most).count() as u64
-        };
+        let count =
+            |counts: &dyn Fn(&&Work) -> bool| self.hot.work.values().filter(counts).take(most).count() as u64;
         let oldest = due().map(|row| row.due_at).min();
         QueueBacklog {
             due: due().take(most).count() as u64,
@@ -59,7 +58,9 @@ impl State {
             SubscriberBacklog {
                 subscriber: name.to_owned(),
                 lag: (self.head() - position).max(0).unsigned_abs(),
-                age: ahead.next().map_or(Duration::ZERO, |event| now.since(event.recorded_at)),
+                age: ahead
+                    .next()
+                    .map_or(Duration::ZERO, |event| now.since(event.recorded_at)),
                 dead_letters: self.relayed.refused(name).take(most).count() as u64,
             }
         };
