@@ -189,9 +189,9 @@ fn show_subscribers(meter: &Meter, seen: &Arc<Seen>, names: &Arc<[&'static str]>
     let (of, known) = (Arc::clone(seen), Arc::clone(names));
     meter
         .f64_observable_gauge("postrider.relay.lag_seconds")
-        .with_unit("s")
+        // The exporter for Prometheus would add the unit to the name once more.
         .with_description(
-            "The age of the oldest event that a subscriber is not done with; 0 if there is none",
+            "The age in seconds of the oldest event that a subscriber is not done with; 0 if there is none",
         )
         .with_callback(move |observer| {
             each(&of, &known, |of, labels| {
