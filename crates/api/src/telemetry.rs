@@ -11,7 +11,7 @@ use actix_web::{
 };
 use opentelemetry::{
     Context, KeyValue, global,
-    metrics::{Counter, Gauge},
+    metrics::Counter,
     trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
 };
 use postrider_application::ports::{RelayMetrics, TracePropagation};
@@ -164,36 +164,27 @@ impl TracePropagation for OtelTracePropagation {
 
 /// What the relay does, as metrics of OpenTelemetry; costs next to nothing where metrics are not exported.
 pub(crate) struct OtelRelayMetrics {
-    lag: Gauge<i64>,
     set_aside: Counter<u64>,
 }
 
 impl OtelRelayMetrics {
-    pub(crate) fn new() -> Self {
-        let meter = global::meter("postrider");
-        Self {
-            lag: meter
-                .i64_gauge("postrider.relay.lag")
-                .with_unit("{event}")
-                .with_description("How many positions of the event log a subscriber is behind, by subscriber")
-                .build(),
-            set_aside: meter
-                .u64_counter("postrider.relay.set_aside")
-                .with_unit("{event}")
-                .with_description(
-                    "Events that a subscriber could not take and that were set aside, by subscriber",
-                )
-                .build(),
+    /// Counts for these subscribers, from nothing on.
+    pub(crate) fn new(subscribers: &[&'static str]) -> Self {
+        let set_aside = global::meter("postrider")
+            .u64_counter("postrider.relay.set_aside")
+            .with_unit("{event}")
+            .with_description(
+                "Events that a subscriber could not take and that were set aside, by subscriber",
+            )
+            .build();
+        for subscriber in subscribers {
+            set_aside.add(0, &[KeyValue::new("subscriber", *subscriber)]);
         }
+        Self { set_aside }
     }
 }
 
 impl RelayMetrics for OtelRelayMetrics {
-    fn lag(&self, subscriber: &'static str, positions: i64) {
-        self.lag
-            .record(positions, &[KeyValue::new("subscriber", subscriber)]);
-    }
-
     fn set_aside(&self, subscriber: &'static str) {
         self.set_aside.add(1, &[KeyValue::new("subscriber", subscriber)]);
     }

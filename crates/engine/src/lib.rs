@@ -16,9 +16,11 @@
 //! so that a node which lost a row writes nothing.
 
 mod attempt;
+mod backlog;
 mod backoff;
 mod batches;
 mod budget;
+mod chore_notes;
 mod chores;
 mod claims;
 mod congestion;
@@ -39,6 +41,7 @@ mod retention;
 mod sender;
 mod trace;
 
+pub use backlog::{BacklogOptions, BacklogWatch};
 pub use chores::{Chores, ChoresOptions, ChoresPorts};
 pub use engine::{Engine, EngineError};
 pub use figures::{FigureOptions, FigureWriter};

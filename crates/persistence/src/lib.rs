@@ -18,6 +18,7 @@
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
 //! | `events`, `event_forms`, `event_log` | how aggregates' events are stored, older forms, and reading them by position |
 //! | `relay` | cursors of the log's subscribers, events that were set aside, how far nodes have seen the log |
+//! | `backlog` | what waits, as figures |
 //! | `audit` | the audit log: appending, and looking at it |
 //! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
 //! | `export` | everything that a tenant owns, secrets excepted |
@@ -29,6 +30,7 @@ mod answers;
 mod api_keys;
 mod applications;
 mod audit;
+mod backlog;
 mod batch;
 mod bell;
 mod codec;

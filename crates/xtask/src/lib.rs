@@ -26,6 +26,7 @@ pub mod faults;
 pub mod generate;
 pub mod http;
 pub mod interrupt;
+pub(crate) mod metrics_page;
 pub mod postgres;
 pub mod postgres_ways;
 pub mod process;

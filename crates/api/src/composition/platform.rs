@@ -16,8 +16,9 @@ use postrider_crypto::{
     StandardSigner, TokenOptions,
 };
 use postrider_engine::{
-    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
-    FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays, ReplaysPorts, RetentionPorts,
+    BacklogOptions, BacklogWatch, Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions,
+    EnginePorts, FigureOptions, FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays,
+    ReplaysPorts, RetentionPorts,
 };
 use postrider_outbox::{
     EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
@@ -202,6 +203,12 @@ impl LastWords {
     }
 }
 
+/// The names of those who hear of events, once for the whole installation.
+fn subscribers(options: &PlatformOptions) -> Vec<&'static str> {
+    let sink = options.event_sink.is_some().then_some(EVENT_SINK.name);
+    std::iter::once(OPERATIONAL_WEBHOOKS.name).chain(sink).collect()
+}
+
 /// What there is once the database is open and the keys fit.
 struct Opened {
     system: System,
@@ -218,6 +225,7 @@ struct Opened {
 
 impl Opened {
     async fn compose(self, database: Database, options: PlatformOptions) -> Result<Platform, OpenError> {
+        database.observe();
         let guard = self.guard();
         let (engine, engine_handle, sender) = self.engine(&options, guard.clone())?;
         let (intake, intake_handle) = self.intake(&options, &engine_handle)?;
@@ -236,9 +244,11 @@ impl Opened {
                 RetentionPorts {
                     retention: self.store.clone(),
                     readers: self.store.clone(),
+                    clock: self.system.clock.clone(),
                 },
                 options.retention,
             ),
+            backlog: self.backlog(&options),
             figures: FigureWriter::new(
                 &engine_handle,
                 self.store.clone(),
@@ -342,7 +352,7 @@ impl Opened {
             sight: self.store.clone(),
             bell: self.store.clone(),
             life: Arc::new(engine.clone()),
-            metrics: Arc::new(OtelRelayMetrics::new()),
+            metrics: Arc::new(OtelRelayMetrics::new(&subscribers(options))),
         };
         let node = vec![Arc::new(self.caches.subscriber()) as _];
         Ok(Relay::open(ports, self.signal.clone(), node, installed, options.relay).await?)
@@ -397,6 +407,12 @@ impl Opened {
         Ok((engine, handle, sender))
     }
 
+    /// What waits, as figures; of the log's subscribers those that are installed.
+    fn backlog(&self, options: &PlatformOptions) -> BacklogWatch {
+        let (store, clock) = (self.store.clone(), &self.system.clock);
+        BacklogWatch::new(store, clock, subscribers(options), BacklogOptions::default())
+    }
+
     fn replays(&self, options: &PlatformOptions, engine: &EngineHandle) -> Replays {
         let ports = ReplaysPorts {
             worker: self.store.clone(),
@@ -419,6 +435,7 @@ impl Opened {
             partitions: self.store.clone(),
             health: self.store.clone(),
             guard,
+            clock: self.system.clock.clone(),
         };
         Chores::new(ports, chores)
     }

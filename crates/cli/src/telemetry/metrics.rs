@@ -104,16 +104,15 @@ impl MetricsPage for Prometheus {
 /// Tells what telemetry itself lost.
 pub(super) fn observe_telemetry(spans: Option<&Arc<SpanCounts>>, repeats: &Arc<Repeats>) {
     let meter = global::meter("postrider");
-    if let Some(spans) = spans {
-        let spans = Arc::clone(spans);
-        meter
-            .u64_observable_counter("postrider.telemetry.dropped")
-            .with_description("What was to be exported and was not, by signal")
-            .with_callback(move |observer| {
-                observer.observe(spans.lost(), &[KeyValue::new("signal", "spans")]);
-            })
-            .build();
-    }
+    let spans = spans.cloned();
+    meter
+        .u64_observable_counter("postrider.telemetry.dropped")
+        .with_description("What was to be exported and was not, by signal")
+        .with_callback(move |observer| {
+            let lost = spans.as_ref().map_or(0, |spans| spans.lost());
+            observer.observe(lost, &[KeyValue::new("signal", "spans")]);
+        })
+        .build();
     let repeats = Arc::clone(repeats);
     meter
         .u64_observable_counter("postrider.logs.suppressed")

@@ -119,8 +119,6 @@ impl Course {
             if !events.is_empty() {
                 self.take(events).await?;
             }
-            let lag = (*self.head.borrow() - self.position).max(0);
-            self.ports.metrics.lag(self.subscription.name, lag);
             if !full && self.wait().await? {
                 self.deliver_again().await?;
             }

@@ -366,6 +366,7 @@ impl SqlStore {
         node: Epoch,
         batch: &Batch,
     ) -> Result<Vec<WorkId>, StoreError> {
+        let _operation = self.database.operation();
         if let Some(settled) = self.settle_in_turn(node, batch, SOON).await? {
             return Ok(settled);
         }
@@ -387,7 +388,7 @@ impl SqlStore {
         batch: &Batch,
         patience: &str,
     ) -> Result<Option<Vec<WorkId>>, StoreError> {
-        let pool = self.database.engine().get_postgres_connection_pool();
+        let pool = self.database.engine_connections().get_postgres_connection_pool();
         let columns = Columns::of(node, batch);
         let (mut sql, mut turn) = (SETTLE, 1);
         let settled = loop {

@@ -9,6 +9,7 @@ mod examples;
 mod ground;
 mod lifecycle;
 mod lint;
+mod metrics;
 mod payloads;
 mod python;
 mod raw;
@@ -88,6 +89,8 @@ enum Part {
     Replay,
     /// Two nodes: no attempt after a disable, and no message lost to a new endpoint
     Barrier,
+    /// What a node shows of itself, against the documented list of metrics
+    Metrics,
     /// Bytes that no client sends: what is too long, broken, smuggled, or does not end
     Raw,
     /// The event log's relay: kill -9 amid a storm of commands, an unknown event, a full disk; two nodes: how soon one
@@ -110,6 +113,7 @@ impl Part {
         Self::Signatures,
         Self::Concurrency,
         Self::Replay,
+        Self::Metrics,
         Self::Raw,
         Self::Barrier,
         Self::Relay,
@@ -198,6 +202,7 @@ fn play(
         Part::Signatures => signatures::run(&stage),
         Part::Concurrency => concurrency::run(&stage),
         Part::Replay => replay::run(&stage),
+        Part::Metrics => metrics::run(&stage),
         Part::Raw => raw::run(&stage),
         Part::Barrier => barrier::run(&stage),
         Part::Relay => relay::run(&stage),

@@ -17,7 +17,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 pub use stepping::{
     a_cancelled_replay_goes_no_further, a_fan_out_under_way_is_waited_for, a_replay_does_not_fill_the_queue,
-    a_replay_ends_at_its_limit, a_replay_fails_without_its_endpoint, racing_steps_queue_each_message_once,
+    a_replay_ends_at_its_limit, a_replay_fails_without_its_endpoint,
+    a_replay_is_counted_while_it_is_under_way, racing_steps_queue_each_message_once,
     replays_are_listed_and_counted_by_endpoint,
 };
 /// No bound is met by chance, and nothing is put off.
