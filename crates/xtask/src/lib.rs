@@ -22,6 +22,8 @@ pub mod cargo;
 pub mod chance;
 pub mod check_arch;
 pub mod conformance;
+mod debian;
+pub mod deploy;
 pub mod faults;
 pub mod generate;
 pub mod http;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
-use xtask::{check_arch, conformance, faults, generate, interrupt, postgres_ways, tenancy, test};
+use xtask::{check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, tenancy, test};
 
 #[derive(Parser)]
 #[command(
@@ -33,6 +33,8 @@ enum Command {
     Test(test::Options),
     /// Run the real binary on real input, verified by the official Standard Webhooks libraries
     Conformance(conformance::Options),
+    /// Check everything that puts Postrider to work: image, manifests, alerts, dashboard, proxies, runbook
+    CheckDeploy(deploy::Options),
     /// Kill the binary or its database in the middle of everything, and count what arrives
     Faults(faults::Options),
     /// Rotate keys under load, revoke on one node of two, export and erase a large tenant
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::run(options),
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
+        Command::CheckDeploy(options) => deploy::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Tenancy(options) => tenancy::run(&options),
         #[cfg(target_os = "linux")]

@@ -27,6 +27,8 @@ class Loader(yaml.SafeLoader):
 def mapping(loader, node, deep=False):
     seen = set()
     for key, _ in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            continue
         name = loader.construct_object(key, deep=True)
         if name in seen:
             raise Refused(f"line {key.start_mark.line + 1}: the key {name!r} stands twice")
