@@ -33,6 +33,7 @@ pub mod postgres_ways;
 pub mod process;
 pub mod product;
 pub mod receiver;
+pub mod recovery;
 pub mod server;
 pub mod tenancy;
 pub mod test;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
-use xtask::{check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, tenancy, test};
+use xtask::{check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, tenancy, test};
 
 #[derive(Parser)]
 #[command(
@@ -37,6 +37,8 @@ enum Command {
     CheckDeploy(deploy::Options),
     /// Kill the binary or its database in the middle of everything, and count what arrives
     Faults(faults::Options),
+    /// Back up and restore as docs/runbook.md tells it, on both databases, and count what is there and what arrives
+    Recovery(recovery::Options),
     /// Rotate keys under load, revoke on one node of two, export and erase a large tenant
     Tenancy(tenancy::Options),
     /// Measure the real binary on both databases, beside its own limits
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Conformance(options) => conformance::run(&options),
         Command::CheckDeploy(options) => deploy::run(&options),
         Command::Faults(options) => faults::run(&options),
+        Command::Recovery(options) => recovery::run(&options),
         Command::Tenancy(options) => tenancy::run(&options),
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),

@@ -16,7 +16,7 @@ const UNASKED: [&str; 4] = ["migrate", "receiver", "otel-collector", "jaeger"];
 
 /// What Compose makes of the file. It does not run anything.
 fn resolved(ground: &Ground) -> anyhow::Result<Value> {
-    let mut command = ground.python_program("docker-compose");
+    let mut command = ground.packaged_program("compose", "docker-compose")?;
     command
         .args(["--file", FILE, "--env-file", "/dev/null", "config", "--format", "json"])
         .env("POSTRIDER_RECEIVE_SECRET", "whsec_")
@@ -30,7 +30,7 @@ fn resolved(ground: &Ground) -> anyhow::Result<Value> {
 /// Compose reads it, without a warning.
 pub(super) fn read(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let services = resolved(ground)?;
-    let mut refused = ground.python_program("docker-compose");
+    let mut refused = ground.packaged_program("compose", "docker-compose")?;
     refused
         .args(["--file", FILE, "--env-file", "/dev/null", "config", "--quiet"])
         .env_remove("POSTRIDER_RECEIVE_SECRET");

@@ -54,6 +54,17 @@ impl Ground {
         command
     }
 
+    /// A command of a program that a Python package brings beside its modules. (The script that Compose's package
+    /// installs forgets how the program ended.)
+    pub(super) fn packaged_program(&self, package: &str, name: &str) -> anyhow::Result<Command> {
+        let mut python = self.python_program("python");
+        python.args(["-c", "import importlib, sys; print(importlib.import_module(sys.argv[1]).__path__[0])"]);
+        let folder = process::capture(python.arg(package), LIMIT)?;
+        let mut command = Command::new(Path::new(folder.trim()).join(name));
+        command.current_dir(&self.root);
+        Ok(command)
+    }
+
     /// A text of the repository.
     pub(super) fn text(&self, file: &str) -> anyhow::Result<String> {
         std::fs::read_to_string(self.root.join(file)).with_context(|| file.to_owned())

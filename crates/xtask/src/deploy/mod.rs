@@ -9,7 +9,7 @@ mod image;
 mod manifests;
 mod metrics;
 mod pipelines;
-mod programs;
+pub(crate) mod programs;
 mod promql;
 mod proxies;
 mod render;

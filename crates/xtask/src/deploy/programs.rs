@@ -14,14 +14,14 @@ const BEYOND_PATH: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
 /// A program that runs here.
 #[derive(Debug, Clone)]
-pub(super) struct Program {
+pub(crate) struct Program {
     path: PathBuf,
     libraries: Vec<PathBuf>,
 }
 
 impl Program {
     /// The installed one, or that of the Debian package, unpacked.
-    pub(super) fn get(name: &str, package: &str) -> anyhow::Result<Self> {
+    pub(crate) fn get(name: &str, package: &str) -> anyhow::Result<Self> {
         if let Some(program) = Self::installed(name) {
             return Ok(program);
         }
@@ -68,6 +68,17 @@ impl Program {
             command.env("LD_LIBRARY_PATH", path);
         }
         command
+    }
+
+    /// Lets a script find it: puts its folder first on the command's path.
+    pub(crate) fn offer_to(&self, command: &mut Command) -> anyhow::Result<()> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = self.path.parent().map(Path::to_path_buf);
+        command.env("PATH", std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)))?);
+        if !self.libraries.is_empty() {
+            command.env("LD_LIBRARY_PATH", std::env::join_paths(&self.libraries)?);
+        }
+        Ok(())
     }
 
     /// The version in the first line of what it says of itself.
