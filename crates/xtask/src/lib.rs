@@ -34,6 +34,7 @@ pub mod process;
 pub mod product;
 pub mod receiver;
 pub mod recovery;
+pub mod sbom;
 pub mod server;
 pub mod tenancy;
 pub mod test;

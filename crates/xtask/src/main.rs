@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
-use xtask::{check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, tenancy, test};
+use xtask::{check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, sbom, tenancy, test};
 
 #[derive(Parser)]
 #[command(
@@ -52,6 +52,8 @@ enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchReceiver(bench::SinkOptions),
+    /// Write what the shipped binary is made of, as CycloneDX 1.5
+    Sbom(sbom::Options),
     /// Bring up a throw-away PostgreSQL by every way this machine has
     PostgresWays,
     /// Bring up one throw-away PostgreSQL and ask it one question
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::CheckDeploy(options) => deploy::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Recovery(options) => recovery::run(&options),
+        Command::Sbom(options) => sbom::run(&options),
         Command::Tenancy(options) => tenancy::run(&options),
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),

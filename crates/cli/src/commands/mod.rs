@@ -2,6 +2,7 @@
 
 mod config;
 mod dev;
+mod health;
 mod keys;
 mod migrate;
 mod openapi;
@@ -50,6 +51,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Openapi => Ok(openapi::run()),
         Command::Permissions => Ok(permissions::run()),
         Command::Config(ConfigCommand::Check(args)) => config::check(&args),
+        Command::Health(args) => health::run(&args),
     }
 }
 

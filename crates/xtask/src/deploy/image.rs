@@ -1,4 +1,4 @@
-//! The Dockerfile and the shell scripts.
+//! The Dockerfile, the shell scripts, and the workflows of a public forge.
 
 use std::process::Command;
 
@@ -72,4 +72,13 @@ pub(super) fn scripts(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     command.args(&scripts).current_dir(&ground.root);
     process::capture(&mut command, LIMIT)?;
     Ok(Verdict::Clean(format!("{} scripts", scripts.len())))
+}
+
+/// The forge's own schema of its workflows.
+pub(super) fn workflows(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
+    let files = ground.files(".github/workflows", ".yml")?;
+    let mut command = ground.python_program("check-jsonschema");
+    command.args(["--builtin-schema", "vendor.github-workflows"]).args(&files);
+    process::capture(&mut command, LIMIT)?;
+    Ok(Verdict::Clean(format!("{} workflows", files.len())))
 }

@@ -66,6 +66,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("haproxy.cfg", "haproxy -c", proxies::haproxy),
     ("nginx", "nginx -t", proxies::nginx),
     ("systemd unit", "systemd-analyze verify, security", unit::check),
+    ("workflows", "check-jsonschema", image::workflows),
     ("runbook", "own: headings, links", runbook::check),
     ("versions", "own: one everywhere", versions::check),
     ("configurations", "postrider config check", configurations::check),

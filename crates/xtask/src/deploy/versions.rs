@@ -6,36 +6,37 @@ use super::Options;
 use super::ground::Ground;
 use super::table::Verdict;
 
-/// Where it stands, by what stands before it in its line.
+/// Where Postrider's stands, by what stands before it in its line.
 const PLACES: [(&str, &str); 6] = [
     ("Dockerfile", "ARG VERSION="),
     ("docker-compose.yml", "  image: postrider:"),
     ("deploy/kubernetes/base/deployment.yaml", "          image: postrider:"),
     ("deploy/kubernetes/migrate/job.yaml", "          image: postrider:"),
     ("deploy/kubernetes/overlays/production/kustomization.yaml", "    newTag: "),
-    ("rust-toolchain.toml", "channel = \""),
+    (".github/workflows/ci.yml", "          tags: postrider:"),
 ];
-/// The toolchain's, which the Dockerfile names too.
-const TOOLCHAIN: (&str, &str) = ("Dockerfile", "ARG RUST_VERSION=");
+/// Where Rust's stands: for developers, and for the image.
+const RUST: [(&str, &str); 2] = [("rust-toolchain.toml", "channel = "), ("Dockerfile", "ARG RUST_VERSION=")];
 
 /// One version of Postrider, and one of Rust.
 pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let manifest: toml::Table = ground.text("Cargo.toml")?.parse()?;
     let version = manifest["workspace"]["package"]["version"].as_str().context("no version")?;
     let mut findings = Vec::new();
-    let (toolchain, own) = PLACES.split_last().context("no places")?;
-    for (file, before) in own {
+    for (file, before) in PLACES {
         let found = after(&ground.text(file)?, before)?;
         if found != version {
             findings.push(format!("{file}: {found} instead of {version}"));
         }
     }
-    let rust = after(&ground.text(toolchain.0)?, toolchain.1)?;
-    let image = after(&ground.text(TOOLCHAIN.0)?, TOOLCHAIN.1)?;
-    if rust != image {
-        findings.push(format!("the Dockerfile builds with Rust {image}, everybody else with {rust}"));
+    let mut rust = Vec::new();
+    for (file, before) in RUST {
+        rust.push(after(&ground.text(file)?, before)?);
     }
-    Ok(Verdict::of(findings, format!("Postrider {version} in {} places, Rust {rust}", own.len())))
+    if rust[0] != rust[1] {
+        findings.push(format!("the image is built with Rust {}, everything else with {}", rust[1], rust[0]));
+    }
+    Ok(Verdict::of(findings, format!("Postrider {version} in {} places, Rust {}", PLACES.len(), rust[0])))
 }
 
 fn after(text: &str, before: &str) -> anyhow::Result<String> {
