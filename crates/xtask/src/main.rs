@@ -10,7 +10,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
-use xtask::{check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, sbom, tenancy, test};
+use xtask::{
+    check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, sbom, tenancy,
+    test,
+};
 
 #[derive(Parser)]
 #[command(
@@ -52,7 +55,7 @@ enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchReceiver(bench::SinkOptions),
-    /// Write what the shipped binary is made of, as CycloneDX 1.5
+    /// Write what the shipped binary is made of, as a bill of materials
     Sbom(sbom::Options),
     /// Bring up a throw-away PostgreSQL by every way this machine has
     PostgresWays,

@@ -1,4 +1,4 @@
-//! `cargo xtask sbom`: what the shipped binary is made of, as CycloneDX 1.5 in JSON.
+//! `cargo xtask sbom`: what the shipped binary is made of, as `CycloneDX` 1.5 in JSON.
 //!
 //! The same tree gives the same bytes: no time unless `SOURCE_DATE_EPOCH` is set, a serial number made of the content.
 
@@ -17,7 +17,7 @@ use crate::{cargo, process};
 
 const PRODUCT: &str = "postrider";
 const CARGO_LIMIT: Duration = Duration::from_mins(5);
-/// The validator with the schemas of CycloneDX.
+/// The validator with the schemas of `CycloneDX`.
 const VALIDATOR: &str = "cyclonedx-python-lib[json-validation]==11.12.0";
 const VALIDATE: &str = "\
 import sys
@@ -36,7 +36,7 @@ pub struct Options {
     /// The platform that the binary is for
     #[arg(long, value_name = "TRIPLE", default_value = "x86_64-unknown-linux-gnu")]
     target: String,
-    /// Judge it by CycloneDX's own schema (needs Python)
+    /// Judge it by `CycloneDX`'s own schema (needs Python)
     #[arg(long)]
     check: bool,
 }
@@ -59,7 +59,11 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         None => print!("{text}"),
     }
     let components = document["components"].as_array().map_or(0, Vec::len);
-    let judged = if options.check { ", valid CycloneDX 1.5" } else { "" };
+    let judged = if options.check {
+        ", valid CycloneDX 1.5"
+    } else {
+        ""
+    };
     eprintln!("{components} components for {}{judged}", options.target);
     Ok(ExitCode::SUCCESS)
 }
@@ -95,7 +99,12 @@ fn ask(arguments: &[&str]) -> anyhow::Result<String> {
     command.args(arguments).stderr(std::process::Stdio::null());
     // Captured by ourselves: what cargo says of its progress does not belong to its answer.
     let output = command.output().context("cargo")?;
-    ensure!(output.status.success(), "cargo {} failed ({})", arguments.join(" "), output.status);
+    ensure!(
+        output.status.success(),
+        "cargo {} failed ({})",
+        arguments.join(" "),
+        output.status
+    );
     Ok(String::from_utf8(output.stdout)?)
 }
 
@@ -130,14 +139,23 @@ fn key(package: &Package) -> (String, String) {
 
 /// A package's name among all components.
 fn reference(package: &Package) -> String {
-    format!("pkg:cargo/{}@{}", package.name, package.version.to_string().replace('+', "%2B"))
+    format!(
+        "pkg:cargo/{}@{}",
+        package.name,
+        package.version.to_string().replace('+', "%2B")
+    )
 }
 
 /// Who needs whom, among these.
 fn edges(metadata: &Metadata, packages: &[&Package]) -> BTreeMap<String, BTreeSet<String>> {
-    let by_id: BTreeMap<_, _> = packages.iter().map(|package| (&package.id, reference(package))).collect();
-    let mut edges: BTreeMap<String, BTreeSet<String>> =
-        by_id.values().map(|name| (name.clone(), BTreeSet::new())).collect();
+    let by_id: BTreeMap<_, _> = packages
+        .iter()
+        .map(|package| (&package.id, reference(package)))
+        .collect();
+    let mut edges: BTreeMap<String, BTreeSet<String>> = by_id
+        .values()
+        .map(|name| (name.clone(), BTreeSet::new()))
+        .collect();
     for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
         let Some(needed) = by_id.get(&node.id).and_then(|name| edges.get_mut(name)) else {
             continue;
@@ -156,8 +174,16 @@ fn edges(metadata: &Metadata, packages: &[&Package]) -> BTreeMap<String, BTreeSe
 /// SHA-256 of the archives, as the lock file has them.
 fn checksums(lock: &str) -> anyhow::Result<BTreeMap<(String, String), String>> {
     let lock: toml::Table = lock.parse().context("Cargo.lock")?;
-    let packages = lock.get("package").and_then(toml::Value::as_array).context("Cargo.lock")?;
-    let text = |package: &toml::Value, field: &str| package.get(field).and_then(toml::Value::as_str).map(str::to_owned);
+    let packages = lock
+        .get("package")
+        .and_then(toml::Value::as_array)
+        .context("Cargo.lock")?;
+    let text = |package: &toml::Value, field: &str| {
+        package
+            .get(field)
+            .and_then(toml::Value::as_str)
+            .map(str::to_owned)
+    };
     Ok(packages
         .iter()
         .filter_map(|package| {
@@ -226,7 +252,11 @@ fn component(package: &Package, kind: &str, checksums: &BTreeMap<(String, String
         // Ours: it cannot be fetched under this name.
         component["properties"] = json!([{ "name": "cargo:source", "value": "workspace" }]);
     }
-    if let Some(repository) = package.repository.as_deref().filter(|url| url.starts_with("https://")) {
+    if let Some(repository) = package
+        .repository
+        .as_deref()
+        .filter(|url| url.starts_with("https://"))
+    {
         component["externalReferences"] = json!([{ "type": "vcs", "url": repository }]);
     }
     component
@@ -240,7 +270,13 @@ fn with_serial_number(mut document: Value) -> Value {
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let text = hex::encode(bytes);
-    let parts = [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]];
+    let parts = [
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    ];
     document["serialNumber"] = json!(format!("urn:uuid:{}", parts.join("-")));
     document
 }
@@ -255,7 +291,11 @@ fn timestamp(seconds: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!(
         "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
@@ -280,7 +320,12 @@ mod tests {
 
     #[test]
     fn the_serial_number_follows_from_the_content() {
-        let of = |value: Value| with_serial_number(value)["serialNumber"].as_str().unwrap().to_owned();
+        let of = |value: Value| {
+            with_serial_number(value)["serialNumber"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
         let one = of(json!({ "a": 1 }));
         assert_eq!(one, of(json!({ "a": 1 })));
         assert_ne!(one, of(json!({ "a": 2 })));

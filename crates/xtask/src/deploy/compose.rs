@@ -18,7 +18,15 @@ const UNASKED: [&str; 4] = ["migrate", "receiver", "otel-collector", "jaeger"];
 fn resolved(ground: &Ground) -> anyhow::Result<Value> {
     let mut command = ground.packaged_program("compose", "docker-compose")?;
     command
-        .args(["--file", FILE, "--env-file", "/dev/null", "config", "--format", "json"])
+        .args([
+            "--file",
+            FILE,
+            "--env-file",
+            "/dev/null",
+            "config",
+            "--format",
+            "json",
+        ])
         .env("POSTRIDER_RECEIVE_SECRET", "whsec_")
         .env_remove("COMPOSE_FILE")
         .env_remove("COMPOSE_PROFILES");
@@ -49,10 +57,21 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let services = whole["services"].as_object().context("no services")?;
     let mut findings = Vec::new();
     for (name, service) in services {
-        findings.extend(faults(name, service).into_iter().map(|fault| format!("{name}: {fault}")));
+        findings.extend(
+            faults(name, service)
+                .into_iter()
+                .map(|fault| format!("{name}: {fault}")),
+        );
     }
     findings.extend(strangers(ground, &whole, services)?);
-    Ok(Verdict::of(findings, format!("{} services, {} networks", services.len(), members(&whole["networks"]))))
+    Ok(Verdict::of(
+        findings,
+        format!(
+            "{} services, {} networks",
+            services.len(),
+            members(&whole["networks"])
+        ),
+    ))
 }
 
 fn members(value: &Value) -> usize {
@@ -68,17 +87,32 @@ fn faults(name: &str, service: &Value) -> Vec<String> {
     };
     let has = |field: &str, wanted: &str| list(&service[field]).iter().any(|one| one == wanted);
     let tag = text(&service["image"]).rsplit_once(':').map(|(_, tag)| tag);
-    must(tag.is_some_and(|tag| tag.contains('.')), "its image is not of a certain version");
-    must(service["read_only"] == true, "its root file system can be written to");
+    must(
+        tag.is_some_and(|tag| tag.contains('.')),
+        "its image is not of a certain version",
+    );
+    must(
+        service["read_only"] == true,
+        "its root file system can be written to",
+    );
     must(has("cap_drop", "ALL"), "keeps capabilities");
-    must(has("security_opt", "no-new-privileges:true"), "may gain privileges");
+    must(
+        has("security_opt", "no-new-privileges:true"),
+        "may gain privileges",
+    );
     must(service["privileged"] != true, "is privileged");
     let limits = &service["deploy"]["resources"]["limits"];
-    must(!limits["memory"].is_null() && !limits["cpus"].is_null(), "no limits of memory and CPU");
+    must(
+        !limits["memory"].is_null() && !limits["cpus"].is_null(),
+        "no limits of memory and CPU",
+    );
     must(!service["logging"].is_null(), "its log is not bounded");
     let check = &service["healthcheck"];
     let asked = !check.is_null() && check["disable"] != true;
-    must(asked != UNASKED.contains(&name), "no health check, or one where none was thought possible");
+    must(
+        asked != UNASKED.contains(&name),
+        "no health check, or one where none was thought possible",
+    );
     for port in list(&service["ports"]) {
         must(port["host_ip"] == "127.0.0.1", "is published beyond the loopback");
     }
@@ -87,12 +121,18 @@ fn faults(name: &str, service: &Value) -> Vec<String> {
             .iter()
             .any(|word| variable.contains(word));
         let by_file = variable.ends_with("_FILE") || text(value).starts_with("/run/secrets/");
-        must(!secret || by_file, &format!("{variable} stands in the environment"));
+        must(
+            !secret || by_file,
+            &format!("{variable} stands in the environment"),
+        );
     }
     for (other, condition) in service["depends_on"].as_object().into_iter().flatten() {
         // Whoever cannot be asked can only be started.
         let weak = condition["condition"] == "service_started";
-        must(!weak || UNASKED.contains(&other.as_str()), &format!("does not wait until {other} is healthy"));
+        must(
+            !weak || UNASKED.contains(&other.as_str()),
+            &format!("does not wait until {other} is healthy"),
+        );
     }
     findings
 }
@@ -102,8 +142,14 @@ fn strangers(ground: &Ground, whole: &Value, services: &Map<String, Value>) -> a
     let mut named: Vec<(String, String)> = Vec::new();
     let prometheus = ground.yaml_one("deploy/prometheus/prometheus.yml")?;
     for job in list(&prometheus["scrape_configs"]) {
-        for target in list(&job["static_configs"]).iter().flat_map(|group| list(&group["targets"])) {
-            named.push(("deploy/prometheus/prometheus.yml".to_owned(), text(target).to_owned()));
+        for target in list(&job["static_configs"])
+            .iter()
+            .flat_map(|group| list(&group["targets"]))
+        {
+            named.push((
+                "deploy/prometheus/prometheus.yml".to_owned(),
+                text(target).to_owned(),
+            ));
         }
     }
     for line in ground.text("deploy/haproxy/haproxy.cfg")?.lines() {
@@ -113,7 +159,11 @@ fn strangers(ground: &Ground, whole: &Value, services: &Map<String, Value>) -> a
         }
     }
     let collector = ground.yaml_one("deploy/otel/collector.yaml")?;
-    for exporter in collector["exporters"].as_object().into_iter().flat_map(Map::values) {
+    for exporter in collector["exporters"]
+        .as_object()
+        .into_iter()
+        .flat_map(Map::values)
+    {
         if let Some(endpoint) = exporter["endpoint"].as_str() {
             named.push(("deploy/otel/collector.yaml".to_owned(), endpoint.to_owned()));
         }
@@ -135,13 +185,18 @@ fn strangers(ground: &Ground, whole: &Value, services: &Map<String, Value>) -> a
         .map(|config| text(&config["subnet"]).to_owned())
         .collect();
     for (name, service) in services {
-        for variable in ["POSTRIDER_SERVER__TRUSTED_PROXIES", "POSTRIDER_DELIVERY__ALLOWED_NETWORKS"] {
+        for variable in [
+            "POSTRIDER_SERVER__TRUSTED_PROXIES",
+            "POSTRIDER_DELIVERY__ALLOWED_NETWORKS",
+        ] {
             let Some(value) = service["environment"][variable].as_str() else {
                 continue;
             };
             let networks: Vec<String> = serde_json::from_str(value).with_context(|| variable.to_owned())?;
             for network in networks.iter().filter(|network| !subnets.contains(*network)) {
-                findings.push(format!("{name}: {variable} names {network}, which is no network here"));
+                findings.push(format!(
+                    "{name}: {variable} names {network}, which is no network here"
+                ));
             }
         }
     }
@@ -179,7 +234,11 @@ mod tests {
             ("healthcheck", json!({ "disable": true }), "no health check"),
             ("ports", json!([{ "published": "80" }]), "beyond the loopback"),
             ("environment", json!({ "DB_PASSWORD": "x" }), "DB_PASSWORD"),
-            ("depends_on", json!({ "b": { "condition": "service_started" } }), "until b is healthy"),
+            (
+                "depends_on",
+                json!({ "b": { "condition": "service_started" } }),
+                "until b is healthy",
+            ),
         ] {
             let mut service = good();
             service[field] = value;

@@ -66,12 +66,14 @@ fn read(ground: &Ground, binary: &Binary, configuration: &Configuration) -> anyh
     process::capture(&mut command, LIMIT).map(drop)
 }
 
-/// The ConfigMap with the environment of each Deployment. Secrets have stand-ins.
+/// The `ConfigMap` with the environment of each Deployment. Secrets have stand-ins.
 fn of_kubernetes(ground: &Ground) -> anyhow::Result<Vec<Configuration>> {
     let mut found = Vec::new();
     for (folder, resources) in render::all(ground)? {
         let map = resources.iter().find(|one| one["kind"] == "ConfigMap");
-        let file = map.map_or("", |map| text(&map["data"]["postrider.toml"])).to_owned();
+        let file = map
+            .map_or("", |map| text(&map["data"]["postrider.toml"]))
+            .to_owned();
         for workload in resources.iter().filter(|one| one["spec"]["template"].is_object()) {
             for container in list(&workload["spec"]["template"]["spec"]["containers"]) {
                 let environment = list(&container["env"])
@@ -119,8 +121,12 @@ fn setting(name: &str, value: &Value) -> anyhow::Result<Option<(String, String)>
     let value = match (value.as_str(), name) {
         (Some(value), _) => value.to_owned(),
         (None, "POSTRIDER_SECURITY__MASTER_KEY") => chance::secret_hex(32)?,
-        (None, "POSTRIDER_SECURITY__OTHER_MASTER_KEYS" | "POSTRIDER_SECURITY__OPERATOR_TOKEN_HASHES") => "[]".to_owned(),
-        (None, "POSTRIDER_DATABASE__URL" | "POSTRIDER_DATABASE__ADMIN_URL") => "postgres://a:b@c/d".to_owned(),
+        (None, "POSTRIDER_SECURITY__OTHER_MASTER_KEYS" | "POSTRIDER_SECURITY__OPERATOR_TOKEN_HASHES") => {
+            "[]".to_owned()
+        }
+        (None, "POSTRIDER_DATABASE__URL" | "POSTRIDER_DATABASE__ADMIN_URL") => {
+            "postgres://a:b@c/d".to_owned()
+        }
         (None, _) => anyhow::bail!("{name} has no value, and no stand-in is known for it"),
     };
     Ok(Some((name.to_owned(), value)))

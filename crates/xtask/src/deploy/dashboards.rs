@@ -15,7 +15,11 @@ const SOURCES: &str = "deploy/compose/grafana/provisioning/datasources/postrider
 /// What every dashboard's panels take their figures from: the variable, so that it can be chosen.
 const SOURCE: &str = "${datasource}";
 /// Variables of Grafana, as promtool can read them.
-const STAND_INS: [(&str, &str); 3] = [("$__rate_interval", "5m"), ("$__interval", "1m"), ("$__range", "1h")];
+const STAND_INS: [(&str, &str); 3] = [
+    ("$__rate_interval", "5m"),
+    ("$__interval", "1m"),
+    ("$__range", "1h"),
+];
 /// The columns of a dashboard.
 const COLUMNS: u64 = 24;
 /// The rows that the dashboard must have, by a word of their titles.
@@ -63,16 +67,26 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let mut panels = 0;
     for (file, dashboard) in &dashboards {
         panels += list(&dashboard["panels"]).len();
-        findings.extend(faults(dashboard).into_iter().map(|fault| format!("{file}: {fault}")));
+        findings.extend(
+            faults(dashboard)
+                .into_iter()
+                .map(|fault| format!("{file}: {fault}")),
+        );
     }
     let sources = ground.yaml_one(SOURCES)?;
-    let kinds: BTreeSet<&str> = list(&sources["datasources"]).iter().map(|source| text(&source["type"])).collect();
+    let kinds: BTreeSet<&str> = list(&sources["datasources"])
+        .iter()
+        .map(|source| text(&source["type"]))
+        .collect();
     for needed in ["prometheus", "jaeger"] {
         if !kinds.contains(needed) {
             findings.push(format!("{SOURCES}: no source of the type {needed}"));
         }
     }
-    Ok(Verdict::of(findings, format!("{} dashboard, {panels} panels and rows", dashboards.len())))
+    Ok(Verdict::of(
+        findings,
+        format!("{} dashboard, {panels} panels and rows", dashboards.len()),
+    ))
 }
 
 fn faults(dashboard: &Value) -> Vec<String> {
@@ -119,7 +133,11 @@ fn figures(title: &str, panel: &Value) -> Vec<String> {
     if targets.is_empty() {
         findings.push(format!("{title}: shows nothing"));
     }
-    for source in targets.iter().map(|target| &target["datasource"]).chain([&panel["datasource"]]) {
+    for source in targets
+        .iter()
+        .map(|target| &target["datasource"])
+        .chain([&panel["datasource"]])
+    {
         if source["uid"] != SOURCE {
             findings.push(format!("{title}: its source is not {SOURCE}"));
         }
@@ -161,7 +179,10 @@ pub(super) fn lint(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         .collect();
     let file = ground.folder().join("panels.json");
     // JSON is YAML too.
-    std::fs::write(&file, json!({ "groups": [{ "name": "panels", "rules": rules }] }).to_string())?;
+    std::fs::write(
+        &file,
+        json!({ "groups": [{ "name": "panels", "rules": rules }] }).to_string(),
+    )?;
     let mut command = rules::promtool()?.command();
     command.args(["check", "rules", "--lint=none"]).arg(&file);
     process::capture(&mut command, LIMIT)?;
@@ -171,7 +192,9 @@ pub(super) fn lint(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
 fn stand_in(expression: &str) -> String {
     STAND_INS
         .iter()
-        .fold(expression.to_owned(), |text, (variable, value)| text.replace(variable, value))
+        .fold(expression.to_owned(), |text, (variable, value)| {
+            text.replace(variable, value)
+        })
 }
 
 #[cfg(test)]
@@ -196,7 +219,10 @@ mod tests {
 
     #[test]
     fn panels_lie_beside_each_other_and_show_something() {
-        assert_eq!(faults(&dashboard(vec![panel(1, 0), panel(2, 12)])), Vec::<String>::new());
+        assert_eq!(
+            faults(&dashboard(vec![panel(1, 0), panel(2, 12)])),
+            Vec::<String>::new()
+        );
         assert!(faults(&dashboard(vec![panel(1, 0), panel(2, 6)]))[0].contains("lies over another"));
         assert!(faults(&dashboard(vec![panel(1, 18)]))[0].contains("beyond the edge"));
         assert!(faults(&dashboard(vec![panel(1, 0), panel(1, 12)]))[0].contains("stands twice"));
@@ -204,7 +230,10 @@ mod tests {
         blind["targets"] = json!([]);
         blind["datasource"]["uid"] = json!("prometheus");
         assert_eq!(faults(&dashboard(vec![blind])).len(), 2);
-        assert_eq!(faults(&json!({ "uid": "u", "title": "t", "description": "d" })).len(), ROWS.len());
+        assert_eq!(
+            faults(&json!({ "uid": "u", "title": "t", "description": "d" })).len(),
+            ROWS.len()
+        );
     }
 
     #[test]

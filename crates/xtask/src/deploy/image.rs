@@ -12,13 +12,28 @@ const FILE: &str = "Dockerfile";
 /// What the image must do, and by which line it does.
 const MUST_HAVE: [(&str, &str); 8] = [
     ("runs under a number that is not root's", "\nUSER 65532:65532\n"),
-    ("asks itself for its health", "CMD [\"/usr/local/bin/postrider\", \"health\"]"),
+    (
+        "asks itself for its health",
+        "CMD [\"/usr/local/bin/postrider\", \"health\"]",
+    ),
     ("is asked for its health", "\nHEALTHCHECK "),
-    ("starts without a shell", "\nENTRYPOINT [\"/usr/local/bin/postrider\"]\n"),
-    ("builds what the lock file says", "cargo build --profile dist --locked "),
-    ("has dependencies in a layer of their own", "cargo chef cook --profile dist --locked "),
+    (
+        "starts without a shell",
+        "\nENTRYPOINT [\"/usr/local/bin/postrider\"]\n",
+    ),
+    (
+        "builds what the lock file says",
+        "cargo build --profile dist --locked ",
+    ),
+    (
+        "has dependencies in a layer of their own",
+        "cargo chef cook --profile dist --locked ",
+    ),
     ("can be built the same again", "\nARG SOURCE_DATE_EPOCH="),
-    ("says what it was built from", "org.opencontainers.image.revision="),
+    (
+        "says what it was built from",
+        "org.opencontainers.image.revision=",
+    ),
 ];
 const SCRIPTS: [(&str, &str); 3] = [
     ("deploy/compose", ".sh"),
@@ -66,7 +81,10 @@ pub(super) fn scripts(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         process::capture(&mut command, LIMIT)?;
     }
     let Ok(shellcheck) = Program::get("shellcheck", "shellcheck") else {
-        return Ok(Verdict::Clean(format!("{} scripts; no shellcheck here", scripts.len())));
+        return Ok(Verdict::Clean(format!(
+            "{} scripts; no shellcheck here",
+            scripts.len()
+        )));
     };
     let mut command = shellcheck.command();
     command.args(&scripts).current_dir(&ground.root);
@@ -78,7 +96,9 @@ pub(super) fn scripts(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
 pub(super) fn workflows(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let files = ground.files(".github/workflows", ".yml")?;
     let mut command = ground.python_program("check-jsonschema");
-    command.args(["--builtin-schema", "vendor.github-workflows"]).args(&files);
+    command
+        .args(["--builtin-schema", "vendor.github-workflows"])
+        .args(&files);
     process::capture(&mut command, LIMIT)?;
     Ok(Verdict::Clean(format!("{} workflows", files.len())))
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use serde_json::Value;
 
+use super::Options;
 use super::ground::{Ground, LIMIT, list, text};
 use super::render::{self, name};
 use super::table::Verdict;
-use super::Options;
 use crate::process;
 
 /// Resources of other people's definitions, which no schema of Kubernetes knows.
@@ -25,7 +25,9 @@ pub(super) fn validate(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> 
             .iter()
             .filter(|resource| !text(&resource["apiVersion"]).starts_with(FOREIGN));
         for (number, resource) in known.enumerate() {
-            let file = ground.folder().join(format!("{}-{number}.yaml", folder.replace('/', "-")));
+            let file = ground
+                .folder()
+                .join(format!("{}-{number}.yaml", folder.replace('/', "-")));
             // JSON is YAML too.
             std::fs::write(&file, resource.to_string())?;
             files.push(file);
@@ -41,7 +43,10 @@ pub(super) fn validate(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> 
         .filter(|line| line.contains("WARN") || line.contains("ERROR"))
         .map(str::to_owned)
         .collect();
-    Ok(Verdict::of(findings, format!("{count} resources, against Kubernetes 1.37")))
+    Ok(Verdict::of(
+        findings,
+        format!("{count} resources, against Kubernetes 1.37"),
+    ))
 }
 
 /// What no schema knows: rights, and names that must mean something.
@@ -53,10 +58,14 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         for resource in &resources {
             if let Some(pod) = pod(resource) {
                 workloads += 1;
-                pod_faults(pod).into_iter().for_each(|fault| note(format!("{}: {fault}", name(resource))));
+                for fault in pod_faults(pod) {
+                    note(format!("{}: {fault}", name(resource)));
+                }
             }
         }
-        strangers(&resources).into_iter().for_each(&mut note);
+        for fault in strangers(&resources) {
+            note(fault);
+        }
         if let Some(fault) = too_little_grace(&resources)? {
             note(fault);
         }
@@ -77,7 +86,10 @@ fn pod_faults(pod: &Value) -> Vec<String> {
             findings.push(what.to_owned());
         }
     };
-    must(pod["automountServiceAccountToken"] == false, "has a token of Kubernetes");
+    must(
+        pod["automountServiceAccountToken"] == false,
+        "has a token of Kubernetes",
+    );
     // POSTRIDER_SERVICE_HOST and its like would be unknown keys of the configuration.
     must(pod["enableServiceLinks"] == false, "gets variables of Services");
     must(pod["securityContext"]["runAsNonRoot"] == true, "may be root");
@@ -90,22 +102,38 @@ fn pod_faults(pod: &Value) -> Vec<String> {
     }
     for container in list(&pod["containers"]) {
         let security = &container["securityContext"];
-        must(security["allowPrivilegeEscalation"] == false, "may gain privileges");
-        must(security["privileged"] != true, "is privileged");
-        must(security["readOnlyRootFilesystem"] == true, "its root file system can be written to");
         must(
-            list(&security["capabilities"]["drop"]).iter().any(|one| one == "ALL"),
+            security["allowPrivilegeEscalation"] == false,
+            "may gain privileges",
+        );
+        must(security["privileged"] != true, "is privileged");
+        must(
+            security["readOnlyRootFilesystem"] == true,
+            "its root file system can be written to",
+        );
+        must(
+            list(&security["capabilities"]["drop"])
+                .iter()
+                .any(|one| one == "ALL"),
             "keeps capabilities",
         );
         let resources = &container["resources"];
         must(
-            ["cpu", "memory"].iter().all(|kind| !resources["requests"][*kind].is_null()),
+            ["cpu", "memory"]
+                .iter()
+                .all(|kind| !resources["requests"][*kind].is_null()),
             "asks for no CPU and memory",
         );
         must(!resources["limits"]["memory"].is_null(), "has no limit of memory");
-        must(resources["limits"]["cpu"].is_null(), "has a limit of CPU, which stops the beat of the lease");
+        must(
+            resources["limits"]["cpu"].is_null(),
+            "has a limit of CPU, which stops the beat of the lease",
+        );
         let tag = text(&container["image"]).rsplit_once(':').map(|(_, tag)| tag);
-        must(tag.is_some_and(|tag| tag.contains('.')), "its image is not of a certain version");
+        must(
+            tag.is_some_and(|tag| tag.contains('.')),
+            "its image is not of a certain version",
+        );
     }
     findings
 }
@@ -113,9 +141,18 @@ fn pod_faults(pod: &Value) -> Vec<String> {
 /// Selectors that select nothing, and names of what is not there.
 fn strangers(resources: &[Value]) -> Vec<String> {
     let mut findings = Vec::new();
-    let templates: Vec<&Value> = resources.iter().map(|one| &one["spec"]["template"]).filter(|one| one.is_object()).collect();
-    let pods: Vec<&Value> = templates.iter().map(|template| &template["metadata"]["labels"]).collect();
-    let services: Vec<&Value> = of_kind(resources, "Service").map(|one| &one["metadata"]["labels"]).collect();
+    let templates: Vec<&Value> = resources
+        .iter()
+        .map(|one| &one["spec"]["template"])
+        .filter(|one| one.is_object())
+        .collect();
+    let pods: Vec<&Value> = templates
+        .iter()
+        .map(|template| &template["metadata"]["labels"])
+        .collect();
+    let services: Vec<&Value> = of_kind(resources, "Service")
+        .map(|one| &one["metadata"]["labels"])
+        .collect();
     let ports: BTreeSet<&str> = templates
         .iter()
         .flat_map(|template| list(&template["spec"]["containers"]))
@@ -142,20 +179,35 @@ fn strangers(resources: &[Value]) -> Vec<String> {
                 }
             }
             "Deployment" | "PodDisruptionBudget" => {
-                expect(selects(&spec["selector"]["matchLabels"], &pods), "selects no pod".to_owned());
+                expect(
+                    selects(&spec["selector"]["matchLabels"], &pods),
+                    "selects no pod".to_owned(),
+                );
             }
             "NetworkPolicy" => {
-                expect(selects(&spec["podSelector"]["matchLabels"], &pods), "selects no pod".to_owned());
-                for port in list(&spec["ingress"]).iter().flat_map(|rule| list(&rule["ports"])) {
+                expect(
+                    selects(&spec["podSelector"]["matchLabels"], &pods),
+                    "selects no pod".to_owned(),
+                );
+                for port in list(&spec["ingress"])
+                    .iter()
+                    .flat_map(|rule| list(&rule["ports"]))
+                {
                     let target = text(&port["port"]);
                     expect(ports.contains(target), format!("no pod has a port {target}"));
                 }
             }
             "ServiceMonitor" => {
-                expect(selects(&spec["selector"]["matchLabels"], &services), "selects no Service".to_owned());
+                expect(
+                    selects(&spec["selector"]["matchLabels"], &services),
+                    "selects no Service".to_owned(),
+                );
                 for endpoint in list(&spec["endpoints"]) {
                     let port = text(&endpoint["port"]);
-                    expect(service_ports.contains(port), format!("no Service has a port {port}"));
+                    expect(
+                        service_ports.contains(port),
+                        format!("no Service has a port {port}"),
+                    );
                 }
             }
             "HorizontalPodAutoscaler" => {
@@ -164,7 +216,10 @@ fn strangers(resources: &[Value]) -> Vec<String> {
                 expect(scaled.is_some(), format!("there is no Deployment {target}"));
                 // Applying it would set their number back.
                 let free = scaled.is_none_or(|one| one["spec"]["replicas"].is_null());
-                expect(free, format!("Deployment {target} has a number of replicas of its own"));
+                expect(
+                    free,
+                    format!("Deployment {target} has a number of replicas of its own"),
+                );
             }
             _ => {}
         }
@@ -186,24 +241,35 @@ fn selects(selector: &Value, labels: &[&Value]) -> bool {
     })
 }
 
-/// Volumes and ports that a pod uses and does not have, and ConfigMaps that nobody made.
+/// Volumes and ports that a pod uses and does not have, and `ConfigMap`s that nobody made.
 fn missing_mounts(resources: &[Value]) -> Vec<String> {
     let mut findings = Vec::new();
-    let maps: BTreeSet<&str> = of_kind(resources, "ConfigMap").map(|one| text(&one["metadata"]["name"])).collect();
+    let maps: BTreeSet<&str> = of_kind(resources, "ConfigMap")
+        .map(|one| text(&one["metadata"]["name"]))
+        .collect();
     for resource in resources {
         let Some(pod) = pod(resource) else { continue };
-        let volumes: BTreeSet<&str> = list(&pod["volumes"]).iter().map(|volume| text(&volume["name"])).collect();
+        let volumes: BTreeSet<&str> = list(&pod["volumes"])
+            .iter()
+            .map(|volume| text(&volume["name"]))
+            .collect();
         for container in list(&pod["containers"]) {
             for mount in list(&container["volumeMounts"]) {
                 if !volumes.contains(text(&mount["name"])) {
                     findings.push(format!("{}: no volume {}", name(resource), mount["name"]));
                 }
             }
-            let ports: BTreeSet<&str> = list(&container["ports"]).iter().map(|port| text(&port["name"])).collect();
+            let ports: BTreeSet<&str> = list(&container["ports"])
+                .iter()
+                .map(|port| text(&port["name"]))
+                .collect();
             for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
                 let asked = &container[probe]["httpGet"];
                 if asked.is_object() && !ports.contains(text(&asked["port"])) {
-                    findings.push(format!("{}: {probe} asks a port that is not there", name(resource)));
+                    findings.push(format!(
+                        "{}: {probe} asks a port that is not there",
+                        name(resource)
+                    ));
                 }
             }
         }
@@ -226,7 +292,9 @@ fn too_little_grace(resources: &[Value]) -> anyhow::Result<Option<String>> {
     let pod = &deployment["spec"]["template"]["spec"];
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
     let map = of_kind(resources, "ConfigMap").next().context("no ConfigMap")?;
-    let configuration: toml::Table = text(&map["data"]["postrider.toml"]).parse().context("postrider.toml")?;
+    let configuration: toml::Table = text(&map["data"]["postrider.toml"])
+        .parse()
+        .context("postrider.toml")?;
     let number = |section: &str, key: &str| {
         configuration
             .get(section)
@@ -306,17 +374,32 @@ mod tests {
 
     #[test]
     fn what_does_not_is_found() {
-        let spec = |all: &mut Vec<Value>, field: &str, value: Value| all[0]["spec"]["template"]["spec"][field] = value;
-        let container =
-            |all: &mut Vec<Value>, field: &str, value: Value| all[0]["spec"]["template"]["spec"]["containers"][0][field] = value;
-        assert!(found(|all| spec(all, "enableServiceLinks", json!(true)))[0].contains("variables of Services"));
-        assert!(found(|all| spec(all, "terminationGracePeriodSeconds", json!(49)))[0].contains("may need 50"));
+        let spec = |all: &mut Vec<Value>, field: &str, value: Value| {
+            all[0]["spec"]["template"]["spec"][field] = value;
+        };
+        let container = |all: &mut Vec<Value>, field: &str, value: Value| {
+            all[0]["spec"]["template"]["spec"]["containers"][0][field] = value;
+        };
+        assert!(
+            found(|all| spec(all, "enableServiceLinks", json!(true)))[0].contains("variables of Services")
+        );
+        assert!(
+            found(|all| spec(all, "terminationGracePeriodSeconds", json!(49)))[0].contains("may need 50")
+        );
         assert!(found(|all| spec(all, "volumes", json!([])))[0].contains("no volume"));
         assert!(found(|all| container(all, "image", json!("a:latest")))[0].contains("certain version"));
         assert!(found(|all| container(all, "securityContext", json!({}))).len() >= 3);
-        assert!(found(|all| container(all, "readinessProbe", json!({ "httpGet": { "port": "x" } })))[0].contains("not there"));
-        assert!(found(|all| all[2]["spec"]["selector"] = json!({ "app": "b" }))[0].contains("selects no pod"));
-        assert!(found(|all| all[2]["spec"]["ports"][0]["name"] = json!("b"))[0].contains("no Service has a port api"));
+        assert!(
+            found(|all| container(all, "readinessProbe", json!({ "httpGet": { "port": "x" } })))[0]
+                .contains("not there")
+        );
+        assert!(
+            found(|all| all[2]["spec"]["selector"] = json!({ "app": "b" }))[0].contains("selects no pod")
+        );
+        assert!(
+            found(|all| all[2]["spec"]["ports"][0]["name"] = json!("b"))[0]
+                .contains("no Service has a port api")
+        );
         assert!(found(|all| all[0]["spec"]["replicas"] = json!(2))[0].contains("of its own"));
         let name = |all: &mut Vec<Value>| all[1]["metadata"]["name"] = json!("other");
         assert!(found(name)[0].contains("no ConfigMap m"));

@@ -43,7 +43,14 @@ pub(super) fn named(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let mut expressions = rules::expressions(ground)?;
     expressions.extend(dashboards::expressions(ground)?);
     for (place, expression) in &expressions {
-        judge(place, &promql::named(expression), &metrics, &recorded, &mut used, &mut findings);
+        judge(
+            place,
+            &promql::named(expression),
+            &metrics,
+            &recorded,
+            &mut used,
+            &mut findings,
+        );
     }
     let unused: Vec<&str> = metrics
         .keys()
@@ -81,7 +88,9 @@ fn judge(
             continue;
         }
         let Some((name, metric, is_bucket)) = metric_of(series, metrics) else {
-            findings.push(format!("{place}: {series} is not in {PAGE}, or is a histogram without its ending"));
+            findings.push(format!(
+                "{place}: {series} is not in {PAGE}, or is a histogram without its ending"
+            ));
             continue;
         };
         used.insert(name.to_owned());
@@ -95,8 +104,14 @@ fn judge(
         }
         possible.extend(known);
     }
-    for label in named.grouping.iter().filter(|label| !possible.contains(label.as_str())) {
-        findings.push(format!("{place}: grouped by {label}, which none of its metrics has"));
+    for label in named
+        .grouping
+        .iter()
+        .filter(|label| !possible.contains(label.as_str()))
+    {
+        findings.push(format!(
+            "{place}: grouped by {label}, which none of its metrics has"
+        ));
     }
 }
 
@@ -180,11 +195,16 @@ fn compare(metrics: &Metrics, shown: &Metrics) -> Vec<String> {
             continue;
         };
         if metric.kind != seen.kind {
-            findings.push(format!("{name} is listed as a {} and shown as a {}", metric.kind, seen.kind));
+            findings.push(format!(
+                "{name} is listed as a {} and shown as a {}",
+                metric.kind, seen.kind
+            ));
         }
         let allowed: BTreeSet<&String> = metric.labels.union(&metric.optional).collect();
         for label in seen.labels.iter().filter(|label| !allowed.contains(label)) {
-            findings.push(format!("{name} is shown with the label {label}, which is not listed"));
+            findings.push(format!(
+                "{name} is shown with the label {label}, which is not listed"
+            ));
         }
         // A metric that has had no event yet is shown by its head alone.
         if !seen.labels.is_empty() {
@@ -227,7 +247,11 @@ fn note_labels(metrics: &mut Metrics, line: &str) {
     let name = OF_HISTOGRAMS
         .iter()
         .filter_map(|ending| series.strip_suffix(ending))
-        .find(|name| metrics.get(*name).is_some_and(|metric| metric.kind == "histogram"))
+        .find(|name| {
+            metrics
+                .get(*name)
+                .is_some_and(|metric| metric.kind == "histogram")
+        })
         .unwrap_or(&series)
         .to_owned();
     if let Some(metric) = metrics.get_mut(&name) {
@@ -284,7 +308,14 @@ mod tests {
         let (mut used, mut findings) = (BTreeSet::new(), Vec::new());
         let recorded = BTreeSet::from(["r:a".to_owned()]);
         let metrics = read(LISTED).unwrap();
-        judge("here", &promql::named(expression), &metrics, &recorded, &mut used, &mut findings);
+        judge(
+            "here",
+            &promql::named(expression),
+            &metrics,
+            &recorded,
+            &mut used,
+            &mut findings,
+        );
         findings
     }
 
@@ -337,7 +368,10 @@ target_info{service_name=\"postrider\"} 1
             "c is shown with the label pol, which is not listed",
             "c is shown without its label pool",
         ] {
-            assert!(found.iter().any(|finding| finding == expected), "{expected}: {found:?}");
+            assert!(
+                found.iter().any(|finding| finding == expected),
+                "{expected}: {found:?}"
+            );
         }
     }
 

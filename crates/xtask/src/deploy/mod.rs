@@ -30,7 +30,7 @@ use table::{Row, Verdict};
 /// Options of the command.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Write what is generated (the PrometheusRule) before it is checked
+    /// Write what is generated (the operator's copy of the rules) before it is checked
     #[arg(long)]
     write: bool,
     /// Compare docs/metrics.md with what a node shows: a file, or the URL of its management listener's /metrics
@@ -52,12 +52,20 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("docker-compose.yml", "docker compose config", compose::read),
     ("docker-compose.yml", "own: bounds, rights, names", compose::check),
     ("shell scripts", "bash -n, shellcheck", image::scripts),
-    ("kustomizations", "kustomize or kubectl, own renderer", render::compare),
+    (
+        "kustomizations",
+        "kustomize or kubectl, own renderer",
+        render::compare,
+    ),
     ("manifests", "kubernetes-validate --strict", manifests::validate),
     ("manifests", "own: rights, names, times", manifests::check),
     ("Prometheus rules", "promtool check", rules::lint),
     ("Prometheus rules", "promtool test rules", rules::test),
-    ("Prometheus rules", "own: tests, runbook, operator's copy", rules::check),
+    (
+        "Prometheus rules",
+        "own: tests, runbook, operator's copy",
+        rules::check,
+    ),
     ("dashboard", "own: layout, sources", dashboards::check),
     ("dashboard", "promtool, every expression", dashboards::lint),
     ("metrics", "own: named, so listed", metrics::named),

@@ -18,17 +18,29 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let mut pipelines = 0;
     for file in FILES {
         let configuration = ground.yaml_one(file)?;
-        pipelines += configuration["service"]["pipelines"].as_object().map_or(0, serde_json::Map::len);
-        findings.extend(faults(&configuration).into_iter().map(|fault| format!("{file}: {fault}")));
+        pipelines += configuration["service"]["pipelines"]
+            .as_object()
+            .map_or(0, serde_json::Map::len);
+        findings.extend(
+            faults(&configuration)
+                .into_iter()
+                .map(|fault| format!("{file}: {fault}")),
+        );
     }
-    Ok(Verdict::of(findings, format!("{pipelines} pipelines in {} files", FILES.len())))
+    Ok(Verdict::of(
+        findings,
+        format!("{pipelines} pipelines in {} files", FILES.len()),
+    ))
 }
 
 fn faults(configuration: &Value) -> Vec<String> {
     let mut findings = Vec::new();
     let service = &configuration["service"];
     let mut used: Vec<(&str, BTreeSet<&str>)> = KINDS.iter().map(|kind| (*kind, BTreeSet::new())).collect();
-    used.push(("extensions", list(&service["extensions"]).iter().map(text).collect()));
+    used.push((
+        "extensions",
+        list(&service["extensions"]).iter().map(text).collect(),
+    ));
     for (name, pipeline) in service["pipelines"].as_object().into_iter().flatten() {
         for (kind, names) in &mut used {
             names.extend(list(&pipeline[*kind]).iter().map(text));
@@ -50,8 +62,15 @@ fn faults(configuration: &Value) -> Vec<String> {
             .into_iter()
             .flat_map(|all| all.keys().map(String::as_str))
             .collect();
-        findings.extend(used.difference(&there).map(|name| format!("{name} of {kind} is used and not there")));
-        findings.extend(there.difference(&used).map(|name| format!("{name} of {kind} is there and not used")));
+        findings.extend(
+            used.difference(&there)
+                .map(|name| format!("{name} of {kind} is used and not there")),
+        );
+        findings.extend(
+            there
+                .difference(&used)
+                .map(|name| format!("{name} of {kind} is there and not used")),
+        );
     }
     findings
 }

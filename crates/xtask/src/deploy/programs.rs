@@ -74,7 +74,10 @@ impl Program {
     pub(crate) fn offer_to(&self, command: &mut Command) -> anyhow::Result<()> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let own = self.path.parent().map(Path::to_path_buf);
-        command.env("PATH", std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)))?);
+        command.env(
+            "PATH",
+            std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)))?,
+        );
         if !self.libraries.is_empty() {
             command.env("LD_LIBRARY_PATH", std::env::join_paths(&self.libraries)?);
         }

@@ -1,14 +1,26 @@
-//! Which metrics and labels an expression of PromQL names. Not a parser: promtool judges the grammar.
+//! Which metrics and labels an expression of `PromQL` names. Not a parser: promtool judges the grammar.
 
 use std::collections::BTreeSet;
 
 /// Words of the language that are neither metrics nor functions.
 const KEYWORDS: [&str; 14] = [
-    "and", "or", "unless", "bool", "offset", "atan2", "inf", "nan", "start", "end", "by", "without", "on", "ignoring",
+    "and", "or", "unless", "bool", "offset", "atan2", "inf", "nan", "start", "end", "by", "without", "on",
+    "ignoring",
 ];
 /// Operators that may be followed by `by (...)` before their parentheses.
 const AGGREGATIONS: [&str; 12] = [
-    "sum", "min", "max", "avg", "group", "stddev", "stdvar", "count", "count_values", "bottomk", "topk", "quantile",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "group",
+    "stddev",
+    "stdvar",
+    "count",
+    "count_values",
+    "bottomk",
+    "topk",
+    "quantile",
 ];
 /// Words that a list of labels in parentheses may follow.
 const BEFORE_LABELS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
@@ -72,17 +84,23 @@ impl Reader<'_> {
         if BEFORE_LABELS.contains(&word.as_str()) {
             if self.rest.starts_with('(') {
                 let inner = self.inside('(', ')');
-                self.named
-                    .grouping
-                    .extend(inner.split(',').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()));
+                self.named.grouping.extend(
+                    inner
+                        .split(',')
+                        .map(|label| label.trim().to_owned())
+                        .filter(|label| !label.is_empty()),
+                );
             }
             return;
         }
         let known = word.to_ascii_lowercase();
-        let is_of_the_language =
-            KEYWORDS.contains(&known.as_str()) || AGGREGATIONS.contains(&known.as_str());
+        let is_of_the_language = KEYWORDS.contains(&known.as_str()) || AGGREGATIONS.contains(&known.as_str());
         if !self.rest.starts_with('(') && !is_of_the_language {
-            let labels = if self.rest.starts_with('{') { self.matchers() } else { Vec::new() };
+            let labels = if self.rest.starts_with('{') {
+                self.matchers()
+            } else {
+                Vec::new()
+            };
             self.named.series.push((word, labels));
         }
     }
@@ -129,7 +147,10 @@ impl Reader<'_> {
     }
 
     fn skip_past(&mut self, end: char) {
-        let at = self.rest.find(end).map_or(self.rest.len(), |at| at + end.len_utf8());
+        let at = self
+            .rest
+            .find(end)
+            .map_or(self.rest.len(), |at| at + end.len_utf8());
         self.advance(at);
     }
 
@@ -158,7 +179,11 @@ mod tests {
     use super::*;
 
     fn series(expression: &str) -> Vec<String> {
-        named(expression).series.into_iter().map(|(name, _)| name).collect()
+        named(expression)
+            .series
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
     }
 
     #[test]
@@ -170,17 +195,26 @@ mod tests {
         assert_eq!(
             named.series,
             [
-                ("http_seconds_bucket".to_owned(), vec!["job".to_owned(), "code".to_owned()]),
+                (
+                    "http_seconds_bucket".to_owned(),
+                    vec!["job".to_owned(), "code".to_owned()]
+                ),
                 ("up".to_owned(), vec![]),
                 ("group:recorded:rate5m".to_owned(), vec![]),
             ]
         );
-        assert_eq!(named.grouping, ["instance", "le", "route"].map(str::to_owned).into());
+        assert_eq!(
+            named.grouping,
+            ["instance", "le", "route"].map(str::to_owned).into()
+        );
     }
 
     #[test]
     fn what_looks_odd_is_read_all_the_same() {
-        assert_eq!(series("rate(a_total{x=\"\\\"}\"}[$__rate_interval]) / on () group_left b"), ["a_total", "b"]);
+        assert_eq!(
+            series("rate(a_total{x=\"\\\"}\"}[$__rate_interval]) / on () group_left b"),
+            ["a_total", "b"]
+        );
         assert_eq!(series("vector(0) or time() - c"), ["c"]);
         assert_eq!(series("sum without (x) (d) > bool 5m"), ["d"]);
         assert_eq!(series("{x=\"y\"}"), [""]);

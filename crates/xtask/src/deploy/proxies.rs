@@ -17,7 +17,10 @@ const KEY: &str = "/etc/nginx/tls/postrider.key";
 pub(super) fn haproxy(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let haproxy = Program::get("haproxy", "haproxy")?;
     let file = ground.folder().join("haproxy.cfg");
-    let text = ground.text(HAPROXY)?.replace("postrider-a:", "127.0.0.1:").replace("postrider-b:", "127.0.0.1:");
+    let text = ground
+        .text(HAPROXY)?
+        .replace("postrider-a:", "127.0.0.1:")
+        .replace("postrider-b:", "127.0.0.1:");
     std::fs::write(&file, text)?;
     let mut command = haproxy.command();
     command.args(["-c", "-f"]).arg(&file);
@@ -27,7 +30,10 @@ pub(super) fn haproxy(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         .filter(|line| line.contains("[WARNING]") || line.contains("[ALERT]"))
         .map(str::to_owned)
         .collect();
-    Ok(Verdict::of(findings, format!("haproxy {}", haproxy.version("-v"))))
+    Ok(Verdict::of(
+        findings,
+        format!("haproxy {}", haproxy.version("-v")),
+    ))
 }
 
 /// nginx reads it, with a certificate that is made for it.
@@ -35,8 +41,22 @@ pub(super) fn nginx(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let nginx = Program::get("nginx", "nginx-light")?;
     let place = |name: &str| ground.folder().join(name);
     let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=postrider"]);
-    openssl.arg("-keyout").arg(place("key")).arg("-out").arg(place("certificate"));
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=postrider",
+    ]);
+    openssl
+        .arg("-keyout")
+        .arg(place("key"))
+        .arg("-out")
+        .arg(place("certificate"));
     process::capture(&mut openssl, LIMIT)?;
     let text = ground
         .text(NGINX)?
@@ -50,8 +70,19 @@ pub(super) fn nginx(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     );
     std::fs::write(place("nginx.conf"), whole)?;
     let mut command = nginx.command();
-    command.arg("-t").arg("-p").arg(ground.folder()).arg("-e").arg(place("nginx.log")).arg("-c").arg(place("nginx.conf"));
+    command
+        .arg("-t")
+        .arg("-p")
+        .arg(ground.folder())
+        .arg("-e")
+        .arg(place("nginx.log"))
+        .arg("-c")
+        .arg(place("nginx.conf"));
     let said = process::capture(&mut command, LIMIT)?;
-    let findings = said.lines().filter(|line| line.contains("[warn]")).map(str::to_owned).collect();
+    let findings = said
+        .lines()
+        .filter(|line| line.contains("[warn]"))
+        .map(str::to_owned)
+        .collect();
     Ok(Verdict::of(findings, format!("nginx {}", nginx.version("-v"))))
 }

@@ -32,14 +32,23 @@ pub(super) fn compare(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let rendered = all(ground)?;
     let count: usize = rendered.iter().map(|(_, resources)| resources.len()).sum();
     let Some((name, command)) = real() else {
-        return Ok(Verdict::Clean(format!("{count} resources; neither kustomize nor kubectl here to compare with")));
+        return Ok(Verdict::Clean(format!(
+            "{count} resources; neither kustomize nor kubectl here to compare with"
+        )));
     };
     let mut findings = Vec::new();
     for (folder, ours) in &rendered {
         let theirs = by_the_real(ground, &command, folder)?;
-        findings.extend(differences(ours, &theirs).into_iter().map(|found| format!("{folder}: {found}")));
+        findings.extend(
+            differences(ours, &theirs)
+                .into_iter()
+                .map(|found| format!("{folder}: {found}")),
+        );
     }
-    Ok(Verdict::of(findings, format!("{count} resources, the same by {name}")))
+    Ok(Verdict::of(
+        findings,
+        format!("{count} resources, the same by {name}"),
+    ))
 }
 
 /// kustomize or kubectl, and the words that make it render.
@@ -50,7 +59,11 @@ fn real() -> Option<(&'static str, (Program, Vec<&'static str>))> {
     Program::installed("kubectl").map(|kubectl| ("kubectl", (kubectl, vec!["kustomize"])))
 }
 
-fn by_the_real(ground: &Ground, (program, words): &(Program, Vec<&str>), folder: &str) -> anyhow::Result<Vec<Value>> {
+fn by_the_real(
+    ground: &Ground,
+    (program, words): &(Program, Vec<&str>),
+    folder: &str,
+) -> anyhow::Result<Vec<Value>> {
     let mut command: Command = program.command();
     command.args(words).arg(folder).current_dir(&ground.root);
     let said = process::capture(&mut command, LIMIT)?;
@@ -63,7 +76,11 @@ fn by_the_real(ground: &Ground, (program, words): &(Program, Vec<&str>), folder:
 pub(super) fn name(resource: &Value) -> String {
     let namespace = text(&resource["metadata"]["namespace"]);
     let slash = if namespace.is_empty() { "" } else { "/" };
-    format!("{} {namespace}{slash}{}", text(&resource["kind"]), text(&resource["metadata"]["name"]))
+    format!(
+        "{} {namespace}{slash}{}",
+        text(&resource["kind"]),
+        text(&resource["metadata"]["name"])
+    )
 }
 
 fn differences(ours: &[Value], theirs: &[Value]) -> Vec<String> {
@@ -85,11 +102,12 @@ mod tests {
 
     #[test]
     fn what_differs_or_is_missing_is_named() {
-        let resource = |name: &str, replicas: u32| {
-            json!({ "kind": "Deployment", "metadata": { "name": name, "namespace": "n" }, "replicas": replicas })
-        };
+        let resource = |name: &str, replicas: u32| json!({ "kind": "Deployment", "metadata": { "name": name, "namespace": "n" }, "replicas": replicas });
         let ours = [resource("a", 1), resource("b", 1)];
-        assert_eq!(differences(&ours, &[resource("b", 1), resource("a", 1)]), Vec::<String>::new());
+        assert_eq!(
+            differences(&ours, &[resource("b", 1), resource("a", 1)]),
+            Vec::<String>::new()
+        );
         let found = differences(&ours, &[resource("a", 2), resource("c", 1)]);
         assert_eq!(found.len(), 3);
         assert!(found[0].starts_with("Deployment n/a "));

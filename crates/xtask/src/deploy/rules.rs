@@ -36,14 +36,20 @@ pub(super) fn lint(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         .args(["check", "config", "--lint=all", "--lint-fatal", "prometheus.yml"])
         .current_dir(ground.root.join(FOLDER));
     process::capture(&mut configuration, LIMIT)?;
-    Ok(Verdict::Clean(format!("promtool {}", promtool.version("--version"))))
+    Ok(Verdict::Clean(format!(
+        "promtool {}",
+        promtool.version("--version")
+    )))
 }
 
 /// The rules' unit tests.
 pub(super) fn test(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let tests = test_files(ground)?;
     let mut command = promtool()?.command();
-    command.args(["test", "rules"]).args(&tests).current_dir(&ground.root);
+    command
+        .args(["test", "rules"])
+        .args(&tests)
+        .current_dir(&ground.root);
     process::capture(&mut command, LIMIT)?;
     let count: usize = ground
         .yaml(&tests.iter().map(String::as_str).collect::<Vec<_>>())?
@@ -60,7 +66,9 @@ fn test_files(ground: &Ground) -> anyhow::Result<Vec<String>> {
 /// The names of the recorded series.
 pub(super) fn recorded(ground: &Ground) -> anyhow::Result<BTreeSet<String>> {
     let file = ground.yaml_one(RECORDING)?;
-    let rules = list(&file["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    let rules = list(&file["groups"])
+        .iter()
+        .flat_map(|group| list(&group["rules"]));
     Ok(rules.map(|rule| text(&rule["record"]).to_owned()).collect())
 }
 
@@ -88,7 +96,12 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
 
     let entries = runbook::alerts(&ground.text(runbook::PAGE)?);
     let entries: BTreeSet<&str> = entries.iter().map(String::as_str).collect();
-    findings.extend(differences(&names, &entries, "has no entry in the runbook", "is an entry of the runbook without an alert"));
+    findings.extend(differences(
+        &names,
+        &entries,
+        "has no entry in the runbook",
+        "is an entry of the runbook without an alert",
+    ));
 
     let paths = test_files(ground)?;
     let tests = ground.yaml(&paths.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -109,9 +122,14 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     );
 
     if ground.text(OPERATORS)? != operators(&ground.text(RECORDING)?, &ground.text(ALERTS)?)? {
-        findings.push(format!("{OPERATORS} is not current: run `cargo xtask check-deploy --write`"));
+        findings.push(format!(
+            "{OPERATORS} is not current: run `cargo xtask check-deploy --write`"
+        ));
     }
-    Ok(Verdict::of(findings, format!("{} alerts, each tested both ways", names.len())))
+    Ok(Verdict::of(
+        findings,
+        format!("{} alerts, each tested both ways", names.len()),
+    ))
 }
 
 /// What an alert lacks.
@@ -120,7 +138,10 @@ fn faults(alert: &Value) -> Vec<String> {
     let mut findings = Vec::new();
     let severity = text(&alert["labels"]["severity"]);
     if !SEVERITIES.contains(&severity) {
-        findings.push(format!("{name}: severity {severity:?} is none of {}", SEVERITIES.join(", ")));
+        findings.push(format!(
+            "{name}: severity {severity:?} is none of {}",
+            SEVERITIES.join(", ")
+        ));
     }
     for annotation in ["summary", "description"] {
         if text(&alert["annotations"][annotation]).is_empty() {
@@ -166,10 +187,14 @@ fn tried(files: &[Value]) -> BTreeMap<String, Tried> {
 pub(super) fn write() -> anyhow::Result<()> {
     let root = cargo::workspace_root();
     let read = |file: &str| std::fs::read_to_string(root.join(file)).with_context(|| file.to_owned());
-    std::fs::write(root.join(OPERATORS), operators(&read(RECORDING)?, &read(ALERTS)?)?).context(OPERATORS)
+    std::fs::write(
+        root.join(OPERATORS),
+        operators(&read(RECORDING)?, &read(ALERTS)?)?,
+    )
+    .context(OPERATORS)
 }
 
-/// The rules as a PrometheusRule: the text of their groups, two columns to the right.
+/// The rules as a `PrometheusRule`: the text of their groups, two columns to the right.
 fn operators(recording: &str, alerts: &str) -> anyhow::Result<String> {
     let mut resource = "\
 # Written from deploy/prometheus/rules by `cargo xtask check-deploy --write`: do not edit.
@@ -184,7 +209,9 @@ spec:
 "
     .to_owned();
     for file in [recording, alerts] {
-        let (_, groups) = file.split_once("\ngroups:\n").context("no groups among the rules")?;
+        let (_, groups) = file
+            .split_once("\ngroups:\n")
+            .context("no groups among the rules")?;
         for line in groups.lines() {
             if !line.is_empty() {
                 resource.push_str("  ");
@@ -208,7 +235,8 @@ mod tests {
             "annotations": { "summary": "s", "description": "d", "runbook_url": "docs/runbook.md#up" },
         });
         assert_eq!(faults(&good), Vec::<String>::new());
-        let bad = json!({ "alert": "Up", "labels": { "severity": "page" }, "annotations": { "summary": "s" } });
+        let bad =
+            json!({ "alert": "Up", "labels": { "severity": "page" }, "annotations": { "summary": "s" } });
         assert_eq!(faults(&bad).len(), 3);
     }
 
@@ -222,13 +250,29 @@ mod tests {
             { "alert_rule_test": [{ "alertname": "B", "exp_alerts": [{}] }] },
         ] })];
         let tried = tried(&files);
-        assert_eq!(tried["A"], Tried { fires: true, rests: true });
-        assert_eq!(tried["B"], Tried { fires: true, rests: false });
+        assert_eq!(
+            tried["A"],
+            Tried {
+                fires: true,
+                rests: true
+            }
+        );
+        assert_eq!(
+            tried["B"],
+            Tried {
+                fires: true,
+                rests: false
+            }
+        );
     }
 
     #[test]
     fn the_operators_copy_holds_the_groups_of_both_files() {
-        let copy = operators("# why\ngroups:\n  - name: a\n\n    rules: []\n", "\ngroups:\n  - name: b\n").unwrap();
+        let copy = operators(
+            "# why\ngroups:\n  - name: a\n\n    rules: []\n",
+            "\ngroups:\n  - name: b\n",
+        )
+        .unwrap();
         assert!(copy.ends_with("spec:\n  groups:\n    - name: a\n\n      rules: []\n    - name: b\n"));
         assert!(operators("", "").is_err());
     }

@@ -33,7 +33,9 @@ fn entries(page: &str) -> Vec<(String, String)> {
         .filter_map(|section| {
             let (heading, body) = section.split_once('\n')?;
             let body = body.split("\n## ").next().unwrap_or_default();
-            heading.starts_with("Postrider").then(|| (heading.trim().to_owned(), body.to_owned()))
+            heading
+                .starts_with("Postrider")
+                .then(|| (heading.trim().to_owned(), body.to_owned()))
         })
         .collect()
 }
@@ -62,18 +64,20 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     }
     let anchors: BTreeSet<String> = headings.iter().map(|heading| anchor(heading)).collect();
     for target in links(&page) {
-        let leads_somewhere = match target.strip_prefix('#') {
-            Some(own) => anchors.contains(own),
-            None => {
-                let file = target.split('#').next().unwrap_or_default();
-                target.contains("://") || ground.root.join("docs").join(file).exists()
-            }
+        let leads_somewhere = if let Some(own) = target.strip_prefix('#') {
+            anchors.contains(own)
+        } else {
+            let file = target.split('#').next().unwrap_or_default();
+            target.contains("://") || ground.root.join("docs").join(file).exists()
         };
         if !leads_somewhere {
             findings.push(format!("a link to {target}, which leads nowhere"));
         }
     }
-    Ok(Verdict::of(findings, format!("{} alerts, {} procedures", entries.len(), PROCEDURES.len())))
+    Ok(Verdict::of(
+        findings,
+        format!("{} alerts, {} procedures", entries.len(), PROCEDURES.len()),
+    ))
 }
 
 /// As forges make anchors of headings.
@@ -90,7 +94,10 @@ fn anchor(heading: &str) -> String {
 }
 
 fn links(page: &str) -> Vec<&str> {
-    page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+    page.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .collect()
 }
 
 #[cfg(test)]
@@ -106,7 +113,10 @@ mod tests {
 
     #[test]
     fn anchors_are_made_as_forges_make_them() {
-        assert_eq!(anchor("Point-in-time restore, of `PostgreSQL`"), "point-in-time-restore-of-postgresql");
+        assert_eq!(
+            anchor("Point-in-time restore, of `PostgreSQL`"),
+            "point-in-time-restore-of-postgresql"
+        );
         assert_eq!(links("[a](#b) and [c](d.md#e)"), ["#b", "d.md#e"]);
     }
 }

@@ -87,7 +87,11 @@ mod tests {
 
     #[test]
     fn one_finding_is_enough_to_fail_and_a_skipped_check_is_not() {
-        let row = |verdict| Row { what: "a", with: "b", verdict };
+        let row = |verdict| Row {
+            what: "a",
+            with: "b",
+            verdict,
+        };
         let clean = || row(Verdict::of(Vec::new(), "3 files".to_owned()));
         let skipped = || row(Verdict::Skipped("no tool".to_owned()));
         assert_eq!(print(&[clean(), skipped()]), ExitCode::SUCCESS);

@@ -46,7 +46,11 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     verify.args(["verify", "--man=no"]).arg(&file);
     let said = process::capture(&mut verify, LIMIT)?;
     // Of other units of this machine it may say something too.
-    findings.extend(said.lines().filter(|line| line.contains("postrider.service")).map(str::to_owned));
+    findings.extend(
+        said.lines()
+            .filter(|line| line.contains("postrider.service"))
+            .map(str::to_owned),
+    );
     let mut security: Command = analyze.command();
     security
         .args(["security", "--offline=yes", "--no-pager", "--threshold"])

@@ -51,7 +51,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             Ok(()) => println!("== Restore of {}: held ({seconds:.1} s)", database.name()),
             Err(error) => {
                 failed += 1;
-                println!("== Restore of {}: FAILED ({seconds:.1} s): {error:#}", database.name());
+                println!(
+                    "== Restore of {}: FAILED ({seconds:.1} s): {error:#}",
+                    database.name()
+                );
             }
         }
     }

@@ -30,11 +30,16 @@ pub(super) fn run(binary: &Binary, messages: u32) -> anyhow::Result<()> {
         // Published while the backup is made: its pages are of different moments, and only the log makes them one.
         let meanwhile = scope.spawn(|| scene.publish(messages / 3));
         let base = backup(&postgres, &folder);
-        let published = meanwhile.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
+        let published = meanwhile
+            .join()
+            .map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
         before.extend(published);
         base
     })?;
-    println!("  backup           while {} messages were published, verified", messages / 3);
+    println!(
+        "  backup           while {} messages were published, verified",
+        messages / 3
+    );
     // After the backup, and not waited for: some of these are under way at the point.
     before.extend(scene.publish(messages / 3)?);
     let point = now(&postgres)?;
@@ -110,7 +115,11 @@ fn backup(postgres: &Postgres, folder: &Path) -> anyhow::Result<String> {
 /// The data directory from backup and archive, by the script.
 fn lay(postgres: &Postgres, base: &str, folder: &Path, point: &str) -> anyhow::Result<()> {
     let mut command = cluster(postgres)?.command(&folder.join("scripts/postgres-restore.sh"));
-    command.arg(base).arg(folder.join("archive")).arg(folder.join("data")).arg(point);
+    command
+        .arg(base)
+        .arg(folder.join("archive"))
+        .arg(folder.join("data"))
+        .arg(point);
     script(&mut command).context("the restore").map(drop)
 }
 
@@ -143,12 +152,16 @@ fn archive_all(postgres: &Postgres, folder: &Path) -> anyhow::Result<()> {
 fn await_promotion(port: u16) -> anyhow::Result<()> {
     let deadline = Instant::now() + PROMOTION_LIMIT;
     loop {
-        let asked = Connection::open(port, "postgres").and_then(|mut one| one.query("select pg_is_in_recovery()"));
+        let asked =
+            Connection::open(port, "postgres").and_then(|mut one| one.query("select pg_is_in_recovery()"));
         if first(&asked?)? == "f" {
             return Ok(());
         }
         interrupt::check()?;
-        ensure!(Instant::now() < deadline, "the cluster does not come out of its recovery");
+        ensure!(
+            Instant::now() < deadline,
+            "the cluster does not come out of its recovery"
+        );
         std::thread::sleep(POLL);
     }
 }

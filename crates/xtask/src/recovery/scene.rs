@@ -111,16 +111,33 @@ impl Scene {
     }
 
     /// Starts the node on what was restored, lets the other endpoint come up, and judges.
-    pub(super) fn judge(mut self, before: &[Accepted], after: &[Accepted], seen: usize) -> anyhow::Result<()> {
+    pub(super) fn judge(
+        mut self,
+        before: &[Accepted],
+        after: &[Accepted],
+        seen: usize,
+    ) -> anyhow::Result<()> {
         let other = Receiver::start_at(self.down.0, &self.down.1, Pace::AT_ONCE)?;
         let began = Instant::now();
-        self.running.server.start_again().context("on what was restored")?;
-        println!("  started          {:.1} s after the restore, ready", began.elapsed().as_secs_f64());
+        self.running
+            .server
+            .start_again()
+            .context("on what was restored")?;
+        println!(
+            "  started          {:.1} s after the restore, ready",
+            began.elapsed().as_secs_f64()
+        );
 
         let (there, missing) = self.look(before)?;
-        ensure!(missing == 0, "{missing} messages that were accepted before the point are gone");
+        ensure!(
+            missing == 0,
+            "{missing} messages that were accepted before the point are gone"
+        );
         let (surplus, lost) = self.look(after)?;
-        ensure!(surplus == 0, "{surplus} messages that were accepted after the point are there");
+        ensure!(
+            surplus == 0,
+            "{surplus} messages that were accepted after the point are there"
+        );
         println!("  before the point {there} messages accepted, {there} there");
         println!("  after the point  {lost} messages accepted, none there: this is what going back means");
 
@@ -144,7 +161,11 @@ impl Scene {
         );
         ensure!(again == 0, "what is not there was recognised");
         let complaints = self.running.complaints();
-        ensure!(complaints.panics.is_empty(), "panicked: {}", complaints.panics.join(" | "));
+        ensure!(
+            complaints.panics.is_empty(),
+            "panicked: {}",
+            complaints.panics.join(" | ")
+        );
         Ok(())
     }
 
@@ -182,7 +203,11 @@ impl Scene {
         }
         for arrival in arrivals.iter().chain(&other.since(0)) {
             ensure!(arrival.fault.is_none(), "{}: {:?}", arrival.id, arrival.fault);
-            ensure!(!gone.contains(arrival.id.as_str()), "{} was delivered, which is not there", arrival.id);
+            ensure!(
+                !gone.contains(arrival.id.as_str()),
+                "{} was delivered, which is not there",
+                arrival.id
+            );
             ensure!(known.contains(arrival.id.as_str()), "{} is nobody's", arrival.id);
         }
         let twice = times.values().filter(|times| **times > 1).count();
@@ -199,7 +224,10 @@ fn await_all(receiver: &Receiver, messages: &[Accepted], who: &str) -> anyhow::R
     let deadline = Instant::now() + ARRIVAL_LIMIT;
     loop {
         let got: BTreeSet<String> = receiver.since(0).into_iter().map(|arrival| arrival.id).collect();
-        let missing = messages.iter().filter(|message| !got.contains(&message.id)).count();
+        let missing = messages
+            .iter()
+            .filter(|message| !got.contains(&message.id))
+            .count();
         if missing == 0 {
             return Ok(());
         }

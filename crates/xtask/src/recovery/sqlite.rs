@@ -25,14 +25,21 @@ pub(super) fn run(binary: &Binary, messages: u32) -> anyhow::Result<()> {
     command.arg(&data).arg(&folder).arg("--with-key");
     Program::get("sqlite3", "sqlite3")?.offer_to(&mut command)?;
     let backup = script(&mut command).context("the backup, while the node serves")?;
-    println!("  backup           {} KiB while the node serves", size(Path::new(&backup))? / 1024);
+    println!(
+        "  backup           {} KiB while the node serves",
+        size(Path::new(&backup))? / 1024
+    );
     let after = scene.publish(messages / 3)?;
     scene.await_up(&after)?;
     scene.await_up(&before)?;
 
     let restore = |what: &str| {
-        script(Command::new(scripts.join("sqlite-restore.sh")).arg(&backup).arg(&data))
-            .with_context(|| what.to_owned())
+        script(
+            Command::new(scripts.join("sqlite-restore.sh"))
+                .arg(&backup)
+                .arg(&data),
+        )
+        .with_context(|| what.to_owned())
     };
     let early = restore("too early");
     ensure!(early.is_err(), "the restore does not mind that a node serves");
