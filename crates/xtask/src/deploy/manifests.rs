@@ -35,7 +35,7 @@ pub(super) fn validate(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> 
         }
     }
     let mut command = ground.python_program("kubernetes-validate");
-    command.arg("--strict").args(&files);
+    command.args(["--strict", "--quiet"]).args(&files);
     let said = process::capture(&mut command, LIMIT)?;
     // What it does not know it only warns of.
     let findings = said

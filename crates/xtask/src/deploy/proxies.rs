@@ -63,8 +63,13 @@ pub(super) fn nginx(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         .replace(CERTIFICATE, &place("certificate").display().to_string())
         .replace(KEY, &place("key").display().to_string());
     std::fs::write(place("site.conf"), text)?;
+    // Folders of its own: those of the machine are there only where nginx is installed.
+    let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| format!("    {kind}_temp_path {};\n", place(kind).display()))
+        .collect();
     let whole = format!(
-        "pid {};\nevents {{}}\nhttp {{\n    access_log off;\n    include {};\n}}\n",
+        "pid {};\nevents {{}}\nhttp {{\n    access_log off;\n{folders}    include {};\n}}\n",
         place("nginx.pid").display(),
         place("site.conf").display()
     );
