@@ -24,8 +24,8 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS builder
-# Dependencies: this layer is built anew only when the recipe or the toolchain changes. The toolchain file is not
-# copied before: the image has the pinned version already, without the components that only developers need.
+# Dependencies: this layer is built anew only when the recipe or the toolchain changes. (rust-toolchain.toml is not in
+# the build context: the image has the pinned version, without the components that only developers need.)
 COPY --from=planner /build/recipe.json recipe.json
 RUN cargo chef cook --profile dist --locked --package postrider --bin postrider --recipe-path recipe.json
 COPY . .
@@ -35,8 +35,7 @@ ARG REVISION=unknown
 ARG SOURCE_DATE_EPOCH=0
 ENV POSTRIDER_REVISION=${REVISION} \
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH}
-RUN rm -f rust-toolchain.toml \
-    && cargo build --profile dist --locked --package postrider --bin postrider \
+RUN cargo build --profile dist --locked --package postrider --bin postrider \
     && mkdir -p /image/usr/local/bin /image/var/lib/postrider \
     && cp target/dist/postrider /image/usr/local/bin/postrider \
     && find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +

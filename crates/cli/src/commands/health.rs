@@ -91,7 +91,7 @@ impl Target {
         stream.set_write_timeout(Some(TIMEOUT))?;
         // HTTP/1.0: the answer ends with the connection, and comes in one piece.
         let Self { host, path } = self;
-        write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\n\r\n")?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n\r\n").as_bytes())?;
         let mut answer = Vec::new();
         stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
         read(&String::from_utf8_lossy(&answer)).ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -151,9 +151,13 @@ mod tests {
                 "nonsense",
             ] {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut request = [0; 64];
-                let length = stream.read(&mut request).unwrap();
-                assert!(request[..length].starts_with(b"GET /health/ready HTTP/1.0\r\n"));
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.extend(byte);
+                }
+                assert!(request.starts_with(b"GET /health/ready HTTP/1.0\r\n"));
                 stream.write_all(said.as_bytes()).unwrap();
             }
         });

@@ -59,7 +59,7 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         .collect();
     // What is built from must get in, and what is secret must not.
     let ignored = ground.text(".dockerignore")?;
-    for kept_out in [".git", "target", "data", ".env", "deploy"] {
+    for kept_out in [".git", "target", "data", ".env", "deploy", "rust-toolchain.toml"] {
         if !ignored.lines().any(|line| line == kept_out) {
             findings.push(format!(".dockerignore lets {kept_out} in"));
         }
