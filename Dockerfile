@@ -64,7 +64,7 @@ USER 65532:65532
 # management listener stays where it is by default, on the loopback: whoever scrapes it opens it on purpose.
 ENV POSTRIDER_SERVER__LISTEN=0.0.0.0:8080 \
     POSTRIDER_DATABASE__DIRECTORY=/var/lib/postrider
-EXPOSE 8080 9090
+EXPOSE 8080 9464
 # Longer than the drain: `delivery.drain_timeout_ms` (20 s), then `server.shutdown_timeout_s` (30 s). Give
 # `docker stop` as much: --stop-timeout 60.
 STOPSIGNAL SIGTERM
