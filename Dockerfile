@@ -65,8 +65,7 @@ USER 65532:65532
 ENV POSTRIDER_SERVER__LISTEN=0.0.0.0:8080 \
     POSTRIDER_DATABASE__DIRECTORY=/var/lib/postrider
 EXPOSE 8080 9464
-# Longer than the drain: `delivery.drain_timeout_ms` (20 s), then `server.shutdown_timeout_s` (30 s). Give
-# `docker stop` as much: --stop-timeout 60.
+# The end takes `server.shutdown_timeout_s` (30 s) at most, and some to give the lease back: `docker run --stop-timeout 45`.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s --retries=3 \
     CMD ["/usr/local/bin/postrider", "health"]

@@ -13,8 +13,8 @@ use crate::process;
 
 /// Resources of other people's definitions, which no schema of Kubernetes knows.
 const FOREIGN: &str = "monitoring.coreos.com/";
-/// What is left of the grace when everything took as long as it may.
-const SPARE_S: u64 = 5;
+/// What a node may need beyond its own deadline: to give its lease back, and to flush its telemetry.
+const SPARE_S: u64 = 15;
 
 /// Strictly, by the schemas of Kubernetes.
 pub(super) fn validate(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
@@ -66,7 +66,7 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         for fault in strangers(&resources) {
             note(fault);
         }
-        if let Some(fault) = too_little_grace(&resources)? {
+        for fault in too_little_grace(&resources)? {
             note(fault);
         }
     }
@@ -284,33 +284,42 @@ fn missing_mounts(resources: &[Value]) -> Vec<String> {
     findings
 }
 
-/// A node must be able to drain before it is killed.
-fn too_little_grace(resources: &[Value]) -> anyhow::Result<Option<String>> {
+/// A node must be able to end before it is killed, and proxies to notice before it stops listening.
+fn too_little_grace(resources: &[Value]) -> anyhow::Result<Vec<String>> {
     let Some(deployment) = of_kind(resources, "Deployment").next() else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let pod = &deployment["spec"]["template"]["spec"];
-    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
     let map = of_kind(resources, "ConfigMap").next().context("no ConfigMap")?;
     let configuration: toml::Table = text(&map["data"]["postrider.toml"])
         .parse()
         .context("postrider.toml")?;
-    let number = |section: &str, key: &str| {
+    let seconds = |key: &str| {
         configuration
-            .get(section)
+            .get("server")
             .and_then(|section| section.get(key))
             .and_then(toml::Value::as_integer)
             .and_then(|number| u64::try_from(number).ok())
-            .with_context(|| format!("postrider.toml: no {section}.{key}"))
+            .with_context(|| format!("postrider.toml: no server.{key}"))
     };
-    let before = list(&pod["containers"])
-        .iter()
-        .filter_map(|container| container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64())
-        .max()
-        .unwrap_or_default();
-    let drain = number("delivery", "drain_timeout_ms")?.div_ceil(1_000);
-    let needed = before + drain + number("server", "shutdown_timeout_s")? + SPARE_S;
-    Ok((grace < needed).then(|| format!("a node has {grace} s to end and may need {needed}")))
+    let mut findings = Vec::new();
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+    let needed = seconds("shutdown_timeout_s")? + SPARE_S;
+    if grace < needed {
+        findings.push(format!("a node has {grace} s to end and may need {needed}"));
+    }
+    for container in list(&pod["containers"]) {
+        let probe = &container["readinessProbe"];
+        let noticed =
+            probe["periodSeconds"].as_u64().unwrap_or(10) * probe["failureThreshold"].as_u64().unwrap_or(3);
+        let waited = seconds("drain_grace_s")?;
+        if waited <= noticed {
+            findings.push(format!(
+                "a node that ends goes on for {waited} s, and it takes {noticed} s to be noticed"
+            ));
+        }
+    }
+    Ok(findings)
 }
 
 #[cfg(test)]
@@ -330,8 +339,7 @@ mod tests {
                     "volumes": [{ "name": "config", "configMap": { "name": "m" } }],
                     "containers": [{
                         "image": "a:1.0", "ports": [{ "name": "api" }],
-                        "readinessProbe": { "httpGet": { "port": "api" } },
-                        "lifecycle": { "preStop": { "sleep": { "seconds": 5 } } },
+                        "readinessProbe": { "httpGet": { "port": "api" }, "periodSeconds": 3, "failureThreshold": 2 },
                         "volumeMounts": [{ "name": "config" }],
                         "resources": { "requests": { "cpu": 1, "memory": 1 }, "limits": { "memory": 1 } },
                         "securityContext": {
@@ -345,7 +353,7 @@ mod tests {
     }
 
     fn rest() -> Vec<Value> {
-        let toml = "[delivery]\ndrain_timeout_ms = 20000\n[server]\nshutdown_timeout_s = 20\n";
+        let toml = "[server]\nshutdown_timeout_s = 45\ndrain_grace_s = 7\n";
         vec![
             json!({ "kind": "ConfigMap", "metadata": { "name": "m" }, "data": { "postrider.toml": toml } }),
             json!({ "kind": "Service", "metadata": { "name": "s", "labels": { "for": "metrics" } },
@@ -384,13 +392,19 @@ mod tests {
             found(|all| spec(all, "enableServiceLinks", json!(true)))[0].contains("variables of Services")
         );
         assert!(
-            found(|all| spec(all, "terminationGracePeriodSeconds", json!(49)))[0].contains("may need 50")
+            found(|all| spec(all, "terminationGracePeriodSeconds", json!(59)))[0].contains("may need 60")
         );
+        let slow = json!({ "httpGet": { "port": "api" }, "periodSeconds": 4, "failureThreshold": 2 });
+        assert!(found(|all| container(all, "readinessProbe", slow))[0].contains("8 s to be noticed"));
         assert!(found(|all| spec(all, "volumes", json!([])))[0].contains("no volume"));
         assert!(found(|all| container(all, "image", json!("a:latest")))[0].contains("certain version"));
         assert!(found(|all| container(all, "securityContext", json!({}))).len() >= 3);
         assert!(
-            found(|all| container(all, "readinessProbe", json!({ "httpGet": { "port": "x" } })))[0]
+            found(|all| container(
+                all,
+                "readinessProbe",
+                json!({ "httpGet": { "port": "x" }, "periodSeconds": 2 })
+            ))[0]
                 .contains("not there")
         );
         assert!(
