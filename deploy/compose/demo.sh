@@ -42,7 +42,7 @@ for _ in $(seq 60); do
     status="$(ask GET "/v1/applications/$application/messages/$message/deliveries" "$token" '' |
         jq --raw-output '.data[0].status // "none"')"
     if [ "$status" = delivered ]; then
-        echo "delivered, at the second attempt. Look at the traces in Jaeger, and at Grafana; log in with $email"
+        echo "delivered. Look at the traces in Jaeger, and at Grafana; log in with $email"
         exit 0
     fi
     sleep 1

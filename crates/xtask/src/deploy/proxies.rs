@@ -1,5 +1,6 @@
 //! The proxies' configurations, by the proxies.
 
+use std::fmt::Write as _;
 use std::process::Command;
 
 use super::Options;
@@ -64,10 +65,10 @@ pub(super) fn nginx(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
         .replace(KEY, &place("key").display().to_string());
     std::fs::write(place("site.conf"), text)?;
     // Folders of its own: those of the machine are there only where nginx is installed.
-    let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|kind| format!("    {kind}_temp_path {};\n", place(kind).display()))
-        .collect();
+    let mut folders = String::new();
+    for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        writeln!(folders, "    {kind}_temp_path {};", place(kind).display())?;
+    }
     let whole = format!(
         "pid {};\nevents {{}}\nhttp {{\n    access_log off;\n{folders}    include {};\n}}\n",
         place("nginx.pid").display(),
