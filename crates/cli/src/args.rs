@@ -45,6 +45,8 @@ pub(crate) enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask a node whether it is ready; fails if it is not. For health checks of containers.
+    Health(HealthArgs),
 }
 
 /// Where the configuration comes from, weakest first: defaults, file, environment (`POSTRIDER_SECTION__KEY`),
@@ -203,6 +205,16 @@ pub(crate) struct RotateArgs {
 pub(crate) enum OperatorCommand {
     /// Make an operator token, and print it with the hash that goes into the configuration.
     NewToken,
+}
+
+/// Of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Whom to ask, `http://host:port/path`; without one, the node of this configuration (`server.listen`).
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
 }
 
 /// Of `config`.

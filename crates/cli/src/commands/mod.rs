@@ -3,6 +3,7 @@
 mod config;
 mod dev;
 mod doctor;
+mod health;
 mod keys;
 mod migrate;
 mod openapi;
@@ -53,6 +54,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Openapi => Ok(openapi::run()),
         Command::Permissions => Ok(permissions::run()),
         Command::Config(ConfigCommand::Check(args)) => config::check(&args),
+        Command::Health(args) => health::run(&args),
     }
 }
 

@@ -21,7 +21,7 @@ mod retries;
 mod signatures;
 mod stage;
 mod statistics;
-mod tools;
+pub(crate) mod tools;
 mod unprivileged;
 
 use std::process::ExitCode;
