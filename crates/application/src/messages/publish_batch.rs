@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use postrider_domain::{InvalidValue, Rule, access::Permission, applications::ApplicationRef};
 
-use super::draft::{Drafts, MessageDraft, Published, refusal};
+use tracing::Instrument as _;
+
+use super::draft::{Drafted, Drafts, MessageDraft, Published, Publishing, record, refusal};
 use crate::{
     Error, Ports, Result, Settings, Violation,
     access::{ApplicationScope, OnApplication},
@@ -74,16 +76,17 @@ impl<S> PublishBatchHandler<S> {
         drafts: Vec<Result<MessageDraft>>,
     ) -> Result<Vec<Result<Published>>> {
         let (mut accept, mut warnings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
-        let mut violations = Vec::new();
+        let (mut created, mut violations) = (Vec::new(), Vec::new());
         for (index, draft) in drafts.into_iter().enumerate() {
             let drafted = match draft {
-                Ok(draft) => self.drafts.accept(scope, draft).await,
+                Ok(draft) => self.drafts.accept(scope, draft, Publishing::InBatch).await,
                 Err(error) => Err(error),
             };
             match drafted {
-                Ok((message, warned)) => {
-                    accept.push(message);
-                    warnings.push(warned);
+                Ok(drafted) => {
+                    accept.push(drafted.accept);
+                    warnings.push(drafted.warnings);
+                    created.push(drafted.span);
                 }
                 // Violations are told together; anything else by itself.
                 Err(error) if error.violations().is_empty() => return Err(error.of_item("messages", index)),
@@ -95,8 +98,11 @@ impl<S> PublishBatchHandler<S> {
             return Err(Error::invalid(violations));
         }
         let ids: Vec<_> = accept.iter().map(|accept| accept.message.id).collect();
-        let accepted = self.intake.accept_all(scope, accept).await.map_err(refused)?;
-        let published = accepted.into_iter().zip(ids).zip(warnings);
+        let span = self.drafts.sending(scope, &created);
+        let accepting = self.intake.accept_all(scope, accept).instrument(span.clone());
+        let accepted = accepting.await.map_err(refused);
+        record(&span, &accepted);
+        let published = accepted?.into_iter().zip(ids).zip(warnings);
         Ok(published
             .map(|((accepted, id), warnings)| Ok(published_as(accepted, id, warnings)))
             .collect())
@@ -109,10 +115,15 @@ impl<S> PublishBatchHandler<S> {
         drafts: Vec<Result<MessageDraft>>,
     ) -> Vec<Result<Published>> {
         let one = async |draft: Result<MessageDraft>| {
-            let (accept, warnings) = self.drafts.accept(scope, draft?).await?;
+            let Drafted {
+                accept,
+                warnings,
+                span,
+            } = self.drafts.accept(scope, draft?, Publishing::Alone).await?;
             let id = accept.message.id;
-            let accepted = self.accept(scope, accept).await?;
-            Ok(published_as(accepted, id, warnings))
+            let accepted = self.accept(scope, accept).instrument(span.clone()).await;
+            record(&span, &accepted);
+            Ok(published_as(accepted?, id, warnings))
         };
         let results: Vec<Result<Published>> = together(drafts.into_iter().map(one)).await;
         // The batch succeeds, so nobody else tells of what failed in it.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `environment` | what the `OTEL_*` variables ask for |
 //! | `traces` | spans on their way to the collector, bounded and counted |
+//! | `ids` | ids of spans |
 //! | `metrics` | the instruments' provider, and the page that Prometheus reads |
 //! | `process` | what the process and its runtime use |
 //! | `lines` | how a log line looks |
@@ -12,6 +13,7 @@
 //! | `level` | what is logged, changeable while it runs |
 
 mod environment;
+mod ids;
 mod level;
 mod lines;
 mod metrics;
