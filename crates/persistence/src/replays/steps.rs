@@ -11,6 +11,7 @@ use postrider_domain::{
     replays::{Progress, Replay, ReplayFailure},
 };
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{

@@ -18,6 +18,7 @@ mod signatures;
 mod stage;
 mod statistics;
 mod tools;
+mod traces;
 mod unprivileged;
 
 use std::process::ExitCode;
@@ -82,10 +83,12 @@ enum Part {
     Barrier,
     /// Two nodes: how soon one sees what the other did, and what an idle system asks its database
     Relay,
+    /// The trace of a message that fails once, in an OTLP back end with Jaeger's API
+    Traces,
 }
 
 impl Part {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::PostgresWays,
         Self::Lint,
         Self::Payloads,
@@ -98,6 +101,7 @@ impl Part {
         Self::Replay,
         Self::Barrier,
         Self::Relay,
+        Self::Traces,
     ];
 
     fn needs_the_binary(self) -> bool {
@@ -176,6 +180,7 @@ fn play(
     match part {
         Part::Payloads => payloads::run(binary, databases),
         Part::Retries => retries::run(binary, databases),
+        Part::Traces => traces::run(binary, databases),
         Part::Api => api::run(&stage),
         Part::Clients => clients::run(&stage),
         Part::Signatures => signatures::run(&stage),
