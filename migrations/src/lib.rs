@@ -30,6 +30,8 @@ mod m20261123_000018_schemas_and_schedules;
 mod m20261123_000019_replays_and_figures;
 mod m20261123_000020_relay;
 mod m20261123_000021_delivery_lists;
+mod m20261123_000022_discarded_letters;
+mod m20261123_000023_replays_outstanding;
 mod m20261123_000024_asked_in;
 pub mod partitions;
 pub mod roles;
@@ -65,6 +67,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000019_replays_and_figures::Migration),
             Box::new(m20261123_000020_relay::Migration),
             Box::new(m20261123_000021_delivery_lists::Migration),
+            Box::new(m20261123_000022_discarded_letters::Migration),
+            Box::new(m20261123_000023_replays_outstanding::Migration),
             Box::new(m20261123_000024_asked_in::Migration),
         ]
     }

@@ -110,7 +110,7 @@ impl MigrationTrait for Migration {
 async fn on_postgres(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let connection = manager.get_connection();
     let backend = connection.get_database_backend();
-    run(manager, &["SET lock_timeout = '10s'"]).await?;
+    run(manager, &["SET lock_timeout = '3s'"]).await?;
     for (table, column) in COLUMNS {
         let add = format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}");
         run(manager, &[&add]).await?;

@@ -101,7 +101,7 @@ fn statements(on_postgres: bool) -> Vec<String> {
         return tables.chain(audit).collect();
     }
     let grants = GRANTS.iter().flat_map(|(table, grants)| declare(table, grants));
-    let first = std::iter::once("SET LOCAL lock_timeout = '10s'".to_owned());
+    let first = std::iter::once("SET LOCAL lock_timeout = '3s'".to_owned());
     first.chain(tables).chain(grants).collect()
 }
 

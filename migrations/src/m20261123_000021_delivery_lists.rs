@@ -54,7 +54,7 @@ impl MigrationTrait for Migration {
 async fn add_only_endpoint(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     if is_postgres(manager) {
         let add = format!("ALTER TABLE messages ADD COLUMN IF NOT EXISTS {ONLY_ENDPOINT}");
-        return run(manager, &["SET lock_timeout = '10s'", &add, "RESET lock_timeout"]).await;
+        return run(manager, &["SET lock_timeout = '3s'", &add, "RESET lock_timeout"]).await;
     }
     if manager.has_column("messages", "only_endpoint").await? {
         return Ok(());
@@ -71,7 +71,7 @@ async fn on_postgres(manager: &SchemaManager<'_>, name: &str, column: &str) -> R
     let parent = create("IF NOT EXISTS", name, "ONLY deliveries", column);
     run(
         manager,
-        &["SET lock_timeout = '10s'", &parent, "SET lock_timeout = 0"],
+        &["SET lock_timeout = '3s'", &parent, "SET lock_timeout = 0"],
     )
     .await?;
     // Partitions that have none yet.

@@ -8,7 +8,7 @@ use postrider_application::{
     mediator::Mediator,
     ports::{AccessTokens, Clock, Ids},
 };
-use postrider_crypto::{CursorKeys, OperatorTokens};
+use postrider_crypto::{AskedKeys, CursorKeys, OperatorTokens};
 use postrider_persistence::SqlStore;
 
 use crate::{AllowedOrigins, RateLimits};
@@ -40,6 +40,8 @@ pub struct ApiContext {
     pub allowed_origins: AllowedOrigins,
     /// Vouches for the cursors of lists.
     pub cursors: Arc<CursorKeys>,
+    /// For what was asked under idempotency keys.
+    pub asked: Arc<AskedKeys>,
     /// How much of everything.
     pub limits: Limits,
 }

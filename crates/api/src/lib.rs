@@ -8,6 +8,7 @@
 //! | [`app`](fn@app), `pipeline` | the application with its middleware, whose order is written once |
 //! | `answer` | what commands answer, and what is kept of it for whoever repeats them |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
+//! | `connections` | connections on which nothing is asked are ended |
 //! | `export` | an export on its way, for as long as whoever asked for it may have it |
 //! | `measure` | rate, errors and duration of each route |
 //! | `origin` | where a request comes from, as far as our own proxies vouch for it |
@@ -24,6 +25,7 @@
 mod answer;
 mod authentication;
 pub mod composition;
+mod connections;
 mod context;
 mod cors;
 mod export;

@@ -3,7 +3,10 @@
 //! Routes say what is special about them; what is common to all (who may call, which problems may be answered) is
 //! added here, once.
 
+mod across;
+mod choices;
 mod examples;
+mod forms;
 mod headers;
 mod idempotency;
 mod links;

@@ -2,6 +2,7 @@
 //!
 //! | | station | why there |
 //! |---|---|---|
+//! | 0 | under way | until it is answered, its connection is not quiet |
 //! | 1 | request id | everything after it may name the request, and every answer carries it |
 //! | 2 | measures, root span | what follows is part of the trace, refusals too |
 //! | 3 | headers of every answer, browsers that ask beforehand, HEAD | refusals need them as well; whoever asks beforehand has no credential |
@@ -29,6 +30,7 @@ use utoipa_actix_web::AppExt as _;
 use crate::{
     ApiContext,
     authentication::authenticate,
+    connections::under_way,
     measure::{HttpMetrics, measure},
     openapi,
     problem::problems,
@@ -68,7 +70,7 @@ pub fn app(
     .app_data(Data::from(context))
 }
 
-/// Stations 1 to 5 around `app`. Each `wrap` lies outside of those before it, so they stand here from the inside
+/// Stations 0 to 5 around `app`. Each `wrap` lies outside of those before it, so they stand here from the inside
 /// out.
 fn outer_stations<T, B>(
     app: actix_web::App<T>,
@@ -104,6 +106,7 @@ where
             measure(Arc::clone(&metrics), request, next)
         })) // 2
         .wrap(from_fn(request_id)) // 1
+        .wrap(from_fn(under_way)) // 0
 }
 
 #[cfg(test)]

@@ -75,6 +75,11 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
+    /// Whether it says anything.
+    pub const fn is_said(&self) -> bool {
+        !matches!(self, Self::Keep)
+    }
+
     /// What becomes of `stored`, where nothing is a value too.
     pub fn apply(self, stored: &mut Option<T>) {
         match self {

@@ -254,7 +254,12 @@ impl Error {
     #[must_use]
     pub fn of_item(mut self, list: &str, index: usize) -> Self {
         for violation in &mut self.violations {
-            violation.field = format!("{list}[{index}].{}", violation.field).into();
+            violation.field = match &*violation.field {
+                // The item itself.
+                "body" => format!("{list}[{index}]"),
+                field => format!("{list}[{index}].{field}"),
+            }
+            .into();
         }
         self.detail = format!("{list}[{index}]: {}", self.detail).into();
         self

@@ -29,6 +29,12 @@ pub trait Request: Send + Sync + 'static {
     /// replayed promises the same.
     const BARRIER: bool = false;
 
+    /// Whether this very request waits, of those that [`Self::BARRIER`] says wait: one that says nothing of what others go
+    /// by need not.
+    fn waits(&self) -> bool {
+        Self::BARRIER
+    }
+
     /// The demand of this very request.
     fn access(&self) -> Self::Access;
 
@@ -91,9 +97,10 @@ impl<U: Send + Sync> Mediator<U> {
     where
         U: Serves<R>,
     {
-        let handle = |granted, request| async {
+        let waits = request.waits();
+        let handle = |granted, request| async move {
             let output = self.use_cases.handler().handle(granted, request).await?;
-            self.seen_by_all::<R>().await?;
+            self.seen_by_all(waits).await?;
             Ok(output)
         };
         self.observe(R::NAME, self.run(caller, request, None, handle))
@@ -185,14 +192,15 @@ impl<U: Send + Sync> Mediator<U> {
         U: Serves<R>,
         R::Output: Sync + 'static,
     {
+        let waits = request.waits();
         if let Some(bytes) = self.replay(asking).await? {
-            self.seen_by_all::<R>().await?;
+            self.seen_by_all(waits).await?;
             return Ok(Once::Replayed(bytes));
         }
         let error = match self.use_cases.handler().handle(granted, request).await {
             Ok(output) => match self.keep(asking, &output).await {
                 Ok(()) => {
-                    self.seen_by_all::<R>().await?;
+                    self.seen_by_all(waits).await?;
                     return Ok(Once::Fresh(output));
                 }
                 Err(error) => error.into(),
@@ -201,7 +209,7 @@ impl<U: Send + Sync> Mediator<U> {
         };
         match self.replay(asking).await {
             Ok(Some(bytes)) => {
-                self.seen_by_all::<R>().await?;
+                self.seen_by_all(waits).await?;
                 Ok(Once::Replayed(bytes))
             }
             Err(conflict) if conflict.code() == ErrorCode::IdempotencyConflict => Err(conflict),
@@ -212,8 +220,8 @@ impl<U: Send + Sync> Mediator<U> {
 
     /// Waits until every node has seen what is committed, if the request asks for that. The change itself is made,
     /// whatever this says. Of one that changed nothing as well: whoever repeats a command was not answered before.
-    async fn seen_by_all<R: Request>(&self) -> Result<()> {
-        if !R::BARRIER {
+    async fn seen_by_all(&self, waits: bool) -> Result<()> {
+        if !waits {
             return Ok(());
         }
         self.ports.barrier.passed().await.map_err(|cause| {

@@ -32,8 +32,10 @@ use crate::{
 pub struct OnceKey {
     /// The key.
     pub key: DedupKey,
-    /// SHA-256 of all that the command is: where it was sent, and its bytes.
+    /// What stands for all that the command is: where it was sent, and its bytes.
     pub asked: [u8; 32],
+    /// What else may stand for the same: a key is being replaced.
+    pub also: Vec<[u8; 32]>,
 }
 
 /// The answer of a command that may have been done before.
@@ -55,6 +57,7 @@ pub(crate) struct Asking(Arc<Inner>);
 struct Inner {
     key: AnswerKey,
     asked: [u8; 32],
+    also: Vec<[u8; 32]>,
     window: Duration,
     render: Box<Render>,
     /// Whether the audit log was to be told of a change.
@@ -83,6 +86,7 @@ impl Asking {
                 hash: hash(&parts.map(str::as_bytes)),
             },
             asked: key.asked,
+            also: key.also.clone(),
             window,
             render: Box::new(move |output| output.downcast_ref().map(&render)),
             changing: AtomicBool::new(false),
@@ -125,7 +129,7 @@ impl Asking {
 
     /// The bytes of an answer that is there, if it answers what is asked now.
     pub(crate) fn replay(&self, kept: KeptAnswer) -> Result<Vec<u8>> {
-        if kept.asked == self.0.asked {
+        if kept.asked == self.0.asked || self.0.also.contains(&kept.asked) {
             return Ok(kept.bytes);
         }
         Err(Error::new(

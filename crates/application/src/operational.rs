@@ -1,6 +1,6 @@
 //! Operational webhooks: what the system itself publishes to a tenant's application of the reserved uid.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use postrider_domain::{
     ApplicationId, AuditEntryId, MessageId, TenantId, Uid,
@@ -15,7 +15,10 @@ use crate::{
     access::{ApplicationScope, Origin, TenantScope},
     audit::{Actor, Occasion},
     messages::refusal,
-    ports::{AcceptMessage, Accepted, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, MessageIntake},
+    ports::{
+        AcceptMessage, Accepted, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, MessageIntake,
+        OperationalApplications,
+    },
 };
 
 /// The part of the system that acts.
@@ -54,6 +57,7 @@ pub enum Told {
 
 /// Publishes operational webhooks, in the name of the system.
 pub struct PublishOperational {
+    listeners: Arc<dyn OperationalApplications>,
     directory: Arc<dyn ApplicationDirectory>,
     intake: Arc<dyn MessageIntake>,
     clock: Arc<dyn Clock>,
@@ -64,6 +68,7 @@ pub struct PublishOperational {
 impl PublishOperational {
     /// Publishes by `intake`; for as long as `window` an event is known to have been.
     pub fn new(
+        listeners: Arc<dyn OperationalApplications>,
         directory: Arc<dyn ApplicationDirectory>,
         intake: Arc<dyn MessageIntake>,
         clock: Arc<dyn Clock>,
@@ -71,12 +76,19 @@ impl PublishOperational {
         window: Duration,
     ) -> Self {
         Self {
+            listeners,
             directory,
             intake,
             clock,
             ids,
             window,
         }
+    }
+
+    /// Those of the tenants that want to hear anything at all, asked of the database for many at once: most have no
+    /// application of the reserved uid, and their events are to cost nothing more than this.
+    pub async fn listening(&self, tenants: &[TenantId]) -> Result<HashSet<TenantId>> {
+        Ok(self.listeners.listening(tenants).await?)
     }
 
     /// Publishes to the tenant's application of the reserved uid, if it has one. Of that application itself nothing is

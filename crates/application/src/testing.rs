@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use postrider_domain::{
     MembershipId, Metadata, Name, SessionId, TenantId, Timestamp, Uid,
-    access::{Authority, Grant, Permission, PortalAccess, Role},
+    access::{Authority, Grant, Role},
     applications::{ApplicationRef, ApplicationState},
     endpoints::{CustomHeaders, EndpointUrl, Filter},
     event_types::EventTypeName,
@@ -15,10 +14,9 @@ use postrider_domain::{
 };
 
 use crate::{
-    Error, ErrorCode, Ports, Result, Settings, UseCases,
-    access::{Caller, Identity, Principal, PrincipalId, TenantScope},
+    ErrorCode, Ports, Result, Settings, UseCases,
+    access::{Caller, Identity, Principal, PrincipalId},
     applications::CreateApplication,
-    audit::Record,
     authentication::{Authenticator, IssuedTokens, LogIn},
     endpoints::{CreateEndpoint, NewSecret},
     invitations::{AcceptInvitation, Invite},
@@ -31,13 +29,16 @@ use crate::{
     },
     messages::{MessageDraft, PublishMessage},
     ports::{
-        AccessClaims, AccessTokens, ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _,
-        EventTypeDirectory, ExportCursor, ExportPage, Ids, MessageIntake, PageRequest, Reencrypted,
-        ReencryptionCursor, ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys,
-        StoreError, Subject, TenantExport, TokenError,
+        ClaimFrom, ClaimedWork, Clock, DeliveryQueue as _, Epoch, EventLog as _, EventTypeDirectory, Ids,
+        MessageIntake, PageRequest, SecretsReencryption,
     },
     tenants::{CreateTenant, CreatedTenant},
 };
+
+mod stand_ins;
+
+use stand_ins::Elsewhere;
+pub(crate) use stand_ins::PlainTokens;
 
 /// All use cases over memory.
 pub(crate) struct World {
@@ -51,108 +52,6 @@ pub(crate) struct World {
     pub(crate) trace: Arc<NoTrace>,
     pub(crate) denials: Arc<RecordedDenials>,
     pub(crate) barrier: Arc<NoBarrier>,
-}
-
-/// Tokens that say what they say in plain text.
-pub(crate) struct PlainTokens;
-
-#[async_trait]
-impl AccessTokens for PlainTokens {
-    fn issue(&self, claims: &AccessClaims) -> Result<String> {
-        let subject = match &claims.subject {
-            Subject::User(user, session) => format!("{user} {session}"),
-            Subject::Portal(id, access, generation) => {
-                let names: Vec<_> = access.permissions.iter().map(|p| p.as_str()).collect();
-                let generation = generation.map_or(0, Timestamp::as_micros);
-                format!("{id} {} {generation} {}", access.application, names.join(" "))
-            }
-        };
-        let (issued, expires) = (claims.issued_at.as_micros(), claims.expires_at.as_micros());
-        Ok(format!("{} {issued} {expires} {subject}", claims.tenant))
-    }
-
-    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        let claims = read(token).ok_or(TokenError::Malformed)?;
-        if claims.expires_at <= now {
-            Err(TokenError::Expired)
-        } else {
-            Ok(claims)
-        }
-    }
-
-    async fn refresh_keys(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn jwks(&self) -> String {
-        r#"{"keys":[]}"#.to_owned()
-    }
-}
-
-fn read(token: &str) -> Option<AccessClaims> {
-    let mut parts = token.split(' ');
-    let tenant = parts.next()?.parse().ok()?;
-    let mut time = || Some(Timestamp::from_micros(parts.next()?.parse().ok()?));
-    let (issued_at, expires_at) = (time()?, time()?);
-    let (first, second) = (parts.next()?, parts.next()?);
-    let subject = if let (Ok(user), Ok(session)) = (first.parse(), second.parse()) {
-        Subject::User(user, session)
-    } else {
-        let generation = parts.next()?.parse().ok()?;
-        let permissions = parts.map(Permission::parse).collect::<Result<_, _>>().ok()?;
-        let application = second.parse().ok()?;
-        Subject::Portal(
-            first.parse().ok()?,
-            PortalAccess {
-                application,
-                permissions,
-            },
-            (generation > 0).then(|| Timestamp::from_micros(generation)),
-        )
-    };
-    Some(AccessClaims {
-        subject,
-        tenant,
-        issued_at,
-        expires_at,
-    })
-}
-
-/// Nobody asks these in the tests that share this world; their own tests script them.
-struct Elsewhere;
-
-#[async_trait]
-impl SigningKeys for Elsewhere {
-    async fn rotate(&self, _: Record, _: bool) -> Result<RotatedSigningKey> {
-        Err(Error::internal("no keys here"))
-    }
-}
-
-#[async_trait]
-impl SecretsReencryption for Elsewhere {
-    async fn reencrypt(&self, _: Option<ReencryptionCursor>, _: u32) -> Result<Reencrypted, StoreError> {
-        Err(StoreError::Internal("no secrets here".into()))
-    }
-
-    async fn begin_reencryption(&self) -> Result<Epoch, ReencryptionError> {
-        Ok(Epoch(0))
-    }
-
-    async fn finish_reencryption(&self, _: Epoch, _: Record) -> Result<(), ReencryptionError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl TenantExport for Elsewhere {
-    async fn export_page(
-        &self,
-        _: &TenantScope,
-        _: Option<ExportCursor>,
-        _: u32,
-    ) -> Result<ExportPage, StoreError> {
-        Err(StoreError::Internal("no export here".into()))
-    }
 }
 
 impl World {

@@ -61,8 +61,8 @@ use crate::{
         PublishBatchHandler, PublishMessage, PublishMessageHandler,
     },
     operator::{
-        ListDeadLetters, ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler, ShowStatus,
-        ShowStatusHandler,
+        DiscardDeadLetter, DiscardDeadLetterHandler, ListDeadLetters, ListDeadLettersHandler,
+        RetryDeadLetter, RetryDeadLetterHandler, ShowStatus, ShowStatusHandler,
     },
     ports::{
         AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
@@ -274,6 +274,7 @@ use_cases! {
     show_status: ShowStatusHandler serves ShowStatus;
     list_dead_letters: ListDeadLettersHandler serves ListDeadLetters;
     retry_dead_letter: RetryDeadLetterHandler serves RetryDeadLetter;
+    discard_dead_letter: DiscardDeadLetterHandler serves DiscardDeadLetter;
 }
 
 /// A store that offers all that the use cases need. Implemented for every type that does.
@@ -444,6 +445,7 @@ impl<S: Clone> UseCases<S> {
             show_status: ShowStatusHandler::new(store()),
             list_dead_letters: ListDeadLettersHandler::new(store()),
             retry_dead_letter: RetryDeadLetterHandler::new(store()),
+            discard_dead_letter: DiscardDeadLetterHandler::new(store()),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{CacheOptions, flight::Flights};
 pub struct CachedApplicationDirectory<D: ?Sized = dyn ApplicationDirectory> {
     inner: Arc<D>,
     references: Flights<(TenantId, ApplicationRef), ApplicationId>,
+    operational: Flights<(TenantId, ApplicationId), bool>,
 }
 
 impl<D: ApplicationDirectory + ?Sized> CachedApplicationDirectory<D> {
@@ -23,7 +24,8 @@ impl<D: ApplicationDirectory + ?Sized> CachedApplicationDirectory<D> {
     pub fn new(inner: Arc<D>, options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
-            references: Flights::new(options, clock),
+            references: Flights::new(options, clock.clone()),
+            operational: Flights::new(options, clock),
         }
     }
 }
@@ -32,11 +34,13 @@ impl<D: ?Sized> CachedApplicationDirectory<D> {
     /// Forgets all references of one tenant: by an application's id alone it cannot be told which uid it had.
     pub fn invalidate_tenant(&self, tenant: TenantId) {
         self.references.invalidate(&tenant);
+        self.operational.invalidate(&tenant);
     }
 
     /// Forgets all references.
     pub fn invalidate_all(&self) {
         self.references.invalidate_all();
+        self.operational.invalidate_all();
     }
 }
 
@@ -54,6 +58,17 @@ impl<D: ApplicationDirectory + ?Sized> ApplicationDirectory for CachedApplicatio
             .get(&tenant, (tenant, reference.clone()), load)
             .await?
             .map(|id| *id))
+    }
+
+    async fn is_operational(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<bool, StoreError> {
+        let tenant = scope.tenant();
+        let load = || async { self.inner.is_operational(scope, application).await.map(Some) };
+        let known = self.operational.get(&tenant, (tenant, application), load).await?;
+        Ok(known.is_some_and(|operational| *operational))
     }
 }
 
@@ -116,5 +131,23 @@ mod tests {
         cached.invalidate_tenant(tenant(1));
         assert_eq!(cached.resolve(&ours, &uid("acme")).await.unwrap(), None);
         assert_eq!(cached.resolve(&ours, &by_id).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn which_is_the_operational_one_is_asked_once_until_a_change() {
+        let (cached, inner) = cached();
+        let ours = scope(1).await;
+        for id in [11, 12, 11, 12] {
+            assert!(!cached.is_operational(&ours, application(id)).await.unwrap());
+        }
+        assert_eq!(inner.loads(), 2, "that it is not is remembered as well");
+        inner.add(tenant(1), &uid("operational"), application(11));
+        cached.invalidate_tenant(tenant(1));
+        for (id, expected) in [(11, true), (12, false)] {
+            assert_eq!(
+                cached.is_operational(&ours, application(id)).await.unwrap(),
+                expected
+            );
+        }
     }
 }

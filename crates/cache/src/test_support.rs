@@ -208,6 +208,17 @@ impl ApplicationDirectory for FakeDirectory {
             .get(&(scope.tenant(), reference.clone()))
             .copied())
     }
+
+    async fn is_operational(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<bool, StoreError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        let applications = self.applications.lock().unwrap();
+        let known = applications.get(&(scope.tenant(), uid("operational")));
+        Ok(known == Some(&application))
+    }
 }
 
 /// A set of that version, with that many endpoints.

@@ -127,6 +127,7 @@ pub(crate) fn server(config: &ServerConfig) -> ServerOptions {
         max_connections_per_worker: config.max_connections_per_worker,
         request_head_timeout: Duration::from_millis(config.request_head_timeout_ms),
         shutdown_timeout: Duration::from_secs(config.shutdown_timeout_s),
+        ..ServerOptions::default()
     }
 }
 

@@ -24,8 +24,8 @@ impl CursorKeys {
     /// either.
     pub fn new(current: &MasterKey, others: &[MasterKey]) -> Self {
         Self {
-            current: derive(current),
-            others: others.iter().map(derive).collect(),
+            current: derive(current, LABEL),
+            others: others.iter().map(|key| derive(key, LABEL)).collect(),
         }
     }
 
@@ -45,9 +45,9 @@ impl CursorKeys {
     clippy::expect_used,
     reason = "fails only for keys of more than 255 blocks; one is asked for"
 )]
-fn derive(key: &MasterKey) -> hmac::Key {
+pub(crate) fn derive(key: &MasterKey, label: &[u8]) -> hmac::Key {
     let secret = Salt::new(HKDF_SHA256, &[]).extract(key.as_bytes());
-    hmac::Key::from(secret.expand(&[LABEL], HMAC_SHA256).expect("one block"))
+    hmac::Key::from(secret.expand(&[label], HMAC_SHA256).expect("one block"))
 }
 
 fn tag(key: &hmac::Key, parts: &[&[u8]]) -> [u8; CursorKeys::TAG_BYTES] {

@@ -10,11 +10,13 @@
 //! | [`StandardSigner`] | `WebhookSigner`, `KeyPairs` | Standard Webhooks signatures, HMAC-SHA256 and Ed25519 |
 //! | [`WebhookVerifier`] | | the receiver's side of them |
 //! | [`OsRandomness`] | `Randomness` | the operating system's generator |
+//! | [`AskedKeys`] | | stands for what was asked under an idempotency key |
 //! | [`CursorKeys`] | | vouches for cursors of lists |
 //! | [`OperatorTokens`] | | the hashed tokens of whoever runs the installation |
 //!
 //! Nothing here prints a secret: not in `Debug`, not in errors, not in logs.
 
+mod asked;
 mod cursors;
 mod jwt;
 mod key_ring;
@@ -29,6 +31,7 @@ mod signing_key;
 mod test_support;
 mod webhooks;
 
+pub use asked::AskedKeys;
 pub use cursors::CursorKeys;
 pub use jwt::{JwtTokens, TokenOptions};
 pub use key_ring::{KeyRing, KeyRingError};

@@ -38,6 +38,8 @@ const URL: &str = "https://one.example:8443/hook/T0K3N?key=s3cret";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 const ASKED_IN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// What spans of messages are called where they are built.
+const OF_MESSAGES: [&str; 4] = ["publish", "commit", "fan_out", "deliver"];
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Asks the engine first, as the product's generator does.
@@ -271,7 +273,11 @@ async fn of_a_publish_that_nobody_records_an_attempt_that_was_asked_for_is_in_th
     let sent = world.sender.sent(1).await;
     assert_eq!(sent[0].header("traceparent"), Some(UNSAMPLED));
     world.settled_within(SECOND).await;
-    assert_eq!(ears.built(), Vec::<&str>::new(), "spans were built for nothing");
+    let built = ears.built();
+    assert!(
+        !built.iter().any(|name| OF_MESSAGES.contains(name)),
+        "spans were built for nothing: {built:?}"
+    );
 
     resend(&world, message, endpoint, ASKED_IN).await;
     engine.handle.work_queued();

@@ -43,4 +43,6 @@ pub use options::RelayOptions;
 pub use relay::{Relay, RelayError, RelayPorts, RelaySignal};
 pub use sink::{JsonLines, JsonLinesTarget, SinkSubscriber};
 pub use subscriber::{NodeSubscriber, Subscriber, SubscriberError};
-pub use subscriptions::{EVENT_SINK, Installed, Kinds, OPERATIONAL_WEBHOOKS, SUBSCRIPTIONS, Subscription};
+pub use subscriptions::{
+    EVENT_SINK, Installed, Kinds, OPERATIONAL_WEBHOOKS, SUBSCRIPTIONS, Subscription, Unknown,
+};

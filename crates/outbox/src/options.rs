@@ -21,6 +21,10 @@ pub struct RelayOptions {
     /// aggregate; 10,000 by default. When as many are, the subscriber stands still until the operator has some of them
     /// delivered: nothing is lost, and its lag shows.
     pub max_set_aside: u64,
+    /// How many events that wait for one of their aggregate are written down as set aside, for each aggregate; 100 by
+    /// default, at least 1. Later ones are read from the log again when it is their turn, so that one aggregate cannot
+    /// take up all the room.
+    pub max_waiting: u64,
     /// How long whoever waits for all nodes waits at most; 20 seconds by default, which is longer than leases run.
     pub barrier_timeout: Duration,
 }
@@ -35,6 +39,7 @@ impl Default for RelayOptions {
             retry_cap: Duration::from_secs(10),
             max_attempts: 8,
             max_set_aside: 10_000,
+            max_waiting: 100,
             barrier_timeout: Duration::from_secs(20),
         }
     }
@@ -46,6 +51,7 @@ impl RelayOptions {
         Self {
             batch: self.batch.max(1),
             max_attempts: self.max_attempts.max(1),
+            max_waiting: self.max_waiting.max(1),
             ..self
         }
     }

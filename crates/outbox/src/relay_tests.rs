@@ -9,6 +9,7 @@ use postrider_application::ports::{
 use postrider_testkit::contract::Harness as _;
 
 use super::*;
+use crate::Unknown;
 use crate::test_support::{Does, LEASE, NAME, World, now, until};
 
 #[tokio::test(start_paused = true)]
@@ -215,6 +216,125 @@ async fn what_is_set_aside_is_bounded_and_then_it_stands_still() {
     assert!(world.retry(bad).await);
     until(async || world.position().await == last).await;
     assert_eq!(world.recorder.positions(), [1, 2, 3, 4, 5]);
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_aggregate_takes_up_only_its_share_of_the_room_and_nothing_of_it_is_lost() {
+    let mut world = World::new().await;
+    world.options.max_set_aside = 4;
+    world.options.max_waiting = 2;
+    let bad = world.log.append("a");
+    world.recorder.does(bad, Some(Does::Refuses));
+    let mut of_a = vec![bad];
+    for _ in 0..7 {
+        of_a.push(world.log.append("a"));
+    }
+    let last = world.log.append("b");
+    let node = world.node().await;
+    until(async || world.position().await == last).await;
+    assert_eq!(world.recorder.positions(), [last], "all others flow");
+    let subscriber = world.status().await.subscribers.remove(0);
+    assert_eq!((subscriber.dead_letters, subscriber.held_back), (1, 2));
+    // Another node, which has to learn what is written down; and one amid those that are not is refused in its turn.
+    node.stop(&world).await;
+    let worse = of_a[5];
+    world.recorder.does(bad, None);
+    world.recorder.does(worse, Some(Does::Refuses));
+    let node = world.node().await;
+    assert!(world.retry(bad).await);
+    until(async || world.dead().await == [worse]).await;
+    of_a.push(world.log.append("a"));
+    node.signal.wake();
+    until(async || world.position().await == of_a[8]).await;
+    world.recorder.does(worse, None);
+    assert!(world.retry(worse).await);
+    until(async || world.recorder.positions().len() == 10).await;
+    assert_eq!(world.recorder.positions()[1..], of_a);
+    assert_eq!(world.dead().await, [0; 0]);
+    // Nothing of it waits any more.
+    let next = world.log.append("a");
+    node.signal.wake();
+    until(async || world.position().await == next).await;
+    assert_eq!(world.recorder.positions().last(), Some(&next));
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_discarded_is_passed_over_and_what_waits_for_it_follows() {
+    let world = World::new().await;
+    let bad = world.log.append("a");
+    world.recorder.does(bad, Some(Does::Refuses));
+    let behind = world.log.append("a");
+    let node = world.node().await;
+    until(async || world.position().await == behind).await;
+    assert_eq!(world.discard(behind).await, None, "it only waits");
+    let tries = world.recorder.tries_of(bad);
+    assert_eq!(world.discard(bad).await, Some(1));
+    until(async || world.recorder.positions() == [behind]).await;
+    assert_eq!(world.recorder.tries_of(bad), tries);
+    let later = world.log.append("a");
+    node.signal.wake();
+    until(async || world.position().await == later).await;
+    assert_eq!(
+        world.recorder.positions(),
+        [behind, later],
+        "nothing is held back any more"
+    );
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hands_events_on_as_they_are_is_told_of_unknown_ones() {
+    let mut world = World::new().await;
+    world.unknown = Unknown::Told;
+    let odd = world.log.append_of("a", "parcel.sent", EventForm::Unknown);
+    let behind = world.log.append("a");
+    let node = world.node().await;
+    until(async || world.position().await == behind).await;
+    assert_eq!(world.recorder.positions(), [odd, behind]);
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_none_of_its_business_is_passed_over_a_batch_at_a_time() {
+    let world = World::new().await;
+    for _ in 0..6 {
+        world.log.append("a");
+    }
+    *world.recorder.passes.lock().unwrap() = [1, 2, 3, 5].into();
+    let node = world.node().await;
+    until(async || world.position().await == 6).await;
+    assert_eq!(world.recorder.positions(), [4, 6]);
+    assert_eq!(
+        *world.recorder.asked.lock().unwrap(),
+        [3, 3],
+        "once for each batch"
+    );
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_aggregates_are_told_at_once_and_each_in_order() {
+    let mut world = World::new().await;
+    world.at_once = 2;
+    world.options.batch = 10;
+    let slow = world.log.append("a");
+    world.recorder.does(slow, Some(Does::IsAway));
+    let others = [
+        world.log.append("b"),
+        world.log.append("a"),
+        world.log.append("b"),
+    ];
+    let node = world.node().await;
+    until(async || world.recorder.positions() == [others[0], others[2]]).await;
+    assert_eq!(world.position().await, 0, "the first is not taken");
+    world.recorder.does(slow, None);
+    until(async || world.position().await == others[2]).await;
+    assert_eq!(
+        world.recorder.positions(),
+        [others[0], others[2], slow, others[1]]
+    );
     node.stop(&world).await;
 }
 

@@ -1,4 +1,4 @@
-use std::error::Error;
+use std::{collections::HashSet, error::Error};
 
 use async_trait::async_trait;
 use postrider_application::ports::LoggedEvent;
@@ -51,7 +51,21 @@ impl SubscriberError {
 /// Somebody to whom committed events are told, once for the whole installation.
 #[async_trait]
 pub trait Subscriber: Send + Sync {
-    /// Takes an event. Called for one event at a time, in commit order; again for the same event after an error, or when
+    /// This node takes the cursor over: what was taken earlier and not made durable comes again, from here or from where
+    /// another node got to meanwhile.
+    async fn begin(&self) -> Result<(), SubscriberError> {
+        Ok(())
+    }
+
+    /// The positions of those among the next events that it has nothing to do with, asked for a batch at a time: they
+    /// are passed over. None by default.
+    async fn passes_over(&self, events: &[&LoggedEvent]) -> Result<HashSet<i64>, SubscriberError> {
+        let _ = events;
+        Ok(HashSet::new())
+    }
+
+    /// Takes an event. Called for one event of an aggregate at a time, in commit order; for events of different aggregates
+    /// at once, if its [`Subscription`](crate::Subscription) says so; again for the same event after an error, or when
     /// it took longer than [`crate::RelayOptions::handle_timeout`] (its future is dropped then, and it counts as away), and
     /// after a crash: it must bear repetition. A panic counts as a refusal of the event.
     async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError>;

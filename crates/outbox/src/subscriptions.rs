@@ -25,6 +25,19 @@ pub struct Subscription {
     pub kinds: Kinds,
     /// Where it begins when it is new.
     pub start: StartAt,
+    /// What becomes of an event of a kind or version that this release does not know.
+    pub unknown: Unknown,
+    /// How many events it takes at once, each of another aggregate; with 1 it takes all in commit order.
+    pub at_once: usize,
+}
+
+/// What becomes of an event whose form is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is told like any other: the subscriber hands it on as it is.
+    Told,
+    /// It is set aside unseen, until a release that knows it holds the cursor.
+    SetAside,
 }
 
 /// The tenants' operational webhooks.
@@ -33,6 +46,8 @@ pub const OPERATIONAL_WEBHOOKS: Subscription = Subscription {
     kinds: Kinds::Of(crate::operational::KINDS),
     // Nobody waits for webhooks of what was before there were any.
     start: StartAt::Head,
+    unknown: Unknown::SetAside,
+    at_once: 16,
 };
 
 /// The operator's sink.
@@ -41,6 +56,8 @@ pub const EVENT_SINK: Subscription = Subscription {
     kinds: Kinds::All,
     // Whoever switches it on wants all that is kept.
     start: StartAt::Beginning,
+    unknown: Unknown::Told,
+    at_once: 1,
 };
 
 /// All of them. Beside these there is, on every node, what the node remembers: it has no cursor in the database, and

@@ -2,7 +2,7 @@
 //! is told what to do.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Barrier, Installed, Kinds, NodeSubscriber, Relay, RelayError, RelayOptions, RelayPorts, RelaySignal,
-    Subscriber, SubscriberError, Subscription,
+    Subscriber, SubscriberError, Subscription, Unknown,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
@@ -89,6 +89,10 @@ pub(crate) struct Recorder {
     pub(crate) taken: Mutex<Vec<(i64, String)>>,
     pub(crate) flushes: Mutex<u32>,
     pub(crate) panics_in_flush: AtomicBool,
+    /// What it has nothing to do with.
+    pub(crate) passes: Mutex<HashSet<i64>>,
+    /// Each question for that: how many events it was of.
+    pub(crate) asked: Mutex<Vec<usize>>,
 }
 
 impl Recorder {
@@ -117,6 +121,13 @@ impl Recorder {
 
 #[async_trait]
 impl Subscriber for Recorder {
+    async fn passes_over(&self, events: &[&LoggedEvent]) -> Result<HashSet<i64>, SubscriberError> {
+        self.asked.lock().unwrap().push(events.len());
+        let passes = self.passes.lock().unwrap();
+        let positions = events.iter().map(|event| event.position);
+        Ok(positions.filter(|position| passes.contains(position)).collect())
+    }
+
     async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
         self.tries.lock().unwrap().push(event.position);
         let does = self.does.lock().unwrap().get(&event.position).copied();
@@ -250,6 +261,8 @@ pub(crate) fn subscription(start: StartAt) -> Subscription {
         name: NAME,
         kinds: Kinds::All,
         start,
+        unknown: Unknown::SetAside,
+        at_once: 1,
     }
 }
 
@@ -262,6 +275,8 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) options: RelayOptions,
     pub(crate) start: StartAt,
+    pub(crate) unknown: Unknown,
+    pub(crate) at_once: usize,
 }
 
 impl World {
@@ -279,6 +294,8 @@ impl World {
                 ..RelayOptions::default()
             },
             start: StartAt::Beginning,
+            unknown: Unknown::SetAside,
+            at_once: 1,
         }
     }
 
@@ -299,7 +316,11 @@ impl World {
             metrics: self.metrics.clone(),
         };
         let installed = vec![Installed {
-            subscription: subscription(self.start),
+            subscription: Subscription {
+                unknown: self.unknown,
+                at_once: self.at_once,
+                ..subscription(self.start)
+            },
             subscriber: self.recorder.clone(),
         }];
         let signal = RelaySignal::default();
@@ -345,6 +366,19 @@ impl World {
             .iter()
             .map(|letter| letter.id.position)
             .collect()
+    }
+
+    /// Gives up the event at `position`.
+    pub(crate) async fn discard(&self, position: i64) -> Option<u32> {
+        let scope = self.operator().await;
+        let id = DeadLetterId {
+            position,
+            subscriber: NAME.to_owned(),
+        };
+        let mut tx = self.store.begin_as_operator(&scope).await.unwrap();
+        let held_back = tx.discard(&scope, &id).await.unwrap();
+        tx.commit(Record::InHistory).await.unwrap();
+        held_back
     }
 
     /// Has the event at `position` delivered again.

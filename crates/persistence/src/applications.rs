@@ -11,7 +11,7 @@ use postrider_application::{
 use postrider_domain::{
     Aggregate as _, ApplicationId, TenantId, Timestamp, Uid,
     access::Visibility,
-    applications::{Application, ApplicationEvent, ApplicationRef, ApplicationState},
+    applications::{Application, ApplicationEvent, ApplicationRef, ApplicationState, OPERATIONAL_UID},
     events::DomainEvent,
     tenants::TenantStatus,
 };
@@ -268,5 +268,22 @@ impl ApplicationDirectory for SqlStore {
             .await
             .or_store_error()?;
         Ok(id.map(ApplicationId::from_uuid))
+    }
+
+    async fn is_operational(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<bool, StoreError> {
+        let uid: Option<Option<String>> = Entity::find()
+            .select_only()
+            .column(Column::Uid)
+            .filter(Column::Tenant.eq(scope.tenant().as_uuid()))
+            .filter(Column::Id.eq(application.as_uuid()))
+            .into_tuple()
+            .one(&self.database.read(Scope::Tenant(scope.tenant())).await?)
+            .await
+            .or_store_error()?;
+        Ok(uid.flatten().as_deref() == Some(OPERATIONAL_UID))
     }
 }

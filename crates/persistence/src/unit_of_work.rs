@@ -111,7 +111,10 @@ impl SqlUnitOfWork {
         if self.events.is_empty() {
             return Ok(());
         }
-        self.transaction.take_turn(advisory_lock::EVENT_LOG).await?;
+        // A node that is paused with the log in its hands loses it soon: all others wait for it.
+        self.transaction
+            .take_turn_briefly(advisory_lock::EVENT_LOG)
+            .await?;
         for some in self.events.chunks(EVENTS_AT_ONCE) {
             let append = events::append(self.dialect, some)?;
             self.transaction.execute_raw(append).await.or_store_error()?;

@@ -7,6 +7,7 @@ mod background;
 mod caches;
 mod denials;
 mod key_uses;
+mod opening;
 mod options;
 mod platform;
 mod readiness;

@@ -6,15 +6,12 @@ use postrider_application::{
     endpoints::DisableByEngine,
     mediator::{Mediator, MediatorPorts},
     operational::PublishOperational,
-    ports::{
-        AccessTokens, Clock, EndpointGuard, Ids, MessageIntake, Partitions as _, Randomness, Sealer,
-        StoreError, WorkBell,
-    },
+    ports::{AccessTokens, EndpointGuard, MessageIntake, Partitions as _, StoreError, WorkBell},
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, Argon2Passwords, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, MasterKey, OperatorTokens,
-    OsRandomness, StandardSigner, TokenOptions, verify_master_key,
+    Argon2Passwords, AskedKeys, CursorKeys, JwtTokens, KeyRing, KeyRingRefresher, OperatorTokens,
+    StandardSigner, TokenOptions,
 };
 use postrider_engine::{
     Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
@@ -24,7 +21,7 @@ use postrider_outbox::{
     EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
     RelaySignal, SinkSubscriber,
 };
-use postrider_persistence::{Database, DatabaseOptions, Schema, SqlStore};
+use postrider_persistence::{Database, DatabaseOptions, SqlStore};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +31,8 @@ use super::{
     caches::Caches,
     denials::{DenialWriter, Denials},
     key_uses::{KeyUseWriter, NotedKeyUses},
+    opening::{System, open_database, open_sealer},
     readiness::PlatformReadiness,
-    system::{SystemClock, UuidV7Ids},
 };
 use crate::{
     ApiContext, App, RateLimits,
@@ -75,7 +72,7 @@ impl Platform {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let system = System::new();
         let database = open_database(options.database.clone(), options.migrate).await?;
-        let (sealer, cursors) = open_sealer(&options, &database, &system).await?;
+        let (sealer, cursors, asked) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
         let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
         let signal = RelaySignal::default();
@@ -85,6 +82,7 @@ impl Platform {
             keys: Arc::new(keys),
             caches: Caches::over(&store, options.cache_ttl, &system.clock),
             cursors: Arc::new(cursors),
+            asked: Arc::new(asked),
             store,
             signal,
             system,
@@ -141,23 +139,6 @@ impl Platform {
     }
 }
 
-/// The system ports, real ones.
-struct System {
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
-    randomness: Arc<dyn Randomness>,
-}
-
-impl System {
-    fn new() -> Self {
-        Self {
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(UuidV7Ids::new()),
-            randomness: Arc::new(OsRandomness::new()),
-        }
-    }
-}
-
 /// What there is once the database is open and the keys fit.
 struct Opened {
     system: System,
@@ -167,6 +148,7 @@ struct Opened {
     keys: Arc<KeyRing>,
     caches: Caches,
     cursors: Arc<CursorKeys>,
+    asked: Arc<AskedKeys>,
     /// Instead of the product's own way in.
     intake: Option<Arc<dyn MessageIntake>>,
 }
@@ -236,6 +218,7 @@ impl Opened {
             rates: RateLimits::new(options.rates),
             allowed_origins: options.allowed_origins,
             cursors: self.cursors,
+            asked: self.asked,
             readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
             clock: self.system.clock,
             ids: self.system.ids,
@@ -268,6 +251,7 @@ impl Opened {
     ) -> Result<Relay, OpenError> {
         let System { clock, ids, .. } = &self.system;
         let publisher = PublishOperational::new(
+            self.store.clone(),
             self.caches.directory.clone(),
             intake,
             clock.clone(),
@@ -416,39 +400,4 @@ impl Opened {
             key_pairs: Arc::new(StandardSigner),
         })
     }
-}
-
-/// The tables come first, by the account that may change them; then the login that serves is checked.
-async fn open_database(options: DatabaseOptions, migrate: bool) -> Result<Database, OpenError> {
-    let schema = Schema::open(options).await?;
-    if migrate {
-        schema.migrate().await?;
-    } else {
-        let pending = schema.pending().await?.len();
-        if pending > 0 {
-            return Err(OpenError::OldSchema(pending));
-        }
-    }
-    Ok(schema.into_database().await?)
-}
-
-/// What seals and opens stored secrets, and what vouches for cursors; a key that does not fit the database is refused.
-async fn open_sealer(
-    options: &PlatformOptions,
-    database: &Database,
-    system: &System,
-) -> Result<(Arc<dyn Sealer>, CursorKeys), OpenError> {
-    let made;
-    let current = match (&options.master_key, &options.database) {
-        (Some(key), _) => key,
-        (None, DatabaseOptions::Sqlite(sqlite)) => {
-            made = MasterKey::load_or_create(&sqlite.directory, &*system.randomness)?;
-            &made
-        }
-        (None, DatabaseOptions::Postgres(_)) => return Err(OpenError::MasterKeyRequired),
-    };
-    let sealer = AeadSealer::with_known(current, &options.other_master_keys, system.randomness.clone());
-    verify_master_key(database, &sealer).await?;
-    let cursors = CursorKeys::new(current, &options.other_master_keys);
-    Ok((Arc::new(sealer), cursors))
 }

@@ -1,13 +1,16 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
 use actix_web::{HttpServer, dev::ServerHandle};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::Platform;
+use crate::connections::Connections;
 
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +19,8 @@ pub struct ServerOptions {
     pub max_connections_per_worker: usize,
     /// How long a client may take to send a request's head.
     pub request_head_timeout: Duration,
+    /// How long a connection may be silent after an answer.
+    pub keep_alive: Duration,
     /// How long a stop waits for requests under way.
     pub shutdown_timeout: Duration,
 }
@@ -25,6 +30,7 @@ impl Default for ServerOptions {
         Self {
             max_connections_per_worker: 10_000,
             request_head_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
         }
     }
@@ -35,6 +41,8 @@ pub struct Server {
     address: SocketAddr,
     handle: ServerHandle,
     task: JoinHandle<io::Result<()>>,
+    watch: JoinHandle<()>,
+    stop_watching: CancellationToken,
 }
 
 impl Server {
@@ -42,9 +50,13 @@ impl Server {
     pub fn start(platform: &Platform, listener: TcpListener, options: ServerOptions) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let context = platform.context();
+        let connections = Arc::new(Connections::default());
+        let admitted = connections.clone();
         let server = HttpServer::new(move || crate::app(context.clone()))
+            .on_connect(move |io, data| admitted.admit(io, data))
             .max_connections(options.max_connections_per_worker)
             .client_request_timeout(options.request_head_timeout)
+            .keep_alive(options.keep_alive)
             .shutdown_timeout(options.shutdown_timeout.as_secs())
             // Signals are the process's affair: the engine must drain too.
             .disable_signals()
@@ -53,10 +65,17 @@ impl Server {
         let handle = server.handle();
         #[expect(clippy::disallowed_methods, reason = "stop() awaits it")]
         let task = tokio::spawn(server);
+        let stop_watching = CancellationToken::new();
+        let stopped = stop_watching.clone();
+        let quiet = options.keep_alive + options.request_head_timeout;
+        #[expect(clippy::disallowed_methods, reason = "stop() awaits it")]
+        let watch = tokio::spawn(async move { connections.watch(quiet, stopped).await });
         Ok(Self {
             address,
             handle,
             task,
+            watch,
+            stop_watching,
         })
     }
 
@@ -72,6 +91,10 @@ impl Server {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the listener failed"),
             Err(error) => tracing::error!(%error, "the listener panicked"),
+        }
+        self.stop_watching.cancel();
+        if let Err(error) = self.watch.await {
+            tracing::error!(%error, "the watch over connections panicked");
         }
     }
 }

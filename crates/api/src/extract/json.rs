@@ -34,6 +34,11 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], maps: bool) -> Result<T, 
     Ok(value)
 }
 
+/// Reads a part of a body that was read before but for this: an object of its own, without maps.
+pub(crate) fn part<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    parse(bytes, false)
+}
+
 fn too_deep() -> Error {
     Error::invalid(vec![Violation {
         field: "body".into(),

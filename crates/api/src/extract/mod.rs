@@ -12,9 +12,10 @@ mod strict;
 pub(crate) use body::{Json, MERGE_PATCH};
 pub(crate) use caller::{Anybody, Authenticated};
 pub(crate) use if_match::{Presumed, etag};
+pub(crate) use json::part;
 pub(crate) use listing::Listing;
 pub(crate) use query::{
     AuditQuery, DeliveryQuery, EndpointsQuery, EventTypeQuery, MessageQuery, PageQuery, StatsQuery,
     UsageQuery,
 };
-pub(crate) use repeatable::Repeatable;
+pub(crate) use repeatable::{BodyHash, Repeatable};

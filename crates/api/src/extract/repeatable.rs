@@ -1,18 +1,23 @@
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
 
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, web::Data};
 use postrider_application::{Error, Violation, access::Caller, once::OnceKey};
+use postrider_crypto::AskedKeys;
 use postrider_domain::{InvalidValue, Rule, messages::DedupKey};
 use sha2::{Digest as _, Sha256};
 
 use super::Authenticated;
-use crate::{answer::IDEMPOTENCY_KEY, problem::Problem};
+use crate::{ApiContext, answer::IDEMPOTENCY_KEY, problem::Problem};
 
 /// Whom authentication let in, with a command that they may repeat: by its `Idempotency-Key`.
 pub(crate) struct Repeatable {
     caller: Caller,
     key: Option<DedupKey>,
     request: HttpRequest,
+    asked: Arc<AskedKeys>,
 }
 
 impl Repeatable {
@@ -24,18 +29,15 @@ impl Repeatable {
     /// The key, and what is asked under it: method, path and body. To be asked when the body has been read.
     pub(crate) fn key(&self) -> Option<OnceKey> {
         let key = self.key.clone()?;
-        let body = self.request.extensions().get::<BodyHash>().cloned();
-        let mut asked = Sha256::new();
         // Neither holds a space.
-        asked.update(self.request.method().as_str());
-        asked.update(" ");
-        asked.update(self.request.uri().to_string());
-        asked.update(" ");
-        asked.update(body.unwrap_or_else(|| BodyHash::of(&[])).0);
-        Some(OnceKey {
-            key,
-            asked: asked.finalize().into(),
-        })
+        let mut asked = Vec::new();
+        asked.extend_from_slice(self.request.method().as_str().as_bytes());
+        asked.push(b' ');
+        asked.extend_from_slice(self.request.uri().to_string().as_bytes());
+        asked.push(b' ');
+        asked.extend_from_slice(&BodyHash::left(&self.request));
+        let (asked, also) = self.asked.hashes(&asked);
+        Some(OnceKey { key, asked, also })
     }
 }
 
@@ -50,22 +52,36 @@ impl FromRequest for Repeatable {
                 caller,
                 key: key(request)?,
                 request: request.clone(),
+                asked: asked_keys(request)?,
             })
         }))
     }
 }
 
+/// `pipeline::app` puts the context.
+fn asked_keys(request: &HttpRequest) -> Result<Arc<AskedKeys>, Error> {
+    let context = request.app_data::<Data<ApiContext>>();
+    let context = context.ok_or_else(|| Error::internal("no context"))?;
+    Ok(Arc::clone(&context.asked))
+}
+
 /// SHA-256 of a body that an extractor has read, left for [`Repeatable::key`].
 #[derive(Clone)]
-pub(super) struct BodyHash([u8; 32]);
+pub(crate) struct BodyHash([u8; 32]);
 
 impl BodyHash {
     fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// What was left with a request that came with a key.
+    pub(crate) fn left(request: &HttpRequest) -> [u8; 32] {
+        let left = request.extensions().get::<Self>().cloned();
+        left.unwrap_or_else(|| Self::of(&[])).0
+    }
+
     /// Leaves the body's hash with the request, if it comes with a key.
-    pub(super) fn leave(request: &HttpRequest, bytes: &[u8]) {
+    pub(crate) fn leave(request: &HttpRequest, bytes: &[u8]) {
         if request.headers().contains_key(IDEMPOTENCY_KEY) {
             request.extensions_mut().insert(Self::of(bytes));
         }
@@ -94,6 +110,7 @@ fn malformed() -> InvalidValue {
 mod tests {
     use super::*;
     use actix_web::{http::Method, test::TestRequest};
+    use postrider_crypto::MasterKey;
 
     async fn asked(method: Method, uri: &str, body: &[u8]) -> OnceKey {
         let request = TestRequest::default()
@@ -101,9 +118,13 @@ mod tests {
             .uri(uri)
             .insert_header((IDEMPOTENCY_KEY, "k"))
             .to_http_request();
-        request.extensions_mut().insert(Caller::anonymous());
-        let repeatable = Repeatable::extract(&request).await.unwrap();
         BodyHash::leave(&request, body);
+        let repeatable = Repeatable {
+            caller: Caller::anonymous(),
+            key: key(&request).unwrap(),
+            request,
+            asked: Arc::new(AskedKeys::new(&MasterKey::from_bytes([1; 32]), &[])),
+        };
         repeatable.key().unwrap()
     }
 

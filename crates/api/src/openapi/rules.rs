@@ -7,17 +7,12 @@
 use postrider_domain::access::{Permission, Role};
 use serde_json::{Map, Value, json};
 
+use super::{across, choices, forms};
+
 type Object = Map<String, Value>;
 
-/// No control characters; something besides white space.
-const TEXT: &str =
-    r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
-/// No control characters; may be empty.
-const OPTIONAL_TEXT: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
-const EVENT_TYPE: &str = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$";
-const CHANNEL: &str = r"^[A-Za-z0-9._:/-]+$";
-const UID_OR_ID: &str = r"^[A-Za-z0-9._:-]+$";
-const SECRET: &str = r"^(whsec|whsk)_[A-Za-z0-9+/]+={0,2}$";
+/// Any media type.
+const ANY: &str = "*/*";
 
 /// What a path parameter or a field of that name is an id of.
 const IDS: [(&str, &str); 7] = [
@@ -30,29 +25,50 @@ const IDS: [(&str, &str); 7] = [
     ("user", "usr"),
 ];
 
-fn id_pattern(prefix: &str) -> String {
-    format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")
-}
-
 /// Says the rules in the whole document.
 pub(crate) fn say(document: &mut Value) {
     let mut requests = Vec::new();
     let components = document["components"]["schemas"].clone();
     for operation in operations(document) {
+        let id = operation
+            .get("operationId")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
-            parameters.iter_mut().for_each(parameter);
+            for one in parameters {
+                parameter(&id, one);
+            }
         }
         if let Some(body) = operation.get("requestBody") {
             references(body, &components, &mut requests);
         }
         if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
             responses.values_mut().for_each(response_headers);
+            responses.values_mut().for_each(any_bytes);
+        }
+    }
+    // Those that operations refer to.
+    if let Some(parameters) = document["components"]["parameters"].as_object_mut() {
+        for one in parameters.values_mut() {
+            parameter("", one);
         }
     }
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        for (name, prefix, description) in REFERENCES {
+            let mut schema = Object::from_iter([
+                ("type".to_owned(), json!("string")),
+                ("description".to_owned(), json!(description)),
+            ]);
+            reference(&mut schema, prefix);
+            schemas.insert(name.to_owned(), Value::Object(schema));
+        }
         for (name, schema) in schemas {
             if requests.contains(name) {
-                request(schema);
+                request(name, schema);
+                across::say(name, schema);
+            } else {
+                choices_of(name, schema);
             }
         }
     }
@@ -94,7 +110,7 @@ fn component(reference: &str) -> Option<&str> {
     reference.strip_prefix("#/components/schemas/")
 }
 
-fn parameter(parameter: &mut Value) {
+fn parameter(operation: &str, parameter: &mut Value) {
     let name = parameter["name"].as_str().unwrap_or_default().to_owned();
     let place = parameter["in"].as_str().unwrap_or_default().to_owned();
     let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) else {
@@ -104,26 +120,57 @@ fn parameter(parameter: &mut Value) {
     if place == "header" {
         not_null(schema);
     }
+    choices::say(operation, &name, schema);
     match name.as_str() {
-        "application" | "endpoint" => text(schema, UID_OR_ID, 1, 128),
-        "name" | "event_type" => text(schema, EVENT_TYPE, 1, 128),
-        "channel" => text(schema, CHANNEL, 1, 128),
-        "cursor" => text(schema, "^[A-Za-z0-9_-]+$", 1, 512),
+        "application" => *schema = refer("ApplicationReference"),
+        "endpoint" => *schema = refer("EndpointReference"),
+        "name" | "event_type" => text(schema, forms::EVENT_TYPE, 1, 128),
+        "channel" => text(schema, forms::CHANNEL, 1, 128),
+        "event_id" => text(schema, forms::TEXT, 1, 256),
+        "actor" | "action" | "target" => text(schema, forms::OPTIONAL_TEXT, 1, 256),
+        "cursor" => text(schema, forms::CURSOR, 1, 512),
+        "event" => text(schema, &forms::dead_letter(), 3, 83),
+        "version" => add(schema, "maximum", json!(i32::MAX)),
         "code" if place == "path" => text(schema, "^[a-z_]+$", 1, 64),
-        "Idempotency-Key" => text(
-            schema,
-            r"^[\u0020-\u007e]*[\u0021-\u007e][\u0020-\u007e]*$",
-            1,
-            256,
-        ),
+        "Idempotency-Key" => text(schema, forms::KEY, 1, 256),
         _ => id(&name, schema),
     }
 }
 
 fn id(name: &str, schema: &mut Object) {
     if let Some((_, prefix)) = IDS.iter().find(|(known, _)| *known == name) {
-        text(schema, &id_pattern(prefix), 30, 30);
+        text(schema, &forms::id(prefix), 30, 30);
     }
+}
+
+/// What parameters refer to that take an id or a uid.
+const REFERENCES: [(&str, &str, &str); 2] = [
+    (
+        "ApplicationReference",
+        "app",
+        "An application: its id, or the uid that you gave it.",
+    ),
+    (
+        "EndpointReference",
+        "ep",
+        "An endpoint: its id, or the uid that you gave it.",
+    ),
+];
+
+fn refer(component: &str) -> Object {
+    let reference = format!("#/components/schemas/{component}");
+    Object::from_iter([("$ref".to_owned(), json!(reference))])
+}
+
+/// An id with that prefix, or a uid, which does not begin like an id.
+fn reference(schema: &mut Object, prefix: &str) {
+    text(schema, forms::UID_OR_ID, 1, 128);
+    let begins_like_it = format!("^{prefix}_");
+    let neither = json!({"type": "string", "anyOf": [
+        {"pattern": forms::no_id(prefix)},
+        {"pattern": begins_like_it, "not": {"pattern": forms::id(prefix)}},
+    ]});
+    add(schema, "not", neither);
 }
 
 fn not_null(schema: &mut Object) {
@@ -143,11 +190,42 @@ fn response_headers(response: &mut Value) {
     }
 }
 
+/// What may be of any media type has no schema: it may not even be text. To readers that know no wildcard it is bytes.
+fn any_bytes(response: &mut Value) {
+    if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut)
+        && content.contains_key(ANY)
+    {
+        *content = Object::from_iter([
+            ("application/octet-stream".to_owned(), json!({})),
+            (ANY.to_owned(), json!({})),
+        ]);
+    }
+}
+
+/// The words that an answer's fields are one of.
+fn choices_of(component: &str, schema: &mut Value) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, schema) in properties.into_iter().flatten() {
+        if let Some(schema) = schema.as_object_mut() {
+            choices::say(component, name, schema);
+        }
+    }
+}
+
 /// The fields of a request's object.
-fn request(schema: &mut Value) {
+fn request(component: &str, schema: &mut Value) {
     // Indexing would put a null where nothing is.
     if let Some(parts) = schema.get_mut("allOf").and_then(Value::as_array_mut) {
-        parts.iter_mut().for_each(request);
+        for part in parts {
+            request(component, part);
+        }
+    }
+    // The value of a header: a text, or an object.
+    if let Some(parts) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        for part in parts {
+            part.as_object_mut().into_iter().for_each(header_value);
+            request(component, part);
+        }
     }
     let Some(object) = schema
         .as_object_mut()
@@ -161,19 +239,24 @@ fn request(schema: &mut Value) {
     };
     for (name, schema) in properties {
         if let Some(schema) = schema.as_object_mut() {
-            field(name, schema);
+            choices::say(component, name, schema);
+            field(component, name, schema);
         }
     }
 }
 
-fn field(name: &str, schema: &mut Object) {
+fn field(component: &str, name: &str, schema: &mut Object) {
     match name {
-        "name" => text(schema, TEXT, 1, 120),
-        "event_id" => text(schema, TEXT, 1, 256),
-        "description" => text(schema, OPTIONAL_TEXT, 0, 1_000),
-        "event_type" => text(schema, EVENT_TYPE, 1, 128),
-        "event_types" => items(schema, true, |item| text(item, EVENT_TYPE, 1, 128)),
-        "channels" => items(schema, true, |item| text(item, CHANNEL, 1, 128)),
+        "name" => text(schema, forms::TEXT, 1, 120),
+        "uid" => {
+            text(schema, forms::UID_OR_ID, 1, 128);
+            add(schema, "not", json!({"type": "string", "pattern": forms::NO_UID}));
+        }
+        "event_id" => text(schema, forms::TEXT, 1, 256),
+        "description" => text(schema, forms::OPTIONAL_TEXT, 0, 1_000),
+        "event_type" => text(schema, forms::EVENT_TYPE, 1, 128),
+        "event_types" => items(schema, true, |item| text(item, forms::EVENT_TYPE, 1, 128)),
+        "channels" => items(schema, true, |item| text(item, forms::CHANNEL, 1, 128)),
         "permissions" => items(schema, true, |item| {
             let names = Permission::ALL.into_iter().filter(|p| p.in_portal());
             let names: Vec<_> = names.map(Permission::as_str).collect();
@@ -181,50 +264,81 @@ fn field(name: &str, schema: &mut Object) {
         }),
         "grants" => items(schema, true, |_| {}),
         "role" => add(schema, "enum", json!(Role::ALL.map(Role::as_str))),
-        "application" => text(schema, &id_pattern("app"), 30, 30),
-        "secret" => text(schema, SECRET, 30, 134),
-        "url" => text(schema, "^[hH][tT][tT][pP][sS]?://", 10, 2_048),
-        // The rest of a token's form is no promise.
-        "refresh_token" => text(schema, "^prf_.+_.+$", 1, 256),
-        "token" => text(schema, "^pr[a-z]_.+_.+$", 1, 256),
+        "application" => reference(schema, "app"),
+        "secret" => text(schema, &forms::secret(), 30, 134),
+        "url" => text(schema, forms::URL, 10, 2_048),
+        "email" => text(schema, forms::EMAIL, 5, 254),
+        "raw" => text(schema, &forms::base64(), 0, 0),
+        "content_type" => text(schema, forms::MEDIA_TYPE, 3, 128),
+        "refresh_token" => text(schema, &forms::refresh_token(), 1, 256),
+        "token" if component == "NewPasswordByToken" => text(schema, &forms::password_reset_token(), 1, 256),
+        "token" => text(schema, &forms::invitation_token(), 1, 256),
         "schedule_seconds" => items(schema, false, |item| {
             item.insert("minimum".to_owned(), json!(1));
             add(item, "maximum", json!(86_400));
         }),
+        // Anything else is no JSON Schema.
+        "schema" => add(schema, "type", json!(["object", "boolean"])),
         "metadata" => metadata(schema),
+        "headers" => headers(schema),
+        "value" => header_value(schema),
         _ => id(name, schema),
     }
 }
 
+fn named(schema: &Object, name: &str) -> Object {
+    schema
+        .get(name)
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
+}
+
 fn metadata(schema: &mut Object) {
-    add(schema, "maxProperties", json!(50));
-    let named = |schema: &mut Object, name: &str| {
-        schema
-            .get(name)
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default()
-    };
+    let mut values = named(schema, "additionalProperties");
+    // A patch may name what goes besides.
+    let is_patch = values.get("type").is_some_and(Value::is_array);
+    add(schema, "maxProperties", json!(if is_patch { 100 } else { 50 }));
     let mut keys = named(schema, "propertyNames");
     add(&mut keys, "type", json!("string"));
-    text(&mut keys, TEXT, 1, 64);
+    text(&mut keys, forms::TEXT, 1, 64);
     schema.insert("propertyNames".to_owned(), Value::Object(keys));
-    let mut values = named(schema, "additionalProperties");
-    text(&mut values, OPTIONAL_TEXT, 0, 500);
+    text(&mut values, forms::OPTIONAL_TEXT, 0, 500);
     schema.insert("additionalProperties".to_owned(), Value::Object(values));
 }
 
-/// Adds the rules of a text; what the schema says itself stays.
+fn header_value(schema: &mut Object) {
+    text(schema, forms::HEADER_VALUE, 1, 1_024);
+}
+
+fn headers(schema: &mut Object) {
+    let values = named(schema, "additionalProperties");
+    let is_patch = values.contains_key("oneOf");
+    add(schema, "maxProperties", json!(if is_patch { 100 } else { 20 }));
+    let mut names = named(schema, "propertyNames");
+    add(&mut names, "type", json!("string"));
+    text(&mut names, forms::HEADER_NAME, 1, 64);
+    add(&mut names, "not", json!({"pattern": forms::reserved_header()}));
+    schema.insert("propertyNames".to_owned(), Value::Object(names));
+}
+
+/// Adds the rules of a text; what the schema says itself stays. No length of its own has what has `most` 0.
 fn text(schema: &mut Object, pattern: &str, least: u32, most: u32) {
     // A `$ref` or `oneOf` says it at its own place.
-    if !schema.contains_key("type") {
+    let is_text = match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.contains(&json!("string")),
+        kind => kind.is_some_and(|kind| kind == "string"),
+    };
+    if !is_text {
         return;
     }
     add(schema, "pattern", json!(pattern));
     if least > 0 {
         add(schema, "minLength", json!(least));
     }
-    add(schema, "maxLength", json!(most));
+    if most > 0 {
+        add(schema, "maxLength", json!(most));
+    }
 }
 
 fn items(schema: &mut Object, unique: bool, rule: impl FnOnce(&mut Object)) {
@@ -276,7 +390,7 @@ mod tests {
         let new = &schemas["New"];
         assert_eq!(new["additionalProperties"], json!(false));
         assert_eq!(new["properties"]["name"]["maxLength"], json!(7), "its own stays");
-        assert_eq!(new["properties"]["name"]["pattern"], json!(TEXT));
+        assert_eq!(new["properties"]["name"]["pattern"], json!(forms::TEXT));
         assert_eq!(
             new["properties"]["metadata"]["propertyNames"]["maxLength"],
             json!(64)

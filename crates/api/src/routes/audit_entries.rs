@@ -4,7 +4,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     ApiContext,
-    extract::{AuditQuery, Authenticated, Listing},
+    extract::{AuditQuery, Authenticated, Listing, PageQuery},
     problem::Problem,
     wire::{
         audit_entries::{self, AuditEntry},
@@ -24,7 +24,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(
     operation_id = "listAuditEntries",
     tag = "Audit log",
-    params(AuditQuery),
+    params(AuditQuery, PageQuery),
     extensions(("x-permission" = json!("audit:read"))),
     responses((status = 200, description = "A page of entries.", body = List<AuditEntry>))
 )]

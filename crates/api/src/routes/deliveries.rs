@@ -31,17 +31,20 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// Look for deliveries
 ///
 /// In all applications that you may see, the newest message first: by application and endpoint, by message, by status,
-/// by the time at which the message was accepted. Deliveries that were never attempted are not among them: they are
-/// shown with their message (`listDeliveries`).
+/// by the time at which the message was accepted. Deliveries that wait for their first attempt are found by `message` only;
+/// without it, what is `pending` is what was attempted, or sent again, and waits for another attempt.
 ///
 /// A page may have fewer items than `limit`, or none, while `next` is there: of all deliveries of an application a bounded
 /// number is looked at for each page. Go on until `next` is null.
 #[utoipa::path(
     operation_id = "searchDeliveries",
     tag = "Deliveries",
-    params(DeliveryQuery),
+    params(DeliveryQuery, PageQuery),
     extensions(("x-permission" = json!("deliveries:read"))),
-    responses((status = 200, description = "A page of deliveries.", body = List<FoundDelivery>))
+    responses(
+        (status = 200, description = "A page of deliveries.", body = List<FoundDelivery>),
+        (status = 404, description = "There is no such application, endpoint or message for this caller: `not_found`."),
+    )
 )]
 #[get("/deliveries")]
 async fn search_deliveries(

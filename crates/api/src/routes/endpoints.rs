@@ -17,7 +17,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, EndpointsQuery, Json, Listing, Presumed, Repeatable, etag},
+    extract::{Authenticated, EndpointsQuery, Json, Listing, PageQuery, Presumed, Repeatable, etag},
     problem::Problem,
     wire::{
         Checks,
@@ -109,7 +109,7 @@ fn found(endpoint: EndpointView) -> HttpResponse {
 #[utoipa::path(
     operation_id = "listEndpoints",
     tag = "Endpoints",
-    params(ApplicationPath, EndpointsQuery),
+    params(ApplicationPath, EndpointsQuery, PageQuery),
     extensions(("x-permission" = json!("endpoints:read"))),
     responses((status = 200, description = "A page of endpoints.", body = List<Endpoint>))
 )]
@@ -129,7 +129,7 @@ async fn list_endpoints(
         _ => Err(InvalidValue::new(Rule::Unknown, "must be enabled or disabled")),
     });
     let event_type = checks.optional("event_type", query.event_type.as_deref(), EventTypeName::parse);
-    let page = page::request(&query.page(), &mut checks);
+    let page = page::request(&query.page, &mut checks);
     let (application, enabled, event_type, page) = checks.all((application, enabled, event_type, page))?;
     let request = ListEndpoints {
         application,

@@ -14,7 +14,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     ApiContext,
     answer::Answer,
-    extract::{Authenticated, EventTypeQuery, Json, Listing, Presumed, Repeatable, etag},
+    extract::{Authenticated, EventTypeQuery, Json, Listing, PageQuery, Presumed, Repeatable, etag},
     problem::Problem,
     wire::{
         Checks,
@@ -45,7 +45,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(
     operation_id = "listEventTypes",
     tag = "Event types",
-    params(EventTypeQuery),
+    params(EventTypeQuery, PageQuery),
     extensions(("x-permission" = json!("event-types:read"))),
     responses((status = 200, description = "A page of event types.", body = List<EventType>))
 )]

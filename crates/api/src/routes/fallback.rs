@@ -1,7 +1,7 @@
 use std::sync::LazyLock;
 
 use actix_web::{
-    HttpRequest, HttpResponse, Route,
+    HttpRequest, HttpResponse, Resource, Route,
     dev::ResourceDef,
     http::{Method, header},
     web,
@@ -40,12 +40,13 @@ pub(crate) fn fallback() -> Route {
     web::to(unserved)
 }
 
+/// What follows the routes of a path that a pattern matches as well: another method of it is none of the pattern's.
+pub(super) fn nothing_else(path: &str) -> Resource {
+    web::resource(path).default_service(fallback())
+}
+
 async fn unserved(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let allow: Vec<_> = ROUTES
-        .iter()
-        .filter(|(path, _)| path.is_match(request.path()))
-        .flat_map(|(_, methods)| methods.iter().copied())
-        .collect();
+    let allow = allowed(request.path());
     if allow.is_empty() {
         Err(Problem::no_such_path())
     } else if *request.method() == Method::OPTIONS {
@@ -55,5 +56,28 @@ async fn unserved(request: HttpRequest) -> Result<HttpResponse, Problem> {
             .finish())
     } else {
         Err(Problem::method_not_allowed(allow))
+    }
+}
+
+/// The methods of a path: those of its own, and not of a pattern that matches it besides.
+fn allowed(path: &str) -> Vec<&'static str> {
+    let own = ROUTES
+        .iter()
+        .filter(|(pattern, _)| pattern.is_match(path))
+        .min_by_key(|(pattern, _)| pattern.pattern().unwrap_or_default().matches('{').count());
+    own.map(|(_, methods)| methods.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_its_own_has_its_own_methods() {
+        assert_eq!(allowed("/v1/applications/a/messages/batch"), ["POST"]);
+        assert_eq!(allowed("/v1/applications/a/messages/other"), ["GET", "HEAD"]);
+        assert_eq!(allowed("/v1/invitations/accept"), ["POST"]);
+        assert_eq!(allowed("/v1/invitations/inv_1"), ["DELETE"]);
+        assert!(allowed("/v1/nowhere").is_empty());
     }
 }

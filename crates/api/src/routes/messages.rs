@@ -9,10 +9,11 @@ use postrider_domain::InvalidValue;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::fallback::nothing_else;
 use crate::{
     ApiContext,
-    answer::Answer,
-    extract::{Authenticated, Json, Listing, MessageQuery, Repeatable},
+    answer::{Answer, REPLAYED},
+    extract::{Authenticated, BodyHash, Json, Listing, MessageQuery, PageQuery, Repeatable},
     problem::Problem,
     wire::{
         Checks,
@@ -30,6 +31,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
         .service(publish_message)
         .service(list_messages)
         .service(publish_batch)
+        .map(|config| config.service(nothing_else("/applications/{application}/messages/batch")))
         .service(get_message)
         .service(cancel_message)
         .service(get_payload)
@@ -74,7 +76,7 @@ async fn publish_message(
     let mut response = HttpResponse::Accepted();
     response.insert_header(("Location", path.location("messages", published.id)));
     if published.replayed {
-        response.insert_header(("Idempotent-Replayed", "true"));
+        response.insert_header((REPLAYED, "true"));
     }
     Ok(response.json(Published::new(&published, &event_type)))
 }
@@ -85,8 +87,10 @@ async fn publish_message(
 /// fields are named as `messages[3].event_type`. Without, each is accepted or refused on its own, and the answer says
 /// for each what became of it.
 ///
-/// With an `Idempotency-Key` a repeated batch is a repetition of each of its messages. Messages with an `event_id` are
-/// known by that instead.
+/// With an `Idempotency-Key` the same batch may be repeated, byte for byte: the answer names the same messages, with
+/// `Idempotent-Replayed: true` if none of them is new, and nothing is delivered twice. Another batch under the same key is
+/// a conflict as a whole, with `atomic` and without; those of its messages that can be accepted are stored in one
+/// transaction. Its messages have no `event_id` of their own.
 #[utoipa::path(
     operation_id = "publishBatch",
     tag = "Messages",
@@ -99,8 +103,11 @@ async fn publish_message(
     extensions(("x-permission" = json!("messages:publish"))),
     responses(
         (status = 202, description = "Accepted, and durable: all of them, or those without an `error`.",
-         body = PublishedBatch),
-        (status = 409, description = "`idempotency_conflict`: a key was used with a different body. Nothing is stored."),
+         body = PublishedBatch, headers(
+            ("Idempotent-Replayed" = Option<bool>, description = "`true` if all that is accepted was accepted before."),
+        )),
+        (status = 409, description = "`idempotency_conflict`: the key was used with a different body, or, with `atomic`, an \
+         `event_id` was. Nothing is stored."),
     )
 )]
 #[post("/applications/{application}/messages/batch")]
@@ -112,9 +119,14 @@ async fn publish_batch(
     body: Json<NewBatch>,
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key(&request);
-    let command = body.0.into_command(&path, key, &context.limits)?;
-    let results = context.mediator.send(&caller.0, command).await?;
-    Ok(HttpResponse::Accepted().json(PublishedBatch::from(results)))
+    let batch = BodyHash::left(&request);
+    let command = body.0.into_command(&path, key, batch, &context.limits)?;
+    let published = PublishedBatch::from(context.mediator.send(&caller.0, command).await?);
+    let mut response = HttpResponse::Accepted();
+    if published.is_replayed() {
+        response.insert_header((REPLAYED, "true"));
+    }
+    Ok(response.json(published))
 }
 
 /// List messages
@@ -124,7 +136,7 @@ async fn publish_batch(
 #[utoipa::path(
     operation_id = "listMessages",
     tag = "Messages",
-    params(ApplicationPath, MessageQuery),
+    params(ApplicationPath, MessageQuery, PageQuery),
     extensions(("x-permission" = json!("messages:read"))),
     responses((status = 200, description = "A page of messages.", body = List<Message>))
 )]
@@ -210,7 +222,8 @@ async fn get_message(
     params(MessagePath),
     extensions(("x-permission" = json!("payloads:read"))),
     responses(
-        (status = 200, description = "The bytes.", content_type = "application/json", body = serde_json::Value),
+        (status = 200, description = "The bytes, of the media type that the message says.", content_type = "*/*",
+         body = String),
         (status = 410, description = "`payload_expunged`: the message is there, its payload is not any more."),
     )
 )]

@@ -48,8 +48,9 @@ pub(crate) fn public(config: &mut ServiceConfig<'_>) {
                 .service(authentication::log_out)
                 .service(authentication::reset_password),
         )
-        // The one public path among guarded ones; its other methods, and all beside it, fall to the guarded scope.
-        .service(invitations::accept_invitation);
+        // The one public path among guarded ones; all beside it fall to the guarded scope.
+        .service(invitations::accept_invitation)
+        .map(|config| config.service(fallback::nothing_else("/v1/invitations/accept")));
 }
 
 /// What only somebody known may ask: the rest of `/v1`, unknown paths included.

@@ -1,10 +1,10 @@
 //! How the installation is, for its operator.
 
 use actix_web::{
-    HttpResponse, get, post,
+    HttpResponse, delete, get, post,
     web::{Data, Path},
 };
-use postrider_application::operator::{ListDeadLetters, RetryDeadLetter, ShowStatus};
+use postrider_application::operator::{DiscardDeadLetter, ListDeadLetters, RetryDeadLetter, ShowStatus};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     problem::Problem,
     wire::{
         Checks,
-        operations::{DeadLetter, Status},
+        operations::{DeadLetter, DiscardedLetter, Status},
         page::{self, List},
         path::DeadLetterPath,
     },
@@ -25,7 +25,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(show_status)
         .service(list_dead_letters)
-        .service(retry_dead_letter);
+        .service(retry_dead_letter)
+        .service(discard_dead_letter);
 }
 
 /// Read the installation's status
@@ -90,4 +91,30 @@ async fn retry_dead_letter(
     context
         .once(&caller, RetryDeadLetter { letter }, |()| Answer::noted())
         .await
+}
+
+/// Discard a dead letter
+///
+/// Gives the event up: its subscriber never hears of it. What waits for it is delivered in order, soon after this answer,
+/// which says how much that is.
+#[utoipa::path(
+    operation_id = "discardDeadLetter",
+    tag = "Operator",
+    params(DeadLetterPath),
+    extensions(("x-permission" = json!("operator"))),
+    responses((status = 200, description = "It is given up.", body = DiscardedLetter))
+)]
+#[delete("/operator/dead-letters/{event}")]
+async fn discard_dead_letter(
+    context: Data<ApiContext>,
+    caller: Authenticated,
+    path: Path<DeadLetterPath>,
+) -> Result<HttpResponse, Problem> {
+    let letter = path.read()?;
+    let id = letter.to_string();
+    let discarded = context
+        .mediator
+        .send(&caller.0, DiscardDeadLetter { letter })
+        .await?;
+    Ok(HttpResponse::Ok().json(DiscardedLetter::of(id, discarded)))
 }

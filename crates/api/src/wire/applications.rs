@@ -12,6 +12,7 @@ use validator::Validate;
 use super::{
     Body, Checks,
     endpoint_changes::{not_null, one},
+    metadata,
     patch::Patched,
     path::ApplicationPath,
     time,
@@ -88,7 +89,7 @@ impl ApplicationContent {
 pub(crate) struct ApplicationPatch {
     /// Display name; not null.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 120)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 120)]
     name: Patched<String>,
     /// Your own name for it.
     #[serde(default)]
@@ -113,12 +114,13 @@ impl ApplicationPatch {
         let application = path.application(&mut checks);
         let name = not_null(&mut checks, "name", self.name, |text| Name::parse(&text));
         let uid = one(&mut checks, "uid", self.uid, |text| Uid::parse(&text));
-        let (application, name, uid) = checks.all((application, name, uid))?;
+        let metadata = metadata::patched(&mut checks, self.metadata);
+        let (application, name, uid, metadata) = checks.all((application, name, uid, metadata))?;
         Ok(PatchApplication {
             application,
             uid,
             name,
-            metadata: self.metadata.0,
+            metadata,
             if_match,
         })
     }

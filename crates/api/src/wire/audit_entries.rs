@@ -17,7 +17,7 @@ const MAX_FILTER: usize = 256;
 /// The query that a query string asks.
 pub(crate) fn query(query: AuditQuery) -> Result<ListAuditEntries, Error> {
     let mut checks = Checks::default();
-    let page = page::request(&query.page(), &mut checks);
+    let page = page::request(&query.page, &mut checks);
     let actor = checks.optional("actor", query.actor, name);
     let action = checks.optional("action", query.action, name);
     let target = checks.optional("target", query.target, name);

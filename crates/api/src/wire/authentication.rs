@@ -56,7 +56,9 @@ impl Login {
 // No `Debug`: it holds the token.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!({"refresh_token": "prf_<session>_<104 characters>"})))]
+#[schema(examples(json!({
+    "refresh_token": "prf_01jd8x3v9ce2sbm4w8f1q7k5zt_00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+})))]
 pub(crate) struct PresentedRefreshToken {
     /// The token of the last answer of `logIn` or `refreshSession`.
     #[schema(format = "password", max_length = 256)]
@@ -89,7 +91,7 @@ impl PresentedRefreshToken {
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({
-    "token": "prw_<id>_<52 characters>",
+    "token": "prw_01jd8x3v9ce2sbm4w8f1q7k5zt_0000000000000000000000000000000000000000000000000000",
     "password": "correct horse battery staple"
 })))]
 pub(crate) struct NewPasswordByToken {

@@ -91,7 +91,7 @@ pub(crate) fn search(query: &DeliveryQuery) -> Result<SearchDeliveries, Error> {
     });
     let from = checks.optional("from", query.from.as_deref(), time::parse);
     let to = checks.optional("to", query.to.as_deref(), time::parse);
-    let page = page::request(&query.page(), &mut checks);
+    let page = page::request(&query.page, &mut checks);
     let (application, endpoint, message, state, from, to, page) =
         checks.all((application, endpoint, message, state, from, to, page))?;
     Ok(SearchDeliveries {
@@ -144,7 +144,9 @@ pub(crate) struct Attempt {
     latency_ms: u64,
     /// How it ended.
     outcome: AttemptOutcome,
-    /// Headers of the request that follow from the message and the attempt. The signature is not shown.
+    /// Headers of the request, if one was sent (not after `policy`, `dns`, `connect`, `tls` and `internal`). They are not
+    /// kept: they follow from the message, the attempt, and the endpoint's own headers as they are today. Of signatures and
+    /// of the endpoint's own headers only the names are shown; `user-agent` and the like are left out.
     request_headers: Vec<AttemptHeader>,
     /// Headers of the receiver's answer, secret values masked: at most 32, and 4 KiB in all. Kept of failed attempts,
     /// unless the installation says otherwise.

@@ -18,9 +18,10 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::{
-    Body, Checked, Checks, Object,
+    Body, Checked, Checks, Object, Whole,
     endpoints::{RetryPolicy, filter, schedule},
     headers::{self, Header, HeaderChange},
+    metadata,
     patch::Patched,
     path::EndpointPath,
     secrets::new_secret,
@@ -55,7 +56,6 @@ pub(crate) struct EndpointContent {
     #[schema(format = "password", max_length = 134)]
     secret: Option<String>,
     /// What is generated if it is created: `hmac` (the default) or `ed25519`. Not together with `secret`.
-    #[schema(pattern = "^(hmac|ed25519)$")]
     secret_type: Option<String>,
     /// What is sent with every webhook besides, at most 20. One of `{"secret": true}` keeps its stored value.
     headers: Option<BTreeMap<String, Header>>,
@@ -64,8 +64,8 @@ pub(crate) struct EndpointContent {
     #[schema(value_type = Option<RetryPolicy>)]
     retry_policy: Option<Object<RetryPolicy>>,
     /// How many milliseconds one attempt may take; the installation's time-out, if absent.
-    #[schema(minimum = 1000, maximum = 60000)]
-    timeout_ms: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1000, maximum = 60000)]
+    timeout_ms: Option<Whole>,
     /// Your notes: at most 50 pairs, keys of 1 to 64 and values of at most 500 characters.
     metadata: Option<BTreeMap<String, String>>,
 }
@@ -88,7 +88,9 @@ impl EndpointContent {
         let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
         let headers = headers::given(&mut checks, self.headers);
         let retry_schedule = schedule(&mut checks, self.retry_policy);
-        let timeout = checks.optional("timeout_ms", self.timeout_ms, AttemptTimeout::from_millis);
+        let timeout = checks.optional("timeout_ms", self.timeout_ms, |Whole(ms)| {
+            AttemptTimeout::from_millis(ms)
+        });
         let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
         let put = (|| {
             Some(PutEndpoint {
@@ -125,7 +127,7 @@ pub(crate) struct EndpointPatch {
     uid: Patched<String>,
     /// Where webhooks are sent; not null.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = "uri", min_length = 1, max_length = 2048)]
+    #[schema(value_type = String, required = false, format = "uri", min_length = 1, max_length = 2048)]
     url: Patched<String>,
     /// What it is for.
     #[serde(default)]
@@ -150,7 +152,7 @@ pub(crate) struct EndpointPatch {
     /// How many milliseconds one attempt may take; null for the installation's time-out.
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 1000, maximum = 60000)]
-    timeout_ms: Patched<u64>,
+    timeout_ms: Patched<Whole>,
     /// Merged by key: null removes a note.
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
@@ -200,11 +202,17 @@ impl EndpointPatch {
             "retry_policy.schedule_seconds",
             self.retry_policy,
             |Object(policy)| {
-                let waits = policy.schedule_seconds.into_iter().map(Duration::from_secs);
+                let waits = policy
+                    .schedule_seconds
+                    .into_iter()
+                    .map(|Whole(seconds)| Duration::from_secs(seconds));
                 RetrySchedule::new(waits.collect())
             },
         );
-        let timeout = one(checks, "timeout_ms", self.timeout_ms, AttemptTimeout::from_millis);
+        let timeout = one(checks, "timeout_ms", self.timeout_ms, |Whole(ms)| {
+            AttemptTimeout::from_millis(ms)
+        });
+        let metadata = metadata::patched(checks, self.metadata);
         Some(EndpointChanges {
             uid: uid?,
             url: url?,
@@ -214,7 +222,7 @@ impl EndpointPatch {
             headers: headers?,
             retry_schedule: retry_schedule?,
             timeout: timeout?,
-            metadata: self.metadata.0,
+            metadata: metadata?,
         })
     }
 }

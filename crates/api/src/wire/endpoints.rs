@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::{
-    Body, Checked, Checks, Object,
-    headers::{self, Header},
+    Body, Checked, Checks, Object, Whole,
+    headers::{self, Header, NewHeader},
     path::ApplicationPath,
     secrets::new_secret,
     time,
@@ -62,19 +62,19 @@ pub(crate) struct NewEndpoint {
     #[schema(format = "password", max_length = 134)]
     secret: Option<String>,
     /// What is generated: `hmac` (the default) or `ed25519`. Not together with `secret`.
-    #[schema(pattern = "^(hmac|ed25519)$")]
     secret_type: Option<String>,
     /// What is sent with every webhook besides, at most 20. Names are tokens of at most 64 characters, lower-cased;
     /// those that Postrider or the connection says are reserved (`webhook-*`, `content-*`, `proxy-*`, `x-forwarded-*`,
     /// `host`, `user-agent`, `cookie`, `date`, `connection`, `te`, `traceparent`…).
+    #[schema(value_type = Option<BTreeMap<String, NewHeader>>)]
     headers: Option<BTreeMap<String, Header>>,
     /// When to try again; the installation's schedule, if absent.
     #[validate(nested)]
     #[schema(value_type = Option<RetryPolicy>)]
     retry_policy: Option<Object<RetryPolicy>>,
     /// How many milliseconds one attempt may take; the installation's time-out, if absent.
-    #[schema(minimum = 1000, maximum = 60000)]
-    timeout_ms: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1000, maximum = 60000)]
+    timeout_ms: Option<Whole>,
     /// Your notes: at most 50 pairs, keys of 1 to 64 and values of at most 500 characters.
     metadata: Option<BTreeMap<String, String>>,
 }
@@ -86,8 +86,8 @@ pub(crate) struct RetryPolicy {
     /// The seconds to wait after the first, second... failed attempt, from 1 to 86400 each. Jitter may lengthen a
     /// wait, never shorten it. Empty for one attempt only.
     #[validate(length(max = 20, code = "too_long", message = "must have at most 20 waits"))]
-    #[schema(max_items = 20, examples(json!([5, 300, 1800])))]
-    pub(super) schedule_seconds: Vec<u64>,
+    #[schema(value_type = Vec<u64>, max_items = 20, examples(json!([5, 300, 1800])))]
+    pub(super) schedule_seconds: Vec<Whole>,
 }
 
 impl Body for NewEndpoint {}
@@ -111,7 +111,9 @@ impl NewEndpoint {
         let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
         let headers = new_headers(&mut checks, self.headers);
         let retry_schedule = schedule(&mut checks, self.retry_policy);
-        let timeout = checks.optional("timeout_ms", self.timeout_ms, AttemptTimeout::from_millis);
+        let timeout = checks.optional("timeout_ms", self.timeout_ms, |Whole(ms)| {
+            AttemptTimeout::from_millis(ms)
+        });
         let metadata = checks.check("metadata", Metadata::parse(self.metadata.unwrap_or_default()));
         let create = (|| {
             Some(CreateEndpoint {
@@ -174,7 +176,7 @@ pub(super) fn schedule(
         return Some(None);
     };
     let field = "retry_policy.schedule_seconds";
-    let waits = checks.list(field, policy.schedule_seconds, |seconds| {
+    let waits = checks.list(field, policy.schedule_seconds, |Whole(seconds)| {
         Ok(Duration::from_secs(seconds))
     })?;
     checks.check(field, RetrySchedule::new(waits)).map(Some)
@@ -259,7 +261,11 @@ fn texts<T>(values: &[T], show: impl Fn(&T) -> &str) -> Vec<String> {
 
 fn policy(schedule: &RetrySchedule) -> RetryPolicy {
     RetryPolicy {
-        schedule_seconds: schedule.waits().iter().map(Duration::as_secs).collect(),
+        schedule_seconds: schedule
+            .waits()
+            .iter()
+            .map(|wait| Whole(wait.as_secs()))
+            .collect(),
     }
 }
 

@@ -175,7 +175,7 @@ impl EventTypePatch {
 /// The query that a query string asks.
 pub(crate) fn query(query: &EventTypeQuery) -> Result<ListEventTypes, Error> {
     let mut checks = Checks::default();
-    let page = page::request(&query.page(), &mut checks);
+    let page = page::request(&query.page, &mut checks);
     let archived = checks.optional("include_archived", query.include_archived.as_deref(), |text| {
         text.parse::<bool>()
             .map_err(|_| InvalidValue::new(Rule::Unknown, "must be true or false"))

@@ -13,7 +13,7 @@ use serde::{
 };
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
+    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type, schema::SchemaType},
 };
 
 use super::{Checked, Checks};
@@ -57,6 +57,46 @@ impl ToSchema for HeaderChange {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((Header::name().into_owned(), Header::schema()));
         Header::schemas(schemas);
+    }
+}
+
+/// The value of a header of a new endpoint, where none is stored that could stay. How the document tells of a
+/// [`Header`] there.
+pub(crate) struct NewHeader;
+
+impl PartialSchema for NewHeader {
+    fn schema() -> RefOr<Schema> {
+        let text = |description: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .description(Some(description))
+        };
+        let secret = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]))
+            .description(Some(
+                "Whether the value is encrypted at rest and never shown again.",
+            ));
+        let full = ObjectBuilder::new()
+            .description(Some("The same, with whether it is secret."))
+            .property("value", text("The value. Never shown if it is secret."))
+            .required("value")
+            .property("secret", secret);
+        let either = OneOfBuilder::new()
+            .description(Some(
+                "The value of a header: a text, or an object that says whether it is secret.",
+            ))
+            .item(text(
+                "1 to 1,024 visible ASCII characters, spaces and tabs inside.",
+            ))
+            .item(full)
+            .build();
+        RefOr::T(Schema::OneOf(either))
+    }
+}
+
+impl ToSchema for NewHeader {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("NewHeader")
     }
 }
 

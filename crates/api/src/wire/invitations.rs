@@ -107,7 +107,7 @@ impl From<InvitationView> for Invitation {
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({
-    "token": "pri_<id>_<52 characters>",
+    "token": "pri_01jd8x3v9ce2sbm4w8f1q7k5zt_0000000000000000000000000000000000000000000000000000",
     "password": "correct horse battery staple",
     "name": "Grace"
 })))]

@@ -20,6 +20,7 @@ pub(crate) mod invitations;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod messages;
+mod metadata;
 mod object;
 pub(crate) mod operations;
 pub(crate) mod page;
@@ -30,9 +31,11 @@ pub(crate) mod replays;
 pub(crate) mod secrets;
 pub(crate) mod tenants;
 mod time;
+mod whole;
 
 pub(crate) use checks::{Checked, Checks};
 pub(crate) use object::Object;
+pub(crate) use whole::Whole;
 
 use serde::de::DeserializeOwned;
 use validator::Validate;

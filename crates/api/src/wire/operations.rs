@@ -1,7 +1,8 @@
 //! How the installation is, as its operator sees it.
 
-use postrider_application::ports::{
-    DeadLetterView, FailingEndpoint, NodeView, QueueDepth, StatusView, SubscriberView,
+use postrider_application::{
+    operator::DiscardedDeadLetter,
+    ports::{DeadLetterView, FailingEndpoint, NodeView, QueueDepth, StatusView, SubscriberView},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -124,11 +125,32 @@ pub(crate) struct DeadLetter {
     error: String,
     /// When it was set aside.
     set_aside_at: String,
-    /// How many later events of the same aggregate wait for it.
+    /// How many later events of the same aggregate wait for it; of very many only the first are counted.
     #[schema(examples(0))]
     holds_back: u32,
     /// Whether it is about to be delivered again.
     retrying: bool,
+}
+
+/// What follows a dead letter that was given up.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DiscardedLetter {
+    /// Its id.
+    #[schema(examples("operational-webhooks.1234"))]
+    id: String,
+    /// How many later events of the same aggregate waited for it and are delivered now; of very many only the first are
+    /// counted.
+    #[schema(examples(3))]
+    released: u32,
+}
+
+impl DiscardedLetter {
+    pub(crate) fn of(id: String, discarded: DiscardedDeadLetter) -> Self {
+        Self {
+            id,
+            released: discarded.held_back,
+        }
+    }
 }
 
 impl From<StatusView> for Status {

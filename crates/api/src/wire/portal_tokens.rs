@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, path::ApplicationPath, time};
+use super::{Body, Checks, Whole, path::ApplicationPath, time};
 
 /// A portal token to be minted.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -21,8 +21,8 @@ pub(crate) struct NewPortalToken {
     #[schema(min_items = 1, max_items = 50)]
     permissions: Vec<String>,
     /// How many seconds it is good; no longer than the credential that mints it.
-    #[schema(minimum = 60, maximum = 86400)]
-    expires_in: u64,
+    #[schema(value_type = u64, minimum = 60, maximum = 86400)]
+    expires_in: Whole,
 }
 
 impl Body for NewPortalToken {}
@@ -37,7 +37,7 @@ impl NewPortalToken {
         Ok(MintPortalToken {
             application,
             permissions,
-            lifetime: Duration::from_secs(self.expires_in),
+            lifetime: Duration::from_secs(self.expires_in.0),
         })
     }
 }

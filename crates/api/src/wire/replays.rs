@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checks, path::EndpointPath, time};
+use super::{Body, Checks, Whole, path::EndpointPath, time};
 
 /// A replay to begin.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -20,7 +20,7 @@ use super::{Body, Checks, path::EndpointPath, time};
 pub(crate) struct NewReplay {
     /// Which messages: `all` that the endpoint's filter wants now, those whose delivery to it `failed` or was
     /// cancelled, or those `missing`: wanted by its filter now, and never delivered to it.
-    #[schema(examples("missing"), pattern = "^(all|failed|missing)$")]
+    #[schema(examples("missing"))]
     mode: String,
     /// Messages that were accepted at this time or later (RFC 3339).
     #[schema(format = "date-time")]
@@ -29,8 +29,8 @@ pub(crate) struct NewReplay {
     #[schema(format = "date-time")]
     to: Option<String>,
     /// The most messages to queue; then the job is complete.
-    #[schema(minimum = 1, maximum = 1_000_000, default = 100_000)]
-    limit: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000, default = 100_000)]
+    limit: Option<Whole>,
 }
 
 impl Body for NewReplay {}
@@ -45,7 +45,7 @@ impl NewReplay {
         let mode = checks.check("mode", mode);
         let from = checks.check("from", time::parse(&self.from));
         let to = checks.optional("to", self.to.as_deref(), time::parse);
-        let limit = checks.optional("limit", self.limit, ReplayLimit::new);
+        let limit = checks.optional("limit", self.limit, |limit| ReplayLimit::new(limit.saturating()));
         let (application, endpoint, mode, from, to, limit) =
             checks.all((application, endpoint, mode, from, to, limit))?;
         Ok(CreateReplay {

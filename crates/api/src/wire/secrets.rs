@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checked, Checks, path::EndpointPath, time};
+use super::{Body, Checked, Checks, Whole, path::EndpointPath, time};
 
 /// Where a secret comes from: given, or generated as that type. One of them, not both.
 pub(crate) fn new_secret(
@@ -40,11 +40,10 @@ pub(crate) struct SecretRotation {
     #[schema(format = "password", max_length = 134)]
     secret: Option<String>,
     /// What is generated: `hmac` (the default) or `ed25519`. Not together with `secret`.
-    #[schema(pattern = "^(hmac|ed25519)$")]
     secret_type: Option<String>,
     /// For how many seconds the secrets of before sign as well; a day, if absent. 0 ends all of them at once.
-    #[schema(minimum = 0, maximum = 604_800, default = 86_400)]
-    overlap_seconds: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 604_800, default = 86_400)]
+    overlap_seconds: Option<Whole>,
 }
 
 impl Body for SecretRotation {}
@@ -55,7 +54,9 @@ impl SecretRotation {
         let mut checks = Checks::of(&self);
         let (application, endpoint) = path.parts(&mut checks);
         let secret = new_secret(&mut checks, self.secret.as_deref(), self.secret_type.as_deref());
-        let overlap = checks.optional("overlap_seconds", self.overlap_seconds, Overlap::from_seconds);
+        let overlap = checks.optional("overlap_seconds", self.overlap_seconds, |Whole(seconds)| {
+            Overlap::from_seconds(seconds)
+        });
         let (application, endpoint, secret, overlap) =
             checks.all((application, endpoint, secret, overlap))?;
         Ok(RotateEndpointSecret {
@@ -122,8 +123,17 @@ pub(crate) struct StillSigning {
 /// What signs from now on. Only the new secret is shown: the answer may be kept for a repeated request, without it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RotatedSecret {
-    #[serde(flatten)]
-    key: VerifyingKey,
+    /// `hmac` or `ed25519`.
+    #[serde(rename = "type")]
+    #[schema(examples("hmac"))]
+    kind: &'static str,
+    /// `whsec_` and base64, as the Standard Webhooks libraries take it; null for `ed25519`, whose private key is never
+    /// shown.
+    #[schema(required, examples("whsec_<base64>"))]
+    secret: Option<String>,
+    /// `whpk_` and the base64 of the public key; null for `hmac`.
+    #[schema(required, examples("whpk_<base64>"))]
+    public_key: Option<String>,
     /// Those of before that sign as well, newest first.
     previous: Vec<StillSigning>,
 }
@@ -138,8 +148,15 @@ impl RotatedSecret {
                 expires_at: time::show(held.until?),
             })
         });
+        let VerifyingKey {
+            kind,
+            secret,
+            public_key,
+        } = (&current.secret).into();
         Some(Self {
-            key: (&current.secret).into(),
+            kind,
+            secret,
+            public_key,
             previous: old.collect(),
         })
     }

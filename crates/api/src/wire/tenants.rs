@@ -153,9 +153,9 @@ pub(crate) struct Settings {
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"name": "Acme", "settings": {"schema_validation": "warn"}})))]
 pub(crate) struct TenantPatch {
-    /// Display name.
+    /// Display name; not null.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 120)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 120)]
     name: Patched<String>,
     /// How it wants its messages to be treated; null for the defaults.
     #[serde(default)]

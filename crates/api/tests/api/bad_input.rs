@@ -340,3 +340,65 @@ async fn nothing_is_half_written() {
         "no event of what was refused"
     );
 }
+
+#[actix_web::test]
+async fn a_number_is_whole_however_it_is_written() {
+    let api = Api::start().await;
+    let tenancy = api.tenancy("acme").await;
+    let tokens = "/v1/applications/app-1/portal-tokens";
+    let token =
+        |expires_in: &str| format!(r#"{{"permissions": ["endpoints:read"], "expires_in": {expires_in}}}"#);
+    for whole in ["3600", "3600.0", "3.6e3"] {
+        api.post_raw(&tenancy.owner, tokens, token(whole))
+            .await
+            .expect(201);
+    }
+    for (other, rule) in [
+        ("3600.5", "type"),
+        ("-1.0", "type"),
+        ("\"3600\"", "type"),
+        ("1e9", "range"),
+    ] {
+        let answer = api.post_raw(&tenancy.owner, tokens, token(other)).await;
+        assert_eq!(answer.violations(), faults(&[("expires_in", rule)]), "{other}");
+    }
+    let endpoint = with(
+        endpoint("e"),
+        json!({"timeout_ms": 5000.0, "retry_policy": {"schedule_seconds": [5.0, 30]}}),
+    );
+    let created = api
+        .post(&tenancy.owner, "/v1/applications/app-1/endpoints", endpoint)
+        .await;
+    let created = created.expect(201).json();
+    assert_eq!(created["timeout_ms"].to_string(), "5000", "shown as what it is");
+    assert_eq!(created["retry_policy"]["schedule_seconds"].to_string(), "[5,30]");
+}
+
+#[actix_web::test]
+async fn a_patch_is_judged_before_anything_is_looked_up() {
+    let api = Api::start().await;
+    let tenancy = api.tenancy("acme").await;
+    let long = "x".repeat(65);
+    for path in [
+        "/v1/applications/app-1",
+        "/v1/applications/nowhere/endpoints/nothing",
+    ] {
+        for (metadata, rule) in [
+            (json!({(long.clone()): "", "good": "x"}), "too_long"),
+            (json!({(long.clone()): null}), "too_long"),
+            (json!({"good": "a\u{0}b"}), "charset"),
+        ] {
+            let request = TestRequest::patch()
+                .uri(path)
+                .insert_header(("authorization", format!("Bearer {}", tenancy.owner)))
+                .insert_header(("if-match", "\"another\""))
+                .set_json(json!({"metadata": metadata}));
+            let answer = api.send(request).await;
+            assert_eq!(
+                answer.violations(),
+                faults(&[("metadata", rule)]),
+                "{path}: {metadata}"
+            );
+        }
+    }
+}

@@ -181,5 +181,8 @@ fn what_is_shown_once_may_be_missing_and_is_then_said_to_have_been_shown() {
             assert!(!required.contains(&secret.into()), "{name}");
         }
     }
-    assert!(found >= 4);
+    assert_eq!(
+        found, 5,
+        "keys, invitations, portal tokens, new endpoints and rotated secrets"
+    );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use actix_web::{http::Method, test::TestRequest};
 use serde_json::json;
 
-use crate::support::{Api, Segments, Tenancy, application, operations};
+use crate::support::{Answer, Api, Segments, Tenancy, application, operations};
 
 fn some() -> Segments {
     Segments {
@@ -84,14 +84,17 @@ async fn strangers_are_answered_before_anything_is_looked_at() {
         (Method::GET, "/v1/applications/"),
         (Method::GET, "/%76%31/applications"),
         // Beside the one public path among guarded ones.
-        (Method::GET, "/v1/invitations/accept"),
-        (Method::DELETE, "/v1/invitations/accept"),
         (Method::POST, "/v1/invitations/accept/x"),
         (Method::POST, "/v1/invitations"),
     ] {
         api.send(junk(&method, path))
             .await
             .problem(401, "unauthenticated");
+    }
+    // That one has no other methods, whoever asks: nothing of it is an invitation.
+    for method in [Method::GET, Method::HEAD, Method::DELETE, Method::TRACE] {
+        let answer = api.send(junk(&method, "/v1/invitations/accept")).await;
+        assert_eq!(answer.expect(405).header("allow"), "POST", "{method}");
     }
 }
 
@@ -210,19 +213,33 @@ async fn a_known_path_with_another_method_says_which_it_has() {
             has.insert("HEAD".to_owned());
         }
         let filled = of_path[0].filled(&some());
-        // One that nothing has.
-        let answer = api.method(&tenancy.owner, Method::TRACE, &filled).await;
-        let answer = answer.problem(405, "method_not_allowed");
-        let allowed: BTreeSet<_> = answer
-            .header("allow")
-            .split(", ")
-            .map(ToOwned::to_owned)
-            .collect();
-        // `accept` could be an invitation's id as well, as far as its path goes, and `batch` a message's.
-        if path != "/v1/invitations/accept" && !path.ends_with("/messages/batch") {
-            assert_eq!(allowed, has, "{path}");
+        // A public path says so to anybody.
+        let credential = if of_path[0].demands == "public" {
+            ""
+        } else {
+            tenancy.owner.as_str()
+        };
+        let allowed = |answer: Answer| -> BTreeSet<_> {
+            let allow = answer.header("allow");
+            allow.split(", ").map(ToOwned::to_owned).collect()
+        };
+        for method in [
+            Method::GET,
+            Method::PUT,
+            Method::POST,
+            Method::PATCH,
+            Method::DELETE,
+            Method::TRACE,
+        ] {
+            if has.contains(method.as_str()) {
+                continue;
+            }
+            let answer = api.method(credential, method.clone(), &filled).await;
+            let answer = answer.problem(405, "method_not_allowed");
+            assert_eq!(allowed(answer), has, "{method} {path}");
         }
-        assert!(allowed.is_superset(&has), "{path}");
+        let answer = api.method(credential, Method::OPTIONS, &filled).await.expect(204);
+        assert_eq!(allowed(answer), has, "OPTIONS {path}");
     }
     for path in [
         "/",

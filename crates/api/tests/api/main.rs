@@ -8,7 +8,9 @@
 
 mod audit;
 mod bad_input;
+mod batches;
 mod bounds;
+mod connections;
 mod credentials;
 mod document;
 mod guard;

@@ -69,7 +69,7 @@ fn options(directory: &Path) -> PlatformOptions {
 }
 
 /// Opens the platform, as soon as the threads of a server that was stopped before have let the directory go.
-async fn open(directory: &Path) -> Platform {
+pub(crate) async fn open(directory: &Path) -> Platform {
     let opening = async {
         loop {
             match Platform::open(options(directory)).await {

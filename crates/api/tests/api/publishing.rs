@@ -1,4 +1,4 @@
-//! What is published in other ways than one by one, at once and as JSON; and what becomes of payloads that are not as
+//! What is published in other ways than at once and as JSON; and what becomes of payloads that are not as
 //! their schemas say.
 
 use actix_web::test::TestRequest;
@@ -9,7 +9,7 @@ use crate::support::{Answer, Api, Tenancy};
 const PATH: &str = "/v1/applications/app-1/messages";
 
 /// The fields and rules of a refusal.
-fn faults(answer: &Answer) -> Vec<(String, String)> {
+pub(crate) fn faults(answer: &Answer) -> Vec<(String, String)> {
     let errors = answer.json()["errors"].as_array().cloned().unwrap_or_default();
     let text = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
     errors
@@ -18,11 +18,13 @@ fn faults(answer: &Answer) -> Vec<(String, String)> {
         .collect()
 }
 
-fn is(field: &str, rule: &str) -> Vec<(String, String)> {
+/// One of them.
+pub(crate) fn is(field: &str, rule: &str) -> Vec<(String, String)> {
     vec![(field.to_owned(), rule.to_owned())]
 }
 
-async fn scene() -> (Api, Tenancy) {
+/// An API with a tenant.
+pub(crate) async fn scene() -> (Api, Tenancy) {
     let api = Api::start().await;
     let tenancy = api.tenancy("acme").await;
     (api, tenancy)
@@ -34,7 +36,8 @@ async fn set(api: &Api, tenancy: &Tenancy, settings: Value) {
         .expect(200);
 }
 
-async fn count(api: &Api, tenancy: &Tenancy) -> usize {
+/// How many messages the application has, of the first 250.
+pub(crate) async fn count(api: &Api, tenancy: &Tenancy) -> usize {
     let list = api
         .get(&tenancy.owner, &format!("{PATH}?limit=250"))
         .await
@@ -172,109 +175,6 @@ async fn a_payload_is_expunged() {
         .json();
     assert_eq!(entries["data"].as_array().unwrap().len(), 1);
     assert_eq!(entries["data"][0]["target"], json!(tenancy.message));
-}
-
-#[actix_web::test]
-async fn a_batch_is_accepted_whole_or_not_at_all() {
-    let (api, tenancy) = scene().await;
-    let path = format!("{PATH}/batch");
-    let before = count(&api, &tenancy).await;
-    let good = |id: &str| json!({"event_type": "invoice.paid", "payload": {"id": id}, "event_id": id});
-    let batch = |messages: Vec<Value>, atomic: bool| json!({"messages": messages, "atomic": atomic});
-    let send = |body: Value| api.post(&tenancy.owner, &path, body);
-    let bad = json!({"event_type": "a b", "payload": 1});
-    let refused = send(batch(vec![good("a"), good("b"), good("c"), bad.clone()], true)).await;
-    assert_eq!(faults(&refused), is("messages[3].event_type", "charset"));
-    let late = json!({"event_type": "a", "payload": 1, "deliver_at": "9999-01-01T00:00:00Z"});
-    let refused = send(batch(vec![good("a"), late.clone()], true)).await;
-    assert_eq!(faults(&refused), is("messages[1].deliver_at", "range"));
-    assert_eq!(count(&api, &tenancy).await, before);
-    let accepted = send(batch(vec![good("a"), good("b")], true))
-        .await
-        .expect(202)
-        .json();
-    let ids: Vec<_> = accepted["results"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["id"].clone())
-        .collect();
-    assert!(ids.iter().all(Value::is_string) && ids[0] != ids[1]);
-    let mut other = good("a");
-    other["payload"] = json!({"id": "other"});
-    let conflict = send(batch(vec![good("z"), other.clone()], true)).await;
-    conflict.problem(409, "idempotency_conflict");
-    assert_eq!(count(&api, &tenancy).await, before + 2);
-
-    let results = send(batch(vec![bad, good("a"), other, late, good("new")], false))
-        .await
-        .expect(202)
-        .json();
-    let codes: Vec<_> = results["results"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| (one["error"]["code"].as_str(), one["replayed"].as_bool().unwrap()))
-        .collect();
-    assert_eq!(
-        codes,
-        [
-            (Some("validation_failed"), false),
-            (None, true),
-            (Some("idempotency_conflict"), false),
-            (Some("validation_failed"), false),
-            (None, false)
-        ]
-    );
-    assert_eq!(results["results"][0]["error"]["errors"][0]["field"], "event_type");
-    assert_eq!(results["results"][0]["error"]["status"], 422);
-    assert_eq!(count(&api, &tenancy).await, before + 3);
-    for count in [0, 101] {
-        let refused = send(batch(vec![good("n"); count], true)).await;
-        assert_eq!(faults(&refused), is("messages", "length"));
-    }
-    let unknown = json!({"messages": [{"event_type": "a", "payload": 1, "prio": 1}], "atomic": false});
-    assert_eq!(faults(&send(unknown).await)[0].0, "messages[0].prio");
-    let shapeless = json!({"messages": [["a", 1]], "atomic": false});
-    assert_eq!(send(shapeless).await.status.as_u16(), 422);
-}
-
-#[actix_web::test]
-async fn a_repeated_batch_is_a_repetition() {
-    let (api, tenancy) = scene().await;
-    for atomic in [true, false] {
-        let body = json!({
-            "messages": [{"event_type": "a", "payload": 1}, {"event_type": "a", "payload": 1}],
-            "atomic": atomic
-        });
-        let send = |key: &str| {
-            let request = TestRequest::post()
-                .uri("/v1/applications/app-1/messages/batch")
-                .insert_header(("authorization", format!("Bearer {}", tenancy.owner)))
-                .insert_header(("idempotency-key", format!("{key}-{atomic}")));
-            api.send(request.set_json(body.clone()))
-        };
-        let before = count(&api, &tenancy).await;
-        let (first, again) = (
-            send("k").await.expect(202).json(),
-            send("k").await.expect(202).json(),
-        );
-        for index in 0..2 {
-            let (first, again) = (&first["results"][index], &again["results"][index]);
-            assert_eq!(first["id"], again["id"]);
-            assert_eq!(
-                (&first["replayed"], &again["replayed"]),
-                (&json!(false), &json!(true))
-            );
-        }
-        assert_ne!(
-            first["results"][0]["id"], first["results"][1]["id"],
-            "alike, and two"
-        );
-        assert_eq!(count(&api, &tenancy).await, before + 2);
-        send("other").await.expect(202);
-        assert_eq!(count(&api, &tenancy).await, before + 4);
-    }
 }
 
 #[actix_web::test]

@@ -231,10 +231,7 @@ impl AccessRule for OnApplication {
     }
 
     fn target(&self) -> Option<String> {
-        Some(match &self.0 {
-            ApplicationRef::Id(id) => id.to_string(),
-            ApplicationRef::Uid(uid) => uid.as_str().to_owned(),
-        })
+        Some(named(&self.0))
     }
 }
 
@@ -243,6 +240,14 @@ pub(super) fn principal(caller: &Caller) -> Result<&Arc<Principal>> {
         Identity::Principal(principal) => Ok(principal),
         Identity::Anonymous => Err(unauthenticated()),
         Identity::Operator(_) => Err(forbidden("the operator acts on no tenant's behalf")),
+    }
+}
+
+/// An application as the caller named it.
+pub(super) fn named(application: &ApplicationRef) -> String {
+    match application {
+        ApplicationRef::Id(id) => id.to_string(),
+        ApplicationRef::Uid(uid) => uid.as_str().to_owned(),
     }
 }
 

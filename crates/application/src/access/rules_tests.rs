@@ -19,6 +19,10 @@ impl ApplicationDirectory for OneApplication {
     ) -> Result<Option<ApplicationId>, StoreError> {
         Ok((scope.tenant() == self.0 && *reference == ApplicationRef::Id(self.1)).then_some(self.1))
     }
+
+    async fn is_operational(&self, _: &TenantScope, _: ApplicationId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }
 
 fn tenant(n: u128) -> TenantId {

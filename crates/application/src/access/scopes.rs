@@ -12,7 +12,7 @@ use postrider_domain::{
 use super::{Origin, Principal, PrincipalId, rules::permit};
 use crate::{
     Error, ErrorCode, Result,
-    audit::{Actor, Asked, Occasion, Record},
+    audit::{Actor, ActorKind, Asked, Occasion, Record},
 };
 
 /// How each scope comes by its occasion.
@@ -64,6 +64,11 @@ impl TenantScope {
             principal: None,
             occasion: Arc::new(occasion),
         }
+    }
+
+    /// Whether the system itself acts, and not a caller.
+    pub fn is_systems(&self) -> bool {
+        self.occasion.actor.kind == ActorKind::System
     }
 
     /// The tenant.

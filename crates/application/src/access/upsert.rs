@@ -9,7 +9,7 @@ use postrider_domain::{
 
 use super::{
     AccessRule, ApplicationScope, Caller, TenantScope,
-    rules::{may_know_of, permit, principal},
+    rules::{may_know_of, named, permit, principal},
 };
 use crate::{Error, Result, audit::Occasion, ports::ApplicationDirectory};
 
@@ -62,9 +62,6 @@ impl AccessRule for OnApplicationOrNew {
     }
 
     fn target(&self) -> Option<String> {
-        Some(match &self.0 {
-            ApplicationRef::Id(id) => id.to_string(),
-            ApplicationRef::Uid(uid) => uid.as_str().to_owned(),
-        })
+        Some(named(&self.0))
     }
 }

@@ -1,12 +1,11 @@
-use postrider_domain::{
-    MessageId, access::Permission, applications::ApplicationRef, deliveries::header, endpoints::EndpointRef,
-};
+use postrider_domain::{MessageId, access::Permission, applications::ApplicationRef, endpoints::EndpointRef};
 
+use super::ShownAttempt;
 use crate::{
     Error, Result,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::{AttemptView, EndpointViews, MessageView, MessageViews, Page, PageRequest},
+    ports::{EndpointViews, MessageViews, Page, PageRequest},
 };
 
 /// Lists the attempts of a delivery, by number.
@@ -32,31 +31,6 @@ impl Request for ListAttempts {
     }
 }
 
-/// An attempt, with what is known of its request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownAttempt {
-    /// The attempt.
-    pub attempt: AttemptView,
-    /// Headers that the request had: those that follow from the message and the attempt. They are not kept but told
-    /// again; the signature is not told.
-    pub request_headers: Vec<(&'static str, String)>,
-}
-
-impl ShownAttempt {
-    fn of(attempt: AttemptView, message: &MessageView) -> Self {
-        let timestamp = attempt.started_at.as_unix_seconds().to_string();
-        Self {
-            request_headers: vec![
-                ("content-type", message.content_type.clone()),
-                (header::ID, message.id.to_string()),
-                (header::TIMESTAMP, timestamp),
-                (header::SIGNATURE, "v1,***".to_owned()),
-            ],
-            attempt,
-        }
-    }
-}
-
 /// Serves [`ListAttempts`].
 pub struct ListAttemptsHandler<S> {
     views: S,
@@ -75,12 +49,15 @@ impl<S: MessageViews + EndpointViews> Handles<ListAttempts> for ListAttemptsHand
         request: ListAttempts,
     ) -> Result<Page<ShownAttempt, u32>, Error> {
         let (tenant, application) = (scope.tenant_scope(), scope.application());
-        let endpoint = match request.endpoint {
-            EndpointRef::Id(id) => id,
-            uid @ EndpointRef::Uid(_) => {
-                let named = self.views.endpoint(tenant, application, &uid).await?;
-                named.ok_or_else(|| Error::not_found("endpoint"))?.id
-            }
+        // One that is gone has its attempts still.
+        let known = self
+            .views
+            .endpoint(tenant, application, &request.endpoint)
+            .await?;
+        let endpoint = match (&request.endpoint, &known) {
+            (EndpointRef::Id(id), _) => *id,
+            (EndpointRef::Uid(_), Some(known)) => known.id,
+            (EndpointRef::Uid(_), None) => return Err(Error::not_found("endpoint")),
         };
         // An empty list of an unknown message is a wrong address, not an answer.
         let message = self.views.message(tenant, application, request.message).await?;
@@ -92,7 +69,9 @@ impl<S: MessageViews + EndpointViews> Handles<ListAttempts> for ListAttemptsHand
         let attempts = page.items.into_iter();
         Ok(Page {
             items: attempts
-                .map(|attempt| ShownAttempt::of(attempt, &message))
+                .map(|attempt| {
+                    ShownAttempt::of(attempt, &message, known.as_ref().map(|known| &known.headers))
+                })
                 .collect(),
             next: page.next,
             prev: page.prev,

@@ -56,6 +56,7 @@ impl Scene {
         let key = OnceKey {
             key: DedupKey::idempotency_key("k").unwrap(),
             asked: [1; 32],
+            also: Vec::new(),
         };
         let render = |_: &EndpointView| b"disabled".to_vec();
         let mediator = &self.world.mediator;
@@ -115,6 +116,54 @@ impl Scene {
             application: self.application.into(),
             if_match: IfMatch::Unsaid,
         }
+    }
+}
+
+#[tokio::test]
+async fn what_no_delivery_goes_by_is_not_waited_for() {
+    let scene = Scene::new().await;
+    let patch = |changes| PatchEndpoint {
+        changes,
+        ..scene.patch()
+    };
+    let notes = || EndpointChanges {
+        uid: Patch::Set(Uid::parse("hook").unwrap()),
+        description: Patch::Clear,
+        metadata: Patch::Set(BTreeMap::from([("a".to_owned(), Some("b".to_owned()))])),
+        ..EndpointChanges::default()
+    };
+    let stored = scene.world.send(&scene.owner, patch(notes())).await.unwrap();
+    assert_eq!(scene.world.barrier.count(), 0);
+    let said = [
+        EndpointChanges {
+            // As it is already: whoever repeats a change wants to know that it was seen.
+            url: Some(stored.url.clone()),
+            ..notes()
+        },
+        EndpointChanges {
+            event_types: Patch::Clear,
+            ..notes()
+        },
+        EndpointChanges {
+            channels: Patch::Clear,
+            ..notes()
+        },
+        EndpointChanges {
+            headers: Patch::Clear,
+            ..notes()
+        },
+        EndpointChanges {
+            retry_schedule: Patch::Clear,
+            ..notes()
+        },
+        EndpointChanges {
+            timeout: Patch::Clear,
+            ..notes()
+        },
+    ];
+    for (before, changes) in said.into_iter().enumerate() {
+        scene.world.send(&scene.owner, patch(changes)).await.unwrap();
+        assert_eq!(scene.world.barrier.count(), before + 1);
     }
 }
 

@@ -91,6 +91,28 @@ impl Request for PatchEndpoint {
     const NAME: &'static str = "endpoint.patch";
     const BARRIER: bool = true;
 
+    /// What is delivered, whereto and when does not depend on the rest. That something is said counts, and not that it
+    /// differs: whoever repeats a change that was not seen by all wants to know that it is now.
+    fn waits(&self) -> bool {
+        let EndpointChanges {
+            uid: _,
+            url,
+            description: _,
+            event_types,
+            channels,
+            headers,
+            retry_schedule,
+            timeout,
+            metadata: _,
+        } = &self.changes;
+        url.is_some()
+            || event_types.is_said()
+            || channels.is_said()
+            || headers.is_said()
+            || retry_schedule.is_said()
+            || timeout.is_said()
+    }
+
     fn access(&self) -> OnApplication {
         OnApplication(self.application.clone(), Permission::EndpointsWrite)
     }

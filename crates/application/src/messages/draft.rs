@@ -14,7 +14,9 @@ use super::vetting::Vetting;
 use crate::{
     Error, ErrorCode, Ports, Result, Settings, Violation,
     access::ApplicationScope,
-    ports::{AcceptMessage, Clock, Dedup, Ids, IntakeError, StoreError, TracePropagation},
+    ports::{
+        AcceptMessage, ApplicationDirectory, Clock, Dedup, Ids, IntakeError, StoreError, TracePropagation,
+    },
 };
 
 /// What is to be published to an application.
@@ -67,6 +69,7 @@ pub(super) enum Publishing {
 
 /// Makes messages of drafts.
 pub(super) struct Drafts {
+    directory: Arc<dyn ApplicationDirectory>,
     vetting: Vetting,
     trace: Arc<dyn TracePropagation>,
     clock: Arc<dyn Clock>,
@@ -78,6 +81,7 @@ pub(super) struct Drafts {
 impl Drafts {
     pub(super) fn new<S>(ports: &Ports<S>, settings: &Settings) -> Self {
         Self {
+            directory: ports.directory.clone(),
             vetting: Vetting::new(ports),
             trace: ports.trace.clone(),
             clock: ports.clock.clone(),
@@ -97,6 +101,13 @@ impl Drafts {
         draft: MessageDraft,
         publishing: Publishing,
     ) -> Result<Drafted> {
+        let (tenant, application) = (scope.tenant_scope(), scope.application());
+        if self.directory.is_operational(tenant, application).await? {
+            return Err(Error::new(
+                ErrorCode::Forbidden,
+                "only the system publishes to the application `operational`: its endpoints trust what it says",
+            ));
+        }
         let now = self.clock.now();
         let deliver_at = draft.deliver_at.map(|at| self.bounds.check(at, now));
         let deliver_at = deliver_at
@@ -127,9 +138,11 @@ impl Drafts {
         let mut time = [0; 8];
         let dedup = draft.dedup_key.map(|key| {
             let (kind, text) = key.tagged();
+            let mut body = message.fingerprint_parts(&mut time);
+            body.extend(key.batch().map(|batch| &batch[..]));
             Dedup {
                 key_hash: hash(&[kind.as_bytes(), text.as_bytes()]),
-                body_hash: hash(&message.fingerprint_parts(&mut time)),
+                body_hash: hash(&body),
                 window: self.dedup_window,
             }
         });
@@ -202,9 +215,14 @@ impl Drafts {
 /// Notes what became of a publish.
 pub(super) fn record<T>(span: &Span, outcome: &Result<T>) {
     if let Err(error) = outcome {
-        span.record("error.type", error.code().as_str());
-        span.record("otel.status_code", "ERROR");
+        record_failure(span, error.code().as_str());
     }
+}
+
+/// Notes that a publish failed, and of what.
+pub(super) fn record_failure(span: &Span, kind: &'static str) {
+    span.record("error.type", kind);
+    span.record("otel.status_code", "ERROR");
 }
 
 /// SHA-256 of the parts, each with its length before it, so that no two lists of parts collide.

@@ -148,6 +148,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_the_system_publishes_to_the_operational_application() {
+        let (world, owner, _) = world().await;
+        let operational = world.application(&owner, Some("operational")).await.id;
+        let refused = publish(operational, "{}", None);
+        assert_eq!(world.refusal(&owner, refused).await, ErrorCode::Forbidden);
+        let message = publish(operational, "{}", None).message;
+        let batch = |atomic| crate::messages::PublishBatch {
+            application: operational.into(),
+            messages: vec![Ok(message.clone())],
+            atomic,
+        };
+        assert_eq!(world.refusal(&owner, batch(true)).await, ErrorCode::Forbidden);
+        let each = world.send(&owner, batch(false)).await.unwrap();
+        assert_eq!(each[0].as_ref().unwrap_err().code(), ErrorCode::Forbidden);
+        assert!(world.due().await.is_empty());
+    }
+
+    #[tokio::test]
     async fn a_repetition_answers_the_first() {
         let (world, owner, application) = world().await;
         let key = || Some(DedupKey::event_id("evt-1").unwrap());

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use postrider_domain::{InvalidValue, Rule, access::Permission, applications::ApplicationRef};
 
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
-use super::draft::{Drafted, Drafts, MessageDraft, Published, Publishing, record, refusal};
+use super::draft::{Drafted, Drafts, MessageDraft, Published, Publishing, record, record_failure, refusal};
 use crate::{
-    Error, Ports, Result, Settings, Violation,
+    Error, ErrorCode, Ports, Result, Settings, Violation,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request, log_failure},
-    ports::{AcceptMessage, Accepted, BatchRefused, MessageIntake},
+    ports::{AcceptMessage, Accepted, BatchRefused, IntakeError, MessageIntake},
 };
 
 /// Publishes several events to one application: all or none, or each on its own.
@@ -26,6 +26,16 @@ pub struct PublishBatch {
 impl PublishBatch {
     /// The most messages of a batch.
     pub const MAX: usize = 100;
+
+    /// Whether it came under one key for all of its messages.
+    fn has_key(&self) -> bool {
+        let keys = self
+            .messages
+            .iter()
+            .flatten()
+            .filter_map(|draft| draft.dedup_key.as_ref());
+        keys.into_iter().any(|key| key.batch().is_some())
+    }
 }
 
 impl Request for PublishBatch {
@@ -97,14 +107,69 @@ impl<S> PublishBatchHandler<S> {
             violations.truncate(MAX_VIOLATIONS);
             return Err(Error::invalid(violations));
         }
+        let published = self
+            .store_together(scope, accept, warnings, created)
+            .await
+            .map_err(refused)?;
+        Ok(published.into_iter().map(Ok).collect())
+    }
+
+    /// Each on its own as far as it is looked at; what is good is stored in one transaction, so that another batch under
+    /// the same key is told from a repetition before anything of it is stored.
+    async fn each_under_one_key(
+        &self,
+        scope: &ApplicationScope,
+        drafts: Vec<Result<MessageDraft>>,
+    ) -> Result<Vec<Result<Published>>> {
+        let vet = async |draft: Result<MessageDraft>| {
+            let drafted = self.drafts.accept(scope, draft?, Publishing::InBatch);
+            drafted.await
+        };
+        let (mut accept, mut warnings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
+        let mut created = Vec::new();
+        let mut results = Vec::with_capacity(drafts.len());
+        for vetted in together(drafts.into_iter().map(vet)).await {
+            results.push(vetted.map(|drafted| {
+                accept.push(drafted.accept);
+                warnings.push(drafted.warnings);
+                created.push(drafted.span);
+            }));
+        }
+        let mut published = Vec::new().into_iter();
+        if !accept.is_empty() {
+            let stored = self.store_together(scope, accept, warnings, created).await;
+            // Its place among the good ones says nothing to the caller.
+            published = stored
+                .map_err(|batch| refusal_under_key(batch.error))?
+                .into_iter();
+        }
+        let results: Vec<_> = results
+            .into_iter()
+            .filter_map(|vetted| match vetted {
+                Ok(()) => published.next().map(Ok),
+                Err(error) => Some(Err(error)),
+            })
+            .collect();
+        log_failures(&results);
+        Ok(results)
+    }
+
+    async fn store_together(
+        &self,
+        scope: &ApplicationScope,
+        accept: Vec<AcceptMessage>,
+        warnings: Vec<Vec<Violation>>,
+        created: Vec<Span>,
+    ) -> Result<Vec<Published>, BatchRefused> {
         let ids: Vec<_> = accept.iter().map(|accept| accept.message.id).collect();
         let span = self.drafts.sending(scope, &created);
         let accepting = self.intake.accept_all(scope, accept).instrument(span.clone());
-        let accepted = accepting.await.map_err(refused);
-        record(&span, &accepted);
-        let published = accepted?.into_iter().zip(ids).zip(warnings);
+        let accepted = accepting
+            .await
+            .inspect_err(|_| record_failure(&span, "refused"))?;
+        let published = accepted.into_iter().zip(ids).zip(warnings);
         Ok(published
-            .map(|((accepted, id), warnings)| Ok(published_as(accepted, id, warnings)))
+            .map(|((accepted, id), warnings)| published_as(accepted, id, warnings))
             .collect())
     }
 
@@ -126,11 +191,7 @@ impl<S> PublishBatchHandler<S> {
             Ok(published_as(accepted?, id, warnings))
         };
         let results: Vec<Result<Published>> = together(drafts.into_iter().map(one)).await;
-        // The batch succeeds, so nobody else tells of what failed in it.
-        results
-            .iter()
-            .filter_map(|result| result.as_ref().err())
-            .for_each(log_failure);
+        log_failures(&results);
         results
     }
 
@@ -160,6 +221,25 @@ fn refused(batch: BatchRefused) -> Error {
         Some(index) => error.of_item("messages", index),
         None => error,
     }
+}
+
+/// What the caller is told of a batch whose key makes it one.
+fn refusal_under_key(error: IntakeError) -> Error {
+    match error {
+        IntakeError::KeyConflict => Error::new(
+            ErrorCode::IdempotencyConflict,
+            "an earlier batch with this key was another one; nothing of this one is stored",
+        ),
+        error => refusal(error),
+    }
+}
+
+/// The batch succeeds, so nobody else tells of what failed in it.
+fn log_failures(results: &[Result<Published>]) {
+    results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .for_each(log_failure);
 }
 
 /// Drives all of the futures at the same time, in this task; their outputs, in their order.
@@ -192,6 +272,8 @@ impl<S> Handles<PublishBatch> for PublishBatchHandler<S> {
     ) -> Result<Vec<Result<Published>>, Error> {
         if request.atomic {
             self.all_or_none(&scope, request.messages).await
+        } else if request.has_key() {
+            self.each_under_one_key(&scope, request.messages).await
         } else {
             Ok(self.each(&scope, request.messages).await)
         }
@@ -202,14 +284,13 @@ impl<S> Handles<PublishBatch> for PublishBatchHandler<S> {
 mod tests {
     use super::*;
     use crate::{
-        ErrorCode,
         access::Caller,
         testing::{World, draft, publish},
     };
     use postrider_domain::{
         ApplicationId, MessageId,
         access::{Grant, Role},
-        messages::DedupKey,
+        messages::{BatchKey, DedupKey},
     };
 
     async fn world() -> (World, Caller, ApplicationId) {
@@ -315,6 +396,49 @@ mod tests {
         let ids: Vec<MessageId> = results.into_iter().map(|result| result.unwrap().id).collect();
         assert_eq!(ids[0], ids[2]);
         assert_eq!(world.due().await.len(), 1);
+    }
+
+    /// What a batch with that digest holds under a key.
+    fn under_key(digest: u8, bodies: &[&'static str]) -> Vec<Result<MessageDraft>> {
+        let key = BatchKey::new("k", [digest; 32]).unwrap();
+        let items = bodies.iter().enumerate();
+        items
+            .map(|(index, body)| Ok(draft(body, Some(key.item(index)))))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn another_batch_under_the_same_key_is_a_conflict_as_a_whole() {
+        for atomic in [true, false] {
+            let (world, owner, application) = world().await;
+            let send = async |messages| world.send(&owner, batch(application, atomic, messages)).await;
+            let first = send(under_key(1, &["1", "2"])).await.unwrap();
+            assert_eq!(codes(&first), [Ok(false), Ok(false)]);
+            let again = send(under_key(1, &["1", "2"])).await.unwrap();
+            assert_eq!(codes(&again), [Ok(true), Ok(true)]);
+            for other in [&["1"][..], &["1", "2", "3"], &["1", "3"]] {
+                let error = send(under_key(2, other)).await.unwrap_err();
+                assert_eq!(error.code(), ErrorCode::IdempotencyConflict, "{atomic} {other:?}");
+            }
+            assert_eq!(world.due().await.len(), 2, "nothing of the others");
+        }
+    }
+
+    #[tokio::test]
+    async fn under_a_key_too_each_is_looked_at_on_its_own() {
+        let (world, owner, application) = world().await;
+        let messages = || {
+            let [one, two] = under_key(1, &["1", "2"]).try_into().unwrap();
+            vec![bad(), one, bad(), two]
+        };
+        let send = async |messages| world.send(&owner, batch(application, false, messages)).await;
+        let refused = Err(ErrorCode::ValidationFailed);
+        let first = send(messages()).await.unwrap();
+        assert_eq!(codes(&first), [refused, Ok(false), refused, Ok(false)]);
+        let again = send(messages()).await.unwrap();
+        assert_eq!(codes(&again), [refused, Ok(true), refused, Ok(true)]);
+        assert_eq!(codes(&send(vec![bad()]).await.unwrap()), [refused]);
+        assert_eq!(world.due().await.len(), 2);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ fn key(text: &str, asked: u8) -> OnceKey {
     OnceKey {
         key: DedupKey::idempotency_key(text).unwrap(),
         asked: [asked; 32],
+        also: Vec::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Events that a subscriber could not take: looking at them, and having them delivered again.
+//! Events that a subscriber could not take: looking at them, having them delivered again, and giving them up.
 
 use crate::{
     Error, Result,
@@ -25,6 +25,21 @@ pub struct RetryDeadLetter {
     pub letter: DeadLetterId,
 }
 
+/// Gives an event up. The node that runs the subscriber passes it over soon after this is answered, and delivers those of
+/// its aggregate that wait for it, in order.
+#[derive(Debug)]
+pub struct DiscardDeadLetter {
+    /// Which.
+    pub letter: DeadLetterId,
+}
+
+/// What follows one that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiscardedDeadLetter {
+    /// How many later events of its aggregate waited for it, as far as they are written down.
+    pub held_back: u32,
+}
+
 impl Request for ListDeadLetters {
     type Output = Page<DeadLetterView, DeadLetterId>;
     type Access = AsOperator;
@@ -39,6 +54,16 @@ impl Request for RetryDeadLetter {
     type Output = ();
     type Access = AsOperator;
     const NAME: &'static str = "dead_letter.retry";
+
+    fn access(&self) -> AsOperator {
+        AsOperator
+    }
+}
+
+impl Request for DiscardDeadLetter {
+    type Output = DiscardedDeadLetter;
+    type Access = AsOperator;
+    const NAME: &'static str = "dead_letter.discard";
 
     fn access(&self) -> AsOperator {
         AsOperator
@@ -67,6 +92,17 @@ impl<S> RetryDeadLetterHandler<S> {
     }
 }
 
+/// Serves [`DiscardDeadLetter`].
+pub struct DiscardDeadLetterHandler<S> {
+    store: S,
+}
+
+impl<S> DiscardDeadLetterHandler<S> {
+    pub(crate) const fn new(store: S) -> Self {
+        Self { store }
+    }
+}
+
 impl<S: OperatorViews> Handles<ListDeadLetters> for ListDeadLettersHandler<S> {
     async fn handle(
         &self,
@@ -89,6 +125,23 @@ where
         Ok(tx
             .commit(scope.did(request.letter).answering(&scope, &()))
             .await?)
+    }
+}
+
+impl<S: Store> Handles<DiscardDeadLetter> for DiscardDeadLetterHandler<S>
+where
+    S::Tx: DeadLetterRepository,
+{
+    async fn handle(
+        &self,
+        scope: OperatorScope,
+        request: DiscardDeadLetter,
+    ) -> Result<DiscardedDeadLetter, Error> {
+        let mut tx = self.store.begin_as_operator(&scope).await?;
+        let held_back = tx.discard(&scope, &request.letter).await?;
+        let held_back = held_back.ok_or_else(|| Error::not_found("dead letter"))?;
+        tx.commit(scope.did(request.letter)).await?;
+        Ok(DiscardedDeadLetter { held_back })
     }
 }
 
@@ -124,6 +177,8 @@ mod tests {
             kind: "user.registered".to_owned(),
             attempts,
             error: error.map(str::to_owned),
+            discarded: false,
+            later_in_log: false,
         };
         let both = [aside(1, 8, Some("refused")), aside(2, 0, None)];
         assert!(world.store.advance(node, "sink", 2, &both).await.unwrap());
@@ -159,6 +214,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_discarded_is_gone_from_the_list_and_what_only_waits_is_not_discarded() {
+        let world = World::new();
+        two_set_aside(&world).await;
+        let operator = operator();
+        let discard = |position| DiscardDeadLetter {
+            letter: letter(position),
+        };
+        for position in [2, 3] {
+            assert_eq!(
+                world.refusal(&operator, discard(position)).await,
+                ErrorCode::NotFound
+            );
+        }
+        let discarded = world.send(&operator, discard(1)).await.unwrap();
+        assert_eq!(discarded.held_back, 1);
+        let page = PageRequest::first(10);
+        let listed = world.send(&operator, ListDeadLetters { page }).await.unwrap();
+        assert_eq!(listed.items, []);
+        assert_eq!(world.refusal(&operator, discard(1)).await, ErrorCode::NotFound);
+        let retry = RetryDeadLetter { letter: letter(1) };
+        assert_eq!(world.refusal(&operator, retry).await, ErrorCode::NotFound);
+        let again = world.store.to_deliver_again("sink", 9).await.unwrap();
+        assert!(again[0].discarded && again.len() == 1, "{again:?}");
+    }
+
+    #[tokio::test]
     async fn nobody_else_may() {
         let world = World::new();
         let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
@@ -167,6 +248,8 @@ mod tests {
         };
         assert_eq!(world.refusal(&owner, request).await, ErrorCode::Forbidden);
         let request = RetryDeadLetter { letter: letter(1) };
+        assert_eq!(world.refusal(&owner, request).await, ErrorCode::Forbidden);
+        let request = DiscardDeadLetter { letter: letter(1) };
         assert_eq!(world.refusal(&owner, request).await, ErrorCode::Forbidden);
     }
 }

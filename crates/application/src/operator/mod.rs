@@ -3,5 +3,8 @@
 mod dead_letters;
 mod status;
 
-pub use dead_letters::{ListDeadLetters, ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler};
+pub use dead_letters::{
+    DiscardDeadLetter, DiscardDeadLetterHandler, DiscardedDeadLetter, ListDeadLetters,
+    ListDeadLettersHandler, RetryDeadLetter, RetryDeadLetterHandler,
+};
 pub use status::{ShowStatus, ShowStatusHandler};

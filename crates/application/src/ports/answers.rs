@@ -17,7 +17,7 @@ pub struct AnswerKey {
 /// What a command was answered, kept for whoever repeats it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// SHA-256 of what was asked.
+    /// What stands for what was asked.
     pub asked: [u8; 32],
     /// The answer, in the words of whoever asked; never with a secret.
     pub bytes: Vec<u8>,

@@ -113,8 +113,8 @@ impl ListedDelivery {
 
 /// Deliveries, to look at.
 pub trait DeliveryViews: Send + Sync {
-    /// Deliveries that were attempted, or sent again, newest message first. Those that were never attempted are in the
-    /// queue only, and are shown with their message ([`super::MessageViews::deliveries`]).
+    /// Deliveries that were attempted, or sent again, newest message first; of one message all. Those that were never
+    /// attempted are in the queue only, which has no index but by the message.
     ///
     /// A page may have fewer items than asked for, or none, and say that more follow: of all deliveries of an
     /// application a bounded number is looked at for each.

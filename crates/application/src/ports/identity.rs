@@ -99,6 +99,13 @@ pub trait ApplicationDirectory: Send + Sync {
         scope: &TenantScope,
         reference: &ApplicationRef,
     ) -> Result<Option<ApplicationId>, StoreError>;
+
+    /// Whether the application is the one of the reserved uid, to which only the system publishes.
+    async fn is_operational(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<bool, StoreError>;
 }
 
 /// One of a person's memberships, as the login needs it.

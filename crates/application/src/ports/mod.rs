@@ -63,9 +63,10 @@ pub use queue::{
     WorkBell, WorkRef,
 };
 pub use relay::{
-    AggregateKey, Blocked, ClusterBarrier, DeadLetterId, DeadLetterRepository, DeadLetterView, EventBell,
-    EventSink, Heard, HeldCursor, NodeLife, NodeSight, NodeView, NotADeadLetter, OperatorViews, QueueDepth,
-    RelayCursors, RelayMetrics, SetAside, SinkError, StartAt, StatusView, SubscriberView, Unseen,
+    AggregateKey, Blocked, BlockedAggregate, ClusterBarrier, DeadLetterId, DeadLetterRepository,
+    DeadLetterView, EventBell, EventSink, Heard, HeldCursor, NodeLife, NodeSight, NodeView, NotADeadLetter,
+    OperationalApplications, OperatorViews, QueueDepth, RelayCursors, RelayMetrics, SetAside, SinkError,
+    StartAt, StatusView, SubscriberView, Unseen,
 };
 pub use replays::{ReplayLimits, ReplayRepository, ReplayStep, ReplayViews, ReplayWorker, RunningReplays};
 pub use repositories::{

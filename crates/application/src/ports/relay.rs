@@ -1,6 +1,6 @@
 //! What the relay keeps in the database: cursors, events that were set aside, and how far each node has seen the log.
 
-use std::{fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr};
 
 use async_trait::async_trait;
 use postrider_domain::{TenantId, Timestamp};
@@ -20,7 +20,7 @@ pub enum StartAt {
 }
 
 /// An aggregate in the log. Names of some are unique within their tenant only.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AggregateKey {
     /// Its tenant; none of global things.
     pub tenant: Option<TenantId>,
@@ -52,15 +52,29 @@ pub struct SetAside {
     pub attempts: u32,
     /// The code of its last error; none if it only waits.
     pub error: Option<String>,
+    /// Whether the operator has given it up: it is passed over, and what waits for it follows.
+    pub discarded: bool,
+    /// Whether later events of its aggregate wait that are not written down: when it is done with, they are read from
+    /// the log again.
+    pub later_in_log: bool,
 }
 
 /// What of a subscriber's is set aside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Blocked {
     /// The aggregates of which an event is set aside: later ones wait.
-    pub aggregates: Vec<AggregateKey>,
-    /// How many events are, those that wait included.
+    pub aggregates: Vec<BlockedAggregate>,
+}
+
+/// An aggregate of which events are set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BlockedAggregate {
+    /// Which.
+    pub of: AggregateKey,
+    /// How many of its events are written down as set aside, those that wait included.
     pub events: u64,
+    /// Whether later ones are not written down: see [`SetAside::later_in_log`].
+    pub later_in_log: bool,
 }
 
 /// The cursors of the subscribers that the whole installation has, each of which one node runs at a time: the node that
@@ -102,8 +116,15 @@ pub trait RelayCursors: Send + Sync {
         of: &AggregateKey,
     ) -> Result<Option<SetAside>, StoreError>;
 
-    /// An event that was set aside is delivered; `false` if `node` does not hold the cursor any more.
-    async fn delivered(&self, node: Epoch, subscriber: &str, position: i64) -> Result<bool, StoreError>;
+    /// An event that was set aside is done with, and `next` stand in its place: those of its aggregate that were not
+    /// written down yet. `false`, and nothing is changed, if `node` does not hold the cursor any more.
+    async fn delivered(
+        &self,
+        node: Epoch,
+        subscriber: &str,
+        position: i64,
+        next: &[SetAside],
+    ) -> Result<bool, StoreError>;
 
     /// It was refused again, `attempts` times more; as [`Self::delivered`].
     async fn refused_again(
@@ -117,7 +138,7 @@ pub trait RelayCursors: Send + Sync {
 
     /// The last position that nobody needs any more: every cursor, every living node is past it, and nothing up to it
     /// is set aside. What is older may be removed from the log. The cursor of a subscriber that no living node has
-    /// held for a week counts no more: it was switched off.
+    /// held for a week counts no more, nor what is set aside for it: it was switched off.
     async fn all_done_up_to(&self) -> Result<i64, StoreError>;
 }
 
@@ -186,6 +207,11 @@ pub enum SinkError {
 /// Where the operator has the installation's events go.
 #[async_trait]
 pub trait EventSink: Send + Sync {
+    /// Forgets what was taken and not made durable: it comes again, and another node may have written more meanwhile.
+    async fn begin(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Takes an event; it may come again.
     async fn write(&self, event: &LoggedEvent) -> Result<(), SinkError>;
 
@@ -357,13 +383,28 @@ pub trait OperatorViews: Send + Sync {
 
 /// Events that were set aside, in a transaction of the operator's.
 pub trait DeadLetterRepository: Send {
-    /// Wants an event delivered again, and after it those that wait for it; `false` if it is not set aside. Whoever
-    /// runs the subscriber is told at the commit.
+    /// Wants an event delivered again, and after it those that wait for it; `false` if it is not set aside, or was
+    /// discarded. Whoever runs the subscriber is told at the commit.
     fn deliver_again(
         &mut self,
         scope: &OperatorScope,
         id: &DeadLetterId,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Gives an event up: whoever runs the subscriber is told at the commit, passes it over and delivers those that wait
+    /// for it. Answers how many of them are written down; none if it is not set aside, or was discarded before.
+    fn discard(
+        &mut self,
+        scope: &OperatorScope,
+        id: &DeadLetterId,
+    ) -> impl Future<Output = Result<Option<u32>, StoreError>> + Send;
+}
+
+/// Which tenants listen to operational webhooks.
+#[async_trait]
+pub trait OperationalApplications: Send + Sync {
+    /// Those of the tenants that have an application of the reserved uid and are not being deleted; in one question.
+    async fn listening(&self, tenants: &[TenantId]) -> Result<HashSet<TenantId>, StoreError>;
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl ReplaysConfig {
     pub(super) fn validate(&self, faults: &mut Faults) {
         faults.range("replays.max_per_endpoint", self.max_per_endpoint, 1..=1_000);
         faults.range("replays.max_per_tenant", self.max_per_tenant, 1..=10_000);
-        faults.range("replays.max_outstanding", self.max_outstanding, 1..=100_000);
+        faults.range("replays.max_outstanding", self.max_outstanding, 1..=10_000);
         faults.range("replays.batch_rows", self.batch_rows, 1..=10_000);
     }
 

@@ -3,6 +3,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | `clients` | what is left out of the log because clients do it |
 //! | `environment` | what the `OTEL_*` variables ask for |
 //! | `traces` | spans on their way to the collector, bounded and counted |
 //! | `ids` | ids of spans |
@@ -12,6 +13,7 @@
 //! | `repeats` | lines that say the same over and over |
 //! | `level` | what is logged, changeable while it runs |
 
+mod clients;
 mod environment;
 mod ids;
 mod level;
@@ -34,6 +36,7 @@ use crate::configuration::{LogFormat, TelemetryConfig};
 
 pub(crate) use self::metrics::OtelUseCaseMetrics;
 use self::{
+    clients::NotOfClients,
     environment::{Environment, Signal},
     level::Level,
     lines::JsonLines,
@@ -105,9 +108,15 @@ impl Telemetry {
         let lines = match config.format {
             LogFormat::Json => lines
                 .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
-                .event_format(JsonLines::new(Arc::clone(&repeats)))
+                .event_format(NotOfClients::unless_named_in(
+                    &config.log,
+                    JsonLines::new(Arc::clone(&repeats)),
+                ))
                 .boxed(),
-            LogFormat::Pretty => lines.with_target(false).boxed(),
+            LogFormat::Pretty => lines
+                .with_target(false)
+                .map_event_format(|lines| NotOfClients::unless_named_in(&config.log, lines))
+                .boxed(),
         };
         let within = repeats::Within(Arc::clone(&repeats));
         tracing_subscriber::registry()

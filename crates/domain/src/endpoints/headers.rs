@@ -35,6 +35,10 @@ const RESERVED_PREFIXES: [&str; 4] = ["content-", "proxy-", "webhook-", "x-forwa
 impl HeaderName {
     /// The most characters of a name.
     pub const MAX_CHARS: usize = 64;
+    /// Names that nobody else says, lower case.
+    pub const RESERVED: [&str; 16] = RESERVED;
+    /// How names begin that nobody else says, lower case.
+    pub const RESERVED_PREFIXES: [&str; 4] = RESERVED_PREFIXES;
 
     /// Parses a name, in whatever case.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {

@@ -14,7 +14,45 @@ pub enum DedupKey {
     /// The `Idempotency-Key` header of the request.
     IdempotencyKey(String),
     /// The `Idempotency-Key` header of a batch, and the message's place in it.
-    BatchItem(String),
+    BatchItem {
+        /// Both.
+        item: String,
+        /// The digest of the whole batch as it was sent: what makes it another one.
+        batch: [u8; 32],
+    },
+}
+
+/// The `Idempotency-Key` of a batch: each of its messages has a key of its own from it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BatchKey {
+    text: String,
+    batch: [u8; 32],
+}
+
+impl BatchKey {
+    /// The value of the header of a batch with that digest: 1 to 256 characters, no control characters.
+    pub fn new(text: &str, batch: [u8; 32]) -> Result<Self, InvalidValue> {
+        check_text(text, DedupKey::MAX_CHARS)?;
+        Ok(Self {
+            text: text.to_owned(),
+            batch,
+        })
+    }
+
+    /// The key of the message at `index`: a repeated batch is a repetition of each of its messages, and of another
+    /// batch under the same text each message is a conflict, even if it is the same.
+    pub fn item(&self, index: usize) -> DedupKey {
+        DedupKey::BatchItem {
+            item: format!("{index}:{}", self.text),
+            batch: self.batch,
+        }
+    }
+}
+
+impl fmt::Debug for BatchKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BatchKey(…)")
+    }
 }
 
 impl DedupKey {
@@ -33,19 +71,20 @@ impl DedupKey {
         Ok(Self::IdempotencyKey(text.to_owned()))
     }
 
-    /// The key of the message at `index` of a batch that came with that header: a repeated batch is a repetition of
-    /// each of its messages.
-    pub fn batch_item(text: &str, index: usize) -> Result<Self, InvalidValue> {
-        check_text(text, Self::MAX_CHARS)?;
-        Ok(Self::BatchItem(format!("{index}:{text}")))
-    }
-
     /// The key with its kind, so that an event id never equals a header of the same text.
     pub fn tagged(&self) -> (&'static str, &str) {
         match self {
             Self::EventId(text) => ("event_id", text),
             Self::IdempotencyKey(text) => ("idempotency_key", text),
-            Self::BatchItem(text) => ("batch_item", text),
+            Self::BatchItem { item, .. } => ("batch_item", item),
+        }
+    }
+
+    /// What has to be the same besides the message.
+    pub fn batch(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::BatchItem { batch, .. } => Some(batch),
+            Self::EventId(_) | Self::IdempotencyKey(_) => None,
         }
     }
 }
@@ -106,10 +145,12 @@ mod tests {
 
     #[test]
     fn keys_are_bounded_and_kinds_do_not_mix() {
-        let items = [DedupKey::batch_item("a", 1), DedupKey::batch_item("a", 2)];
-        assert_ne!(items[0], items[1]);
+        let batch = BatchKey::new("a", [1; 32]).unwrap();
+        assert_ne!(batch.item(1), batch.item(2));
+        assert_eq!(batch.item(1).batch(), Some(&[1; 32]));
+        assert_eq!(DedupKey::event_id("a").unwrap().batch(), None);
         assert_eq!(
-            DedupKey::batch_item("", 0).unwrap_err().rule,
+            BatchKey::new("", [1; 32]).unwrap_err().rule,
             Rule::Required,
             "a place is no key"
         );

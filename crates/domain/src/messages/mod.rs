@@ -7,7 +7,7 @@ mod schedule;
 mod trace;
 
 pub use channel::{Channel, Channels};
-pub use message::{DedupKey, Message};
+pub use message::{BatchKey, DedupKey, Message};
 pub use payload::{ContentType, Payload};
 pub use schedule::ScheduleBounds;
 pub use trace::TraceParent;

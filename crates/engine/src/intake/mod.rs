@@ -151,11 +151,13 @@ impl MessageIntake for IntakeHandle {
         let elapsed = self.clock.monotonic().saturating_sub(begun);
         self.engine.metrics.asked(1, accepted.as_ref().err(), elapsed);
         let accepted = accepted?;
-        // It is durable; the answer may wait.
-        let congestion = &self.engine.congestion;
-        congestion
-            .wait(scope.application(), self.options.slow_down_for_at_most)
-            .await;
+        // It is durable; the answer may wait. What the system itself publishes does not: others wait behind it.
+        if !scope.tenant_scope().is_systems() {
+            let congestion = &self.engine.congestion;
+            congestion
+                .wait(scope.application(), self.options.slow_down_for_at_most)
+                .await;
+        }
         Ok(accepted)
     }
 

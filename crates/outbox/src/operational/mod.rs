@@ -3,7 +3,7 @@
 
 mod public;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use postrider_application::{
@@ -35,6 +35,20 @@ impl OperationalWebhooks {
 
 #[async_trait]
 impl Subscriber for OperationalWebhooks {
+    /// Events of tenants that listen to nothing, which are most.
+    async fn passes_over(&self, events: &[&LoggedEvent]) -> Result<HashSet<i64>, SubscriberError> {
+        let tenants: HashSet<_> = events.iter().filter_map(|event| event.tenant).collect();
+        let tenants: Vec<_> = tenants.into_iter().collect();
+        let listening = self.publisher.listening(&tenants).await;
+        let listening = listening.map_err(SubscriberError::away)?;
+        let unheard = |event: &&&LoggedEvent| event.tenant.is_none_or(|tenant| !listening.contains(&tenant));
+        Ok(events
+            .iter()
+            .filter(unheard)
+            .map(|event| event.position)
+            .collect())
+    }
+
     async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
         let Some(tenant) = event.tenant else {
             return Ok(());

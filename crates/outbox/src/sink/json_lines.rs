@@ -1,15 +1,16 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write},
+    mem::take,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use postrider_application::ports::{EventSink, LoggedEvent, SinkError};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct JsonLines {
     target: JsonLinesTarget,
     /// Lines that were not flushed yet; a relay's batch at most.
     waiting: Arc<Mutex<Vec<u8>>>,
+    /// One flush is under way at a time: of one that hangs the thread stays, and no second one joins it.
+    flushing: Arc<Semaphore>,
 }
 
 impl JsonLines {
@@ -40,6 +43,7 @@ impl JsonLines {
         Self {
             target,
             waiting: Arc::default(),
+            flushing: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -102,24 +106,32 @@ fn print(lines: &[u8]) -> io::Result<()> {
 impl EventSink for JsonLines {
     async fn write(&self, event: &LoggedEvent) -> Result<(), SinkError> {
         let line = line(event).map_err(|why| SinkError::Refused(why.into()))?;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend_from_slice(line.as_bytes());
+        lock(&self.waiting).extend_from_slice(line.as_bytes());
         Ok(())
     }
 
     async fn flush(&self) -> Result<(), SinkError> {
+        let turn = Arc::clone(&self.flushing).acquire_owned().await;
+        let turn = turn.map_err(|closed| SinkError::Away(closed.into()))?;
         let (target, waiting) = (self.target.clone(), Arc::clone(&self.waiting));
         let written = spawn_blocking(move || {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if waiting.is_empty() {
+            // Held until the thread is done, also when nobody waits for it any more.
+            let _turn = turn;
+            let lines = take(&mut *lock(&waiting));
+            if lines.is_empty() {
                 return Ok(());
             }
-            match &target {
-                JsonLinesTarget::Stdout => print(&waiting)?,
-                JsonLinesTarget::File(path) => append(path, &waiting)?,
+            let written = match &target {
+                JsonLinesTarget::Stdout => print(&lines),
+                JsonLinesTarget::File(path) => append(path, &lines),
+            };
+            if written.is_err() {
+                // Before what came meanwhile.
+                let mut waiting = lock(&waiting);
+                let later = std::mem::replace(&mut *waiting, lines);
+                waiting.extend_from_slice(&later);
             }
-            waiting.clear();
-            Ok::<(), io::Error>(())
+            written
         });
         match written.await {
             Ok(Ok(())) => Ok(()),
@@ -127,6 +139,19 @@ impl EventSink for JsonLines {
             Err(error) => Err(SinkError::Away(error.into())),
         }
     }
+
+    async fn begin(&self) -> Result<(), SinkError> {
+        // What a flush has in hand is written, or put back, before it is forgotten.
+        let turn = Arc::clone(&self.flushing).acquire_owned().await;
+        let _turn = turn.map_err(|closed| SinkError::Away(closed.into()))?;
+        lock(&self.waiting).clear();
+        Ok(())
+    }
+}
+
+/// A panic elsewhere leaves lines that are still good.
+fn lock(waiting: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -177,6 +202,21 @@ mod tests {
                 "aggregate": "ten_1", "version": 3, "body": {"name": "a\nb"}
             })
         );
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_life_left_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let sink = JsonLines::new(JsonLinesTarget::File(path.clone()));
+        sink.write(&event(1, r#"{"v":1}"#)).await.unwrap();
+        // The cursor was lost before the flush; another node wrote this and more, and now it is ours again.
+        sink.begin().await.unwrap();
+        sink.write(&event(9, r#"{"v":1}"#)).await.unwrap();
+        sink.flush().await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.contains(r#""position":9"#), "{text}");
     }
 
     #[tokio::test]

@@ -31,6 +31,10 @@ fn failed(error: SinkError) -> SubscriberError {
 
 #[async_trait]
 impl Subscriber for SinkSubscriber {
+    async fn begin(&self) -> Result<(), SubscriberError> {
+        self.sink.begin().await.map_err(failed)
+    }
+
     async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
         self.sink.write(event).await.map_err(failed)
     }

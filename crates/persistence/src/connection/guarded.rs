@@ -65,6 +65,18 @@ impl Transaction {
         Ok(())
     }
 
+    /// The same, for a turn for which everybody else waits: a transaction that stands idle with it for two seconds is
+    /// ended by the server.
+    pub(crate) async fn take_turn_briefly(&self, lock: i64) -> Result<(), StoreError> {
+        if self.get_database_backend() == DbBackend::Postgres {
+            let sql = "SELECT set_config('idle_in_transaction_session_timeout', '2s', true), \
+                pg_advisory_xact_lock($1)";
+            let lock = Dialect::Postgres.exactly(sql, [lock.into()]);
+            self.connection.execute_raw(lock).await.or_store_error()?;
+        }
+        Ok(())
+    }
+
     /// Makes the changes last.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.try_commit().await.or_store_error()

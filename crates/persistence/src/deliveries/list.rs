@@ -23,6 +23,16 @@ use crate::{
 /// How many of an application's messages, or of the rows of an index, are looked at for a page at most.
 const LOOKED_AT: u32 = 2_000;
 
+/// All of a message's deliveries: those with a history, and those that wait in the queue for their first attempt. There
+/// is at most one for each endpoint of an application.
+const OF_MESSAGE: &str = "
+(SELECT d.message, d.endpoint, d.tenant, d.app, d.status, d.reason, d.due_at, d.attempts, d.failures, d.updated_at
+    FROM deliveries d WHERE d.message = {message} AND d.tenant = {tenant}
+ UNION ALL
+ SELECT w.message, w.endpoint, w.tenant, w.app, 'pending', NULL, w.due_at, w.attempts, w.failures, w.due_at
+    FROM outbox_work w WHERE w.message = {message} AND w.tenant = {tenant} AND w.endpoint IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.message = w.message AND o.endpoint = w.endpoint)) AS d";
+
 #[derive(FromQueryResult)]
 struct Of {
     app: Uuid,
@@ -143,7 +153,9 @@ fn select(
     let from = match way {
         Way::Message => {
             between(&mut wanted, filter);
-            "deliveries d JOIN messages m ON m.id = d.message AND m.tenant = d.tenant".to_owned()
+            wanted.values.push(filter.message.map(|id| id.as_uuid()).into());
+            let of_message = OF_MESSAGE.replace("{message}", &format!("${}", wanted.values.len()));
+            format!("{of_message} JOIN messages m ON m.id = d.message AND m.tenant = d.tenant")
         }
         Way::Undelivered => {
             let mut rows = not_delivered(visible, filter, page);

@@ -30,6 +30,7 @@ pub(super) struct Batch {
 }
 
 /// A claimed row, and what it must be for this batch to be about it.
+#[derive(Clone)]
 pub(super) struct SettledRow {
     pub(super) id: Uuid,
     pub(super) claim: i32,
@@ -41,6 +42,7 @@ pub(super) struct SettledRow {
 }
 
 /// Where a delivery stands from now on.
+#[derive(Clone)]
 pub(super) struct Conclusion {
     /// The place of its row in the batch, from 1.
     pub(super) row: i32,
@@ -63,6 +65,7 @@ impl Conclusion {
 }
 
 /// An attempt that was made.
+#[derive(Clone)]
 pub(super) struct AttemptChange {
     pub(super) started_at: i64,
     pub(super) latency_us: i64,
@@ -111,6 +114,31 @@ impl Batch {
     /// Whether a delivery of it failed for good.
     pub(super) fn has_failed(&self) -> bool {
         self.conclusions.iter().any(Conclusion::failed)
+    }
+
+    /// Those of its rows with a delivery that failed for good, or the others.
+    pub(super) fn part(&self, failed: bool) -> Self {
+        let of_failed: HashSet<i32> = self
+            .conclusions
+            .iter()
+            .filter(|one| one.failed())
+            .map(|one| one.row)
+            .collect();
+        let mut part = Self::default();
+        for (place, row) in (1..).zip(&self.rows) {
+            if of_failed.contains(&place) != failed {
+                continue;
+            }
+            part.rows.push(row.clone());
+            // No more than there were, so it fits.
+            let now = i32::try_from(part.rows.len()).unwrap_or(i32::MAX);
+            let conclusions = self.conclusions.iter().filter(|one| one.row == place);
+            part.conclusions
+                .extend(conclusions.cloned().map(|one| Conclusion { row: now, ..one }));
+            let opened = self.opened.iter().filter(|one| one.row == place);
+            part.opened.extend(opened.map(|one| Opened { row: now, ..*one }));
+        }
+        part
     }
 
     fn add(&mut self, settlement: Settlement) -> Result<(), StoreError> {

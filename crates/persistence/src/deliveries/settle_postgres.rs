@@ -164,17 +164,28 @@ const SETTLE: &str = settle!("attempts_before = 0", "");
 /// is never changed.
 const SETTLE_OVER_HISTORY: &str = settle!("false", "ON CONFLICT (message, endpoint, n) DO NOTHING");
 
-/// Appends to the log, and tells the relays at the commit.
+/// Takes its turn at the log, appends to it, and tells the relays at the commit: one message, so that the turn lasts from
+/// here to the commit, which is the next. The lock is taken before the first position: rows come from a join with it. A
+/// node that is paused in between loses its turn soon, by the server.
 const TELL: &str = concat!(
-    "WITH appended AS (
+    "WITH turn AS MATERIALIZED (
+        SELECT set_config('lock_timeout', $6, true), set_config('idle_in_transaction_session_timeout', '2s', true),
+            pg_advisory_xact_lock($5)
+    ), appended AS (
         INSERT INTO outbox_events (tenant, aggregate, version, kind, body, recorded_at)
         SELECT t.tenant, t.aggregate, 1, $3, t.body::json, ",
     postgres_now!(),
-    " FROM unnest($1::uuid[], $2::text[], $4::text[]) WITH ORDINALITY AS t (tenant, aggregate, body, place)
+    " FROM turn CROSS JOIN
+            unnest($1::uuid[], $2::text[], $4::text[]) WITH ORDINALITY AS t (tenant, aggregate, body, place)
         ORDER BY t.place
     ) ",
     notify_events!()
 );
+
+/// How long a batch waits for its turn at the log before what has nothing to tell is settled without the rest.
+const SOON: &str = "500ms";
+/// As long as any statement may take.
+const PATIENTLY: &str = "0";
 
 /// How often a batch that met another's in a deadlock is settled, in all.
 const TURNS: u32 = 3;
@@ -305,6 +316,7 @@ async fn settle_and_tell(
     node: Epoch,
     sql: &'static str,
     (pool, batch): (&PgPool, &Batch),
+    turn: &str,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let settled = columns.settle(node, sql, &mut *transaction).await?;
@@ -328,10 +340,6 @@ async fn settle_and_tell(
     let found: Vec<_> = found.collect();
     let told = failed::told(&found).map_err(|error| sqlx::Error::Encode(error.into()))?;
     if !told.is_empty() {
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(advisory_lock::EVENT_LOG)
-            .execute(&mut *transaction)
-            .await?;
         let (mut tenants, mut aggregates, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
         for one in told {
             tenants.push(one.tenant);
@@ -343,6 +351,8 @@ async fn settle_and_tell(
             .bind(aggregates)
             .bind(failed::KIND)
             .bind(bodies)
+            .bind(advisory_lock::EVENT_LOG)
+            .bind(turn)
             .execute(&mut *transaction)
             .await?;
     }
@@ -356,12 +366,33 @@ impl SqlStore {
         node: Epoch,
         batch: &Batch,
     ) -> Result<Vec<WorkId>, StoreError> {
+        if let Some(settled) = self.settle_in_turn(node, batch, SOON).await? {
+            return Ok(settled);
+        }
+        // Somebody else keeps the log for long. What has nothing to tell does not wait behind what has; should that fail
+        // afterwards, the batch is settled again.
+        let mut settled = Vec::new();
+        for (part, turn) in [(batch.part(false), SOON), (batch.part(true), PATIENTLY)] {
+            if !part.rows.is_empty() {
+                settled.extend(self.settle_in_turn(node, &part, turn).await?.unwrap_or_default());
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Settles a batch; `None`, and nothing is done, if its turn at the log did not come in time.
+    async fn settle_in_turn(
+        &self,
+        node: Epoch,
+        batch: &Batch,
+        patience: &str,
+    ) -> Result<Option<Vec<WorkId>>, StoreError> {
         let pool = self.database.engine().get_postgres_connection_pool();
         let columns = Columns::of(node, batch);
         let (mut sql, mut turn) = (SETTLE, 1);
         let settled = loop {
             let settled = if batch.has_failed() {
-                settle_and_tell(&columns, node, sql, (pool, batch)).await
+                settle_and_tell(&columns, node, sql, (pool, batch), patience).await
             } else {
                 columns.settle(node, sql, pool).await
             };
@@ -370,6 +401,8 @@ impl SqlStore {
                 Some("23505") if sql != SETTLE_OVER_HISTORY => sql = SETTLE_OVER_HISTORY,
                 // Deadlock: nothing was written.
                 Some("40P01") if turn < TURNS => turn += 1,
+                // The lock was not to be had.
+                Some("55P03") if patience == SOON => return Ok(None),
                 _ => break settled.map_err(|error| settle_failed(&error)),
             }
         };
@@ -377,7 +410,7 @@ impl SqlStore {
             signal.events_committed();
         }
         match settled {
-            Ok(gone) => Ok(gone.into_iter().map(WorkId::from_uuid).collect()),
+            Ok(gone) => Ok(Some(gone.into_iter().map(WorkId::from_uuid).collect())),
             Err(StoreError::Conflict(_) | StoreError::Stale) => {
                 Err(fault("a delivery is queued once, under a new id"))
             }

@@ -20,7 +20,7 @@ ON CONFLICT (subscriber) DO NOTHING";
 const LOOK: &str = "
 SELECT c.subscriber, c.position, c.owner,
     EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = c.owner AND NOT n.dead AND n.lease_until > {now}) AS held,
-    EXISTS (SELECT 1 FROM dead_letters d WHERE d.subscriber = c.subscriber AND d.again) AS again
+    EXISTS (SELECT 1 FROM dead_letters d WHERE d.subscriber = c.subscriber AND (d.again OR d.discarded)) AS again
 FROM relay_cursors c ORDER BY c.subscriber";
 
 /// Of racing takers the second waits for the first, and then sees that the cursor has a living owner.
@@ -35,13 +35,17 @@ const ADVANCE: &str = "
 UPDATE relay_cursors SET position = $3, moved_at = {now}
 WHERE subscriber = $1 AND owner = $2 AND position <= $3";
 
-/// Nobody needs what all cursors are past that count, all living nodes have seen, and before what is set aside.
+/// Nobody needs what all cursors are past that count, all living nodes have seen, and before what is set aside for
+/// those.
 const DONE: &str = "
-SELECT min(position) AS position FROM (
-    SELECT c.position AS position FROM relay_cursors c
+WITH counted AS (
+    SELECT c.subscriber, c.position FROM relay_cursors c
     WHERE c.moved_at > {now} - $1
         OR EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = c.owner AND NOT n.dead AND n.lease_until > {now})
-    UNION ALL SELECT min(d.position) - 1 FROM dead_letters d
+)
+SELECT min(position) AS position FROM (
+    SELECT position FROM counted
+    UNION ALL SELECT min(d.position) - 1 FROM dead_letters d JOIN counted c ON c.subscriber = d.subscriber
     UNION ALL SELECT min(n.seen_pos) FROM nodes n WHERE NOT n.dead
     UNION ALL SELECT coalesce(max(e.pos), 0) FROM outbox_events e
 ) AS needed WHERE position IS NOT NULL";
@@ -137,6 +141,9 @@ impl RelayCursors for SqlStore {
         for statement in dead_letters::set_aside(dialect, subscriber, aside)? {
             transaction.execute_raw(statement).await.or_store_error()?;
         }
+        let from = aside.iter().map(|one| one.position).min();
+        let of_gone = dialect.exactly(dead_letters::OF_GONE, [subscriber.into(), from.into()]);
+        transaction.execute_raw(of_gone).await.or_store_error()?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -167,9 +174,29 @@ impl RelayCursors for SqlStore {
         rows.first().map(AsideRow::read).transpose()
     }
 
-    async fn delivered(&self, node: Epoch, subscriber: &str, position: i64) -> Result<bool, StoreError> {
+    async fn delivered(
+        &self,
+        node: Epoch,
+        subscriber: &str,
+        position: i64,
+        next: &[SetAside],
+    ) -> Result<bool, StoreError> {
         let values = [subscriber.into(), position.into(), node.0.into()];
-        self.changed(dead_letters::DELIVERED, values).await
+        if next.is_empty() {
+            return self.changed(dead_letters::DELIVERED, values).await;
+        }
+        let dialect = self.database.dialect();
+        let transaction = self.database.begin(Scope::Engine).await?;
+        let delivered = dialect.statement(dead_letters::DELIVERED, values);
+        let delivered = transaction.execute_raw(delivered).await.or_store_error()?;
+        if delivered.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for statement in dead_letters::set_aside(dialect, subscriber, next)? {
+            transaction.execute_raw(statement).await.or_store_error()?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn refused_again(

@@ -1,6 +1,6 @@
 //! Events that were set aside. One that a subscriber refused has attempts; one that waits for it has none.
 
-use postrider_application::ports::{AggregateKey, Blocked, SetAside, StoreError};
+use postrider_application::ports::{AggregateKey, Blocked, BlockedAggregate, SetAside, StoreError};
 use postrider_domain::TenantId;
 use sea_orm::{FromQueryResult, QueryResult, Statement, Value};
 use uuid::Uuid;
@@ -15,19 +15,21 @@ use crate::{
 const AT_ONCE: usize = 200;
 
 const BLOCKED: &str = "
-SELECT tenant, aggregate, CAST(count(*) AS bigint) AS events FROM dead_letters WHERE subscriber = $1
+SELECT tenant, aggregate, CAST(count(*) AS bigint) AS events,
+    max(CASE WHEN later_in_log THEN 1 ELSE 0 END) = 1 AS later_in_log
+FROM dead_letters WHERE subscriber = $1
 GROUP BY tenant, aggregate";
 
 /// What is asked for, and what waits for nothing: the one before it was delivered, and then its node died.
 const AGAIN: &str = "
-SELECT d.position, d.tenant, d.aggregate, d.kind, d.attempts, d.error FROM dead_letters d
-WHERE d.subscriber = $1 AND (d.again OR (d.attempts = 0 AND NOT EXISTS (
+SELECT d.position, d.tenant, d.aggregate, d.kind, d.attempts, d.error, d.discarded, d.later_in_log FROM dead_letters d
+WHERE d.subscriber = $1 AND (d.again OR d.discarded OR (d.attempts = 0 AND NOT EXISTS (
     SELECT 1 FROM dead_letters e WHERE e.subscriber = d.subscriber AND e.aggregate = d.aggregate
         AND (e.tenant = d.tenant OR (e.tenant IS NULL AND d.tenant IS NULL)) AND e.position < d.position
 ))) ORDER BY d.position LIMIT $2";
 
 const FIRST_OF: &str = "
-SELECT position, tenant, aggregate, kind, attempts, error FROM dead_letters
+SELECT position, tenant, aggregate, kind, attempts, error, discarded, later_in_log FROM dead_letters
 WHERE subscriber = $1 AND aggregate = $2 AND {of_tenant} ORDER BY position LIMIT 1";
 
 macro_rules! fenced {
@@ -47,8 +49,25 @@ pub(super) const REFUSED_AGAIN: &str = concat!(
 );
 
 /// Wants one delivered again: `$1` subscriber, `$2` position. What waits for another is not asked for.
-pub(super) const RETRIED: &str =
-    "UPDATE dead_letters SET again = true WHERE subscriber = $1 AND position = $2 AND attempts > 0";
+pub(super) const RETRIED: &str = "UPDATE dead_letters SET again = true
+    WHERE subscriber = $1 AND position = $2 AND attempts > 0 AND NOT discarded";
+
+/// Gives one up: `$1` subscriber, `$2` position. What waits for another is not given up.
+pub(super) const DISCARDED: &str = "UPDATE dead_letters SET discarded = true
+    WHERE subscriber = $1 AND position = $2 AND attempts > 0 AND NOT discarded";
+
+/// How many wait for it.
+pub(super) const HELD_BACK: &str = "
+SELECT CAST(count(*) AS integer) AS events FROM dead_letters d
+JOIN dead_letters w ON w.subscriber = d.subscriber AND w.aggregate = d.aggregate AND w.attempts = 0
+    AND (w.tenant = d.tenant OR (w.tenant IS NULL AND d.tenant IS NULL))
+WHERE d.subscriber = $1 AND d.position = $2";
+
+/// What was just set aside of tenants that are being deleted: nobody is to hear of it any more, and the eraser may have
+/// been here. `$1` subscriber, `$2` the first position.
+pub(super) const OF_GONE: &str = "DELETE FROM dead_letters
+    WHERE subscriber = $1 AND position >= $2 AND tenant IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = dead_letters.tenant AND t.status <> 'deleting')";
 
 /// Wants all delivered again that were refused with that error: `$1` subscriber, `$2` the error's code.
 pub(super) const RECONSIDERED: &str =
@@ -62,6 +81,8 @@ pub(super) struct AsideRow {
     kind: String,
     attempts: i32,
     error: Option<String>,
+    discarded: bool,
+    later_in_log: bool,
 }
 
 impl AsideRow {
@@ -76,6 +97,8 @@ impl AsideRow {
             kind: row.kind,
             attempts: read_count("attempts", row.attempts)?,
             error: row.error,
+            discarded: row.discarded,
+            later_in_log: row.later_in_log,
         })
     }
 }
@@ -85,6 +108,7 @@ struct BlockedRow {
     tenant: Option<Uuid>,
     aggregate: String,
     events: i64,
+    later_in_log: bool,
 }
 
 pub(super) fn blocked(dialect: Dialect, subscriber: &str) -> Statement {
@@ -95,11 +119,14 @@ pub(super) fn read_blocked(rows: &[QueryResult]) -> Result<Blocked, StoreError> 
     let mut blocked = Blocked::default();
     for row in rows {
         let row = BlockedRow::from_query_result(row, "").or_store_error()?;
-        // A count is not negative.
-        blocked.events += u64::try_from(row.events).unwrap_or(0);
-        blocked.aggregates.push(AggregateKey {
-            tenant: row.tenant.map(TenantId::from_uuid),
-            aggregate: row.aggregate,
+        blocked.aggregates.push(BlockedAggregate {
+            of: AggregateKey {
+                tenant: row.tenant.map(TenantId::from_uuid),
+                aggregate: row.aggregate,
+            },
+            // A count is not negative.
+            events: u64::try_from(row.events).unwrap_or(0),
+            later_in_log: row.later_in_log,
         });
     }
     Ok(blocked)
@@ -133,7 +160,7 @@ pub(super) fn set_aside(
 }
 
 fn insert(dialect: Dialect, subscriber: &str, some: &[SetAside]) -> Result<Statement, StoreError> {
-    const COLUMNS: usize = 7;
+    const COLUMNS: usize = 9;
     let mut values: Vec<Value> = Vec::with_capacity(some.len() * COLUMNS);
     let mut rows = Vec::with_capacity(some.len());
     for one in some {
@@ -150,11 +177,13 @@ fn insert(dialect: Dialect, subscriber: &str, some: &[SetAside]) -> Result<State
             one.kind.as_str().into(),
             stored_count("attempts", one.attempts)?.into(),
             one.error.clone().into(),
+            one.discarded.into(),
+            one.later_in_log.into(),
         ]);
     }
     let sql = format!(
         "INSERT INTO dead_letters
-            (subscriber, position, tenant, aggregate, kind, attempts, error, set_aside_at)
+            (subscriber, position, tenant, aggregate, kind, attempts, error, discarded, later_in_log, set_aside_at)
          VALUES {} ON CONFLICT (subscriber, position) DO NOTHING",
         rows.join(", ")
     );

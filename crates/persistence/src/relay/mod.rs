@@ -4,6 +4,7 @@
 mod bell;
 mod cursors;
 mod dead_letters;
+mod listeners;
 mod operator;
 mod sight;
 

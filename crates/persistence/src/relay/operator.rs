@@ -13,7 +13,7 @@ use postrider_domain::TenantId;
 use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement};
 use uuid::Uuid;
 
-use super::dead_letters::RETRIED;
+use super::dead_letters::{DISCARDED, HELD_BACK, RETRIED};
 use crate::{
     SqlStore, SqlUnitOfWork,
     codec::{read_count, timestamp},
@@ -39,8 +39,8 @@ const PARTS: [&str; 4] = ["due", "scheduled", "parked", "held"];
 const SUBSCRIBERS: &str = "
 SELECT c.subscriber, c.position, coalesce((SELECT max(pos) FROM outbox_events), 0) AS head,
     (SELECT n.epoch FROM nodes n WHERE n.epoch = c.owner AND NOT n.dead AND n.lease_until > {now}) AS node,
-    (SELECT CAST(count(*) AS bigint) FROM dead_letters d WHERE d.subscriber = c.subscriber AND d.attempts > 0)
-        AS dead_letters,
+    (SELECT CAST(count(*) AS bigint) FROM dead_letters d WHERE d.subscriber = c.subscriber AND d.attempts > 0
+        AND NOT d.discarded) AS dead_letters,
     (SELECT CAST(count(*) AS bigint) FROM dead_letters d WHERE d.subscriber = c.subscriber AND d.attempts = 0)
         AS held_back
 FROM relay_cursors c ORDER BY c.subscriber";
@@ -52,7 +52,7 @@ SELECT d.subscriber, d.position, d.tenant, d.aggregate, d.kind, d.attempts, d.er
     (SELECT CAST(count(*) AS integer) FROM dead_letters w WHERE w.subscriber = d.subscriber
         AND w.aggregate = d.aggregate AND w.attempts = 0
         AND (w.tenant = d.tenant OR (w.tenant IS NULL AND d.tenant IS NULL))) AS holds_back
-FROM dead_letters d WHERE d.attempts > 0 AND (d.position, d.subscriber) {beyond} ($1, $2)
+FROM dead_letters d WHERE d.attempts > 0 AND NOT d.discarded AND (d.position, d.subscriber) {beyond} ($1, $2)
 ORDER BY d.position {order}, d.subscriber {order} LIMIT $3";
 
 #[derive(FromQueryResult)]
@@ -214,5 +214,21 @@ impl DeadLetterRepository for SqlUnitOfWork {
             self.wake_relay().await?;
         }
         Ok(found)
+    }
+
+    async fn discard(&mut self, scope: &OperatorScope, id: &DeadLetterId) -> Result<Option<u32>, StoreError> {
+        self.operator(scope)?;
+        let values = || [id.subscriber.as_str().into(), id.position.into()];
+        let discarded = self.dialect.exactly(DISCARDED, values());
+        let discarded = self.transaction.execute_raw(discarded).await.or_store_error()?;
+        if discarded.rows_affected() == 0 {
+            return Ok(None);
+        }
+        self.wake_relay().await?;
+        let held_back = self.dialect.exactly(HELD_BACK, values());
+        let rows = self.transaction.query_all_raw(held_back).await.or_store_error()?;
+        let count = rows.first().map(|row| row.try_get::<i32>("", "events"));
+        let count = count.transpose().or_store_error()?.unwrap_or(0);
+        Ok(Some(read_count("count of events", count)?))
     }
 }

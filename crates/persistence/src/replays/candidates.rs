@@ -57,6 +57,14 @@ const MESSAGES: &str = concat!(
     ORDER BY m.id LIMIT $7"
 );
 
+/// The last of so many deliveries of the endpoint that are not delivered: how far one step looks, by their index, in which
+/// what is pending is too.
+const WINDOW: &str = "
+SELECT d.message FROM deliveries d
+WHERE d.message > $1 AND d.message <= $2 AND d.tenant = {tenant} AND d.app = $3 AND d.endpoint = $4
+    AND d.status <> 'delivered'
+ORDER BY d.message LIMIT 1 OFFSET $5";
+
 /// Deliveries that came to no good end, by their index.
 const FAILED: &str = concat!(
     "SELECT ",
@@ -71,6 +79,11 @@ const FAILED: &str = concat!(
 /// A fan-out that is due later than this is one that was meant to be (a scheduled message): it is not waited for, and
 /// finds the endpoint by itself. Microseconds.
 const SCHEDULED: i64 = 60_000_000;
+
+#[derive(FromQueryResult)]
+struct Last {
+    message: Uuid,
+}
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -133,7 +146,12 @@ impl Search<'_> {
         // Ids of that very number are of no message.
         let first = Uuid::from_u128(least_id_from(self.replay.from).as_u128().saturating_sub(1));
         let after = self.replay.cursor.map_or(first, |cursor| cursor.as_uuid());
-        let rows = self.candidates(after, beyond).await?;
+        // Looked for first: what is not in the index any more when the candidates are read, is not passed over.
+        let window = match self.replay.mode {
+            ReplayMode::Failed => self.window(after, beyond).await?,
+            ReplayMode::All | ReplayMode::Missing => None,
+        };
+        let rows = self.candidates(after, window.unwrap_or(beyond)).await?;
         let full = rows.len() >= self.limits.batch as usize;
         for row in rows {
             let id = row.id;
@@ -142,10 +160,27 @@ impl Search<'_> {
             }
             found.cursor = Some(id);
         }
-        if !full {
-            found.then = Then::End;
+        match window {
+            _ if full => {}
+            Some(last) => found.cursor = Some(last),
+            None => found.then = Then::End,
         }
         Ok(found)
+    }
+
+    async fn window(&self, after: Uuid, until: Uuid) -> Result<Option<Uuid>, StoreError> {
+        let replay = self.replay;
+        let values: [Value; 5] = [
+            after.into(),
+            until.into(),
+            ApplicationId::as_uuid(&replay.application).into(),
+            replay.endpoint.as_uuid().into(),
+            i64::from(self.limits.batch.saturating_sub(1)).into(),
+        ];
+        let statement = self.dialect.of_tenant(replay.tenant, WINDOW, values)?;
+        let row = self.transaction.query_one_raw(statement).await.or_store_error()?;
+        let last = row.map(|row| Last::from_query_result(&row, ""));
+        Ok(last.transpose().or_store_error()?.map(|last| last.message))
     }
 
     async fn candidates(&self, after: Uuid, until: Uuid) -> Result<Vec<Row>, StoreError> {

@@ -11,7 +11,7 @@ use super::candidates::{Wanted, deliverable};
 use crate::{
     batch::{JsonRows, pairs},
     connection::{Dialect, Transaction},
-    error::{OrStoreError as _, corrupt, fault},
+    error::{OrStoreError as _, corrupt},
 };
 
 /// The queue's rows, due at once. Which deliveries are queued already, a unique index knows: those are left alone.
@@ -64,13 +64,27 @@ FROM (SELECT unhex(value ->> 0) AS message, value ->> 1 AS attempts FROM json_ea
 WHERE deliveries.message = q.message AND deliveries.endpoint = $2 AND deliveries.tenant = {tenant}
     AND deliveries.attempts = q.attempts AND deliveries.status <> 'pending'";
 
-/// Up to so many rows of the queue of the endpoint's deliveries of these messages, by the unique
-/// index, which is walked from the first message that was looked at to the last, whoever's they are.
-const OUTSTANDING: &str = "
-SELECT count(*) AS rows FROM (
-    SELECT 1 FROM outbox_work w WHERE w.endpoint = $1 AND w.message > $2 AND w.message <= $3
-        AND w.tenant = {tenant} LIMIT $4
-) AS outstanding";
+/// Which of these messages still have a row in the queue for that endpoint: each by its key. In a select of its own,
+/// so that it never becomes a join that reads the whole queue.
+macro_rules! outstanding {
+    ($messages:literal, $endpoint:literal) => {
+        concat!(
+            "SELECT o.message FROM ",
+            $messages,
+            " WHERE (SELECT w.message FROM outbox_work w
+                WHERE w.message = o.message AND w.endpoint = ",
+            $endpoint,
+            " AND w.tenant = {tenant} LIMIT 1) IS NOT NULL"
+        )
+    };
+}
+const OUTSTANDING_ON_POSTGRES: &str = outstanding!("unnest($1::uuid[]) AS o (message)", "$2");
+const OUTSTANDING_ON_SQLITE: &str = outstanding!(
+    "(SELECT unhex(value ->> 0) AS message FROM json_each($1)) AS o",
+    "$2"
+);
+const NOTED: &str = "SELECT outstanding FROM replays WHERE tenant = {tenant} AND id = $1";
+const NOTE: &str = "UPDATE replays SET outstanding = $1 WHERE tenant = {tenant} AND id = $2";
 
 #[derive(FromQueryResult)]
 struct Queued {
@@ -79,20 +93,25 @@ struct Queued {
 }
 
 #[derive(FromQueryResult)]
-struct Count {
-    rows: i64,
+struct Noted {
+    outstanding: Option<Vec<u8>>,
 }
 
-/// Queues what is wanted; how many rows there are now that were not before.
+#[derive(FromQueryResult)]
+struct Outstanding {
+    message: Uuid,
+}
+
+/// Queues what is wanted; the messages of the rows that there are now and were not before.
 pub(super) async fn queue(
     transaction: &Transaction,
     dialect: Dialect,
     replay: &ReplayState,
     wanted: &[Wanted],
     ids: &dyn Ids,
-) -> Result<u32, StoreError> {
+) -> Result<Vec<Uuid>, StoreError> {
     if wanted.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let rows: Vec<(Uuid, Uuid)> = wanted.iter().map(|wanted| (wanted.message, ids.next())).collect();
     let mut values = pairs(dialect, &rows);
@@ -113,9 +132,9 @@ pub(super) async fn queue(
         .iter()
         .map(|row| Queued::from_query_result(row, "").or_store_error())
         .collect::<Result<_, _>>()?;
-    let count = u32::try_from(queued.len()).map_err(|_| fault("more rows than a batch has"))?;
     if dialect == Dialect::Sqlite {
-        let next = dialect.exactly(NEXT_SEQ_ON_SQLITE, [i64::from(count).into()]);
+        let count = i64::try_from(queued.len()).map_err(|why| corrupt("count", why))?;
+        let next = dialect.exactly(NEXT_SEQ_ON_SQLITE, [count.into()]);
         transaction.execute_raw(next).await.or_store_error()?;
     }
     let known: HashSet<Uuid> = wanted
@@ -125,7 +144,7 @@ pub(super) async fn queue(
         .collect();
     let again: Vec<&Queued> = queued.iter().filter(|row| known.contains(&row.message)).collect();
     resend(transaction, dialect, replay, &again).await?;
-    Ok(count)
+    Ok(queued.iter().map(|row| row.message).collect())
 }
 
 /// What is known of these deliveries, goes on. Where somebody else was at one of them in between, all of it is void, and
@@ -164,26 +183,53 @@ async fn resend(
     }
 }
 
-/// How many rows of the queue the messages have that the replay has looked at, up to `most`.
+/// The messages of the rows that the replay has put into the queue and that are still there.
 pub(super) async fn outstanding(
     transaction: &Transaction,
     dialect: Dialect,
     replay: &ReplayState,
-    most: u32,
-) -> Result<u32, StoreError> {
-    let Some(cursor) = replay.cursor else {
-        return Ok(0);
+) -> Result<Vec<Uuid>, StoreError> {
+    let noted = dialect.of_tenant(replay.tenant, NOTED, [replay.id.as_uuid().into()])?;
+    let noted = transaction.query_one_raw(noted).await.or_store_error()?;
+    let noted = noted.map(|row| Noted::from_query_result(&row, ""));
+    let noted = noted.transpose().or_store_error()?;
+    let Some(bytes) = noted.and_then(|noted| noted.outstanding) else {
+        return Ok(Vec::new());
     };
-    let first = crate::audit::least_id_from(replay.from);
-    let values = [
-        replay.endpoint.as_uuid().into(),
-        first.into(),
-        cursor.as_uuid().into(),
-        i64::from(most).into(),
-    ];
-    let count = dialect.of_tenant(replay.tenant, OUTSTANDING, values)?;
-    let row = transaction.query_one_raw(count).await.or_store_error()?;
-    let row = row.ok_or_else(|| fault("a count has no row"))?;
-    let rows = Count::from_query_result(&row, "").or_store_error()?.rows;
-    u32::try_from(rows).map_err(|why| corrupt("count", why))
+    let (ids, rest) = bytes.as_chunks::<16>();
+    if !rest.is_empty() {
+        return Err(corrupt("what a replay has in the queue", "it is no list of ids"));
+    }
+    let messages = ids.iter().copied().map(Uuid::from_bytes);
+    let messages: Value = match dialect {
+        Dialect::Postgres => messages.collect::<Vec<_>>().into(),
+        Dialect::Sqlite => {
+            let mut rows = JsonRows::default();
+            for message in messages {
+                rows.row().id(message);
+            }
+            rows.value()
+        }
+    };
+    let sql = dialect.choose(OUTSTANDING_ON_POSTGRES, OUTSTANDING_ON_SQLITE);
+    let values = [messages, replay.endpoint.as_uuid().into()];
+    let statement = dialect.of_tenant(replay.tenant, sql, values)?;
+    let rows = transaction.query_all_raw(statement).await.or_store_error()?;
+    rows.iter()
+        .map(|row| Ok(Outstanding::from_query_result(row, "").or_store_error()?.message))
+        .collect()
+}
+
+/// Notes what the replay has in the queue.
+pub(super) async fn note(
+    transaction: &Transaction,
+    dialect: Dialect,
+    replay: &ReplayState,
+    outstanding: &[Uuid],
+) -> Result<(), StoreError> {
+    let bytes: Vec<u8> = outstanding.iter().flat_map(Uuid::as_bytes).copied().collect();
+    let noted = (!bytes.is_empty()).then_some(bytes);
+    let values = [noted.into(), replay.id.as_uuid().into()];
+    let note = dialect.of_tenant(replay.tenant, NOTE, values)?;
+    transaction.execute_raw(note).await.or_store_error().map(drop)
 }

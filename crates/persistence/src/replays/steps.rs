@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     candidates::{Found, Search, Then},
-    queueing::{outstanding, queue},
+    queueing::{note, outstanding, queue},
     row::Model,
 };
 use crate::{
@@ -149,8 +149,8 @@ async fn try_step(
             return finish(tx, replay, change, 0).await;
         }
     };
-    let busy = outstanding(&tx.transaction, tx.dialect, replay.state(), limits.outstanding).await?;
-    let room = limits.outstanding.saturating_sub(busy);
+    let mut busy = outstanding(&tx.transaction, tx.dialect, replay.state()).await?;
+    let room = limits.outstanding.saturating_sub(count(busy.len()));
     let left = u32::try_from(replay.state().room()).unwrap_or(u32::MAX);
     // Half a batch at least: not a step for every row that goes.
     let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
@@ -172,8 +172,13 @@ async fn try_step(
     }
     .look()
     .await?;
-    let queued = queue(&tx.transaction, tx.dialect, replay.state(), &found.wanted, ids).await?;
+    let rows = queue(&tx.transaction, tx.dialect, replay.state(), &found.wanted, ids).await?;
+    let queued = count(rows.len());
     advance(&mut replay, &found, queued);
+    if queued > 0 {
+        busy.extend(rows);
+        note(&tx.transaction, tx.dialect, replay.state(), &busy).await?;
+    }
     if found.then == Then::End || replay.state().room() == 0 {
         let change = replay.complete(now);
         return finish(tx, replay, change, queued).await;
@@ -192,6 +197,11 @@ async fn try_step(
     })
 }
 
+/// No more than a step may have.
+fn count(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
+}
+
 fn advance(replay: &mut Replay, found: &Found, queued: u32) {
     let step = Progress {
         considered: found.considered,
@@ -208,6 +218,7 @@ async fn finish(
     queued: u32,
 ) -> Result<ReplayStep, StoreError> {
     let (tenant, id) = (replay.state().tenant, replay.state().id);
+    note(&tx.transaction, tx.dialect, replay.state(), &[]).await?;
     if change == Change::Made {
         tx.save_row(Some(tenant), &mut replay).await?;
     }

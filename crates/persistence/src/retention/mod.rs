@@ -29,9 +29,10 @@ fn history(policy: &RetentionPolicy) -> [(&'static str, &'static str, Option<Dur
     [
         ("attempts", "message", policy.attempts),
         ("payloads", "message", policy.payloads),
-        // What refers to a message does not outlive it.
-        ("deliveries", "message", policy.messages),
+        // A delivery without its message is seen by nobody. A message without its deliveries would look as though it had
+        // never been sent.
         ("messages", "id", policy.messages),
+        ("deliveries", "message", policy.messages),
     ]
 }
 

@@ -81,9 +81,11 @@ impl SqlStore {
             let batch = Batch {
                 table: "outbox_events",
                 key: "pos",
-                // The last one stays: whoever begins at the end of the log must find it.
-                some: "recorded_at < $1 AND pos < $2 AND pos < (SELECT max(e.pos) FROM outbox_events e)
-                    ORDER BY pos LIMIT $3"
+                // The last one stays: whoever begins at the end of the log must find it. Positions rise with time, and
+                // only they have an index: of the first ones those go that are old.
+                some: "pos IN (SELECT f.pos FROM (SELECT e.pos, e.recorded_at FROM outbox_events e
+                        ORDER BY e.pos LIMIT $3) f WHERE f.recorded_at < $1)
+                    AND pos < $2 AND pos < (SELECT max(e.pos) FROM outbox_events e) ORDER BY pos LIMIT $3"
                     .to_owned(),
                 values: vec![
                     now.minus(kept).as_micros().into(),

@@ -145,6 +145,18 @@ impl PostgresHarness {
         Self::schema(name).await.migrate().await.unwrap();
     }
 
+    /// The harness of a database that is there already.
+    pub(crate) async fn of(name: String) -> Self {
+        let store = SqlStore::new(Self::open(&name).await, sealer(1));
+        let outside = Self::outside(&name);
+        Self {
+            store,
+            others: Mutex::default(),
+            outside,
+            name,
+        }
+    }
+
     /// Opens the database of that name.
     pub(crate) async fn open(name: &str) -> Database {
         Database::open(DatabaseOptions::Postgres(Self::options(name)))
@@ -157,15 +169,7 @@ impl Harness for PostgresHarness {
     type Store = SqlStore;
 
     async fn new() -> Self {
-        let name = Self::create(Some(template().await)).await;
-        let store = SqlStore::new(Self::open(&name).await, sealer(1));
-        let outside = Self::outside(&name);
-        Self {
-            store,
-            others: Mutex::default(),
-            outside,
-            name,
-        }
+        Self::of(Self::create(Some(template().await)).await).await
     }
 
     fn store(&self) -> &SqlStore {

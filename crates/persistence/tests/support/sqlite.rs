@@ -17,23 +17,34 @@ pub(crate) struct SqliteHarness {
     pub(crate) directory: TempDir,
 }
 
-impl Harness for SqliteHarness {
-    type Store = SqlStore;
-
-    async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+impl SqliteHarness {
+    /// The harness of a directory, migrated to this version.
+    pub(crate) async fn of(directory: TempDir) -> Self {
         let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
         let database = Database::open(options).await.unwrap();
         database.migrate().await.unwrap();
-        let file = SqliteConnectOptions::new()
-            .filename(directory.path().join("postrider.sqlite3"))
-            .busy_timeout(Duration::from_secs(10));
-        let outside = SqlitePool::connect_with(file).await.unwrap();
+        let outside = Self::outside(&directory).await;
         Self {
             store: SqlStore::new(database, sealer(1)),
             outside,
             directory,
         }
+    }
+
+    /// A pool from outside.
+    pub(crate) async fn outside(directory: &TempDir) -> SqlitePool {
+        let file = SqliteConnectOptions::new()
+            .filename(directory.path().join("postrider.sqlite3"))
+            .busy_timeout(Duration::from_secs(10));
+        SqlitePool::connect_with(file).await.unwrap()
+    }
+}
+
+impl Harness for SqliteHarness {
+    type Store = SqlStore;
+
+    async fn new() -> Self {
+        Self::of(tempfile::tempdir().unwrap()).await
     }
 
     fn store(&self) -> &SqlStore {

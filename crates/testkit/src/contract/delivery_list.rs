@@ -162,6 +162,51 @@ pub async fn deliveries_are_found<H: Harness>(harness: &H) {
     }
 }
 
+/// Of a message all deliveries are found, also those that wait for their first attempt; and by nobody who may not see it.
+pub async fn deliveries_of_a_message_are_found_before_their_first_attempt<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let [one, two, _] = scene.endpoints;
+    let node = scene.fixture.node().await;
+    let customer = &scene.customers[0];
+    let (message, rows) = scene.fixture.fanned_out(node, customer, &[one, two]).await;
+    let delivered = scene.fixture.delivered(message, one);
+    assert!(scene.fixture.settle(node, rows[0], delivered).await);
+    let of_message = DeliveryFilter {
+        message: Some(message),
+        ..DeliveryFilter::default()
+    };
+    let mut both = vec![(message, one), (message, two)];
+    both.sort();
+    both.reverse();
+    assert_eq!(scene.found(of_message.clone()).await, both);
+    for (state, found) in [(DeliveryState::Pending, two), (DeliveryState::Delivered, one)] {
+        let filter = DeliveryFilter {
+            state: Some(state),
+            ..of_message.clone()
+        };
+        assert_eq!(scene.found(filter).await, [(message, found)]);
+    }
+    let all = scene
+        .page(&scene.tenant, &Visibility::All, &of_message, first())
+        .await
+        .items;
+    let one_by_one = pieces(1, async |page| {
+        scene
+            .page(&scene.tenant, &Visibility::All, &of_message, page)
+            .await
+    })
+    .await;
+    assert_eq!(one_by_one.concat(), all);
+    let others = Visibility::Only(vec![scene.customers[1].id]);
+    let hidden = scene.page(&scene.tenant, &others, &of_message, first()).await;
+    assert!(hidden.items.is_empty());
+    let stranger = scene.fixture.tenant("stranger").await;
+    let theirs = scene
+        .page(&stranger, &Visibility::All, &of_message, first())
+        .await;
+    assert!(theirs.items.is_empty());
+}
+
 /// Piece by piece, there and back; only of applications that may be seen, and of no other tenant.
 pub async fn deliveries_are_listed_both_ways<H: Harness>(harness: &H) {
     let scene = Scene::new(harness).await;

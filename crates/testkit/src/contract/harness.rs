@@ -6,8 +6,8 @@ use postrider_application::{
     ports::{
         Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
         EventBell, EventLog, EventReaders, EventTypeDirectory, FigureStore, Housekeeping, Identities,
-        InstallationFacts, MessageWriter, NodeRegistry, NodeSight, Partitions, RelayCursors, ReplayWorker,
-        Retention, SigningKeyStore, WorkBell,
+        InstallationFacts, MessageWriter, NodeRegistry, NodeSight, OperationalApplications, Partitions,
+        RelayCursors, ReplayWorker, Retention, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -45,6 +45,8 @@ pub struct Ports {
     pub events: Arc<dyn EventLog>,
     /// The cursors of the log's subscribers.
     pub cursors: Arc<dyn RelayCursors>,
+    /// Which tenants listen to operational webhooks.
+    pub listeners: Arc<dyn OperationalApplications>,
     /// How far nodes have seen the log.
     pub sight: Arc<dyn NodeSight>,
     /// Hears of the log.
@@ -83,6 +85,7 @@ impl Ports {
             + Answers
             + EventLog
             + RelayCursors
+            + OperationalApplications
             + NodeSight
             + EventBell
             + SigningKeyStore
@@ -111,6 +114,7 @@ impl Ports {
             answers: store.clone(),
             events: store.clone(),
             cursors: store.clone(),
+            listeners: store.clone(),
             sight: store.clone(),
             event_bell: store.clone(),
             keys: store.clone(),

@@ -6,9 +6,9 @@ use std::{collections::HashSet, time::Duration};
 use postrider_application::{
     audit::Record,
     ports::{
-        AggregateKey, Concluded, DeadLetterId, DeadLetterRepository as _, Epoch, EventBell, EventForm, Heard,
-        HeldCursor, LoggedEvent, OperatorViews as _, PageRequest, SetAside, Start, StartAt, StatusView,
-        Store as _, UnitOfWork as _,
+        AggregateKey, BlockedAggregate, Concluded, DeadLetterId, DeadLetterRepository as _, Epoch, EventBell,
+        EventForm, Heard, HeldCursor, LoggedEvent, OperatorViews as _, PageRequest, SetAside, Start, StartAt,
+        StatusView, Store as _, UnitOfWork as _,
     },
 };
 use postrider_domain::{
@@ -54,6 +54,8 @@ fn refused(position: i64, aggregate: &str) -> SetAside {
         kind: "parcel.sent".to_owned(),
         attempts: 3,
         error: Some("no_good".to_owned()),
+        discarded: false,
+        later_in_log: false,
     }
 }
 
@@ -146,8 +148,8 @@ pub async fn a_cursor_moves_forward_for_its_holder_only<H: Harness>(harness: &H)
     assert!(!cursors.advance(node, NAME, 8, &[refused(8, "a")]).await.unwrap());
     assert_eq!(take(&fixture, heir).await.unwrap().position, 6);
     assert_eq!(
-        cursors.blocked(NAME).await.unwrap().events,
-        0,
+        cursors.blocked(NAME).await.unwrap().aggregates,
+        [],
         "nor anything aside"
     );
 }
@@ -163,11 +165,13 @@ pub async fn what_is_set_aside_is_kept_in_order<H: Harness>(harness: &H) {
     }
     let blocked = cursors.blocked(NAME).await.unwrap();
     let aggregates: HashSet<_> = blocked.aggregates.into_iter().collect();
-    assert_eq!(
-        (blocked.events, aggregates),
-        (4, HashSet::from([of("a"), of("b")]))
-    );
-    assert_eq!(cursors.blocked("nobody").await.unwrap().events, 0);
+    let known = |aggregate, events| BlockedAggregate {
+        of: of(aggregate),
+        events,
+        later_in_log: false,
+    };
+    assert_eq!(aggregates, HashSet::from([known("a", 3), known("b", 1)]));
+    assert_eq!(cursors.blocked("nobody").await.unwrap().aggregates, []);
     assert_eq!(
         cursors.to_deliver_again(NAME, 9).await.unwrap(),
         [],
@@ -197,10 +201,10 @@ pub async fn what_is_set_aside_is_kept_in_order<H: Harness>(harness: &H) {
     assert_eq!(first(&of("a")).await, Some(again));
     // By its holder only.
     let other = fixture.node().await;
-    assert!(!cursors.delivered(other, NAME, 1).await.unwrap());
+    assert!(!cursors.delivered(other, NAME, 1, &[]).await.unwrap());
     assert!(!cursors.refused_again(other, NAME, 1, 1, "x").await.unwrap());
-    assert!(cursors.delivered(node, NAME, 1).await.unwrap());
-    assert!(!cursors.delivered(node, NAME, 1).await.unwrap());
+    assert!(cursors.delivered(node, NAME, 1, &[]).await.unwrap());
+    assert!(!cursors.delivered(node, NAME, 1, &[]).await.unwrap());
     assert_eq!(first(&of("a")).await, Some(waiting(2, "a")));
     assert_eq!(
         cursors.to_deliver_again(NAME, 9).await.unwrap(),
@@ -266,6 +270,162 @@ pub async fn the_operator_has_dead_letters_delivered_again<H: Harness>(harness: 
     assert_eq!((subscriber.dead_letters, subscriber.held_back), (3, 1));
 }
 
+/// What the operator gives up is listed no more, and told to whoever runs the subscriber; only the first of an aggregate
+/// can be.
+pub async fn the_operator_discards_dead_letters<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let node = held(&fixture).await;
+    let cursors = &fixture.ports().cursors;
+    let aside = [refused(1, "a"), waiting(2, "a"), refused(3, "b"), waiting(4, "a")];
+    assert!(cursors.advance(node, NAME, 6, &aside).await.unwrap());
+    let operator = fixture.operator().await;
+    let discard = async |position, commits: bool| {
+        let id = DeadLetterId {
+            position,
+            subscriber: NAME.to_owned(),
+        };
+        let mut tx = fixture.store().begin_as_operator(&operator).await.unwrap();
+        let held_back = tx.discard(&operator, &id).await.unwrap();
+        let retried = tx.deliver_again(&operator, &id).await.unwrap();
+        assert!(!retried || held_back.is_none() || !commits, "it is given up");
+        if commits {
+            tx.commit(Record::InHistory).await.unwrap();
+        }
+        held_back
+    };
+    assert_eq!((discard(2, true).await, discard(5, true).await), (None, None));
+    assert_eq!(discard(1, false).await, Some(2));
+    assert!(!take(&fixture, node).await.unwrap().again);
+    assert_eq!(discard(1, true).await, Some(2));
+    assert_eq!(discard(1, true).await, None, "it was before");
+    assert!(take(&fixture, node).await.unwrap().again, "its holder is to look");
+    let given_up = SetAside {
+        discarded: true,
+        ..refused(1, "a")
+    };
+    assert_eq!(
+        cursors.to_deliver_again(NAME, 9).await.unwrap(),
+        std::slice::from_ref(&given_up)
+    );
+    assert_eq!(
+        cursors.first_set_aside(NAME, &of("a")).await.unwrap(),
+        Some(given_up)
+    );
+    let page = fixture
+        .store()
+        .dead_letters(&operator, PageRequest::first(9))
+        .await;
+    let listed: Vec<i64> = page
+        .unwrap()
+        .items
+        .iter()
+        .map(|letter| letter.id.position)
+        .collect();
+    assert_eq!(listed, [3]);
+    let subscriber = status(&fixture).await.subscribers.remove(0);
+    assert_eq!((subscriber.dead_letters, subscriber.held_back), (1, 2));
+}
+
+/// Of an aggregate of which more waits than is written down, what follows takes the place of the last that is.
+pub async fn more_of_an_aggregate_takes_the_place_of_the_last<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let node = held(&fixture).await;
+    let cursors = &fixture.ports().cursors;
+    let last = |position| SetAside {
+        later_in_log: true,
+        ..waiting(position, "a")
+    };
+    let aside = [refused(1, "a"), last(2)];
+    assert!(cursors.advance(node, NAME, 9, &aside).await.unwrap());
+    let blocked = || async { cursors.blocked(NAME).await.unwrap().aggregates };
+    let known = |events, later_in_log| BlockedAggregate {
+        of: of("a"),
+        events,
+        later_in_log,
+    };
+    assert_eq!(blocked().await, [known(2, true)]);
+    assert!(cursors.delivered(node, NAME, 1, &[]).await.unwrap());
+    let next = [waiting(5, "a"), waiting(7, "a")];
+    let other = fixture.node().await;
+    assert!(!cursors.delivered(other, NAME, 2, &next).await.unwrap());
+    assert_eq!(blocked().await, [known(1, true)]);
+    assert!(cursors.delivered(node, NAME, 2, &next).await.unwrap());
+    assert_eq!(blocked().await, [known(2, false)]);
+    assert!(
+        !cursors
+            .delivered(node, NAME, 2, &[waiting(8, "a")])
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        blocked().await,
+        [known(2, false)],
+        "nothing in the place of nothing"
+    );
+    assert_eq!(
+        cursors.first_set_aside(NAME, &of("a")).await.unwrap(),
+        Some(waiting(5, "a"))
+    );
+}
+
+/// A tenant that is being deleted gets no dead letters any more: whoever erases it may have been here.
+pub async fn nothing_is_set_aside_of_a_tenant_that_goes<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let node = held(&fixture).await;
+    let (stays, goes) = (fixture.tenant("acme").await, fixture.tenant("rival").await);
+    fixture.order_deletion(&goes, fixture.now()).await;
+    let of_tenant = |position, tenant: &Tenancy| SetAside {
+        of: AggregateKey {
+            tenant: Some(tenant.id),
+            aggregate: "a".to_owned(),
+        },
+        ..refused(position, "a")
+    };
+    let aside = [of_tenant(1, &stays), of_tenant(2, &goes), refused(3, "a")];
+    let cursors = &fixture.ports().cursors;
+    assert!(cursors.advance(node, NAME, 3, &aside).await.unwrap());
+    let blocked = cursors.blocked(NAME).await.unwrap().aggregates;
+    let tenants: HashSet<_> = blocked.into_iter().map(|known| known.of.tenant).collect();
+    assert_eq!(tenants, HashSet::from([Some(stays.id), None]));
+}
+
+/// Tenants with an application of the reserved uid listen, unless it is gone or they are.
+pub async fn tenants_with_an_operational_application_listen<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let mut tenants = Vec::new();
+    for name in ["listens", "never", "stopped", "goes"] {
+        let tenant = fixture.tenant(name).await;
+        if name != "never" {
+            let listener = fixture.application_named(&tenant, Some(OPERATIONAL_UID)).await;
+            if name == "stopped" {
+                super::resources::delete(&fixture, &tenant, &listener, fixture.now())
+                    .await
+                    .unwrap();
+            }
+        }
+        fixture.application_named(&tenant, Some("another")).await;
+        tenants.push(tenant);
+    }
+    fixture.order_deletion(&tenants[3], fixture.now()).await;
+    let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id).collect();
+    let listening = async |ids: &[_]| fixture.ports().listeners.listening(ids).await.unwrap();
+    assert_eq!(listening(&ids).await, HashSet::from([ids[0]]));
+    assert_eq!(listening(&ids[1..]).await, HashSet::new());
+    assert_eq!(listening(&[]).await, HashSet::new());
+    let tenant = fixture.tenant("asks").await;
+    let listener = fixture.application_named(&tenant, Some(OPERATIONAL_UID)).await;
+    let another = fixture.application_named(&tenant, Some("another")).await;
+    let directory = &fixture.ports().directory;
+    for (application, of, expected) in [
+        (&listener, &tenant, true),
+        (&another, &tenant, false),
+        (&listener, &tenants[0], false),
+    ] {
+        let found = directory.is_operational(&of.scope, application.id).await.unwrap();
+        assert_eq!(found, expected);
+    }
+}
+
 /// What a living node has not seen is waited for; what the dead have not, is not.
 pub async fn living_nodes_are_waited_for_until_they_have_seen<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
@@ -320,8 +480,19 @@ pub async fn what_everybody_is_past_may_go<H: Harness>(harness: &H) {
         1,
         "what is set aside stays"
     );
-    assert!(cursors.delivered(node, NAME, 2).await.unwrap());
+    assert!(cursors.delivered(node, NAME, 2, &[]).await.unwrap());
     assert_eq!(cursors.all_done_up_to().await.unwrap(), head - 1);
+    // What is set aside for a subscriber that was switched off long ago holds nothing.
+    assert!(
+        cursors
+            .advance(node, NAME, head - 1, &[refused(3, "a")])
+            .await
+            .unwrap()
+    );
+    assert_eq!(cursors.all_done_up_to().await.unwrap(), 2);
+    fixture.ports().nodes.leave(node).await.unwrap();
+    harness.age(Duration::from_hours(8 * 24)).await;
+    assert_eq!(cursors.all_done_up_to().await.unwrap(), head);
 }
 
 /// A commit of events is heard by other nodes, and so is what they have seen of it.

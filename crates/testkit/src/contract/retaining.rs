@@ -153,6 +153,8 @@ pub async fn events_that_somebody_needs_are_kept<H: Census>(harness: &H) {
         kind: "parcel.sent".to_owned(),
         attempts: 3,
         error: Some("no_good".to_owned()),
+        discarded: false,
+        later_in_log: false,
     };
     let (to, letters) = (all[all.len() - 3], [letter]);
     assert!(cursors.advance(node, "listener", to, &letters).await.unwrap());
@@ -160,7 +162,7 @@ pub async fn events_that_somebody_needs_are_kept<H: Census>(harness: &H) {
     sight.note_seen(node, head).await.unwrap();
     assert_eq!(least_needed().await, Some(aside));
     swept(&all[all.len() - 4..]).await;
-    assert!(cursors.delivered(node, "listener", aside).await.unwrap());
+    assert!(cursors.delivered(node, "listener", aside, &[]).await.unwrap());
     swept(&all[all.len() - 2..]).await;
     assert!(cursors.advance(node, "listener", head, &[]).await.unwrap());
     assert_eq!(least_needed().await, Some(head + 1));

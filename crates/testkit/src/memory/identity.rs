@@ -7,9 +7,9 @@ use postrider_application::{
     },
 };
 use postrider_domain::{
-    Aggregate as _, ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, UserId,
+    Aggregate as _, ApiKeyId, ApplicationId, InvitationId, PasswordResetId, SessionId, TenantId, Uid, UserId,
     access::Grant,
-    applications::ApplicationRef,
+    applications::{ApplicationRef, OPERATIONAL_UID},
     tenants::{TenantSettings, TenantStatus},
     users::{Email, Invitation, User},
 };
@@ -104,6 +104,17 @@ impl ApplicationDirectory for MemoryStore {
                 }
         });
         Ok(row.map(|row| row.state.id))
+    }
+
+    async fn is_operational(
+        &self,
+        scope: &TenantScope,
+        application: ApplicationId,
+    ) -> Result<bool, StoreError> {
+        let state = self.state();
+        let row = state.configuration.application(scope.tenant(), application);
+        let uid = row.and_then(|row| row.state.uid.as_ref()).map(Uid::as_str);
+        Ok(uid == Some(OPERATIONAL_UID))
     }
 }
 

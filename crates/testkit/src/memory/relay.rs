@@ -1,17 +1,21 @@
 //! What the relay keeps: cursors, events that were set aside, how far nodes have seen the log.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use postrider_application::{
     access::OperatorScope,
     ports::{
-        AggregateKey, Blocked, DeadLetterId, DeadLetterRepository, DeadLetterView, EndpointHealth as _,
-        Epoch, EventBell, Heard, HeldCursor, NodeSight, NodeView, OperatorViews, Page, PageRequest,
-        QueueDepth, RelayCursors, SetAside, StartAt, StatusView, StoreError, SubscriberView, Unseen,
+        AggregateKey, Blocked, BlockedAggregate, DeadLetterId, DeadLetterRepository, DeadLetterView,
+        EndpointHealth as _, Epoch, EventBell, Heard, HeldCursor, NodeSight, NodeView,
+        OperationalApplications, OperatorViews, Page, PageRequest, QueueDepth, RelayCursors, SetAside,
+        StartAt, StatusView, StoreError, SubscriberView, Unseen,
     },
 };
-use postrider_domain::Timestamp;
+use postrider_domain::{TenantId, Timestamp, Uid, applications::OPERATIONAL_UID};
 
 use super::{
     bell::Bell,
@@ -40,6 +44,17 @@ pub(super) struct Letter {
     set_aside_at: Timestamp,
 }
 
+impl Letter {
+    fn is_refused(&self) -> bool {
+        self.event.attempts > 0
+    }
+
+    /// Whether whoever runs the subscriber is to look at it.
+    fn is_wanted(&self) -> bool {
+        self.again || self.event.discarded
+    }
+}
+
 /// Everything of the relay's.
 #[derive(Debug, Default)]
 pub(super) struct Relayed {
@@ -55,6 +70,19 @@ impl Relayed {
             .iter()
             .filter(move |(id, _)| id.subscriber == subscriber);
         of.map(|(_, letter)| letter)
+    }
+
+    /// What is there already stays as it is.
+    fn set_aside(&mut self, subscriber: &str, aside: &[SetAside], set_aside_at: Timestamp) {
+        for event in aside {
+            let letter = Letter {
+                event: event.clone(),
+                again: false,
+                set_aside_at,
+            };
+            let id = letter_id(subscriber, event.position);
+            self.letters.entry(id).or_insert(letter);
+        }
     }
 
     fn is_held_by(&self, node: Epoch, subscriber: &str) -> bool {
@@ -142,7 +170,7 @@ impl RelayCursors for MemoryStore {
             held.push(HeldCursor {
                 subscriber: (*name).to_owned(),
                 position: cursor.position,
-                again: state.relayed.letters_of(name).any(|letter| letter.again),
+                again: state.relayed.letters_of(name).any(Letter::is_wanted),
             });
         }
         held.sort_by(|a, b| a.subscriber.cmp(&b.subscriber));
@@ -157,32 +185,37 @@ impl RelayCursors for MemoryStore {
         aside: &[SetAside],
     ) -> Result<bool, StoreError> {
         let (mut state, now) = (self.state(), self.now());
-        let relayed = &mut state.relayed;
-        let held = relayed
+        let held = state
+            .relayed
             .cursors
             .get_mut(subscriber)
             .filter(|cursor| cursor.owner == node.0 && cursor.position <= position);
         let Some(cursor) = held else { return Ok(false) };
         (cursor.position, cursor.moved_at) = (position, now);
-        for event in aside {
-            let letter = Letter {
-                event: event.clone(),
-                again: false,
-                set_aside_at: now,
-            };
-            let id = letter_id(subscriber, event.position);
-            relayed.letters.entry(id).or_insert(letter);
-        }
+        let there = |event: &&SetAside| {
+            event
+                .of
+                .tenant
+                .is_none_or(|tenant| state.configuration.is_there(tenant))
+        };
+        let aside: Vec<_> = aside.iter().filter(there).cloned().collect();
+        state.relayed.set_aside(subscriber, &aside, now);
         Ok(true)
     }
 
     async fn blocked(&self, subscriber: &str) -> Result<Blocked, StoreError> {
         let state = self.state();
         let mut blocked = Blocked::default();
-        for letter in state.relayed.letters_of(subscriber) {
-            blocked.events += 1;
-            if !blocked.aggregates.contains(&letter.event.of) {
-                blocked.aggregates.push(letter.event.of.clone());
+        for Letter { event, .. } in state.relayed.letters_of(subscriber) {
+            if let Some(known) = blocked.aggregates.iter_mut().find(|known| known.of == event.of) {
+                known.events += 1;
+                known.later_in_log |= event.later_in_log;
+            } else {
+                blocked.aggregates.push(BlockedAggregate {
+                    of: event.of.clone(),
+                    events: 1,
+                    later_in_log: event.later_in_log,
+                });
             }
         }
         Ok(blocked)
@@ -203,7 +236,7 @@ impl RelayCursors for MemoryStore {
             // What waits for nothing: the one before it was delivered, and then its node died.
             let first = !seen.contains(&&letter.event.of);
             seen.push(&letter.event.of);
-            letter.again || (first && letter.event.attempts == 0)
+            letter.is_wanted() || (first && letter.event.attempts == 0)
         });
         Ok(again
             .map(|letter| letter.event.clone())
@@ -223,11 +256,21 @@ impl RelayCursors for MemoryStore {
             .map(|letter| letter.event.clone()))
     }
 
-    async fn delivered(&self, node: Epoch, subscriber: &str, position: i64) -> Result<bool, StoreError> {
-        let mut state = self.state();
+    async fn delivered(
+        &self,
+        node: Epoch,
+        subscriber: &str,
+        position: i64,
+        next: &[SetAside],
+    ) -> Result<bool, StoreError> {
+        let (mut state, now) = (self.state(), self.now());
         let held = state.relayed.is_held_by(node, subscriber);
         let id = letter_id(subscriber, position);
-        Ok(held && state.relayed.letters.remove(&id).is_some())
+        let done = held && state.relayed.letters.remove(&id).is_some();
+        if done {
+            state.relayed.set_aside(subscriber, next, now);
+        }
+        Ok(done)
     }
 
     async fn refused_again(
@@ -255,7 +298,16 @@ impl RelayCursors for MemoryStore {
         let counts =
             |cursor: &&Cursor| cursor.moved_at.plus(ABANDONED_AFTER) > now || state.lives(cursor.owner, now);
         let cursors = state.relayed.cursors.values().filter(counts);
-        let letters = state.relayed.letters.keys().map(|id| id.position - 1);
+        let of_counted = |id: &&DeadLetterId| {
+            state
+                .relayed
+                .cursors
+                .get(&id.subscriber)
+                .as_ref()
+                .is_some_and(counts)
+        };
+        let letters = state.relayed.letters.keys().filter(of_counted);
+        let letters = letters.map(|id| id.position - 1);
         let nodes = state.hot.nodes.values().filter(|node| !node.dead);
         let needed = cursors
             .map(|cursor| cursor.position)
@@ -309,6 +361,23 @@ impl EventBell for MemoryStore {
     }
 }
 
+#[async_trait]
+impl OperationalApplications for MemoryStore {
+    async fn listening(&self, tenants: &[TenantId]) -> Result<HashSet<TenantId>, StoreError> {
+        let state = self.state();
+        let configuration = &state.configuration;
+        let listens = |tenant: &&TenantId| {
+            let mut applications = configuration.applications.values();
+            configuration.is_there(**tenant)
+                && applications.any(|row| {
+                    let uid = row.state.uid.as_ref().map(Uid::as_str);
+                    row.state.tenant == **tenant && uid == Some(OPERATIONAL_UID)
+                })
+        };
+        Ok(tenants.iter().filter(listens).copied().collect())
+    }
+}
+
 impl OperatorViews for MemoryStore {
     async fn status(&self, _: &OperatorScope) -> Result<StatusView, StoreError> {
         let failing = self.failing_for(Duration::ZERO, StatusView::MOST).await?;
@@ -330,7 +399,8 @@ impl OperatorViews for MemoryStore {
         };
         let letters = |name: &str, refused: bool| {
             let of = state.relayed.letters_of(name);
-            of.filter(|letter| (letter.event.attempts > 0) == refused).count() as u64
+            of.filter(|letter| letter.is_refused() == refused && !letter.event.discarded)
+                .count() as u64
         };
         let subscribers = state.relayed.cursors.iter();
         Ok(StatusView {
@@ -363,7 +433,7 @@ impl OperatorViews for MemoryStore {
     ) -> Result<Page<DeadLetterView, DeadLetterId>, StoreError> {
         let state = self.state();
         let refused = state.relayed.letters.iter();
-        let refused = refused.filter(|(_, letter)| letter.event.attempts > 0);
+        let refused = refused.filter(|(_, letter)| letter.is_refused() && !letter.event.discarded);
         let views = refused.map(|(id, letter)| {
             let event = &letter.event;
             let waits = |other: &&Letter| other.event.attempts == 0 && other.event.of == event.of;
@@ -394,15 +464,37 @@ impl DeadLetterRepository for MemoryTx {
         self.of_operator()?;
         let state = self.store.state();
         let letter = state.relayed.letters.get(id);
-        let found = letter.is_some_and(|letter| letter.event.attempts > 0);
+        let found = letter.is_some_and(|letter| letter.is_refused() && !letter.event.discarded);
         if found {
             self.again.push(id.clone());
         }
         Ok(found)
     }
+
+    async fn discard(&mut self, _: &OperatorScope, id: &DeadLetterId) -> Result<Option<u32>, StoreError> {
+        self.of_operator()?;
+        let state = self.store.state();
+        let letter = state.relayed.letters.get(id);
+        let Some(letter) = letter.filter(|letter| letter.is_refused() && !letter.event.discarded) else {
+            return Ok(None);
+        };
+        let waits = |other: &&Letter| !other.is_refused() && other.event.of == letter.event.of;
+        let behind = state.relayed.letters_of(&id.subscriber).filter(waits).count();
+        self.discarded.push(id.clone());
+        Ok(Some(u32::try_from(behind).unwrap_or(u32::MAX)))
+    }
 }
 
 impl State {
+    /// Marks what the operator has given up.
+    pub(super) fn discard(&mut self, ids: &[DeadLetterId]) {
+        for id in ids {
+            if let Some(letter) = self.relayed.letters.get_mut(id) {
+                letter.event.discarded = true;
+            }
+        }
+    }
+
     /// Marks what is to be delivered again.
     pub(super) fn deliver_again(&mut self, ids: &[DeadLetterId]) {
         for id in ids {

@@ -98,6 +98,7 @@ impl MemoryStore {
             direct: Vec::new(),
             outdated: Vec::new(),
             again: Vec::new(),
+            discarded: Vec::new(),
             _turn: turn,
         }
     }
@@ -150,6 +151,8 @@ pub struct MemoryTx {
     pub(super) outdated: Vec<EndpointId>,
     /// Events that were set aside and are to be delivered again.
     pub(super) again: Vec<DeadLetterId>,
+    /// Events that were set aside and are given up.
+    pub(super) discarded: Vec<DeadLetterId>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -233,7 +236,8 @@ impl UnitOfWork for MemoryTx {
             state.hot.failing.remove(&endpoint);
         }
         state.deliver_again(&self.again);
-        if !self.events.is_empty() || !self.again.is_empty() {
+        state.discard(&self.discarded);
+        if !self.events.is_empty() || !self.again.is_empty() || !self.discarded.is_empty() {
             self.store.event_bells.events.ring();
         }
         for event in self.events {

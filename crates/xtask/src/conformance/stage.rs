@@ -101,6 +101,41 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// The chosen ones.
+    pub(super) fn databases(&self) -> Vec<Database> {
+        self.databases.chosen.clone()
+    }
+
+    /// Plays on as many nodes of a new installation as the database allows for, with its server if it is one.
+    pub(super) fn all_nodes(
+        &self,
+        database: Database,
+        settings: &[(&str, &str)],
+        job: impl FnOnce(Option<&Postgres>, &mut Ground) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let server = self.databases.server(database);
+        let names: &[&'static str] = if server.is_some() { &["a", "b"] } else { &["a"] };
+        let mut ground = Ground::lay(self.binary, server, names, settings)?;
+        job(server, &mut ground)
+            .and_then(|()| ground.leave())
+            .with_context(|| format!("on {}", database.name()))
+    }
+
+    /// Plays on one node of a new installation on PostgreSQL, and its server.
+    pub(super) fn on_postgres(
+        &self,
+        settings: &[(&str, &str)],
+        job: impl FnOnce(&Postgres, &Ground) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let server = self
+            .databases
+            .server(Database::Postgres)
+            .context("this part needs PostgreSQL: choose that database too")?;
+        let ground = Ground::lay(self.binary, Some(server), &["a"], settings)?;
+        job(server, &ground)?;
+        ground.leave()
+    }
+
     /// Plays on two nodes of a new installation on PostgreSQL, which they need, and its server.
     pub(super) fn two_nodes(
         &self,

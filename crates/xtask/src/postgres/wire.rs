@@ -33,6 +33,11 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Waits this long for an answer, instead of half a minute.
+    pub fn wait_up_to(&self, time: Duration) -> anyhow::Result<()> {
+        Ok(self.stream.set_read_timeout(Some(time))?)
+    }
+
     /// Runs SQL text and returns the rows of all its statements.
     pub fn query(&mut self, sql: &str) -> anyhow::Result<Vec<Row>> {
         let mut message = vec![b'Q'];

@@ -10,6 +10,8 @@ mod rotation;
 mod scale;
 pub(crate) mod site;
 
+pub(crate) use scale::Watch;
+
 use std::process::ExitCode;
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
 //! An installation with an operator and its own master keys, on which one or more nodes run.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -147,6 +148,11 @@ impl Site {
     /// What the operator sends.
     pub(crate) fn operator_token(&self) -> &str {
         &self.operator
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.installation.folder()
     }
 
     /// Its database's name on the PostgreSQL server.

@@ -57,6 +57,8 @@ impl Api {
             kind: "endpoint.created".to_owned(),
             attempts: 8,
             error: Some("refused".to_owned()),
+            discarded: false,
+            later_in_log: false,
         };
         assert!(cursors.advance(node, SUBSCRIBER, head, &[aside]).await.unwrap());
         self.ports.nodes.leave(node).await.unwrap();

@@ -19,8 +19,8 @@ use postrider_application::{
 };
 use postrider_cache::{AttemptThrottle, ThrottleOptions};
 use postrider_crypto::{
-    AeadSealer, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness, StandardSigner,
-    TokenOptions,
+    AeadSealer, AskedKeys, CursorKeys, JwtTokens, KeyRing, MasterKey, OperatorTokens, OsRandomness,
+    StandardSigner, TokenOptions,
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore, SqliteOptions};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
@@ -195,6 +195,7 @@ impl Api {
             rates: RateLimits::new(setup.rates),
             allowed_origins: setup.allowed_origins,
             cursors: Arc::new(CursorKeys::new(&MasterKey::from_bytes([7; 32]), &[])),
+            asked: Arc::new(AskedKeys::new(&MasterKey::from_bytes([7; 32]), &[])),
             trusted_proxies: setup.trusted_proxies,
         });
         Self {

@@ -99,6 +99,12 @@ impl Fixtures {
             &json!({ "name": "invoice.paid", "description": "An invoice was paid" }),
         )?;
         self.keep("name", "invoice.paid");
+        client.create(
+            "/v1/event-types",
+            &json!({ "name": "user.created", "schema": { "type": "object" }, "example": {} }),
+        )?;
+        self.keep("name", "user.created");
+        self.add("version", "1");
         self.add("code", "not_found");
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::fs;
 
 /// The resident memory of a process around something that it does.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     process: u32,
     before: Option<u64>,
     /// Whether the kernel counts its peak from here on.
@@ -14,16 +14,16 @@ pub(super) struct Watch {
 
 /// In KiB; nothing where the system does not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Resident {
+pub(crate) struct Resident {
     /// When it began.
-    pub(super) before: u64,
+    pub(crate) before: u64,
     /// The most that there was meanwhile.
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
 }
 
 impl Watch {
     /// Begins to watch.
-    pub(super) fn begin(process: u32) -> Self {
+    pub(crate) fn begin(process: u32) -> Self {
         Self {
             process,
             before: read(process, "VmRSS:"),
@@ -33,7 +33,7 @@ impl Watch {
     }
 
     /// What was seen.
-    pub(super) fn end(self) -> Option<Resident> {
+    pub(crate) fn end(self) -> Option<Resident> {
         let field = if self.from_here { "VmHWM:" } else { "VmRSS:" };
         Some(Resident {
             before: self.before?,
@@ -44,7 +44,7 @@ impl Watch {
 
 impl Resident {
     /// How much it grew, in MiB.
-    pub(super) fn growth(self) -> u64 {
+    pub(crate) fn growth(self) -> u64 {
         self.peak.saturating_sub(self.before) >> 10
     }
 }

@@ -7,6 +7,8 @@ mod publish;
 mod rows;
 mod subject;
 
+pub(crate) use memory::Watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,6 @@ use crate::interrupt;
 use crate::postgres::Postgres;
 use crate::product::{Binary, Database};
 use export::{Export, Needle};
-use memory::Watch;
 use rows::{Account, More};
 use subject::Subject;
 

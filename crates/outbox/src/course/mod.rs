@@ -1,18 +1,19 @@
 //! One subscriber's way along the log, on the node that holds its cursor.
 
-use std::{
-    collections::HashSet, convert::Infallible, error::Error, panic::AssertUnwindSafe, pin::Pin, sync::Arc,
-    time::Duration,
-};
+mod again;
+mod held;
+mod tell;
 
-use futures_util::FutureExt as _;
-use postrider_application::ports::{AggregateKey, Epoch, EventForm, LoggedEvent, SetAside, StoreError};
+use std::{convert::Infallible, error::Error, pin::Pin, sync::Arc, time::Duration};
+
+use postrider_application::ports::{AggregateKey, Epoch, LoggedEvent, SetAside, StoreError};
 use tokio::{
     sync::{Notify, watch},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::held::Held;
 use crate::{
     Installed, RelayOptions, RelayPorts, Subscriber, SubscriberError, Subscription, backoff::Backoff,
 };
@@ -34,7 +35,23 @@ enum Ended {
 /// A question to the store.
 type Call<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'c>>;
 
-/// What became of an event.
+/// A question to the subscriber.
+type Asked<'s, T> = Pin<Box<dyn Future<Output = Result<T, SubscriberError>> + Send + 's>>;
+
+/// What is to become of an event of a batch.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// It was taken, or is none of the subscriber's business.
+    Done,
+    /// An earlier one of its aggregate is set aside.
+    Waits,
+    Refused {
+        attempts: u32,
+        error: &'static str,
+    },
+}
+
+/// What became of an event that was told.
 enum Told {
     Taken,
     Refused { attempts: u32, error: &'static str },
@@ -55,10 +72,8 @@ pub(crate) struct Course {
     /// Told when the operator wants something delivered again.
     pub(crate) again: Arc<Notify>,
     pub(crate) shutdown: CancellationToken,
-    /// Aggregates of which an event is set aside.
-    blocked: HashSet<AggregateKey>,
-    /// How many events are.
-    set_aside: u64,
+    /// What is set aside.
+    blocked: Held,
 }
 
 impl Course {
@@ -79,8 +94,7 @@ impl Course {
             head,
             again,
             shutdown,
-            blocked: HashSet::new(),
-            set_aside: 0,
+            blocked: Held::default(),
         }
     }
 
@@ -92,6 +106,7 @@ impl Course {
     }
 
     async fn go(&mut self) -> Result<Infallible, Ended> {
+        self.begin().await?;
         self.learn_blocked().await?;
         // What the last holder's release did not know, ours may.
         let name = self.subscription.name;
@@ -181,17 +196,17 @@ impl Course {
     async fn learn_blocked(&mut self) -> Result<(), Ended> {
         let name = self.subscription.name;
         let blocked = self.ask(|| self.ports.cursors.blocked(name)).await?;
-        self.set_aside = blocked.events;
-        self.blocked = blocked.aggregates.into_iter().collect();
+        self.blocked = Held::learned(blocked);
         Ok(())
     }
 
     /// Takes a batch: tells the subscriber, makes it durable, moves the cursor.
     async fn take(&mut self, events: Vec<LoggedEvent>) -> Result<(), Ended> {
+        let answers = self.tell_all(&events).await;
         let (mut done, mut aside) = (self.position, Vec::new());
         let mut told = Ok(true);
-        for event in events {
-            told = self.take_one(&event, &mut aside).await;
+        for (event, answer) in events.iter().zip(answers) {
+            told = answer.map(|answer| self.is_done(event, answer, &mut aside));
             if !matches!(told, Ok(true)) {
                 break;
             }
@@ -208,7 +223,7 @@ impl Course {
         if !told? {
             tracing::error!(
                 subscriber = self.subscription.name,
-                set_aside = self.set_aside,
+                set_aside = self.blocked.events(),
                 "as many events are set aside as may be: the subscriber stands still until some are delivered"
             );
             self.rest(self.options.retry_cap).await?;
@@ -218,29 +233,22 @@ impl Course {
         Ok(())
     }
 
-    /// Takes one event, or sets it aside; `false` if it would have to be and there is no room.
-    async fn take_one(&mut self, event: &LoggedEvent, aside: &mut Vec<SetAside>) -> Result<bool, Ended> {
-        if !self.subscription.wants(&event.kind) {
-            return Ok(true);
-        }
-        let of = AggregateKey {
-            tenant: event.tenant,
-            aggregate: event.aggregate.clone(),
+    /// Whether another event may be set aside, after so many of those that are being told.
+    fn has_room(&self, aside: u64) -> bool {
+        self.blocked.events() + aside < self.options.max_set_aside
+    }
+
+    /// Notes what became of an event, and sets it aside if need be; `false` if there is no room for that.
+    fn is_done(&mut self, event: &LoggedEvent, answer: Answer, aside: &mut Vec<SetAside>) -> bool {
+        let (attempts, error) = match answer {
+            Answer::Done => return true,
+            // It is read from the log again when its turn comes.
+            Answer::Waits if self.blocked.is_later_in_log(&key(event)) => return true,
+            Answer::Waits => (0, None),
+            Answer::Refused { attempts, error } => (attempts, Some(error)),
         };
-        let has_room = self.set_aside < self.options.max_set_aside;
-        let waits = self.blocked.contains(&of);
-        let (attempts, error) = if waits {
-            (0, None)
-        } else if event.form == EventForm::Unknown {
-            (1, Some(UNKNOWN_FORM))
-        } else {
-            match self.tell(event).await? {
-                Told::Taken => return Ok(true),
-                Told::Refused { attempts, error } => (attempts, Some(error)),
-            }
-        };
-        if !has_room {
-            return Ok(false);
+        if !self.has_room(0) {
+            return false;
         }
         if let Some(error) = error {
             tracing::error!(
@@ -253,76 +261,56 @@ impl Course {
             );
             self.ports.metrics.set_aside(self.subscription.name);
         }
-        self.set_aside += 1;
-        self.blocked.insert(of.clone());
+        let of = key(event);
         aside.push(SetAside {
             position: event.position,
-            of,
             kind: event.kind.clone(),
             attempts,
             error: error.map(str::to_owned),
+            discarded: false,
+            later_in_log: self.blocked.add(&of, self.options.max_waiting),
+            of,
         });
-        Ok(true)
+        true
     }
 
-    /// Tells one event until it is taken, or refused as often as may be.
-    async fn tell(&self, event: &LoggedEvent) -> Result<Told, Ended> {
-        let mut backoff = self.backoff();
-        let mut attempts = 0;
-        loop {
-            self.may_go_on()?;
-            let Err(error) = self.handled(event).await else {
-                return Ok(Told::Taken);
-            };
-            let (code, error) = (error.code(), chain(&error));
-            attempts += u32::from(code.is_some());
-            if let Some(error) = code.filter(|_| attempts >= self.options.max_attempts) {
-                return Ok(Told::Refused { attempts, error });
-            }
-            let pause = backoff.pause();
-            // The kind and the position say which event it is; its body may hold what does not belong in a log.
-            tracing::warn!(
-                subscriber = self.subscription.name,
-                kind = event.kind,
-                position = event.position,
-                attempts,
-                pause_ms = millis(pause),
-                error,
-                "a subscriber could not take an event; trying again"
-            );
-            self.rest(pause).await?;
-        }
-    }
-
-    /// What the subscriber answers. One that takes too long counts as away: what it waits for (a database that stalls, a
-    /// full disk) is more likely the trouble than this event, and an outage must not set good events aside. One that
-    /// panics over an event refuses it: every node would panic over it in its turn, and none would be left.
-    async fn handled(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
-        // Subscribers bear to be told again after a crash, so after a panic as well.
-        let handled = AssertUnwindSafe(async { self.subscriber.handle(event).await }).catch_unwind();
-        match timeout(self.options.handle_timeout, handled).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(SubscriberError::refused(PANICKED, "it panicked")),
-            Err(elapsed) => Err(SubscriberError::away(elapsed)),
-        }
+    /// Has the subscriber forget what an earlier life left.
+    async fn begin(&self) -> Result<(), Ended> {
+        self.insist("a subscriber could not begin; trying again", || {
+            self.subscriber.begin()
+        })
+        .await
     }
 
     /// Makes what was taken durable.
     async fn flush(&self) -> Result<(), Ended> {
+        self.insist("a subscriber could not keep what it took; trying again", || {
+            self.subscriber.flush()
+        })
+        .await
+    }
+
+    /// Asks the subscriber until it answers.
+    async fn insist<'s, T>(
+        &self,
+        otherwise: &'static str,
+        ask: impl Fn() -> Asked<'s, T> + Send,
+    ) -> Result<T, Ended> {
         let mut backoff = self.backoff();
         loop {
             self.may_go_on()?;
-            let error = match timeout(self.options.handle_timeout, self.subscriber.flush()).await {
-                Ok(Ok(())) => return Ok(()),
+            let error = match timeout(self.options.handle_timeout, ask()).await {
+                Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => chain(&error),
                 Err(elapsed) => chain(&elapsed),
             };
             let pause = backoff.pause();
             tracing::warn!(
                 subscriber = self.subscription.name,
+                position = self.position,
                 pause_ms = millis(pause),
                 error,
-                "a subscriber could not keep what it took; trying again"
+                otherwise
             );
             self.rest(pause).await?;
         }
@@ -343,77 +331,15 @@ impl Course {
         Ok(())
     }
 
-    /// Delivers what the operator wants delivered again, and after each what waits for it.
-    async fn deliver_again(&mut self) -> Result<(), Ended> {
-        let (name, batch) = (self.subscription.name, self.options.batch);
-        loop {
-            let wanted = self
-                .ask(|| self.ports.cursors.to_deliver_again(name, batch))
-                .await?;
-            if wanted.is_empty() {
-                return Ok(());
-            }
-            for letter in wanted {
-                self.deliver_from(&letter.of).await?;
-            }
-        }
-    }
-
-    /// Delivers what is set aside of an aggregate, in order, as far as it is taken.
-    async fn deliver_from(&mut self, of: &AggregateKey) -> Result<(), Ended> {
-        let name = self.subscription.name;
-        loop {
-            let first = self.ask(|| self.ports.cursors.first_set_aside(name, of)).await?;
-            let Some(letter) = first else {
-                self.blocked.remove(of);
-                return Ok(());
-            };
-            let position = letter.position;
-            match self.tell_again(&letter).await? {
-                Told::Taken => {
-                    self.flush().await?;
-                    let done = || self.ports.cursors.delivered(self.epoch, name, position);
-                    if !self.ask(done).await? {
-                        return Err(Ended::Lost);
-                    }
-                    self.set_aside = self.set_aside.saturating_sub(1);
-                }
-                Told::Refused { attempts, error } => {
-                    let cursors = &self.ports.cursors;
-                    let refused = || cursors.refused_again(self.epoch, name, position, attempts, error);
-                    if !self.ask(refused).await? {
-                        return Err(Ended::Lost);
-                    }
-                    tracing::error!(
-                        subscriber = name,
-                        kind = letter.kind,
-                        position,
-                        error,
-                        "an event that was set aside was refused again"
-                    );
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    async fn tell_again(&self, letter: &SetAside) -> Result<Told, Ended> {
-        let before = letter.position - 1;
-        let found = self.ask(|| self.ports.log.after(before, 1)).await?;
-        let event = found.into_iter().find(|event| event.position == letter.position);
-        match event {
-            // Its tenant was erased: nobody is to hear of it any more.
-            None => Ok(Told::Taken),
-            Some(event) if event.form == EventForm::Unknown => Ok(Told::Refused {
-                attempts: 1,
-                error: UNKNOWN_FORM,
-            }),
-            Some(event) => self.tell(&event).await,
-        }
-    }
-
     fn backoff(&self) -> Backoff {
         Backoff::new(self.options.retry_first, self.options.retry_cap)
+    }
+}
+
+fn key(event: &LoggedEvent) -> AggregateKey {
+    AggregateKey {
+        tenant: event.tenant,
+        aggregate: event.aggregate.clone(),
     }
 }
 

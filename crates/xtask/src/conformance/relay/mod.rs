@@ -1,4 +1,10 @@
-//! Two nodes: how soon one sees what was changed at the other, and what an idle system asks its database.
+//! The relay: how soon one node sees what was changed at the other, what an idle system asks its database, and what
+//! becomes of events when the relay's node is killed, when one of them is not known, and when the disk is full.
+
+mod aside;
+mod crash;
+mod log;
+mod storm;
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -11,6 +17,7 @@ use super::stage::Stage;
 use super::statistics::{Durations, ratio};
 use crate::interrupt;
 use crate::postgres::{Connection, Postgres};
+use crate::product::Database;
 use crate::tenancy::client::Client;
 use crate::tenancy::company::mint_key;
 
@@ -27,8 +34,12 @@ const SHOWN: usize = 10;
 /// Of a statement's text.
 const SHOWN_CHARS: usize = 90;
 
-/// Runs on two nodes.
+/// Runs on each database; what takes two nodes on PostgreSQL.
 pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
+    crash::run(stage)?;
+    if !stage.databases().contains(&Database::Postgres) {
+        return Ok(());
+    }
     let trials = stage.options.trials.min(MOST_TRIALS);
     stage.two_nodes(ground::UNHURRIED, |postgres, ground| {
         seen(postgres, ground, trials)?;

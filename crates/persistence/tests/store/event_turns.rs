@@ -1,0 +1,97 @@
+//! Taking turns at the event log, on PostgreSQL: whoever holds it for long holds up only what has something to tell, and
+//! a node that is paused with it in its hands loses it.
+
+use std::time::Duration;
+
+use postrider_application::ports::{Concluded, DeliveryQueue as _, Epoch, Settlement, WorkRef};
+use postrider_domain::{
+    EndpointId, MessageId,
+    deliveries::{Delivery, Outcome},
+};
+use postrider_testkit::contract::{Customer, Fixture, Harness as _};
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+
+use crate::support::PostgresHarness;
+
+/// The lock of the log.
+const EVENT_LOG: i64 = 0x706f_7374_0002;
+/// Longer than anything here takes.
+const SURELY: Duration = Duration::from_secs(30);
+
+async fn concluded(
+    fixture: &Fixture<'_, PostgresHarness>,
+    node: Epoch,
+    customer: &Customer,
+    endpoint: EndpointId,
+    status: u16,
+) -> (MessageId, Settlement) {
+    let (message, work): (MessageId, WorkRef) = fixture.delivery(node, customer, endpoint).await;
+    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
+    let outcome = Outcome::of_status(status);
+    fixture.record(&mut delivery, outcome);
+    let concluded = Concluded {
+        attempt: Some(fixture.attempt(1, outcome)),
+        delivery,
+        retry: None,
+    };
+    let settlement = Settlement {
+        work,
+        concluded: vec![concluded],
+        open: Vec::new(),
+    };
+    (message, settlement)
+}
+
+async fn status(pool: &PgPool, message: MessageId) -> Option<String> {
+    sqlx::query_scalar("SELECT status FROM deliveries WHERE message = $1")
+        .bind(message.as_uuid())
+        .fetch_optional(pool)
+        .await
+        .unwrap()
+}
+
+async fn until(what: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !what().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SURELY, waiting)
+        .await
+        .expect("it comes to that");
+}
+
+#[tokio::test]
+async fn what_has_nothing_to_tell_does_not_wait_for_the_log() {
+    let harness = PostgresHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    let node = fixture.node().await;
+    let (good, delivered) = concluded(&fixture, node, &customer, endpoint, 204).await;
+    let (bad, gone) = concluded(&fixture, node, &customer, endpoint, 410).await;
+    let head = fixture.ports().events.head().await.unwrap();
+
+    let mut holder = harness.outside.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(EVENT_LOG)
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let store = harness.store().clone();
+    let mut settling = JoinSet::new();
+    settling.spawn(async move { store.settle(node, vec![delivered, gone]).await });
+    until(async || status(&harness.outside, good).await.is_some()).await;
+    assert_eq!(status(&harness.outside, good).await.as_deref(), Some("delivered"));
+    assert_eq!(status(&harness.outside, bad).await, None, "it has to be told");
+    assert!(settling.try_join_next().is_none(), "it waits for its turn");
+    holder.rollback().await.unwrap();
+    let settled = tokio::time::timeout(SURELY, settling.join_next()).await.unwrap();
+    assert_eq!(settled.unwrap().unwrap().unwrap().len(), 2);
+    assert_eq!(status(&harness.outside, bad).await.as_deref(), Some("failed"));
+    let told = fixture.ports().events.after(head, 10).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].kind, "delivery.failed");
+}

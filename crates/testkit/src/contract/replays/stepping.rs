@@ -1,0 +1,245 @@
+//! How a replay goes on, waits, and ends.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use postrider_application::audit::Record;
+use postrider_application::ports::{
+    ReplayLimits, ReplayRepository as _, ReplayStep, ReplayViews as _, RunningReplays, Store as _,
+    UnitOfWork as _,
+};
+use postrider_domain::Change;
+use postrider_domain::endpoints::{DisableReason, Endpoint};
+use postrider_domain::replays::{ReplayFailure, ReplayLimit, ReplayMode, ReplayStatus};
+
+use super::{LIMITS, Scene, only, progress};
+use crate::contract::paging::{first, pieces};
+use crate::contract::{Harness, Tenancy};
+
+/// A message that is still being fanned out is waited for, and then judged by what became of it; but not for ever.
+pub async fn a_fan_out_under_way_is_waited_for<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let endpoint = scene.endpoint().await;
+    let before = scene.published(&[]).await;
+    let under_way = scene.fixture.accepted(&scene.customer).await;
+    let replay = scene.replay(endpoint, ReplayMode::Missing).await;
+    let waits = scene.steps(LIMITS).await;
+    assert_eq!(waits, ReplayStep::Waiting { replay, queued: 1 });
+    assert_eq!(
+        scene.step(LIMITS).await,
+        ReplayStep::Waiting { replay, queued: 0 }
+    );
+    assert_eq!(scene.view(endpoint, replay).await.progress, progress(1, 1));
+
+    // Its fan-out did not find the endpoint.
+    let node = scene.fixture.node().await;
+    let rows = scene.fixture.claim(node).await;
+    let fan_out = rows.iter().find(|row| row.endpoint.is_none()).unwrap();
+    assert_eq!(fan_out.message, under_way);
+    assert!(scene.fixture.fan_out(node, fan_out.work, Vec::new()).await);
+    let late = scene.fixture.accepted(&scene.customer).await;
+    let impatient = scene.replay(endpoint, ReplayMode::Missing).await;
+    let hasty = ReplayLimits {
+        patience: Duration::ZERO,
+        ..LIMITS
+    };
+    scene.steps(hasty).await;
+    scene.steps(hasty).await;
+    assert_eq!(
+        scene.view(endpoint, impatient).await.status,
+        ReplayStatus::Completed
+    );
+    let messages: BTreeSet<_> = rows
+        .iter()
+        .filter(|row| row.endpoint.is_some())
+        .map(|row| row.message)
+        .chain(
+            scene
+                .fixture
+                .claim(node)
+                .await
+                .iter()
+                .filter(|row| row.endpoint.is_some())
+                .map(|row| row.message),
+        )
+        .collect();
+    assert_eq!(messages, BTreeSet::from([before, under_way]));
+    assert!(!messages.contains(&late), "it was passed over");
+}
+
+/// Only so many rows of a replay are in the queue at a time.
+pub async fn a_replay_does_not_fill_the_queue<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let mut lacks = BTreeSet::new();
+    for _ in 0..5 {
+        lacks.insert(scene.published(&[]).await);
+    }
+    let endpoint = scene.endpoint().await;
+    let replay = scene.replay(endpoint, ReplayMode::Missing).await;
+    let limits = ReplayLimits {
+        outstanding: 2,
+        ..LIMITS
+    };
+    let mut delivered = BTreeSet::new();
+    for most in [2, 2, 1] {
+        scene.steps(limits).await;
+        assert!(
+            scene
+                .fixture
+                .ports()
+                .queue
+                .next_due(None)
+                .await
+                .unwrap()
+                .is_some()
+        );
+        let some = scene.deliver(endpoint).await;
+        assert_eq!(some.len(), most);
+        delivered.extend(some);
+    }
+    assert_eq!(delivered, lacks);
+    scene.steps(limits).await;
+    assert_eq!(scene.view(endpoint, replay).await.status, ReplayStatus::Completed);
+}
+
+/// A replay queues as many as it may, and is complete.
+pub async fn a_replay_ends_at_its_limit<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    for _ in 0..3 {
+        scene.published(&[]).await;
+    }
+    let endpoint = scene.endpoint().await;
+    let limit = ReplayLimit::new(2).unwrap();
+    let replay = scene.replay_up_to(endpoint, ReplayMode::Missing, limit).await;
+    scene.steps(LIMITS).await;
+    let view = scene.view(endpoint, replay).await;
+    assert_eq!(
+        (view.status, view.progress),
+        (ReplayStatus::Completed, progress(2, 2))
+    );
+    assert_eq!(scene.queued(endpoint).await.len(), 2);
+}
+
+/// One that was cancelled queues nothing more; what it had queued goes on.
+pub async fn a_cancelled_replay_goes_no_further<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    for _ in 0..3 {
+        scene.published(&[]).await;
+    }
+    let endpoint = scene.endpoint().await;
+    let replay = scene.replay(endpoint, ReplayMode::Missing).await;
+    scene.step(ReplayLimits { batch: 1, ..LIMITS }).await;
+    let scope = &scene.tenant.scope;
+    let mut tx = scene.fixture.store().begin(scope).await.unwrap();
+    let mut held = tx.hold_replay(scope, replay).await.unwrap().unwrap();
+    assert_eq!(held.cancel(scene.now()), Change::Made);
+    postrider_application::ports::Repository::save(&mut tx, scope, &mut held)
+        .await
+        .unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
+    assert_eq!(scene.step(LIMITS).await, ReplayStep::Nothing);
+    assert_eq!(scene.queued(endpoint).await.len(), 1);
+    let view = scene.view(endpoint, replay).await;
+    assert_eq!(
+        (view.status, view.progress),
+        (ReplayStatus::Cancelled, progress(1, 1))
+    );
+}
+
+/// What a disabled endpoint would be sent would only be cancelled; one that is gone is sent nothing either.
+pub async fn a_replay_fails_without_its_endpoint<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let scope = &scene.tenant.scope;
+    scene.published(&[]).await;
+    let (disabled, gone) = (scene.endpoint().await, scene.endpoint().await);
+    for (endpoint, why) in [
+        (disabled, ReplayFailure::EndpointDisabled),
+        (gone, ReplayFailure::EndpointGone),
+    ] {
+        let replay = scene.replay(endpoint, ReplayMode::Missing).await;
+        let key = (scene.customer.id, endpoint.into());
+        let mut found: Endpoint = scene.fixture.find(scope, &key).await.unwrap();
+        if why == ReplayFailure::EndpointGone {
+            scene.fixture.delete(scope, found).await.unwrap();
+        } else {
+            assert_eq!(found.disable(DisableReason::Manual, scene.now()), Change::Made);
+            scene.fixture.save(scope, &mut found).await.unwrap();
+        }
+        scene.steps(LIMITS).await;
+        let view = scene.view(endpoint, replay).await;
+        assert_eq!(
+            (view.status, view.progress),
+            (ReplayStatus::Failed(why), progress(0, 0))
+        );
+    }
+    let node = scene.fixture.node().await;
+    assert_eq!(scene.fixture.claim(node).await, []);
+}
+
+/// Nodes that take steps at the same time queue each message once.
+pub async fn racing_steps_queue_each_message_once<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let mut lacks = BTreeSet::new();
+    for _ in 0..8 {
+        lacks.insert(scene.published(&[]).await);
+    }
+    let endpoint = scene.endpoint().await;
+    for _ in 0..2 {
+        scene.replay(endpoint, ReplayMode::Missing).await;
+    }
+    let another = harness.another_node().await;
+    let ours = scene.fixture.ports().replays.clone();
+    let theirs = another.map_or_else(|| ours.clone(), |ports| ports.replays);
+    let (limits, now) = (ReplayLimits { batch: 3, ..LIMITS }, scene.now());
+    for _ in 0..20 {
+        let (one, other) = tokio::join!(
+            ours.step(&limits, &scene.ids, now),
+            theirs.step(&limits, &scene.ids, now)
+        );
+        let (one, other) = (one.unwrap(), other.unwrap());
+        if (one, other) == (ReplayStep::Nothing, ReplayStep::Nothing) {
+            break;
+        }
+    }
+    assert_eq!(only(&scene.queued(endpoint).await), lacks);
+}
+
+/// An endpoint's replays are listed, the newest first, and counted while they are under way; nobody else's are.
+pub async fn replays_are_listed_and_counted_by_endpoint<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let (endpoint, other) = (scene.endpoint().await, scene.endpoint().await);
+    let mut replays = Vec::new();
+    for _ in 0..3 {
+        replays.push(scene.replay(endpoint, ReplayMode::Failed).await);
+    }
+    scene.replay(other, ReplayMode::Failed).await;
+    replays.reverse();
+    let (store, application) = (scene.fixture.store(), scene.customer.id);
+    let stranger = scene.fixture.tenant("stranger").await;
+    let listed = pieces(2, async |page| {
+        let list = store.replays(&scene.tenant.scope, application, endpoint, page);
+        list.await.unwrap()
+    })
+    .await;
+    let listed: Vec<_> = listed.concat().iter().map(|replay| replay.id).collect();
+    assert_eq!(listed, replays);
+    let theirs = store.replays(&stranger.scope, application, endpoint, first());
+    assert!(theirs.await.unwrap().items.is_empty());
+    let theirs = store.replay(&stranger.scope, application, endpoint, replays[0]);
+    assert!(theirs.await.unwrap().is_none());
+
+    let counted = async |tenant: &Tenancy| {
+        let mut tx = store.begin(&tenant.scope).await.unwrap();
+        let held = tx.hold_replay(&tenant.scope, replays[0]).await.unwrap();
+        (
+            tx.count_running(&tenant.scope, endpoint).await.unwrap(),
+            held.is_some(),
+        )
+    };
+    let running = |of_endpoint, of_tenant| RunningReplays {
+        of_endpoint,
+        of_tenant,
+    };
+    assert_eq!(counted(&scene.tenant).await, (running(3, 4), true));
+    assert_eq!(counted(&stranger).await, (running(0, 0), false));
+}
