@@ -101,7 +101,7 @@ pub(crate) fn commit_span(caller: &Span, system: &'static str, rows: usize) -> S
         db.operation.name = "commit",
         db.collection.name = "messages",
         // By the convention only of more than one.
-        db.operation.batch.size = (rows > 1).then_some(rows),
+        db.operation.batch.size = (rows > 1).then(|| whole(rows)),
     )
 }
 
@@ -138,18 +138,20 @@ pub(crate) fn attempt_span(
         otel.kind = "client",
         otel.status_code = Empty,
         http.request.method = "POST",
-        http.request.resend_count = (number > 1).then(|| number - 1),
-        http.request.body.size = message.payload.bytes().len(),
+        http.request.resend_count = (number > 1).then(|| i64::from(number - 1)),
+        http.request.body.size = whole(message.payload.bytes().len()),
         http.response.status_code = Empty,
         server.address = uri.as_ref().and_then(Uri::host),
-        server.port = port.or_else(|| scheme.map(|scheme| if scheme == "http" { 80 } else { 443 })),
+        server.port = port
+            .or_else(|| scheme.map(|scheme| if scheme == "http" { 80 } else { 443 }))
+            .map(i64::from),
         url.scheme = scheme,
         error.r#type = Empty,
         tenant = %subject.tenant,
         application = %subject.application,
         message = %subject.message,
         endpoint = %subject.endpoint,
-        attempt = number,
+        attempt = i64::from(number),
     );
     if number > 1 && is_sampled(message) {
         let before = attempt_id(subject.message, subject.endpoint, number - 1);
@@ -170,6 +172,11 @@ pub(crate) fn attempt_span(
     drop(span.context());
     NEXT.set(None);
     span
+}
+
+/// A number as spans have them: an unsigned one would be exported as text.
+pub(crate) fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Makes `parent` the span's parent.
@@ -220,7 +227,7 @@ fn stored(message: &Message) -> Option<String> {
 /// Notes how the attempt ended.
 pub(crate) fn record_outcome(span: &Span, outcome: Outcome) {
     if let Some(status) = outcome.status() {
-        span.record("http.response.status_code", status);
+        span.record("http.response.status_code", i64::from(status));
     }
     if let Outcome::Failed { class, status } = outcome {
         match status {

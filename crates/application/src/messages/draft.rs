@@ -180,7 +180,7 @@ impl Drafts {
             messaging.operation.r#type = kind,
             messaging.destination.name = %scope.application(),
             messaging.message.id = %id,
-            messaging.message.body.size = payload.bytes().len(),
+            messaging.message.body.size = whole(payload.bytes().len()),
             // Of a repetition: the message that was there before.
             replayed = Empty,
         );
@@ -203,13 +203,18 @@ impl Drafts {
             messaging.operation.name = "publish",
             messaging.operation.r#type = "send",
             messaging.destination.name = %scope.application(),
-            messaging.batch.message_count = created.len(),
+            messaging.batch.message_count = whole(created.len()),
         );
         for one in created {
             span.follows_from(one);
         }
         span
     }
+}
+
+/// A number as spans have them: an unsigned one would be exported as text.
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Notes what became of a publish.

@@ -101,6 +101,7 @@ impl Telemetry {
                 .with_tracer(provider.tracer("postrider"))
                 .with_location(false)
                 .with_threads(false)
+                .with_tracked_inactivity(false)
                 .with_filter(EnvFilter::new(TRACED))
         });
         let (level, filter) = Level::new(&config.log);

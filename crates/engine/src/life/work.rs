@@ -51,7 +51,7 @@ impl Life {
     ) {
         let span = trace::fan_out_span(work, &payload.message);
         let targets: Vec<_> = wanting(&payload.message, &known.set).cloned().collect();
-        span.record("endpoints", targets.len());
+        span.record("endpoints", trace::whole(targets.len()));
         let mut rows = self.budget.take_rows(targets.len());
         let mut fan_out = NewFanOut {
             whose: (work.tenant, work.application),
@@ -108,7 +108,7 @@ impl Life {
                 self.pace.waits(endpoint.id, work.application, waiting);
             }
         }
-        span.record("parked", fan_out.parked.len());
+        span.record("parked", trace::whole(fan_out.parked.len()));
         self.begin_fan_out(fan_out);
         for (id, endpoint) in begin {
             self.attempt(id, &endpoint, known.standing);

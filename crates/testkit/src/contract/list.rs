@@ -334,6 +334,7 @@ macro_rules! contract_cases {
                 a_replay_fails_without_its_endpoint
                 racing_steps_queue_each_message_once
                 replays_are_listed_and_counted_by_endpoint
+                what_a_replay_queues_says_in_which_trace_it_was_asked_for
                 ;
             event_types:
                 schemas_survive

@@ -85,13 +85,26 @@ impl BackEnd {
         format!("http://{}", self.otlp)
     }
 
-    /// The traces of a service, as Jaeger's API has them.
+    /// The traces of a service, as Jaeger's API has them: those whose first span is here, so not those that a caller
+    /// began.
     pub(super) fn traces(&self, service: &str) -> anyhow::Result<Vec<Value>> {
-        let path = format!("/api/traces?service={service}&limit=1000");
-        let answer = Client::new(self.ui, START_LIMIT).get(&path, &[])?;
+        self.list(&format!("/api/traces?service={service}&limit=1000"))
+    }
+
+    /// The trace of this id, whoever began it, as a list of one or none.
+    pub(super) fn trace(&self, id: &str) -> anyhow::Result<Vec<Value>> {
+        self.list(&format!("/api/traces/{id}"))
+    }
+
+    fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let answer = Client::new(self.ui, START_LIMIT).get(path, &[])?;
+        if answer.status == 404 {
+            return Ok(Vec::new());
+        }
         ensure!(answer.status == 200, "GET {path}: {}", answer.status);
         match answer.json()?["data"].take() {
             Value::Array(traces) => Ok(traces),
+            Value::Null => Ok(Vec::new()),
             other => anyhow::bail!("GET {path}: no list of traces but {other}"),
         }
     }

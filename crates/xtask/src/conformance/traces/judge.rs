@@ -62,6 +62,17 @@ impl<'t> Trace<'t> {
         traces.iter().find(|trace| trace["traceID"] == id).map(Self)
     }
 
+    /// That in which this message was published.
+    pub(super) fn of_message(traces: &'t [Value], message: &str) -> Option<Self> {
+        let is_its = |publish: &Span<'_>| publish.tag("messaging.message.id").as_deref() == Some(message);
+        let mut all = traces.iter().map(Self);
+        all.find(|trace| trace.named("publish").iter().any(is_its))
+    }
+
+    pub(super) fn id(self) -> &'t str {
+        self.0["traceID"].as_str().unwrap_or_default()
+    }
+
     pub(super) fn spans(self) -> Vec<Span<'t>> {
         let spans = self.0["spans"].as_array().map_or(&[][..], Vec::as_slice);
         spans.iter().map(Span).collect()
@@ -74,12 +85,12 @@ impl<'t> Trace<'t> {
         spans
     }
 
-    /// The only span of this name, which must be a child of that one.
-    fn child(self, name: &str, parent: &str) -> anyhow::Result<Span<'t>> {
+    /// The only span of this name, which must be a child of that one; or nobody's.
+    pub(super) fn child(self, name: &str, parent: Option<&str>) -> anyhow::Result<Span<'t>> {
         let spans = self.named(name);
         ensure!(spans.len() == 1, "there are {} spans `{name}`", spans.len());
         ensure!(
-            spans[0].parent() == Some(parent),
+            spans[0].parent() == parent,
             "the parent of `{name}` is {:?}",
             spans[0].parent()
         );
@@ -106,9 +117,6 @@ impl<'t> Trace<'t> {
 
 /// What was published, and by whom.
 pub(super) struct Published<'p> {
-    pub(super) trace: &'p str,
-    /// The caller's own span.
-    pub(super) caller: &'p str,
     pub(super) message: &'p str,
     pub(super) endpoint: &'p str,
     pub(super) host: &'p str,
@@ -117,13 +125,13 @@ pub(super) struct Published<'p> {
 
 /// From the request to each attempt: a first that failed, and a second that succeeded. Answers the publish's span.
 pub(super) fn whole<'t>(trace: Trace<'t>, published: &Published<'_>) -> anyhow::Result<Span<'t>> {
-    let request = trace.child("POST /v1/applications/{application}/messages", published.caller)?;
+    let request = trace.child("POST /v1/applications/{application}/messages", None)?;
     request.has(&[
         ("http.request.method", "POST"),
         ("http.response.status_code", "202"),
     ])?;
-    let use_case = trace.child("message.publish", request.id())?;
-    let publish = trace.child("publish", use_case.id())?;
+    let use_case = trace.child("message.publish", Some(request.id()))?;
+    let publish = trace.child("publish", Some(use_case.id()))?;
     publish.has(&[
         ("messaging.system", "postrider"),
         ("messaging.operation.type", "send"),
@@ -132,12 +140,12 @@ pub(super) fn whole<'t>(trace: Trace<'t>, published: &Published<'_>) -> anyhow::
     let application = publish
         .tag("messaging.destination.name")
         .context("the publish names no destination")?;
-    let commit = trace.child("commit messages", publish.id())?;
+    let commit = trace.child("commit messages", Some(publish.id()))?;
     commit.has(&[
         ("db.system.name", published.database),
         ("db.operation.name", "commit"),
     ])?;
-    let fan_out = trace.child("fan_out", publish.id())?;
+    let fan_out = trace.child("fan_out", Some(publish.id()))?;
     fan_out.has(&[
         ("messaging.operation.type", "process"),
         ("messaging.message.id", published.message),
@@ -163,7 +171,7 @@ pub(super) fn whole<'t>(trace: Trace<'t>, published: &Published<'_>) -> anyhow::
         "the first attempt follows nothing"
     );
     ensure!(
-        attempts[1].links() == [(published.trace, attempts[0].id())],
+        attempts[1].links() == [(trace.id(), attempts[0].id())],
         "the retry is linked to {:?}",
         attempts[1].links()
     );
@@ -199,9 +207,9 @@ mod tests {
             json!({ "traceID": "t", "spans": [span("a", "1", "0", &[("k", "v")]), span("b", "2", "1", &[])] }),
         ];
         let trace = Trace::find(&traces, "t").unwrap();
-        assert!(trace.child("b", "1").is_ok() && trace.child("b", "0").is_err());
-        assert!(trace.child("c", "1").is_err());
-        let a = trace.child("a", "0").unwrap();
+        assert!(trace.child("b", Some("1")).is_ok() && trace.child("b", Some("0")).is_err());
+        assert!(trace.child("c", Some("1")).is_err());
+        let a = trace.child("a", Some("0")).unwrap();
         assert!(a.has(&[("k", "v")]).is_ok() && a.has(&[("k", "w")]).is_err());
         assert!(tells_nothing_of(&traces, &["v1"]).is_ok() && tells_nothing_of(&traces, &["\"v\""]).is_err());
         assert!(Trace::find(&traces, "u").is_none());

@@ -1,7 +1,6 @@
 //! The trace of a message that fails once and then succeeds, in an OTLP back end that is not ours.
 
 mod back_end;
-mod collector;
 mod judge;
 
 use std::net::SocketAddr;
@@ -13,14 +12,14 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use self::back_end::BackEnd;
-use self::collector::Collector;
 use self::judge::{Published, Trace, tells_nothing_of, whole};
 use super::retries::receive;
 use super::stage::Databases;
 use crate::chance::secret_hex;
+use crate::collector::Collector;
 use crate::interrupt;
 use crate::process::Speaker;
-use crate::product::{Binary, Database, Installation, Running, signing_secret};
+use crate::product::{Binary, Database, Installation, Running, Tenant, signing_secret};
 use crate::watchdog::Watchdog;
 
 const ARRIVE_LIMIT: Duration = Duration::from_secs(30);
@@ -28,6 +27,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// What is nowhere in a trace: a payload, and what a receiver's URL has after its host.
 const PAYLOAD: &str = r#"{"card":"pAyL0ad-4711"}"#;
 const PATH: &str = "/hook/p4th-t0ken?key=qu3ry-t0ken";
+/// The request that asks for a delivery to be made again.
+const RESEND: &str = "POST /v1/applications/{application}/messages/{message}/deliveries/{endpoint}/resend";
 const SECRETS: [&str; 3] = ["pAyL0ad-4711", "p4th-t0ken", "qu3ry-t0ken"];
 
 /// Runs on each database, by gRPC and by HTTP.
@@ -129,69 +130,87 @@ impl Caller {
 fn grpc(database: Database, running: &Running, back_end: &BackEnd) -> anyhow::Result<()> {
     let (service, tenant) = (service(database), &running.tenant);
     let receiver = Receiver::start(running, 1)?;
-    let (quiet, caller, again) = (Caller::new(false)?, Caller::new(true)?, Caller::new(true)?);
-    let message = tenant.publish_in(&caller.traceparent(), "invoice.paid", PAYLOAD)?;
+    let (quiet, again) = (Caller::new(false)?, Caller::new(true)?);
+    let message = tenant.publish(&mut tenant.api(), "invoice.paid", PAYLOAD)?;
     receiver.arrivals(2)?;
+    let host = receiver.address.ip().to_string();
     let published = Published {
-        trace: &caller.trace,
-        caller: &caller.span,
         message: &message,
         endpoint: &receiver.endpoint,
-        host: &receiver.address.ip().to_string(),
+        host: &host,
         database: match database {
             Database::Sqlite => "sqlite",
             Database::Postgres => "postgresql",
         },
     };
-    let spans = until(back_end, &service, &caller.trace, |trace| {
-        trace.named("POST").len() == 2 && whole(trace, &published).is_ok()
-    })
-    .and_then(|traces| judged(&traces, &published))?;
+    let all = || back_end.traces(&service);
+    let traces = until(all, |traces| {
+        Trace::of_message(traces, &message).is_some_and(|trace| whole(trace, &published).is_ok())
+    })?;
+    let trace = Trace::of_message(&traces, &message).context("the trace did not arrive")?;
+    whole(trace, &published)?;
+    let (with_resent, asked) = resent(&receiver, tenant, &message, back_end, &service, &again)?;
 
-    // Not recorded by its caller; and after it a resend, which is.
     let unheard = tenant.publish_in(&quiet.traceparent(), "invoice.paid", PAYLOAD)?;
-    receiver.arrivals(1)?;
-    ensure!(unheard != message, "two publishes are one message");
+    receiver.arrivals(2)?;
+    // What is exported in the same breath comes first.
+    let marker = tenant.publish(&mut tenant.api(), "invoice.paid", PAYLOAD)?;
+    receiver.arrivals(2)?;
+    let traces = until(all, |traces| {
+        Trace::of_message(traces, &marker).is_some_and(|trace| trace.named("POST").len() == 2)
+    })?;
+    ensure!(
+        back_end.trace(&quiet.trace)?.is_empty(),
+        "a trace that its caller does not record was exported"
+    );
+    let secrets = [&SECRETS[..], &[&receiver.secret, tenant.key(), &unheard]].concat();
+    tells_nothing_of(&[traces, with_resent, asked].concat(), &secrets)?;
+    println!(
+        "{}, gRPC: {} spans from the request to two attempts, the retry linked to the first; an attempt that was asked \
+         for linked to who asked; nothing of what is not recorded, and no secret",
+        database.name(),
+        trace.spans().len()
+    );
+    Ok(())
+}
+
+/// Asks for the message to be sent again, in a trace of the caller's; both traces.
+fn resent(
+    receiver: &Receiver,
+    tenant: &Tenant,
+    message: &str,
+    back_end: &BackEnd,
+    service: &str,
+    caller: &Caller,
+) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
     let path = format!(
         "{}/{message}/deliveries/{}/resend",
         tenant.messages(),
         receiver.endpoint
     );
-    tenant.post_in(&again.traceparent(), &path, b"")?;
+    tenant.post_in(&caller.traceparent(), &path, b"")?;
     receiver.arrivals(1)?;
-    let traces = until(back_end, &service, &caller.trace, |trace| {
-        trace.named("POST").len() == 3
-    })?;
-    let asked = until(back_end, &service, &again.trace, |trace| {
-        trace.named("delivery.resend").len() == 1
-    })?;
-    let resent = joined(&traces, &asked, &again.trace, &published)?;
-    let all = back_end.traces(&service)?;
-    ensure!(
-        Trace::find(&all, &quiet.trace).is_none(),
-        "a trace that its caller does not record was exported"
-    );
-    let secrets = [&SECRETS[..], &[&receiver.secret, tenant.key(), &unheard]].concat();
-    tells_nothing_of(&all, &secrets)?;
-    println!(
-        "{}, gRPC: {spans} spans from the request to two attempts, the retry linked to the first; {resent}; \
-         nothing of what is not recorded, and no secret",
-        database.name()
-    );
-    Ok(())
+    let traces = until(
+        || back_end.traces(service),
+        |traces| Trace::of_message(traces, message).is_some_and(|trace| trace.named("POST").len() == 3),
+    )?;
+    let asked = until(
+        || back_end.trace(&caller.trace),
+        |traces| Trace::find(traces, &caller.trace).is_some_and(|trace| !trace.named(RESEND).is_empty()),
+    )?;
+    joined(&traces, message, &asked, caller)?;
+    Ok((traces, asked))
 }
 
-/// Waits until the trace is as it must be, or time is up: then it is judged as it is.
+/// Waits until the traces are as they must be, or time is up: then they are judged as they are.
 fn until(
-    back_end: &BackEnd,
-    service: &str,
-    id: &str,
-    holds: impl Fn(Trace<'_>) -> bool,
+    get: impl Fn() -> anyhow::Result<Vec<Value>>,
+    holds: impl Fn(&[Value]) -> bool,
 ) -> anyhow::Result<Vec<Value>> {
     let deadline = Instant::now() + ARRIVE_LIMIT;
     loop {
-        let traces = back_end.traces(service)?;
-        if Trace::find(&traces, id).is_some_and(&holds) || Instant::now() >= deadline {
+        let traces = get()?;
+        if holds(&traces) || Instant::now() >= deadline {
             return Ok(traces);
         }
         interrupt::check()?;
@@ -199,34 +218,26 @@ fn until(
     }
 }
 
-fn judged(traces: &[Value], published: &Published<'_>) -> anyhow::Result<usize> {
-    let trace = Trace::find(traces, published.trace).context("the trace did not arrive")?;
-    whole(trace, published)?;
-    Ok(trace.spans().len())
-}
-
-/// The attempt that was asked for is linked to the attempt before it, and to whoever asked.
-fn joined(
-    traces: &[Value],
-    asked: &[Value],
-    asked_in: &str,
-    published: &Published<'_>,
-) -> anyhow::Result<&'static str> {
-    let trace = Trace::find(traces, published.trace).context("the trace did not arrive")?;
+/// The attempt that was asked for is linked to the attempt before it, and to whoever asked, whose own trace is joined.
+fn joined(traces: &[Value], message: &str, asked: &[Value], caller: &Caller) -> anyhow::Result<()> {
+    let trace = Trace::of_message(traces, message).context("the trace did not arrive")?;
     let publish = trace.named("publish");
     let publish = publish.first().context("the trace has no publish")?;
     let attempts = trace.attempts(publish.id())?;
     ensure!(attempts.len() == 3, "there are {} attempts", attempts.len());
-    let resend = Trace::find(asked, asked_in).context("the trace of the resend did not arrive")?;
-    let resend = resend.named("delivery.resend");
-    let resend = resend.first().context("its trace has no resend")?;
-    let expected = [(published.trace, attempts[1].id()), (asked_in, resend.id())];
+    let resend = Trace::find(asked, &caller.trace).context("the trace of the resend did not arrive")?;
+    let request = resend.child(RESEND, Some(&caller.span))?;
+    let resend = resend.child("delivery.resend", Some(request.id()))?;
+    let expected = [
+        (trace.id(), attempts[1].id()),
+        (caller.trace.as_str(), resend.id()),
+    ];
     ensure!(
         attempts[2].links() == expected,
         "the resent attempt is linked to {:?} and not {expected:?}",
         attempts[2].links()
     );
-    Ok("an attempt that was asked for linked to who asked")
+    Ok(())
 }
 
 /// By HTTP, a sampler that leaves everything out but what callers record.

@@ -1,8 +1,8 @@
-//! The least that takes OTLP over HTTP: keeps what was posted, and answers 200.
+//! The least that takes OTLP over HTTP: answers 200, and keeps what was posted if it is to be looked at.
 
 use std::io::{BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,24 +15,40 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
 
 /// A running collector. Dropping it ends it.
-pub(super) struct Collector {
+#[derive(Debug)]
+pub struct Collector {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
+    keeps: bool,
     posts: Mutex<Vec<Message>>,
+    count: AtomicUsize,
     stopping: AtomicBool,
 }
 
 impl Collector {
-    /// Listens on a free loopback port.
-    pub(super) fn start() -> anyhow::Result<Self> {
+    /// Listens on a free loopback port, and keeps what comes.
+    pub fn start() -> anyhow::Result<Self> {
+        Self::begin(true)
+    }
+
+    /// The same, but keeps nothing.
+    pub fn start_forgetful() -> anyhow::Result<Self> {
+        Self::begin(false)
+    }
+
+    fn begin(keeps: bool) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
-        let (address, shared) = (listener.local_addr()?, Arc::new(Shared::default()));
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            keeps,
+            ..Shared::default()
+        });
         let for_acceptor = Arc::clone(&shared);
         let acceptor = thread::spawn(move || accept(&listener, &for_acceptor));
         Ok(Self {
@@ -43,12 +59,17 @@ impl Collector {
     }
 
     /// Where it listens.
-    pub(super) fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// All that was posted so far.
-    pub(super) fn posts(&self) -> Vec<Message> {
+    /// How often something was posted so far.
+    pub fn count(&self) -> usize {
+        self.shared.count.load(Ordering::Relaxed)
+    }
+
+    /// All that was posted so far and kept.
+    pub fn posts(&self) -> Vec<Message> {
         self.shared
             .posts
             .lock()
@@ -92,11 +113,14 @@ fn serve(stream: TcpStream, shared: &Shared) {
             return;
         };
         let last = post.is_last();
-        shared
-            .posts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(post);
+        shared.count.fetch_add(1, Ordering::Relaxed);
+        if shared.keeps {
+            shared
+                .posts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(post);
+        }
         if stream.get_mut().write_all(ANSWER).is_err() || last {
             return;
         }
@@ -117,5 +141,6 @@ mod tests {
         }
         let bodies: Vec<_> = collector.posts().into_iter().map(|post| post.body).collect();
         assert_eq!(bodies, [b"one", b"two"]);
+        assert_eq!(collector.count(), 2);
     }
 }
