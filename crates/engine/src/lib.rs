@@ -52,3 +52,4 @@ pub use ports::EnginePorts;
 pub use replays::{Replays, ReplaysOptions, ReplaysPorts};
 pub use retention::{Keeper, RetentionOptions, RetentionPorts};
 pub use sender::{HttpSender, HttpSenderError};
+pub use trace::next_span_id;

@@ -24,6 +24,7 @@
 //! | `export` | everything that a tenant owns, secrets excepted |
 //! | `installation`, `reencryption` | signing keys and small facts; sealing anew what another master key sealed |
 //! | `codec`, `batch`, `windows` | stored forms of lists; batches as parameters; walking through a table in pieces |
+//! | `trace` | spans of transactions, where somebody records them |
 //! | `error` | what database errors mean |
 
 mod answers;
@@ -58,6 +59,7 @@ mod retention;
 mod store;
 mod stored;
 mod tenants;
+mod trace;
 mod unit_of_work;
 mod users;
 mod windows;

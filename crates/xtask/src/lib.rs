@@ -21,6 +21,7 @@ pub mod cache;
 pub mod cargo;
 pub mod chance;
 pub mod check_arch;
+pub mod collector;
 pub mod conformance;
 mod debian;
 pub mod deploy;

@@ -3,15 +3,19 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | `clients` | what is left out of the log because clients do it |
 //! | `environment` | what the `OTEL_*` variables ask for |
 //! | `traces` | spans on their way to the collector, bounded and counted |
+//! | `ids` | ids of spans |
 //! | `metrics` | the instruments' provider, and the page that Prometheus reads |
 //! | `process` | what the process and its runtime use |
 //! | `lines` | how a log line looks |
 //! | `repeats` | lines that say the same over and over |
 //! | `level` | what is logged, changeable while it runs |
 
+mod clients;
 mod environment;
+mod ids;
 mod level;
 mod lines;
 mod metrics;
@@ -32,6 +36,7 @@ use crate::configuration::{LogFormat, TelemetryConfig};
 
 pub(crate) use self::metrics::OtelUseCaseMetrics;
 use self::{
+    clients::NotOfClients,
     environment::{Environment, Signal},
     level::Level,
     lines::JsonLines,
@@ -96,6 +101,7 @@ impl Telemetry {
                 .with_tracer(provider.tracer("postrider"))
                 .with_location(false)
                 .with_threads(false)
+                .with_tracked_inactivity(false)
                 .with_filter(EnvFilter::new(TRACED))
         });
         let (level, filter) = Level::new(&config.log);
@@ -103,9 +109,15 @@ impl Telemetry {
         let lines = match config.format {
             LogFormat::Json => lines
                 .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
-                .event_format(JsonLines::new(Arc::clone(&repeats)))
+                .event_format(NotOfClients::unless_named_in(
+                    &config.log,
+                    JsonLines::new(Arc::clone(&repeats)),
+                ))
                 .boxed(),
-            LogFormat::Pretty => lines.with_target(false).boxed(),
+            LogFormat::Pretty => lines
+                .with_target(false)
+                .map_event_format(|lines| NotOfClients::unless_named_in(&config.log, lines))
+                .boxed(),
         };
         let within = repeats::Within(Arc::clone(&repeats));
         tracing_subscriber::registry()

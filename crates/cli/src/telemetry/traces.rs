@@ -20,7 +20,7 @@ use opentelemetry_sdk::{
     trace::{BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanProcessor},
 };
 
-use super::{TelemetryError, environment::Environment};
+use super::{TelemetryError, environment::Environment, ids::SpanIds};
 
 /// What became of ended spans.
 #[derive(Debug, Default)]
@@ -57,6 +57,7 @@ pub(super) fn provider(
     };
     let provider = SdkTracerProvider::builder()
         .with_span_processor(processor)
+        .with_id_generator(SpanIds::default())
         .with_resource(environment.resource())
         .build();
     global::set_text_map_propagator(TraceContextPropagator::new());

@@ -9,8 +9,10 @@ use std::{
 use postrider_application::ports::{Accepted, IntakeError, NewMessage};
 use postrider_domain::TenantId;
 use tokio::sync::{Notify, oneshot};
+use tracing::Span;
 
 use super::IntakeOptions;
+use crate::trace;
 
 /// What a message costs besides its payload.
 const OVERHEAD_BYTES: usize = 512;
@@ -25,6 +27,8 @@ pub(super) struct Pending {
     /// Whether a try may have committed it.
     pub(super) uncertain: bool,
     answer: oneshot::Sender<Result<Accepted, IntakeError>>,
+    /// The span that it waits in; none if nobody records it.
+    pub(super) span: Span,
 }
 
 impl Pending {
@@ -157,11 +161,17 @@ impl Waiting {
         state.load.add(bytes);
         state.of_tenants.entry(tenant).or_default().add(bytes);
         let (answer, answered) = oneshot::channel();
+        let span = if trace::is_sampled(&new.message) {
+            Span::current()
+        } else {
+            Span::none()
+        };
         state.queue.push_back(Pending {
             new,
             deadline,
             uncertain: false,
             answer,
+            span,
             _room: Room {
                 waiting: Arc::clone(self),
                 tenant,

@@ -335,6 +335,7 @@ macro_rules! contract_cases {
                 racing_steps_queue_each_message_once
                 replays_are_listed_and_counted_by_endpoint
                 a_replay_is_counted_while_it_is_under_way
+                what_a_replay_queues_says_in_which_trace_it_was_asked_for
                 ;
             event_types:
                 schemas_survive

@@ -22,6 +22,7 @@ mod signatures;
 mod stage;
 mod statistics;
 pub(crate) mod tools;
+mod traces;
 mod unprivileged;
 
 use std::process::ExitCode;
@@ -98,6 +99,8 @@ enum Part {
     Relay,
     /// A million attempts: a day of them goes while somebody reads it, beside a DELETE of as many
     Retention,
+    /// The trace of a message that fails once, in an OTLP back end with Jaeger's API
+    Traces,
 }
 
 impl Part {
@@ -118,6 +121,7 @@ impl Part {
         Self::Barrier,
         Self::Relay,
         Self::Retention,
+        Self::Traces,
     ];
 
     fn needs_the_binary(self) -> bool {
@@ -197,6 +201,7 @@ fn play(
         Part::Lifecycle => lifecycle::run(&stage),
         Part::Payloads => payloads::run(binary, databases),
         Part::Retries => retries::run(binary, databases),
+        Part::Traces => traces::run(binary, databases),
         Part::Api => api::run(&stage),
         Part::Clients => clients::run(&stage),
         Part::Signatures => signatures::run(&stage),

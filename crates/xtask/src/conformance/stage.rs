@@ -37,10 +37,22 @@ impl Databases {
     pub(super) fn each(
         &self,
         binary: &Binary,
+        job: impl FnMut(Database, &Running) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.each_with(binary, |_, _| {}, job)
+    }
+
+    /// The same, after what it is configured by was set.
+    pub(super) fn each_with(
+        &self,
+        binary: &Binary,
+        prepare: impl Fn(Database, &mut Installation),
         mut job: impl FnMut(Database, &Running) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         for &database in &self.chosen {
-            let running = Running::begin(Installation::new(binary, self.server(database))?)?;
+            let mut installation = Installation::new(binary, self.server(database))?;
+            prepare(database, &mut installation);
+            let running = Running::begin(installation)?;
             job(database, &running).map_err(|error| error.context(format!("on {}", database.name())))?;
             let complaints = running.complaints();
             for (said, count) in complaints.others.iter().take(5) {

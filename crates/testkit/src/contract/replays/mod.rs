@@ -1,10 +1,12 @@
 //! Replays: what is queued, once; what is waited for; and how a replay ends.
 
+mod asking;
 mod choosing;
 mod stepping;
 
 use crate::contract::{Customer, Fixture, Harness, Tenancy};
 use crate::memory::SequentialIds;
+pub use asking::what_a_replay_queues_says_in_which_trace_it_was_asked_for;
 pub use choosing::{
     a_message_to_one_endpoint_is_not_replayed_to_others, all_is_everything_but_what_is_pending,
     failed_is_what_came_to_no_good_end, missing_is_exactly_what_the_endpoint_lacks,
