@@ -104,7 +104,7 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::PostgresWays,
         Self::Lint,
         Self::Payloads,
