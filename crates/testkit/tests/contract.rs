@@ -1,6 +1,6 @@
 //! The contract of the storage ports, on memory.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use postrider_testkit::{contract::MemoryHarness, contract_cases};
 
@@ -13,12 +13,17 @@ fn every_case_is_in_the_list() {
     let mut written = BTreeMap::new();
     for file in std::fs::read_dir(rooms).unwrap() {
         let path = file.unwrap().path();
-        let source = std::fs::read_to_string(&path).unwrap();
-        let cases: Vec<String> = source
-            .lines()
-            .filter_map(|line| line.strip_prefix("pub async fn ")?.split_once("<H: "))
-            .map(|(name, _)| name.to_owned())
-            .collect();
+        // A room of its own, or one with rooms in it.
+        let cases: Vec<String> = if path.is_dir() {
+            let mut inner: Vec<_> = std::fs::read_dir(&path)
+                .unwrap()
+                .map(|file| file.unwrap().path())
+                .collect();
+            inner.sort();
+            inner.iter().flat_map(|path| cases_in(path)).collect()
+        } else {
+            cases_in(&path)
+        };
         if !cases.is_empty() {
             written.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), cases);
         }
@@ -27,4 +32,14 @@ fn every_case_is_in_the_list() {
     let listed =
         listed.map(|(room, cases)| (room.to_owned(), cases.into_iter().map(str::to_owned).collect()));
     assert_eq!(written, BTreeMap::<String, Vec<String>>::from(listed));
+}
+
+/// The cases that a file holds, in its order.
+fn cases_in(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub async fn ")?.split_once("<H: "))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }

@@ -325,11 +325,11 @@ macro_rules! contract_cases {
                 missing_is_only_what_the_filter_wants
                 failed_is_what_came_to_no_good_end
                 all_is_everything_but_what_is_pending
+                what_is_not_to_be_sent_is_not_replayed
+                a_message_to_one_endpoint_is_not_replayed_to_others
                 a_fan_out_under_way_is_waited_for
                 a_replay_does_not_fill_the_queue
                 a_replay_ends_at_its_limit
-                what_is_not_to_be_sent_is_not_replayed
-                a_message_to_one_endpoint_is_not_replayed_to_others
                 a_cancelled_replay_goes_no_further
                 a_replay_fails_without_its_endpoint
                 racing_steps_queue_each_message_once

@@ -476,7 +476,8 @@ impl DeadLetterRepository for MemoryTx {
         self.of_operator()?;
         let state = self.store.state();
         let letter = state.relayed.letters.get(id);
-        let found = letter.is_some_and(|letter| letter.is_refused() && !letter.event.discarded);
+        let found = letter.is_some_and(|letter| letter.is_refused() && !letter.event.discarded)
+            && !self.discarded.contains(id);
         if found {
             self.again.push(id.clone());
         }
