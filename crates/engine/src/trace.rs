@@ -159,9 +159,9 @@ pub(crate) fn attempt_span(
     }
     if let Some(asked) = asked {
         if asked == parent {
-            publish
-                .into_iter()
-                .for_each(|publish| link(&span, publish, "publish"));
+            if let Some(publish) = publish {
+                link(&span, publish, "publish");
+            }
         } else {
             link(&span, asked, "asked_by");
         }

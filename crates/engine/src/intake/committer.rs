@@ -107,9 +107,9 @@ impl Committer {
             let spans = self.spans(&part);
             let outcome = self.try_to_write(&rows).await;
             if let Err(error) = &outcome {
-                spans
-                    .iter()
-                    .for_each(|span| trace::record_failure(span, kind_of(error)));
+                for span in &spans {
+                    trace::record_failure(span, kind_of(error));
+                }
             }
             drop(spans);
             match outcome {
