@@ -312,8 +312,8 @@ macro_rules! contract_cases {
                 ;
             delivery_list:
                 deliveries_are_found
-                deliveries_are_listed_both_ways
                 deliveries_of_a_message_are_found_before_their_first_attempt
+                deliveries_are_listed_both_ways
                 ;
             figures:
                 figures_add_up
