@@ -208,7 +208,7 @@ fn show_subscribers(meter: &Meter, seen: &Arc<Seen>, names: &Arc<[&'static str]>
         )
         .with_callback(move |observer| {
             each(&of, &known, |of, labels| {
-                observer.observe(of.dead_letters, labels)
+                observer.observe(of.dead_letters, labels);
             });
         })
         .build();

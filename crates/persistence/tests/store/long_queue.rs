@@ -67,10 +67,6 @@ async fn a_look_at_a_long_queue_is_short<O: Outside>(harness: &O) {
     let (whole, all) = look(harness, EACH * 4).await;
     let each = u64::from(EACH);
     assert_eq!(all, [each * 2, each, each]);
-    println!(
-        "a look: {empty:?} at nothing, {long:?} up to {MOST} of each, {whole:?} at all {} rows",
-        EACH * 4
-    );
     assert!(
         long * 3 < whole + empty * 3,
         "{long:?} against {whole:?} for the whole queue"

@@ -31,8 +31,8 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     let page = std::fs::read_to_string(cargo::workspace_root().join(metrics_page::PAGE))?;
     let listed = metrics_page::listed(&page)?;
     let management = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-    let listen = management.to_string();
-    stage.each(&[("MANAGEMENT__LISTEN", listen.as_str())], |database, ground| {
+    let place = management.to_string();
+    stage.each(&[("MANAGEMENT__LISTEN", place.as_str())], |database, ground| {
         on(database, ground, management, &listed)
     })
 }
