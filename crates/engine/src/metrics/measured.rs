@@ -53,7 +53,7 @@ impl Measured {
             .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
         let mut points: Vec<_> = metrics
             .filter(|metric| metric.name() == name)
-            .flat_map(|metric| read(metric))
+            .flat_map(read)
             .collect();
         points.sort_by(|a, b| a.0.cmp(&b.0));
         points
