@@ -28,9 +28,7 @@ use std::{io, sync::Arc, time::Duration};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use postrider_api::management::{LogControl, MetricsPage};
-use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::FilterExt as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::configuration::{LogFormat, TelemetryConfig};
 
@@ -41,7 +39,7 @@ use self::{
     level::Level,
     lines::JsonLines,
     metrics::Prometheus,
-    repeats::Repeats,
+    repeats::{Repeats, Within},
 };
 
 /// What the exporters themselves do must not be traced, or it would never end.
@@ -111,17 +109,22 @@ impl Telemetry {
                 .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
                 .event_format(NotOfClients::unless_named_in(
                     &config.log,
-                    JsonLines::new(Arc::clone(&repeats)),
+                    Within {
+                        lines: JsonLines::new(Arc::clone(&repeats)),
+                        repeats: Arc::clone(&repeats),
+                    },
                 ))
                 .boxed(),
             LogFormat::Pretty => lines
                 .with_target(false)
-                .map_event_format(|lines| NotOfClients::unless_named_in(&config.log, lines))
+                .map_event_format(|lines| {
+                    let repeats = Arc::clone(&repeats);
+                    NotOfClients::unless_named_in(&config.log, Within { repeats, lines })
+                })
                 .boxed(),
         };
-        let within = repeats::Within(Arc::clone(&repeats));
         tracing_subscriber::registry()
-            .with(lines.with_filter(filter.and(within)))
+            .with(lines.with_filter(filter))
             .with(otel)
             .try_init()?;
         metrics::observe_telemetry(tracer.as_ref().map(|(_, counts)| counts), &repeats);
