@@ -56,7 +56,7 @@ INEXPRESSIBLE = [
     (rf"(POST {A}/endpoints|PUT {E}|POST {E}/secret/rotate)", r"secret", r"format", "the public key is not the seed's"),
     (rf"PUT {E}", r"secret(_type)?", r"fixed", "only the secret that is stored"),
     (rf"POST {E}/secret/rotate", r"secret", r"duplicate", "the secret signs already"),
-    (PUBLISH, r"event_id", r"exclusive", "a field that excludes a header"),
+    (rf"({PUBLISH}|{BATCH})", r"(messages\.)?event_id", r"exclusive", "a field that excludes a header"),
     (rf"({PUBLISH}|{BATCH})", r"(messages\.)?event_type", r"(unregistered|archived)", "the tenant's registrations"),
     (rf"({PUBLISH}|{BATCH})", r"(messages\.)?(payload|raw)([.\[].*)?", r".*", "the schema of the tenant's event type"),
     (r"POST /v1/event-types(/\{name\}/schemas)?", r"schema(\..*)?", r".*", "a JSON Schema that is valid and bounded"),
