@@ -49,7 +49,7 @@ impl Subject {
     /// After this long without a look nothing is known of it any more: some of the prober's rounds, time-outs included.
     const fn stale_after(self) -> Duration {
         match self {
-            Self::Database | Self::Engine => Duration::from_secs(12),
+            Self::Database | Self::Engine => Duration::from_secs(20),
             Self::Migrations => Duration::from_mins(1),
         }
     }

@@ -59,14 +59,14 @@ fn what_nobody_has_looked_at_for_too_long_is_not_ready() {
     let (clock, health) = health();
     health.serves();
     all_well(&health);
-    clock.advance(Duration::from_secs(12));
+    clock.advance(Duration::from_secs(20));
     assert!(all_ready(&health.checks()));
     clock.advance(Duration::from_secs(3));
     let engine = check(&health, "engine");
     assert!(!engine.ready);
     assert_eq!(
         (engine.since, engine.looked),
-        (Duration::from_secs(3), Some(Duration::from_secs(15)))
+        (Duration::from_secs(3), Some(Duration::from_secs(23)))
     );
     assert!(
         check(&health, "migrations").ready,

@@ -61,11 +61,6 @@ impl Route {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether there is such a route.
-    pub(crate) fn is_known(&self) -> bool {
-        &*self.0 != Self::UNKNOWN
-    }
 }
 
 /// Counts a request while it is under way, whatever ends it: an answer, or a client that goes.

@@ -37,8 +37,7 @@ impl RootSpanBuilder for RootSpan {
             .get::<RequestId>()
             .map(ToString::to_string)
             .unwrap_or_default();
-        // Paths of known routes hold ids and nothing else; of unknown ones whatever a stranger sends.
-        let path = route.filter(|route| route.is_known()).map(|_| request.path());
+        // No path: beside ids it may hold what a customer is called, and before authentication anything.
         let route = route.map_or("unknown", Route::as_str);
         let agent = user_agent(request);
         let span = tracing::info_span!(
@@ -49,7 +48,6 @@ impl RootSpanBuilder for RootSpan {
             http.request.method = method,
             http.route = route,
             http.response.status_code = Empty,
-            url.path = path,
             url.scheme = scheme(request),
             network.protocol.version = protocol_version(request.version()),
             user_agent.original = agent,

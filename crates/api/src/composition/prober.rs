@@ -9,8 +9,9 @@ use crate::{Health, Subject};
 
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long the database may take for one answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the database may take for one answer: longer than requests wait for a connection, so that a node which serves
+/// them late is not the first to go.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// How many answers in a row may be late before the node counts as not ready: under load every node waits for a
 /// connection now and then, and if all of them went away for that, nobody would be left.
 const LATE_ANSWERS: u32 = 2;
@@ -37,16 +38,17 @@ impl Prober {
 
     /// Never ends by itself.
     pub(super) async fn run(mut self) {
+        let mut rounds = ROUNDS_PER_LOOK;
         loop {
-            for round in 0..ROUNDS_PER_LOOK {
-                self.engine();
-                let answers = self.database().await;
-                if round == 0 && answers {
-                    self.migrations().await;
-                }
-                self.engine();
-                time::sleep(PAUSE).await;
+            self.engine();
+            let answers = self.database().await;
+            self.engine();
+            rounds += 1;
+            // In the first round that is answered, once a look is due.
+            if answers && rounds >= ROUNDS_PER_LOOK && self.migrations().await {
+                rounds = 0;
             }
+            time::sleep(PAUSE).await;
         }
     }
 
@@ -79,7 +81,9 @@ impl Prober {
     }
 
     /// While the database does not answer, what was known of its tables stays known.
-    async fn migrations(&self) {
+    ///
+    /// Answers whether they could be looked at.
+    async fn migrations(&self) -> bool {
         let state = time::timeout(ANSWER_TIMEOUT, self.database.schema_state()).await;
         let (ready, detail) = match state {
             Ok(Ok(SchemaState::Current)) => (true, "are of this version"),
@@ -90,9 +94,10 @@ impl Prober {
                 tracing::warn!(%error, "the tables' version cannot be read");
                 (false, "cannot be read")
             }
-            Ok(Err(_)) | Err(_) => return,
+            Ok(Err(_)) | Err(_) => return false,
         };
         self.health.report(Subject::Migrations, ready, detail);
+        true
     }
 
     fn engine(&self) {

@@ -106,11 +106,15 @@ fn configured(args: &ConfigArgs) -> Result<Configuration, Failure> {
 
 /// Logging for commands that are run by hand: warnings only, for people.
 fn quiet_telemetry(log: &str) -> Result<Telemetry, telemetry::TelemetryError> {
-    let format = crate::configuration::LogFormat::Pretty;
+    telemetry_for_people(log, telemetry::Scope::Brief)
+}
+
+/// Logging for people, and `scope`.
+fn telemetry_for_people(log: &str, scope: telemetry::Scope) -> Result<Telemetry, telemetry::TelemetryError> {
     let config = TelemetryConfig {
         log: log.to_owned(),
-        format,
+        format: crate::configuration::LogFormat::Pretty,
         ..TelemetryConfig::default()
     };
-    Telemetry::start(&config, telemetry::Scope::Brief)
+    Telemetry::start(&config, scope)
 }

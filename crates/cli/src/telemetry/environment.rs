@@ -37,6 +37,11 @@ impl Environment {
         }
     }
 
+    /// Without any: nothing is asked for.
+    pub(super) const fn empty() -> Self {
+        Self { variable: |_| None }
+    }
+
     fn get(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.trim().is_empty())
     }

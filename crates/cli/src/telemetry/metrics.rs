@@ -36,7 +36,7 @@ pub(super) fn provider(
     scope: Scope,
 ) -> Result<(Option<SdkMeterProvider>, Option<Prometheus>), TelemetryError> {
     let exports = environment.exports(Signal::Metrics);
-    if !exports && scope == Scope::Brief {
+    if !exports && scope != Scope::Server {
         return Ok((None, None));
     }
     let mut builder = SdkMeterProvider::builder()

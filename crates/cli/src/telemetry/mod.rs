@@ -62,8 +62,10 @@ pub(crate) struct Telemetry {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TelemetryError {
     /// The OTLP exporter could not be made, say for a malformed endpoint.
-    #[error("OTLP exporter: {0}")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error(
+        "OTLP exporter: a setting OTEL_EXPORTER_OTLP_… cannot be used, such as an endpoint that is no URL"
+    )]
+    Exporter,
     /// The page of metrics could not be made.
     #[error("metrics: {0}")]
     Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
@@ -75,9 +77,18 @@ pub(crate) enum TelemetryError {
     Runtime(#[from] io::Error),
 }
 
+/// What it says of a setting may repeat it, and it may hold a password.
+impl From<opentelemetry_otlp::ExporterBuildError> for TelemetryError {
+    fn from(_: opentelemetry_otlp::ExporterBuildError) -> Self {
+        Self::Exporter
+    }
+}
+
 /// What is wanted besides logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
+    /// Nothing is exported or measured.
+    LogsOnly,
     /// Logs, and whatever the environment asks for: a command that runs for a moment.
     Brief,
     /// Metrics to be read as well: a server.
@@ -87,7 +98,10 @@ pub(crate) enum Scope {
 impl Telemetry {
     /// Starts logging, exporting where the environment asks for it, and measuring where `scope` does.
     pub(crate) fn start(config: &TelemetryConfig, scope: Scope) -> Result<Self, TelemetryError> {
-        let environment = Environment::of_process();
+        let environment = match scope {
+            Scope::LogsOnly => Environment::empty(),
+            Scope::Brief | Scope::Server => Environment::of_process(),
+        };
         let exporting = environment.grpc().then(grpc_runtime).transpose()?;
         let _entered = exporting.as_ref().map(tokio::runtime::Runtime::enter);
         let repeats = Arc::new(Repeats::new(config.repeated_lines));

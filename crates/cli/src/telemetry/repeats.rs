@@ -179,13 +179,8 @@ mod tests {
         }
 
         fn lines(written: &Written) -> usize {
-            written
-                .0
-                .lock()
-                .unwrap()
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count()
+            let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+            text.lines().count()
         }
 
         let (some, all) = (Written::default(), Written::default());

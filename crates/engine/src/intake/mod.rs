@@ -120,11 +120,19 @@ impl Intake {
 
 impl IntakeHandle {
     /// Waits until it is durable, or will not be.
-    async fn store(&self, new: NewMessage, deadline: Duration) -> Result<Accepted, IntakeError> {
-        self.waiting.push(new, deadline)?.await.unwrap_or_else(|_| {
-            let cause = StoreError::Internal("nobody answered".into());
-            Err(IntakeError::OutcomeUnknown(cause))
-        })
+    async fn store(
+        &self,
+        new: NewMessage,
+        deadline: Duration,
+        of_system: bool,
+    ) -> Result<Accepted, IntakeError> {
+        self.waiting
+            .push(new, deadline, of_system)?
+            .await
+            .unwrap_or_else(|_| {
+                let cause = StoreError::Internal("nobody answered".into());
+                Err(IntakeError::OutcomeUnknown(cause))
+            })
     }
 
     /// Messages that wait to be committed, those under way included.
@@ -147,12 +155,14 @@ impl MessageIntake for IntakeHandle {
             owner: None,
         };
         let begun = self.clock.monotonic();
-        let accepted = self.store(new, begun + self.options.accept_timeout).await;
+        let of_system = scope.tenant_scope().is_systems();
+        let deadline = begun + self.options.accept_timeout;
+        let accepted = self.store(new, deadline, of_system).await;
         let elapsed = self.clock.monotonic().saturating_sub(begun);
         self.engine.metrics.asked(1, accepted.as_ref().err(), elapsed);
         let accepted = accepted?;
         // It is durable; the answer may wait. What the system itself publishes does not: others wait behind it.
-        if !scope.tenant_scope().is_systems() {
+        if !of_system {
             let congestion = &self.engine.congestion;
             congestion
                 .wait(scope.application(), self.options.slow_down_for_at_most)

@@ -4,8 +4,9 @@ mod again;
 mod held;
 mod tell;
 
-use std::{convert::Infallible, error::Error, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use postrider_application::ports::{AggregateKey, Epoch, LoggedEvent, SetAside, StoreError};
 use tokio::{
     sync::{Notify, watch},
@@ -45,6 +46,8 @@ enum Answer {
     Done,
     /// An earlier one of its aggregate is set aside.
     Waits,
+    /// It was not its turn: what came before it found no room. It is read again.
+    Untold,
     Refused {
         attempts: u32,
         error: &'static str,
@@ -119,7 +122,12 @@ impl Course {
             if !events.is_empty() {
                 self.take(events).await?;
             }
-            if !full && self.wait().await? {
+            let again = if full {
+                self.again.notified().now_or_never().is_some()
+            } else {
+                self.wait().await?
+            };
+            if again {
                 self.deliver_again().await?;
             }
         }
@@ -204,6 +212,9 @@ impl Course {
         let (mut done, mut aside) = (self.position, Vec::new());
         let mut told = Ok(true);
         for (event, answer) in events.iter().zip(answers) {
+            if matches!(answer, Ok(Answer::Untold)) {
+                break;
+            }
             told = answer.map(|answer| self.is_done(event, answer, &mut aside));
             if !matches!(told, Ok(true)) {
                 break;
@@ -240,6 +251,7 @@ impl Course {
     fn is_done(&mut self, event: &LoggedEvent, answer: Answer, aside: &mut Vec<SetAside>) -> bool {
         let (attempts, error) = match answer {
             Answer::Done => return true,
+            Answer::Untold => return false,
             // It is read from the log again when its turn comes.
             Answer::Waits if self.blocked.is_later_in_log(&key(event)) => return true,
             Answer::Waits => (0, None),
@@ -297,9 +309,12 @@ impl Course {
         let mut backoff = self.backoff();
         loop {
             self.may_go_on()?;
-            let error = match timeout(self.options.handle_timeout, ask()).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => chain(&error),
+            // One that panics is asked again, as one that is told: a node that ended for it would not be the last.
+            let asked = AssertUnwindSafe(async { ask().await }).catch_unwind();
+            let error = match timeout(self.options.handle_timeout, asked).await {
+                Ok(Ok(Ok(answer))) => return Ok(answer),
+                Ok(Ok(Err(error))) => chain(&error),
+                Ok(Err(_)) => "it panicked".to_owned(),
                 Err(elapsed) => chain(&elapsed),
             };
             let pause = backoff.pause();

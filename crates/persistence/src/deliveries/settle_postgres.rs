@@ -373,10 +373,19 @@ impl SqlStore {
         // Somebody else keeps the log for long. What has nothing to tell does not wait behind what has; should that fail
         // afterwards, the batch is settled again.
         let mut settled = Vec::new();
-        for (part, turn) in [(batch.part(false), SOON), (batch.part(true), PATIENTLY)] {
-            if !part.rows.is_empty() {
-                settled.extend(self.settle_in_turn(node, &part, turn).await?.unwrap_or_default());
-            }
+        let quiet = batch.part(false);
+        if !quiet.rows.is_empty() {
+            settled.extend(self.settle_in_turn(node, &quiet, SOON).await?.unwrap_or_default());
+        }
+        let telling = batch.part(true);
+        if !telling.rows.is_empty() {
+            let told = self.settle_in_turn(node, &telling, PATIENTLY).await;
+            // A part is settled: whoever settles the batch again must know that it may be.
+            let told = told.map_err(|error| match error {
+                StoreError::Unavailable(_) => error,
+                other => StoreError::Unavailable(other.into()),
+            })?;
+            settled.extend(told.unwrap_or_default());
         }
         Ok(settled)
     }

@@ -321,6 +321,7 @@ macro_rules! contract_cases {
                 figures_are_forgotten
                 ;
             replays:
+                what_a_replay_queues_says_in_which_trace_it_was_asked_for
                 missing_is_exactly_what_the_endpoint_lacks
                 missing_is_only_what_the_filter_wants
                 failed_is_what_came_to_no_good_end
@@ -335,7 +336,6 @@ macro_rules! contract_cases {
                 racing_steps_queue_each_message_once
                 replays_are_listed_and_counted_by_endpoint
                 a_replay_is_counted_while_it_is_under_way
-                what_a_replay_queues_says_in_which_trace_it_was_asked_for
                 ;
             event_types:
                 schemas_survive

@@ -19,13 +19,13 @@ mod storage;
 use std::process::ExitCode;
 
 use self::report::Report;
-use super::{Outcome, quiet_telemetry};
-use crate::{args::DoctorArgs, configuration::Configuration, runtime};
+use super::{Outcome, telemetry_for_people};
+use crate::{args::DoctorArgs, configuration::Configuration, runtime, telemetry::Scope};
 
 /// Looks at everything, prints what it found, and fails if anything has to be done.
 pub(super) fn run(args: &DoctorArgs) -> Outcome {
     // What goes wrong is found, not logged.
-    let _telemetry = quiet_telemetry("off")?;
+    let _telemetry = telemetry_for_people("off", Scope::LogsOnly)?;
     let mut report = Report::default();
     match Configuration::load(&args.config, args.listen) {
         Ok(configuration) => {
