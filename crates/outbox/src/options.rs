@@ -51,8 +51,7 @@ impl RelayOptions {
         Self {
             batch: self.batch.max(1),
             max_attempts: self.max_attempts.max(1),
-            // So that one aggregate never takes all the room.
-            max_waiting: self.max_waiting.min(self.max_set_aside / 2).max(1),
+            max_waiting: self.max_waiting.max(1),
             ..self
         }
     }

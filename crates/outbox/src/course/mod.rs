@@ -4,7 +4,7 @@ mod again;
 mod held;
 mod tell;
 
-use std::{convert::Infallible, error::Error, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use postrider_application::ports::{AggregateKey, Epoch, LoggedEvent, SetAside, StoreError};
@@ -309,12 +309,9 @@ impl Course {
         let mut backoff = self.backoff();
         loop {
             self.may_go_on()?;
-            // One that panics is asked again, as one that is told: a node that ended for it would not be the last.
-            let asked = AssertUnwindSafe(async { ask().await }).catch_unwind();
-            let error = match timeout(self.options.handle_timeout, asked).await {
-                Ok(Ok(Ok(answer))) => return Ok(answer),
-                Ok(Ok(Err(error))) => chain(&error),
-                Ok(Err(_)) => "it panicked".to_owned(),
+            let error = match timeout(self.options.handle_timeout, ask()).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => chain(&error),
                 Err(elapsed) => chain(&elapsed),
             };
             let pause = backoff.pause();
