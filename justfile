@@ -54,6 +54,18 @@ tenancy *arguments:
 bench *arguments:
     cargo xtask bench {{arguments}}
 
+# Check image, manifests, alerts, dashboard, proxies, runbook, with the tools that will read them (`--metrics`, `--help`)
+check-deploy *arguments:
+    cargo xtask check-deploy {{arguments}}
+
+# Back up and restore on both databases, as docs/runbook.md tells it, and count what is there and what arrives
+recovery *arguments:
+    cargo xtask recovery {{arguments}}
+
+# Write what the shipped binary is made of (CycloneDX)
+sbom *arguments:
+    cargo xtask sbom {{arguments}}
+
 # Check licences, bans, sources and advisories of third-party crates (needs cargo-deny)
 deny:
     cargo deny check

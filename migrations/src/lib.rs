@@ -32,6 +32,7 @@ mod m20261123_000020_relay;
 mod m20261123_000021_delivery_lists;
 mod m20261123_000022_discarded_letters;
 mod m20261123_000023_replays_outstanding;
+mod m20261123_000024_asked_in;
 pub mod partitions;
 pub mod roles;
 
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000021_delivery_lists::Migration),
             Box::new(m20261123_000022_discarded_letters::Migration),
             Box::new(m20261123_000023_replays_outstanding::Migration),
+            Box::new(m20261123_000024_asked_in::Migration),
         ]
     }
 }

@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use ipnet::IpNet;
 use postrider_application::{
     UseCases,
@@ -11,7 +10,7 @@ use postrider_application::{
 use postrider_crypto::{AskedKeys, CursorKeys, OperatorTokens};
 use postrider_persistence::SqlStore;
 
-use crate::{AllowedOrigins, RateLimits};
+use crate::{AllowedOrigins, Health, RateLimits};
 
 /// The way to all use cases, over the one SQL store.
 pub type App = Mediator<UseCases<SqlStore>>;
@@ -26,8 +25,8 @@ pub struct ApiContext {
     pub operator_tokens: Arc<OperatorTokens>,
     /// For the public keys at `/.well-known/jwks.json`.
     pub tokens: Arc<dyn AccessTokens>,
-    /// What `/health/ready` asks.
-    pub readiness: Arc<dyn Readiness>,
+    /// What is known of how this process is.
+    pub health: Arc<Health>,
     /// For the times that answers say of themselves.
     pub clock: Arc<dyn Clock>,
     /// For request ids.
@@ -80,22 +79,4 @@ impl Default for Limits {
     fn default() -> Self {
         Self::for_payloads(1024 * 1024)
     }
-}
-
-/// One of the things without which this node cannot serve.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What was checked: `database`, `lease`.
-    pub name: &'static str,
-    /// Whether it is as it should be.
-    pub ready: bool,
-    /// One sentence for the operator; public, so nothing of hosts, names or versions.
-    pub detail: String,
-}
-
-/// Whether this node can serve. Asked by load balancers every few seconds, so it must be cheap and bounded.
-#[async_trait]
-pub trait Readiness: Send + Sync {
-    /// All checks, always the same ones in the same order.
-    async fn checks(&self) -> Vec<Check>;
 }

@@ -9,7 +9,9 @@
 //! | `answer` | what commands answer, and what is kept of it for whoever repeats them |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
 //! | `connections` | connections on which nothing is asked are ended |
+//! | `health` | how the process is, as others reported it |
 //! | `export` | an export on its way, for as long as whoever asked for it may have it |
+//! | `measure` | rate, errors and duration of each route |
 //! | `origin` | where a request comes from, as far as our own proxies vouch for it |
 //! | `rates`, `cors`, `stations` | who may ask how often, and from which page; what all answers have in common |
 //! | `routes` | one file a resource |
@@ -17,6 +19,7 @@
 //! | `extract` | bodies and queries, read strictly |
 //! | `problem` | RFC 9457: the one place that knows HTTP statuses, and the page of each code |
 //! | [`composition`] | where the crates become one system |
+//! | [`management`] | the listener for whoever runs it: metrics, health, log level |
 //! | [`openapi_json`] | the document, from the code |
 //! | [`permissions_markdown`] | who may do what, from the code |
 
@@ -28,6 +31,9 @@ mod context;
 mod cors;
 mod export;
 mod extract;
+mod health;
+pub mod management;
+mod measure;
 mod openapi;
 mod origin;
 mod permissions;
@@ -40,8 +46,9 @@ mod stations;
 mod telemetry;
 mod wire;
 
-pub use context::{ApiContext, App, Check, Limits, Readiness};
+pub use context::{ApiContext, App, Limits};
 pub use cors::AllowedOrigins;
+pub use health::{Check, Health, Liveness, Startup, Subject};
 pub use openapi::openapi_json;
 pub use permissions::permissions_markdown;
 pub use pipeline::app;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | under way | until it is answered, its connection is not quiet |
 //! | 1 | request id | everything after it may name the request, and every answer carries it |
-//! | 2 | root span | what follows is part of the trace, refusals too |
+//! | 2 | measures, root span | what follows is part of the trace, refusals too |
 //! | 3 | headers of every answer, browsers that ask beforehand, HEAD | refusals need them as well; whoever asks beforehand has no credential |
 //! | 4 | compression | of problems too, so it lies outside of what makes them |
 //! | 5 | problems | every error and every panic of what follows becomes a problem |
@@ -28,8 +28,16 @@ use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt as _;
 
 use crate::{
-    ApiContext, authentication::authenticate, connections::under_way, openapi, problem::problems,
-    rates::limit_rates, request_id::request_id, routes, stations, telemetry::RootSpan,
+    ApiContext,
+    authentication::authenticate,
+    connections::under_way,
+    measure::{HttpMetrics, measure},
+    openapi,
+    problem::problems,
+    rates::limit_rates,
+    request_id::request_id,
+    routes, stations,
+    telemetry::RootSpan,
 };
 
 /// The whole API over `context`, for `actix_web::HttpServer::new(move || app(Arc::clone(&context)))`.
@@ -85,14 +93,19 @@ where
         > + 'static,
     B: MessageBody + 'static,
 {
+    let metrics = HttpMetrics::new();
     app.wrap(from_fn(problems)) // 5
         .wrap(from_fn(stations::leave_plain))
         .wrap(Compress::default()) // 4
         .wrap(from_fn(stations::tolerate_encodings))
         .wrap(from_fn(stations::head))
         .wrap(from_fn(stations::headers))
+        .wrap(from_fn(stations::farewell))
         .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))) // 3
-        .wrap(TracingLogger::<RootSpan>::new()) // 2
+        .wrap(TracingLogger::<RootSpan>::new())
+        .wrap(from_fn(move |request, next| {
+            measure(Arc::clone(&metrics), request, next)
+        })) // 2
         .wrap(from_fn(request_id)) // 1
         .wrap(from_fn(under_way)) // 0
 }

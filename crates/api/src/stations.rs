@@ -10,7 +10,7 @@ use actix_web::{
     body::{BodySize, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        ConnectionType, Method,
         header::{self, AcceptEncoding, ContentEncoding, Encoding, Header as _, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -52,6 +52,23 @@ pub(crate) async fn headers<B: MessageBody + 'static>(
     let span = OtelTracePropagation.current();
     if let Some(Ok(span)) = span.map(|span| HeaderValue::from_str(span.as_str())) {
         headers.insert(TRACEPARENT, span);
+    }
+    Ok(response)
+}
+
+/// A process that is about to end asks for no more requests on the same connection, so that those who keep connections
+/// open go elsewhere in good time, and none is cut while a request is on its way.
+pub(crate) async fn farewell<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let context = request.app_data::<Data<ApiContext>>().cloned();
+    let mut response = next.call(request).await?;
+    if context.is_some_and(|context| context.health.is_draining()) {
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
     }
     Ok(response)
 }

@@ -7,11 +7,11 @@ use actix_web::{
     Error, HttpMessage as _,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::Method,
+    http::{Method, Version},
 };
 use opentelemetry::{
     Context, KeyValue, global,
-    metrics::{Counter, Gauge},
+    metrics::Counter,
     trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
 };
 use postrider_application::ports::{RelayMetrics, TracePropagation};
@@ -20,7 +20,7 @@ use tracing::{Span, field::Empty};
 use tracing_actix_web::RootSpanBuilder;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::request_id::RequestId;
+use crate::{measure::Route, request_id::RequestId};
 
 /// The most bytes of a user agent that are kept.
 const MAX_USER_AGENT: usize = 128;
@@ -31,13 +31,14 @@ pub(crate) struct RootSpan;
 impl RootSpanBuilder for RootSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let method = known_method(request.method());
-        // The pattern, not the path: paths of unknown routes are whatever a stranger sends.
-        let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
-        let request_id = request
-            .extensions()
+        let extensions = request.extensions();
+        let route = extensions.get::<Route>();
+        let request_id = extensions
             .get::<RequestId>()
             .map(ToString::to_string)
             .unwrap_or_default();
+        // No path: beside ids it may hold what a customer is called, and before authentication anything.
+        let route = route.map_or("unknown", Route::as_str);
         let agent = user_agent(request);
         let span = tracing::info_span!(
             "request",
@@ -47,7 +48,10 @@ impl RootSpanBuilder for RootSpan {
             http.request.method = method,
             http.route = route,
             http.response.status_code = Empty,
+            url.scheme = scheme(request),
+            network.protocol.version = protocol_version(request.version()),
             user_agent.original = agent,
+            error.r#type = Empty,
             request_id,
             tenant = Empty,
             principal = Empty,
@@ -69,18 +73,43 @@ impl RootSpanBuilder for RootSpan {
         span.record("http.response.status_code", i64::from(status.as_u16()));
         if status.is_server_error() {
             span.record("otel.status_code", "ERROR");
+            span.record("error.type", status.as_str());
         }
     }
 }
 
 /// Whatever a stranger sends as a method must not name spans (OpenTelemetry's convention for HTTP spans).
-fn known_method(method: &Method) -> &str {
+pub(crate) const fn known_method(method: &Method) -> &'static str {
     match *method {
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
-            method.as_str()
-        }
-        Method::OPTIONS | Method::CONNECT | Method::TRACE => method.as_str(),
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
         _ => "_OTHER",
+    }
+}
+
+/// What the connection itself says; a proxy in front may have been asked by another.
+fn scheme(request: &ServiceRequest) -> &'static str {
+    if request.app_config().secure() {
+        "https"
+    } else {
+        "http"
+    }
+}
+
+const fn protocol_version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
     }
 }
 
@@ -133,36 +162,27 @@ impl TracePropagation for OtelTracePropagation {
 
 /// What the relay does, as metrics of OpenTelemetry; costs next to nothing where metrics are not exported.
 pub(crate) struct OtelRelayMetrics {
-    lag: Gauge<i64>,
     set_aside: Counter<u64>,
 }
 
 impl OtelRelayMetrics {
-    pub(crate) fn new() -> Self {
-        let meter = global::meter("postrider");
-        Self {
-            lag: meter
-                .i64_gauge("postrider.relay.lag")
-                .with_unit("{event}")
-                .with_description("How many positions of the event log a subscriber is behind, by subscriber")
-                .build(),
-            set_aside: meter
-                .u64_counter("postrider.relay.set_aside")
-                .with_unit("{event}")
-                .with_description(
-                    "Events that a subscriber could not take and that were set aside, by subscriber",
-                )
-                .build(),
+    /// Counts for these subscribers, from nothing on.
+    pub(crate) fn new(subscribers: &[&'static str]) -> Self {
+        let set_aside = global::meter("postrider")
+            .u64_counter("postrider.relay.set_aside")
+            .with_unit("{event}")
+            .with_description(
+                "Events that a subscriber could not take and that were set aside, by subscriber",
+            )
+            .build();
+        for subscriber in subscribers {
+            set_aside.add(0, &[KeyValue::new("subscriber", *subscriber)]);
         }
+        Self { set_aside }
     }
 }
 
 impl RelayMetrics for OtelRelayMetrics {
-    fn lag(&self, subscriber: &'static str, positions: i64) {
-        self.lag
-            .record(positions, &[KeyValue::new("subscriber", subscriber)]);
-    }
-
     fn set_aside(&self, subscriber: &'static str) {
         self.set_aside.add(1, &[KeyValue::new("subscriber", subscriber)]);
     }

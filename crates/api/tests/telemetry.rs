@@ -16,8 +16,8 @@ use std::{
 };
 
 use actix_web::test::TestRequest;
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+use opentelemetry::trace::{SpanKind, TracerProvider as _};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use postrider_domain::{MessageId, TenantId};
 use serde_json::json;
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan, layer::SubscriberExt as _};
@@ -25,6 +25,9 @@ use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan, layer::SubscriberExt a
 use crate::support::{Api, Tenancy, message};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+/// Others, of one test each.
+const PUBLISHED: &str = "0af7651916cd43dd8448eb211c80319c";
+const UNRECORDED: &str = "11111111111111112222222222222222";
 
 /// All that the process logs.
 #[derive(Clone, Default)]
@@ -72,8 +75,14 @@ static EARS: LazyLock<Ears> = LazyLock::new(|| {
 });
 
 async fn publish(api: &Api, tenancy: &Tenancy, traceparent: Option<&str>) -> String {
+    publish_as("anybody", api, tenancy, traceparent).await
+}
+
+/// Publishes as a client of this name, which the request's span holds, and answers the trace that is stored.
+async fn publish_as(agent: &str, api: &Api, tenancy: &Tenancy, traceparent: Option<&str>) -> String {
     let mut request = TestRequest::post()
         .uri("/v1/applications/app-1/messages")
+        .insert_header(("user-agent", agent))
         .insert_header(("authorization", format!("Bearer {}", tenancy.owner)));
     if let Some(traceparent) = traceparent {
         request = request.insert_header(("traceparent", traceparent));
@@ -138,6 +147,103 @@ async fn a_message_is_stored_with_the_trace_that_it_was_published_in() {
     };
     assert_eq!(attribute("http.response.status_code"), "202");
     assert_eq!(attribute("tenant"), tenancy.id);
+}
+
+fn attribute(span: &SpanData, name: &str) -> Option<String> {
+    let found = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == name)?;
+    Some(found.value.to_string())
+}
+
+/// From the request down to what its message is delivered in, and to the commit that it waited for.
+#[actix_web::test]
+async fn a_publish_is_a_span_between_its_use_case_and_its_commit() {
+    let ears = &*EARS;
+    let api = Api::start().await;
+    let tenancy = api.tenancy("acme").await;
+    let joined = publish(
+        &api,
+        &tenancy,
+        Some(&format!("00-{PUBLISHED}-00f067aa0ba902b7-01")),
+    )
+    .await;
+    api.database.close().await.unwrap();
+    let spans = ears.spans.get_finished_spans().unwrap();
+    let of_trace = |name: &str| {
+        let found: Vec<_> = spans
+            .iter()
+            .filter(|span| span.span_context.trace_id().to_string() == PUBLISHED && span.name == name)
+            .collect();
+        assert_eq!(found.len(), 1, "{name}");
+        found[0]
+    };
+    let request = of_trace("POST /v1/applications/{application}/messages");
+    let (use_case, send) = (of_trace("message.publish"), of_trace("publish"));
+    assert_eq!(request.span_kind, SpanKind::Server);
+    assert_eq!(use_case.parent_span_id, request.span_context.span_id());
+    assert_eq!(send.parent_span_id, use_case.span_context.span_id());
+    assert_eq!(send.span_kind, SpanKind::Producer);
+    assert_eq!(
+        joined,
+        format!("00-{PUBLISHED}-{}-01", send.span_context.span_id()),
+        "the message is delivered in the context of its publish"
+    );
+    for (key, value) in [
+        ("messaging.system", "postrider"),
+        ("messaging.operation.name", "publish"),
+        ("messaging.operation.type", "send"),
+    ] {
+        assert_eq!(attribute(send, key).as_deref(), Some(value), "{key}");
+    }
+    assert!(
+        attribute(send, "messaging.message.id")
+            .unwrap()
+            .starts_with("msg_")
+    );
+    assert!(
+        attribute(send, "messaging.destination.name")
+            .unwrap()
+            .starts_with("app_")
+    );
+    for span in &spans {
+        assert!(
+            span.span_context.trace_id().to_string() != PUBLISHED
+                || !format!("{span:?}").contains(&tenancy.owner),
+            "{}",
+            span.name
+        );
+    }
+}
+
+/// The caller's decision not to record holds, and nothing is built for nobody.
+#[actix_web::test]
+async fn of_a_publish_that_the_caller_does_not_record_no_spans_are_made() {
+    let ears = &*EARS;
+    let api = Api::start().await;
+    let tenancy = api.tenancy("acme").await;
+    let agent = "unrecorded-client";
+    let incoming = format!("00-{UNRECORDED}-00f067aa0ba902b7-00");
+    let joined = publish_as(agent, &api, &tenancy, Some(&incoming)).await;
+    assert!(
+        joined.starts_with(&format!("00-{UNRECORDED}-")) && joined.ends_with("-00"),
+        "{joined}"
+    );
+    api.database.close().await.unwrap();
+    let spans = ears.spans.get_finished_spans().unwrap();
+    assert!(
+        spans
+            .iter()
+            .all(|span| span.span_context.trace_id().to_string() != UNRECORDED)
+    );
+    let log = String::from_utf8(ears.log.0.lock().unwrap().clone()).unwrap();
+    let of_request: Vec<_> = log.lines().filter(|line| line.contains(agent)).collect();
+    assert!(
+        of_request.iter().any(|line| line.contains("message.publish")),
+        "the request itself is known to the log"
+    );
+    assert!(!of_request.iter().any(|line| line.contains("messaging.")));
 }
 
 #[actix_web::test]

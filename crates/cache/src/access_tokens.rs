@@ -14,6 +14,8 @@ use postrider_application::{
 use postrider_domain::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use crate::look_ups::LookUps;
+
 /// A token's SHA-256: the tokens themselves are not kept.
 type TokenHash = [u8; 32];
 
@@ -29,6 +31,7 @@ type TokenHash = [u8; 32];
 pub struct CachedAccessTokens<T: ?Sized = dyn AccessTokens> {
     inner: Arc<T>,
     verified: Cache<TokenHash, Verified>,
+    look_ups: Arc<LookUps>,
 }
 
 /// The longest that a token is kept without being verified again: as long as the longest-lived are good.
@@ -67,7 +70,12 @@ impl<T: ?Sized> CachedAccessTokens<T> {
             .max_capacity(max_entries)
             .expire_after(WithTheToken)
             .build();
-        Self { inner, verified }
+        let counted = verified.clone();
+        Self {
+            look_ups: LookUps::shown("access_tokens", move || counted.entry_count()),
+            inner,
+            verified,
+        }
     }
 }
 
@@ -84,6 +92,7 @@ impl<T: AccessTokens + ?Sized> AccessTokens for CachedAccessTokens<T> {
         if let Some(known) = self.verified.get(&hash)
             && known.removed_keys == removed_keys
         {
+            self.look_ups.note(true);
             let claims = known.claims;
             return if claims.expires_at <= now {
                 Err(TokenError::Expired)
@@ -91,6 +100,7 @@ impl<T: AccessTokens + ?Sized> AccessTokens for CachedAccessTokens<T> {
                 Ok(claims)
             };
         }
+        self.look_ups.note(false);
         let claims = self.inner.verify(token, now)?;
         let lifetime = claims.expires_at.since(now).min(KEPT_AT_MOST);
         let verified = Verified {

@@ -24,8 +24,8 @@ impl<D: ApplicationDirectory + ?Sized> CachedApplicationDirectory<D> {
     pub fn new(inner: Arc<D>, options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
-            references: Flights::new(options, clock.clone()),
-            operational: Flights::new(options, clock),
+            references: Flights::new("applications", options, clock.clone()),
+            operational: Flights::new("operational_applications", options, clock),
         }
     }
 }

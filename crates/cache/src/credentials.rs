@@ -26,9 +26,9 @@ impl<C: Credentials + ?Sized> CachedCredentials<C> {
     pub fn new(inner: Arc<C>, options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
-            api_keys: Flights::new(options, Arc::clone(&clock)),
-            sessions: Flights::new(options, Arc::clone(&clock)),
-            portals: Flights::new(options, clock),
+            api_keys: Flights::new("api_keys", options, Arc::clone(&clock)),
+            sessions: Flights::new("sessions", options, Arc::clone(&clock)),
+            portals: Flights::new("portals", options, clock),
         }
     }
 }

@@ -28,7 +28,7 @@ impl<D: EventTypeDirectory + ?Sized> CachedEventTypes<D> {
         };
         Self {
             inner,
-            names: Flights::new(options, clock),
+            names: Flights::new("event_types", options, clock),
         }
     }
 }

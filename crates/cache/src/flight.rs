@@ -3,7 +3,7 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 use moka::{future::Cache, ops::compute::Op};
 use postrider_application::ports::{Clock, StoreError};
 
-use crate::generations::Generations;
+use crate::{generations::Generations, look_ups::LookUps};
 
 /// How long and how much a cache keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,7 @@ pub(crate) struct Flights<K, V> {
     generations: Generations,
     clock: Arc<dyn Clock>,
     ttl: Duration,
+    look_ups: Arc<LookUps>,
 }
 
 impl<K, V> Flights<K, V>
@@ -64,12 +65,15 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
+    /// A cache of its own name.
+    pub(crate) fn new(name: &'static str, options: CacheOptions, clock: Arc<dyn Clock>) -> Self {
         let entries = Cache::builder()
             .max_capacity(options.max_entries)
             .time_to_live(options.ttl)
             .build();
+        let counted = entries.clone();
         Self {
+            look_ups: LookUps::shown(name, move || counted.entry_count()),
             entries,
             generations: Generations::new(),
             clock,
@@ -89,16 +93,19 @@ where
         F: Future<Output = Result<Option<V>, StoreError>>,
     {
         if self.ttl.is_zero() {
+            self.look_ups.note(false);
             return Ok(load().await?.map(Arc::new));
         }
         let generation = self.generations.of(group);
         let filed = (key, generation);
         if let Some(entry) = self.entries.get(&filed).await {
             if !self.is_stale(&entry) {
+                self.look_ups.note(true);
                 return Ok(Some(entry.value));
             }
             self.remove_stale(filed.clone()).await;
         }
+        self.look_ups.note(false);
         let loaded = self
             .entries
             .try_get_with(filed, self.load(group, generation, load))

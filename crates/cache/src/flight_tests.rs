@@ -54,6 +54,7 @@ fn flights() -> (TestFlights, Arc<TestClock>) {
     let clock = Arc::new(TestClock::default());
     (
         Flights::new(
+            "test",
             CacheOptions {
                 ttl: TTL,
                 max_entries: 100,
@@ -259,8 +260,22 @@ async fn callers_that_find_a_stale_entry_share_one_load() {
 }
 
 #[tokio::test]
+async fn look_ups_are_counted_by_whether_it_had_what_was_asked() {
+    let (flights, clock) = flights();
+    let source = Source::open(1);
+    for _ in 0..3 {
+        assert_eq!(get(&flights, &source).await, Some(1));
+    }
+    assert_eq!(flights.look_ups.counted(), [2, 1]);
+    clock.advance(TTL);
+    assert_eq!(get(&flights, &source).await, Some(1));
+    assert_eq!(flights.look_ups.counted(), [2, 2], "what is stale is not there");
+}
+
+#[tokio::test]
 async fn no_time_to_live_means_no_cache() {
     let flights = TestFlights::new(
+        "test",
         CacheOptions {
             ttl: Duration::ZERO,
             max_entries: 100,
@@ -277,6 +292,7 @@ async fn no_time_to_live_means_no_cache() {
 async fn the_number_of_entries_is_bounded() {
     let clock = Arc::<TestClock>::default();
     let flights: Flights<u32, u32> = Flights::new(
+        "test",
         CacheOptions {
             ttl: TTL,
             max_entries: 10,

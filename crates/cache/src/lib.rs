@@ -25,6 +25,7 @@ mod event_types;
 mod flight;
 mod generations;
 mod invalidation;
+mod look_ups;
 mod material;
 #[cfg(test)]
 mod test_support;

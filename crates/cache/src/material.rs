@@ -5,7 +5,7 @@ use moka::{ops::compute::Op, sync::Cache};
 use postrider_application::ports::{Clock, DeliveryMaterial, EndpointSet, ReadMessage, Standing, StoreError};
 use postrider_domain::{ApplicationId, MessageId, TenantId};
 
-use crate::generations::Generations;
+use crate::{generations::Generations, look_ups::LookUps};
 
 /// How long and how much [`CachedMaterial`] remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,7 @@ pub(crate) struct EndpointSets {
     tenants: Generations,
     clock: Arc<dyn Clock>,
     ttl: Duration,
+    look_ups: Arc<LookUps>,
 }
 
 impl EndpointSets {
@@ -151,7 +152,9 @@ impl EndpointSets {
             .max_capacity(options.max_endpoints)
             .time_to_live(options.ttl)
             .build();
+        let counted = sets.clone();
         Self {
+            look_ups: LookUps::shown("endpoints", move || counted.entry_count()),
             sets,
             applications: Generations::new(),
             tenants: Generations::new(),
@@ -161,8 +164,11 @@ impl EndpointSets {
     }
 
     fn recall(&self, application: ApplicationId, version: i64) -> Option<Arc<EndpointSet>> {
-        let known = self.sets.get(&application)?;
-        (known.set.version >= version && self.holds(application, &known)).then_some(known.set)
+        let known = self.sets.get(&application);
+        let fits = |known: &Remembered| known.set.version >= version && self.holds(application, known);
+        let known = known.filter(fits);
+        self.look_ups.note(known.is_some());
+        known.map(|known| known.set)
     }
 
     /// Whether it was neither invalidated since it was asked for, nor is too old.

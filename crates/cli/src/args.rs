@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Bring the database's schema up to date, and stop.
     Migrate(ConfigArgs),
+    /// Look at everything that an installation stands on, change nothing, and say what to do.
+    Doctor(DoctorArgs),
     /// Try it: embedded database, demo tenant, sample events, and a receiver that verifies them.
     Dev(DevArgs),
     /// Receive webhooks, verify their signatures, and print what arrives.
@@ -43,6 +45,8 @@ pub(crate) enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask a node whether it is ready; fails if it is not. For health checks of containers.
+    Health(HealthArgs),
 }
 
 /// Where the configuration comes from, weakest first: defaults, file, environment (`POSTRIDER_SECTION__KEY`),
@@ -68,6 +72,22 @@ pub(crate) struct ServeArgs {
     /// Where to listen (`server.listen`).
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Where the server is to listen (`server.listen`).
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A name to look up, as deliveries do.
+    #[arg(long, default_value = "example.com", value_name = "NAME")]
+    pub(crate) resolve: String,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Of `dev`.
@@ -185,6 +205,16 @@ pub(crate) struct RotateArgs {
 pub(crate) enum OperatorCommand {
     /// Make an operator token, and print it with the hash that goes into the configuration.
     NewToken,
+}
+
+/// Of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Whom to ask, `http://host:port/path`; without one, the node of this configuration (`server.listen`).
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
 }
 
 /// Of `config`.

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_api::{
-    Limits,
-    composition::{PlatformOptions, ServerOptions},
+    Health, Limits,
+    composition::{PlatformOptions, ServerOptions, SystemClock},
 };
 use postrider_application::Settings;
 use postrider_crypto::{MasterKey, PasswordOptions};
@@ -30,6 +30,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         replays,
         retention,
         events,
+        telemetry,
         ..
     } = configuration;
     PlatformOptions {
@@ -78,7 +79,10 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         // The configuration was validated.
         allowed_origins: server.origins().unwrap_or_default(),
         intake: intake.options(storage.url.is_none()),
-        engine: engine(delivery),
+        engine: EngineOptions {
+            tenant_labels: telemetry.tenant_labels,
+            ..engine(delivery, server)
+        },
         replays: replays.options(),
         retention: retention.options(),
         relay: events.options(),
@@ -86,6 +90,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         failing: delivery.failing_policy(),
         sender: sender(delivery),
         metrics: Arc::new(OtelUseCaseMetrics::new()),
+        health: Arc::new(Health::new(Arc::new(SystemClock::new()))),
     }
 }
 
@@ -122,12 +127,13 @@ pub(crate) fn server(config: &ServerConfig) -> ServerOptions {
     ServerOptions {
         max_connections_per_worker: config.max_connections_per_worker,
         request_head_timeout: Duration::from_millis(config.request_head_timeout_ms),
+        // The end as a whole has a limit of its own, which comes first.
         shutdown_timeout: Duration::from_secs(config.shutdown_timeout_s),
         ..ServerOptions::default()
     }
 }
 
-fn engine(config: &DeliveryConfig) -> EngineOptions {
+fn engine(config: &DeliveryConfig, server: &ServerConfig) -> EngineOptions {
     EngineOptions {
         max_in_flight: config.max_in_flight,
         max_in_flight_per_endpoint: config.max_in_flight_per_endpoint.min(config.max_in_flight),
@@ -135,7 +141,7 @@ fn engine(config: &DeliveryConfig) -> EngineOptions {
         max_memory_bytes: config.max_memory_bytes,
         attempt_timeout: AttemptTimeout::from_millis(config.attempt_timeout_ms).unwrap_or_default(),
         retry: config.retry_policy(),
-        drain_timeout: Duration::from_millis(config.drain_timeout_ms),
+        drain_timeout: Duration::from_millis(config.drain_timeout_ms).min(server.drain_limit()),
         ..EngineOptions::default()
     }
 }

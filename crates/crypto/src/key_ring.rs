@@ -112,6 +112,15 @@ struct Keys {
 }
 
 impl KeyRing {
+    /// How many keys there are, all of which open; 0: none was made yet. Changes nothing.
+    pub async fn examine(store: &dyn SigningKeyStore, sealer: &dyn Sealer) -> Result<usize, KeyRingError> {
+        let stored = store.signing_keys().await?;
+        if stored.is_empty() {
+            return Ok(0);
+        }
+        Ok(Keys::open(stored, &[], sealer)?.ring.len())
+    }
+
     /// The installation's keys. At the first start makes one and adds it, if no other node was faster.
     pub async fn load_or_create(
         store: Arc<dyn SigningKeyStore>,

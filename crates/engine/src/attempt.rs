@@ -10,7 +10,7 @@ use postrider_domain::{
         Attempt, CapturedBody, Delivery, DeliveryStatus, FailureClass, Jitter, Outcome, RetryPolicy,
         SignedContent, header,
     },
-    messages::Message,
+    messages::{Message, TraceParent},
 };
 use tokio::time;
 use tracing::{Instrument, Span};
@@ -58,6 +58,8 @@ impl Subject {
 /// What an attempt needs.
 pub(crate) struct Attempting {
     pub(crate) subject: Subject,
+    /// The trace that it was asked for in, if somebody asked for it to be made again.
+    pub(crate) asked_in: Option<TraceParent>,
     pub(crate) message: Arc<Message>,
     pub(crate) endpoint: Arc<DeliverableEndpoint>,
 }
@@ -84,12 +86,13 @@ impl Attempting {
         let (started_at, begun) = (begun.at, begun.monotonic);
         let delivery = self.subject.delivery(started_at);
         let number = delivery.attempts + 1;
-        // Spans are not for free, so they are not built for nothing.
-        let span = if trace::is_sampled(&self.message) {
-            trace::attempt_span(&self.subject, self.endpoint.url.as_ref(), number, &self.message)
-        } else {
-            Span::none()
-        };
+        let span = trace::attempt_span(
+            &self.subject,
+            self.asked_in.as_ref(),
+            self.endpoint.url.as_ref(),
+            number,
+            &self.message,
+        );
         let sending = self.send(&span, started_at, ports, options);
         let sending = AssertUnwindSafe(sending).catch_unwind();
         let sent = if span.is_none() {

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use postrider_application::ports::{
-    EndpointGuard, EndpointHealth, ErasureStep, Housekeeping, MessageWriter, Partitions, StoreError,
+    Clock, EndpointGuard, EndpointHealth, ErasureStep, Housekeeping, MessageWriter, Partitions, StoreError,
 };
 use postrider_domain::{
     Change,
@@ -9,6 +9,8 @@ use postrider_domain::{
 };
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
+
+use crate::chore_notes::ChoreNotes;
 
 /// How many rows one statement removes: short enough that nobody waits for it.
 const BATCH: u32 = 1_000;
@@ -20,6 +22,12 @@ const ERASE_STEPS: u32 = 50;
 const FAILING_AT_ONCE: u32 = 100;
 /// How long that pause is.
 const ERASE_PAUSE: Duration = Duration::from_millis(250);
+
+const KEYS: &str = "forget_keys";
+const EXPIRED: &str = "forget_expired";
+const PARTITIONS: &str = "partitions";
+const ERASE: &str = "erase";
+const FAILING: &str = "disable_failing";
 
 /// How the chores are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +60,7 @@ impl Default for ChoresOptions {
 pub struct Chores {
     ports: ChoresPorts,
     options: ChoresOptions,
+    notes: ChoreNotes,
 }
 
 /// Everything of the outside that the chores use.
@@ -67,6 +76,8 @@ pub struct ChoresPorts {
     pub health: Arc<dyn EndpointHealth>,
     /// Disables them.
     pub guard: Arc<dyn EndpointGuard>,
+    /// Time, to be noted.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// How a round of erasing ended.
@@ -76,12 +87,22 @@ enum Erasing {
     Idle,
     /// There is more to do.
     UnderWay,
+    /// A step failed.
+    Interrupted,
 }
 
 impl Chores {
     /// Chores over these ports.
-    pub const fn new(ports: ChoresPorts, options: ChoresOptions) -> Self {
-        Self { ports, options }
+    pub fn new(ports: ChoresPorts, options: ChoresOptions) -> Self {
+        let disables = options.failing.disable_after.is_some();
+        let all = [KEYS, EXPIRED, PARTITIONS, ERASE, FAILING];
+        let done = if disables { &all[..] } else { &all[..4] };
+        let notes = ChoreNotes::of(done, &ports.clock);
+        Self {
+            ports,
+            options,
+            notes,
+        }
     }
 
     /// Does the chores until `shutdown`. What fails is tried again in the next round.
@@ -96,26 +117,24 @@ impl Chores {
     async fn forget(&self) {
         loop {
             time::sleep(self.options.interval).await;
-            while_full("expired deduplication keys", || {
+            let keys = while_full("expired deduplication keys", || {
                 self.ports.writer.forget_expired_keys(BATCH)
-            })
-            .await;
-            while_full("expired sessions, invitations and password resets", || {
+            });
+            self.notes.ended(KEYS, keys.await);
+            let expired = while_full("expired sessions, invitations and password resets", || {
                 self.ports.housekeeping.forget_expired(BATCH)
-            })
-            .await;
+            });
+            self.notes.ended(EXPIRED, expired.await);
         }
     }
 
     /// Partitions are made at once, and then long before anything needs them.
     async fn look_ahead(&self) {
         loop {
-            match self
-                .ports
-                .partitions
-                .make_ahead(self.options.partitions_ahead)
-                .await
-            {
+            let made = self.ports.partitions.make_ahead(self.options.partitions_ahead);
+            let made = made.await;
+            self.notes.ended(PARTITIONS, made.is_ok());
+            match made {
                 Ok(0) => {}
                 Ok(made) => tracing::info!(made, "partitions of history were made"),
                 Err(error) => {
@@ -133,13 +152,17 @@ impl Chores {
         };
         loop {
             time::sleep(self.options.interval).await;
-            if let Err(error) = self.disable_those_failing_for(at_least).await {
+            let disabled = self.disable_those_failing_for(at_least).await;
+            self.notes.ended(FAILING, matches!(disabled, Ok(true)));
+            if let Err(error) = disabled {
                 tracing::warn!(%error, "endpoints that only fail could not be disabled");
             }
         }
     }
 
-    async fn disable_those_failing_for(&self, at_least: Duration) -> Result<(), StoreError> {
+    /// Whether all of them could be disabled.
+    async fn disable_those_failing_for(&self, at_least: Duration) -> Result<bool, StoreError> {
+        let mut all = true;
         let failing = self.ports.health.failing_for(at_least, FAILING_AT_ONCE).await?;
         for failing in failing {
             // By its own attempts and no clock: our time may be another one than the database's.
@@ -159,18 +182,23 @@ impl Chores {
                 }
                 Ok(Change::None) => {}
                 // The others have their turn.
-                Err(error) => tracing::warn!(%error, %tenant, %endpoint, "it could not be disabled"),
+                Err(error) => {
+                    all = false;
+                    tracing::warn!(%error, %tenant, %endpoint, "it could not be disabled");
+                }
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     async fn erase(&self) {
         let mut pause = self.options.interval;
         loop {
             time::sleep(pause).await;
-            pause = match self.erase_some().await {
-                Erasing::Idle => self.options.interval,
+            let erasing = self.erase_some().await;
+            self.notes.ended(ERASE, erasing != Erasing::Interrupted);
+            pause = match erasing {
+                Erasing::Idle | Erasing::Interrupted => self.options.interval,
                 Erasing::UnderWay => ERASE_PAUSE.min(self.options.interval),
             };
         }
@@ -189,7 +217,7 @@ impl Chores {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "erasing was interrupted");
-                    return Erasing::Idle;
+                    return Erasing::Interrupted;
                 }
             }
             // A store that answers at once must not keep the thread.
@@ -199,21 +227,22 @@ impl Chores {
     }
 }
 
-/// Makes one statement after the other while each finds a whole batch to remove.
-async fn while_full<F>(what: &'static str, mut remove: impl FnMut() -> F)
+/// Makes one statement after the other while each finds a whole batch to remove; whether none failed.
+async fn while_full<F>(what: &'static str, mut remove: impl FnMut() -> F) -> bool
 where
     F: Future<Output = Result<u32, StoreError>>,
 {
     for _ in 0..BATCHES {
         match remove().await {
             Ok(BATCH) => {}
-            Ok(_) => return,
+            Ok(_) => return true,
             Err(error) => {
                 tracing::warn!(%error, "{what} were not removed");
-                return;
+                return false;
             }
         }
     }
+    true
 }
 
 #[cfg(test)]

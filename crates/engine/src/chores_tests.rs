@@ -115,6 +115,7 @@ fn ports(writer: MockWriter, house: MockHouse) -> ChoresPorts {
         partitions: Arc::new(idle_history()),
         health: Arc::new(idle_health()),
         guard: Arc::new(MockGuard::new()),
+        clock: Arc::new(postrider_testkit::memory::TestClock::new()),
     }
 }
 

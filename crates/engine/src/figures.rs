@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     EngineHandle,
+    chore_notes::ChoreNotes,
     ports::{bounded, warn},
 };
 
@@ -27,6 +28,9 @@ const MAX_ROWS: usize = 20_000;
 const AT_ONCE: usize = 500;
 /// How many are removed at once.
 const FORGET: u32 = 1_000;
+/// The names of the chores.
+const WRITE: &str = "figures";
+const FORGET_OLD: &str = "forget_figures";
 /// How often what is old is removed.
 const FORGET_INTERVAL: Duration = Duration::from_mins(10);
 /// How many batches are removed at a time at most.
@@ -180,6 +184,7 @@ pub struct FigureWriter {
     store: Arc<dyn FigureStore>,
     clock: Arc<dyn Clock>,
     options: FigureOptions,
+    notes: ChoreNotes,
 }
 
 impl FigureWriter {
@@ -193,6 +198,7 @@ impl FigureWriter {
         Self {
             engine: engine.clone(),
             store,
+            notes: ChoreNotes::of(&[WRITE, FORGET_OLD], &clock),
             clock,
             options,
         }
@@ -206,27 +212,31 @@ impl FigureWriter {
             .await
             .is_some()
         {
-            self.write().await;
+            self.write_and_note().await;
             let now = self.clock.monotonic();
             if now.saturating_sub(forgotten) >= FORGET_INTERVAL {
                 forgotten = now;
-                let _ = shutdown.run_until_cancelled(self.forget()).await;
+                if let Some(well) = shutdown.run_until_cancelled(self.forget()).await {
+                    self.notes.ended(FORGET_OLD, well);
+                }
             }
         }
-        self.write().await;
+        self.write_and_note().await;
     }
 
-    /// Whether an answer that was lost means that it was written cannot be told; such figures may be counted twice.
-    async fn write(&self) {
+    async fn write_and_note(&self) {
+        let written = self.write().await;
+        self.notes.ended(WRITE, written);
+    }
+
+    /// Whether all was written. When an answer is lost that cannot be told; such figures may be counted twice.
+    async fn write(&self) -> bool {
         let (hours, days, uncounted) = self.engine.shared.figures.take();
         if uncounted > 0 {
             tracing::warn!(
                 uncounted,
                 "figures are incomplete: too many endpoints or tenants in a moment"
             );
-        }
-        if hours.is_empty() && days.is_empty() {
-            return;
         }
         let (mut hours, mut days) = (&hours[..], &days[..]);
         while !(hours.is_empty() && days.is_empty()) {
@@ -235,13 +245,16 @@ impl FigureWriter {
             let write = self.store.add_figures(some_hours, some_days);
             if let Err(error) = bounded(self.options.write_timeout, write).await {
                 warn("figures were not written", &error);
-                return self.engine.shared.figures.put_back(hours, days);
+                self.engine.shared.figures.put_back(hours, days);
+                return false;
             }
             (hours, days) = (later_hours, later_days);
         }
+        true
     }
 
-    async fn forget(&self) {
+    /// Whether what is old was removed, or a part of it.
+    async fn forget(&self) -> bool {
         let now = self.clock.now();
         let (hours, days) = (
             now.minus(self.options.hours_kept),
@@ -252,10 +265,14 @@ impl FigureWriter {
             let gone: Result<u32, StoreError> = bounded(self.options.write_timeout, forget).await;
             match gone {
                 Ok(gone) if gone >= FORGET => {}
-                Ok(_) => return,
-                Err(error) => return warn("old figures were not removed", &error),
+                Ok(_) => return true,
+                Err(error) => {
+                    warn("old figures were not removed", &error);
+                    return false;
+                }
             }
         }
+        true
     }
 }
 

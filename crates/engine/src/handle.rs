@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     EngineOptions, budget::Budget, congestion::Congestion, door::Door, figures::Figures, lease::Lease,
+    metrics::Metrics,
 };
 
 /// What the engine, its handles and the intake share.
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     /// What happened, added up.
     pub(crate) figures: Figures,
+    /// What happens, measured.
+    pub(crate) metrics: Metrics,
     pub(crate) work: Notify,
     /// Nothing new is taken in, as the process is about to end.
     pub(crate) draining: AtomicBool,
@@ -38,6 +41,7 @@ impl Shared {
             budget,
             congestion: Congestion::default(),
             figures: Figures::default(),
+            metrics: Metrics::new(&opentelemetry::global::meter("postrider"), options),
             work: Notify::new(),
             draining: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),

@@ -16,9 +16,11 @@
 //! so that a node which lost a row writes nothing.
 
 mod attempt;
+mod backlog;
 mod backoff;
 mod batches;
 mod budget;
+mod chore_notes;
 mod chores;
 mod claims;
 mod congestion;
@@ -30,6 +32,7 @@ mod intake;
 mod lanes;
 mod lease;
 mod life;
+mod metrics;
 mod options;
 mod plan;
 mod ports;
@@ -38,6 +41,7 @@ mod retention;
 mod sender;
 mod trace;
 
+pub use backlog::{BacklogOptions, BacklogWatch};
 pub use chores::{Chores, ChoresOptions, ChoresPorts};
 pub use engine::{Engine, EngineError};
 pub use figures::{FigureOptions, FigureWriter};
@@ -48,3 +52,4 @@ pub use ports::EnginePorts;
 pub use replays::{Replays, ReplaysOptions, ReplaysPorts};
 pub use retention::{Keeper, RetentionOptions, RetentionPorts};
 pub use sender::{HttpSender, HttpSenderError};
+pub use trace::next_span_id;

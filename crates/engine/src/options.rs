@@ -20,6 +20,9 @@ pub struct EngineOptions {
     /// free; the last quarter of all is for endpoints without any. So beside hundreds of endpoints that do not answer
     /// there is a turn for another. 1 to 65,536; default 2,048.
     pub max_in_flight: usize,
+    /// How many tenants have a label of their own in the counters of messages and attempts; the others share one. 0
+    /// (default): there is no such label.
+    pub tenant_labels: usize,
     /// Attempts to one endpoint at one time. At most `max_in_flight`; default 64.
     pub max_in_flight_per_endpoint: usize,
     /// Deliveries that may wait for a turn in memory, over all endpoints. But for the last quarter, one endpoint and one
@@ -100,6 +103,7 @@ impl Default for EngineOptions {
             attempt_timeout: AttemptTimeout::default(),
             retry: RetryPolicy::default(),
             user_agent: concat!("Postrider/", env!("CARGO_PKG_VERSION")).to_owned(),
+            tenant_labels: 0,
         }
     }
 }

@@ -6,7 +6,10 @@ use postrider_application::ports::{
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::bounded;
+use crate::{chore_notes::ChoreNotes, ports::bounded};
+
+/// The chore's name.
+const CHORE: &str = "replays";
 
 /// How replays are worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +49,18 @@ pub struct ReplaysPorts {
 pub struct Replays {
     ports: ReplaysPorts,
     options: ReplaysOptions,
+    notes: ChoreNotes,
 }
 
 impl Replays {
     /// Works replays over these ports.
-    pub const fn new(ports: ReplaysPorts, options: ReplaysOptions) -> Self {
-        Self { ports, options }
+    pub fn new(ports: ReplaysPorts, options: ReplaysOptions) -> Self {
+        let notes = ChoreNotes::of(&[CHORE], &ports.clock);
+        Self {
+            ports,
+            options,
+            notes,
+        }
     }
 
     /// Works until `shutdown`. A step that is under way then is as though it had never begun. What fails is tried
@@ -65,7 +74,9 @@ impl Replays {
 
     async fn work(&self) {
         loop {
-            let pause = match self.round().await {
+            let worked = self.round().await;
+            self.notes.ended(CHORE, worked.is_ok());
+            let pause = match worked {
                 // Soon, as long as one waits for something.
                 Ok(true) => self.options.limits.wait.min(self.options.interval),
                 Ok(false) => self.options.interval,

@@ -1,10 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
-use postrider_application::ports::{EventReaders, Removed, Retention, RetentionPolicy, StoreError};
+use postrider_application::ports::{Clock, EventReaders, Removed, Retention, RetentionPolicy, StoreError};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::warn;
+use crate::{chore_notes::ChoreNotes, ports::warn};
+
+/// The chore's name.
+const CHORE: &str = "retention";
 
 /// How retention is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,18 +43,26 @@ pub struct RetentionPorts {
     pub retention: Arc<dyn Retention>,
     /// Knows which events somebody has still to read.
     pub readers: Arc<dyn EventReaders>,
+    /// Time, to be noted.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Removes what is old enough, a bounded piece at a time. Every node does it; they pass over what another is at.
 pub struct Keeper {
     ports: RetentionPorts,
     options: RetentionOptions,
+    notes: ChoreNotes,
 }
 
 impl Keeper {
     /// Keeps what is behind these ports.
-    pub const fn new(ports: RetentionPorts, options: RetentionOptions) -> Self {
-        Self { ports, options }
+    pub fn new(ports: RetentionPorts, options: RetentionOptions) -> Self {
+        let notes = ChoreNotes::of(&[CHORE], &ports.clock);
+        Self {
+            ports,
+            options,
+            notes,
+        }
     }
 
     /// Removes what is old until `shutdown`. What fails is tried again in the next round.
@@ -59,7 +70,9 @@ impl Keeper {
         let rounds = async {
             loop {
                 time::sleep(self.options.interval).await;
-                match self.round().await {
+                let removed = self.round().await;
+                self.notes.ended(CHORE, removed.is_ok());
+                match removed {
                     Ok(Removed {
                         partitions: 0,
                         rows: 0,
@@ -142,6 +155,7 @@ mod tests {
         let ports = RetentionPorts {
             retention: retention.clone(),
             readers: Arc::new(ReadUpTo(7)),
+            clock: Arc::new(postrider_testkit::memory::TestClock::new()),
         };
         let (shutdown, mut running) = (CancellationToken::new(), JoinSet::new());
         running.spawn(Keeper::new(ports, RetentionOptions::default()).run(shutdown.clone()));

@@ -166,18 +166,13 @@ impl NodeSubscriber for Memory {
     fn forget_all(&self) {}
 }
 
-/// Notes lags.
+/// Counts.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    pub(crate) lags: Mutex<Vec<i64>>,
     pub(crate) set_aside: Mutex<u32>,
 }
 
 impl RelayMetrics for Metrics {
-    fn lag(&self, _: &'static str, positions: i64) {
-        self.lags.lock().unwrap().push(positions);
-    }
-
     fn set_aside(&self, _: &'static str) {
         *self.set_aside.lock().unwrap() += 1;
     }

@@ -82,7 +82,10 @@ impl Drop for Bell {
 
 /// Listens by a connection that has the engine's role and settings, and is none of its pool's.
 async fn listen(database: &Database, channel: &'static str) -> Result<PgListener, sqlx::Error> {
-    let options = database.engine().get_postgres_connection_pool().connect_options();
+    let options = database
+        .engine_connections()
+        .get_postgres_connection_pool()
+        .connect_options();
     let alone = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(database.acquire_timeout())

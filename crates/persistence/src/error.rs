@@ -3,9 +3,11 @@
 use std::fmt;
 
 use postrider_application::ports::{StoreError, UniqueRule, WriteError};
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use thiserror::Error;
+
+use crate::connection::FailureKind;
 
 /// The locks by which nodes take turns on PostgreSQL. Numbers of our own choosing, one for each purpose, for ever.
 pub(crate) mod advisory_lock {
@@ -34,6 +36,8 @@ pub(crate) struct Fault {
     message: String,
     code: Option<String>,
     constraint: Option<String>,
+    /// Whether the same may succeed later.
+    passing: bool,
 }
 
 impl fmt::Display for Fault {
@@ -58,18 +62,41 @@ impl From<&sqlx::Error> for Fault {
                 message: database.message().to_owned(),
                 code: database.code().map(std::borrow::Cow::into_owned),
                 constraint: database.constraint().map(str::to_owned),
+                passing: is_passing(error),
             },
-            None => Self::saying(error),
+            None => Self {
+                passing: is_passing(error),
+                ..Self::saying(error)
+            },
         }
     }
 }
 
 impl Fault {
+    /// No answer came in time; later one may.
+    pub(crate) fn late(what: impl fmt::Display) -> Self {
+        Self {
+            passing: true,
+            ..Self::saying(what)
+        }
+    }
+
+    /// Whether the same may succeed later.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing
+    }
+
+    /// The SQLSTATE, if the server said one.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
     fn saying(what: impl fmt::Display) -> Self {
         Self {
             message: what.to_string(),
             code: None,
             constraint: None,
+            passing: false,
         }
     }
 }
@@ -128,6 +155,12 @@ fn of_orm(error: &DbErr) -> StoreError {
         return of_sqlx(cause);
     }
     match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => FailureKind::PoolTimeout,
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => FailureKind::Connection,
+        _ => FailureKind::Other,
+    }
+    .count();
+    match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
             StoreError::Unavailable(Box::new(Fault::saying(error)))
         }
@@ -139,6 +172,7 @@ fn of_sqlx(error: &sqlx::Error) -> StoreError {
     if let Some(violated) = violation(error) {
         return violated;
     }
+    kind(error).count();
     let fault = Box::new(Fault::from(error));
     if lacks_partition(error) {
         tracing::error!(%fault, "history has no partition for this time: nothing can be written to it until there is one");
@@ -147,6 +181,35 @@ fn of_sqlx(error: &sqlx::Error) -> StoreError {
         StoreError::Unavailable(fault)
     } else {
         StoreError::Internal(fault)
+    }
+}
+
+/// What went wrong, to be counted.
+fn kind(error: &sqlx::Error) -> FailureKind {
+    match error {
+        sqlx::Error::PoolTimedOut => FailureKind::PoolTimeout,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => FailureKind::Connection,
+        sqlx::Error::Database(_) => match of_postgres(error) {
+            // Given up by a time-out of the server's, of statements or of locks.
+            Some((_, "57014" | "55P03")) => FailureKind::Timeout,
+            Some((_, code)) => match code.get(..2) {
+                Some("08" | "57") => FailureKind::Connection,
+                Some("40") => FailureKind::Contention,
+                Some("53" | "58") => FailureKind::Resources,
+                _ => FailureKind::Other,
+            },
+            None => match of_sqlite(error) {
+                Some(5 | 6) => FailureKind::Contention,
+                Some(7 | 10 | 13 | 14) => FailureKind::Resources,
+                _ => FailureKind::Other,
+            },
+        },
+        _ => FailureKind::Other,
     }
 }
 

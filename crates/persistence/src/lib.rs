@@ -18,17 +18,20 @@
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
 //! | `events`, `event_forms`, `event_log` | how aggregates' events are stored, older forms, and reading them by position |
 //! | `relay` | cursors of the log's subscribers, events that were set aside, how far nodes have seen the log |
+//! | `backlog` | what waits, as figures |
 //! | `audit` | the audit log: appending, and looking at it |
 //! | `housekeeping` | what is done in small batches: forgetting, erasing tenants and proving it |
 //! | `export` | everything that a tenant owns, secrets excepted |
 //! | `installation`, `reencryption` | signing keys and small facts; sealing anew what another master key sealed |
 //! | `codec`, `batch`, `windows` | stored forms of lists; batches as parameters; walking through a table in pieces |
+//! | `trace` | spans of transactions, where somebody records them |
 //! | `error` | what database errors mean |
 
 mod answers;
 mod api_keys;
 mod applications;
 mod audit;
+mod backlog;
 mod batch;
 mod bell;
 mod codec;
@@ -56,12 +59,14 @@ mod retention;
 mod store;
 mod stored;
 mod tenants;
+mod trace;
 mod unit_of_work;
 mod users;
 mod windows;
 
 pub use connection::{
-    ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, Schema, SqliteOptions, TooMuch,
+    ConnectError, Database, DatabaseOptions, Dialect, PostgresOptions, Reached, Schema, SchemaState,
+    SqliteOptions, TooMuch, reach,
 };
 pub use store::SqlStore;
 pub use unit_of_work::SqlUnitOfWork;

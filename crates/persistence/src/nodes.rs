@@ -18,10 +18,12 @@ struct EpochRow {
     epoch: i64,
 }
 
-/// All dead epochs that still own rows. The owners are read off the index, one step for each, instead of looking
-/// for the rows of every node that ever lived; the rows of the living, who have nearly all of them, and what is left
-/// of their settled ones, are stepped over. An owner that is not known at all is dead too.
-const DEAD_OWNERS: &str = "
+/// Steps over the owners of rows. They are read off the index, one step for each, instead of looking for the rows of
+/// every node that ever lived; the rows of the living, who have nearly all of them, and what is left of their settled
+/// ones, are stepped over.
+macro_rules! steps_over_owners {
+    () => {
+        "
 WITH RECURSIVE living (epoch) AS (SELECT epoch FROM nodes WHERE NOT dead),
 steps (epoch) AS (
     SELECT CAST(0 AS bigint)
@@ -33,9 +35,18 @@ steps (epoch) AS (
         (SELECT min(l.epoch) FROM living l WHERE l.epoch > s.epoch)
     )
     FROM steps s WHERE s.epoch IS NOT NULL
-)
+)"
+    };
+}
+pub(crate) use steps_over_owners;
+
+/// All dead epochs that still own rows. An owner that is not known at all is dead too.
+const DEAD_OWNERS: &str = concat!(
+    steps_over_owners!(),
+    "
 SELECT s.epoch FROM steps s
-WHERE s.epoch > 0 AND NOT EXISTS (SELECT 1 FROM living l WHERE l.epoch = s.epoch) ORDER BY s.epoch";
+WHERE s.epoch > 0 AND NOT EXISTS (SELECT 1 FROM living l WHERE l.epoch = s.epoch) ORDER BY s.epoch"
+);
 
 /// Declares every node dead.
 pub(crate) async fn bury_all(database: &Database) -> Result<(), StoreError> {

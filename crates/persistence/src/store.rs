@@ -9,6 +9,7 @@ use crate::{
     bell::Bell,
     connection::{Database, Scope},
     endpoints::EndpointSecrets,
+    trace::transaction_span,
     unit_of_work::SqlUnitOfWork,
 };
 
@@ -50,8 +51,9 @@ impl SqlStore {
     }
 
     async fn open(&self, scope: Scope) -> Result<SqlUnitOfWork, StoreError> {
+        let span = transaction_span(self.database.dialect());
         let transaction = self.database.begin(scope).await?;
-        Ok(SqlUnitOfWork::new(transaction, scope, self))
+        Ok(SqlUnitOfWork::new(transaction, scope, self, span))
     }
 }
 

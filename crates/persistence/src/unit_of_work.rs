@@ -7,6 +7,7 @@ use postrider_application::{
 };
 use postrider_domain::{TenantId, UserId, Version, events::DomainEvent};
 use sea_orm::ConnectionTrait as _;
+use tracing::Span;
 
 use crate::{
     SqlStore, answers, audit,
@@ -33,10 +34,12 @@ pub struct SqlUnitOfWork {
     events: Vec<PendingEvent>,
     /// Whether there is something for the relay besides events.
     wakes_relay: bool,
+    /// Ends when it does.
+    span: Span,
 }
 
 impl SqlUnitOfWork {
-    pub(crate) fn new(transaction: Transaction, scope: Scope, store: &SqlStore) -> Self {
+    pub(crate) fn new(transaction: Transaction, scope: Scope, store: &SqlStore, span: Span) -> Self {
         Self {
             transaction,
             dialect: store.database.dialect(),
@@ -45,6 +48,7 @@ impl SqlUnitOfWork {
             scope,
             events: Vec::new(),
             wakes_relay: false,
+            span,
         }
     }
 
@@ -129,6 +133,7 @@ impl UnitOfWork for SqlUnitOfWork {
         audit::record(&self.transaction, self.dialect, record).await?;
         self.append_events().await?;
         self.transaction.commit().await?;
+        self.span.record("committed", true);
         let wakes = self.wakes_relay || !self.events.is_empty();
         if let Some(signal) = self.signal.filter(|_| wakes) {
             signal.events_committed();

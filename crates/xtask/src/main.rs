@@ -10,7 +10,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
-use xtask::{check_arch, conformance, faults, generate, interrupt, postgres_ways, tenancy, test};
+use xtask::{
+    check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, sbom, tenancy,
+    test,
+};
 
 #[derive(Parser)]
 #[command(
@@ -33,8 +36,12 @@ enum Command {
     Test(test::Options),
     /// Run the real binary on real input, verified by the official Standard Webhooks libraries
     Conformance(conformance::Options),
+    /// Check everything that puts Postrider to work: image, manifests, alerts, dashboard, proxies, runbook
+    CheckDeploy(deploy::Options),
     /// Kill the binary or its database in the middle of everything, and count what arrives
     Faults(faults::Options),
+    /// Back up and restore as docs/runbook.md tells it, on both databases, and count what is there and what arrives
+    Recovery(recovery::Options),
     /// Rotate keys under load, revoke on one node of two, export and erase a large tenant
     Tenancy(tenancy::Options),
     /// Measure the real binary on both databases, beside its own limits
@@ -48,6 +55,8 @@ enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchReceiver(bench::SinkOptions),
+    /// Write what the shipped binary is made of, as a bill of materials
+    Sbom(sbom::Options),
     /// Bring up a throw-away PostgreSQL by every way this machine has
     PostgresWays,
     /// Bring up one throw-away PostgreSQL and ask it one question
@@ -61,7 +70,10 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::run(options),
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
+        Command::CheckDeploy(options) => deploy::run(&options),
         Command::Faults(options) => faults::run(&options),
+        Command::Recovery(options) => recovery::run(&options),
+        Command::Sbom(options) => sbom::run(&options),
         Command::Tenancy(options) => tenancy::run(&options),
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),

@@ -91,19 +91,30 @@ pub struct Server {
 impl Server {
     /// Starts the server and waits until it is ready.
     pub fn start(launch: Launch) -> anyhow::Result<Self> {
+        let mut server = Self::watched(launch)?;
+        server.start_again()?;
+        Ok(server)
+    }
+
+    /// Starts the server without waiting.
+    pub fn launch(launch: Launch) -> anyhow::Result<Self> {
+        let mut server = Self::watched(launch)?;
+        server.spawn()?;
+        Ok(server)
+    }
+
+    fn watched(launch: Launch) -> anyhow::Result<Self> {
         let folder = if launch.throw_away {
             launch.folder.as_path()
         } else {
             Path::new("")
         };
         let watchdog = Watchdog::over_process(&launch.file("pid"), folder)?;
-        let mut server = Self {
+        Ok(Self {
             process: None,
             _watchdog: watchdog,
             launch,
-        };
-        server.start_again()?;
-        Ok(server)
+        })
     }
 
     /// Starts it again after `stop` or `kill_hard`, with the same arguments, and waits until it is ready.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postrider_crypto::KeyRingRefresher;
-use postrider_engine::{Chores, Engine, FigureWriter, HttpSender, Keeper, Replays};
+use postrider_engine::{BacklogWatch, Chores, Engine, FigureWriter, HttpSender, Keeper, Replays};
 use postrider_outbox::Relay;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ pub(super) struct Background {
     pub(super) replays: Replays,
     pub(super) figures: FigureWriter,
     pub(super) keeper: Keeper,
+    pub(super) backlog: BacklogWatch,
     pub(super) keys: KeyRingRefresher,
     pub(super) denials: DenialWriter,
     pub(super) key_uses: KeyUseWriter,
@@ -52,8 +53,10 @@ impl Background {
             drained.cancel();
             (engine, relay)
         };
-        let ((engine, relay), (), (), (), ()) = tokio::join!(
+        let ((engine, relay), (), (), (), (), ()) = tokio::join!(
             essential,
+            // What is left while the engine drains is what is looked at most.
+            self.backlog.run(drained.clone()),
             self.keys.run(shutdown.clone()),
             self.denials.run(drained.clone()),
             self.key_uses.run(drained.clone()),

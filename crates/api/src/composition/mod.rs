@@ -10,14 +10,14 @@ mod key_uses;
 mod opening;
 mod options;
 mod platform;
-mod readiness;
+mod prober;
 mod server;
 mod system;
 #[cfg(test)]
 mod test_support;
 
 pub use options::{OpenError, PlatformOptions, RunError};
-pub use platform::Platform;
+pub use platform::{LastWords, Platform};
 pub use postrider_outbox::{JsonLinesTarget, RelayOptions};
 pub use server::{Server, ServerOptions};
 pub use system::{SystemClock, UuidV7Ids};

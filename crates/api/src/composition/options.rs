@@ -14,7 +14,7 @@ use postrider_outbox::{JsonLinesTarget, RelayError, RelayOptions};
 use postrider_persistence::{ConnectError, DatabaseOptions};
 use thiserror::Error;
 
-use crate::{AllowedOrigins, Limits, RateOptions};
+use crate::{AllowedOrigins, Health, Limits, RateOptions};
 
 /// Everything that is decided outside: the configuration, in the words of the crates that it configures.
 pub struct PlatformOptions {
@@ -68,6 +68,8 @@ pub struct PlatformOptions {
     pub sender: HttpOptions,
     /// Where use cases are counted.
     pub metrics: Arc<dyn UseCaseMetrics>,
+    /// Where it is told how this process is.
+    pub health: Arc<Health>,
 }
 
 /// Why the platform did not open.
@@ -103,6 +105,20 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether waiting may mend it: the database is away, starting or full. What it refused, or what does not fit, will
+    /// be so again.
+    pub fn is_passing(&self) -> bool {
+        let passes = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+        match self {
+            Self::Connect(error) => error.is_passing(),
+            Self::MasterKeyCheck(MasterKeyCheckError::Store(error))
+            | Self::KeyRing(KeyRingError::Store(error))
+            | Self::Store(error)
+            | Self::Relay(RelayError::Store(error)) => passes(error),
+            _ => false,
+        }
+    }
+
     pub(super) fn options(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Options(error.into())
     }

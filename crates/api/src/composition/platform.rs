@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postrider_application::{
     Ports, UseCases,
@@ -6,7 +6,9 @@ use postrider_application::{
     endpoints::DisableByEngine,
     mediator::{Mediator, MediatorPorts},
     operational::PublishOperational,
-    ports::{AccessTokens, EndpointGuard, MessageIntake, Partitions as _, StoreError, WorkBell},
+    ports::{
+        AccessTokens, EndpointGuard, MessageIntake, NodeRegistry as _, Partitions as _, StoreError, WorkBell,
+    },
 };
 use postrider_cache::{AttemptThrottle, CachedAccessTokens, ThrottleOptions};
 use postrider_crypto::{
@@ -14,8 +16,9 @@ use postrider_crypto::{
     StandardSigner, TokenOptions,
 };
 use postrider_engine::{
-    Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions, EnginePorts, FigureOptions,
-    FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays, ReplaysPorts, RetentionPorts,
+    BacklogOptions, BacklogWatch, Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions,
+    EnginePorts, FigureOptions, FigureWriter, HttpSender, Intake, IntakeHandle, Keeper, Replays,
+    ReplaysPorts, RetentionPorts,
 };
 use postrider_outbox::{
     EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
@@ -23,6 +26,7 @@ use postrider_outbox::{
 };
 use postrider_persistence::{Database, DatabaseOptions, SqlStore};
 use postrider_schema::{BoundedSchemas, SchemaOptions};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,10 +36,10 @@ use super::{
     denials::{DenialWriter, Denials},
     key_uses::{KeyUseWriter, NotedKeyUses},
     opening::{System, open_database, open_sealer},
-    readiness::PlatformReadiness,
+    prober::Prober,
 };
 use crate::{
-    ApiContext, App, RateLimits,
+    ApiContext, App, Health, RateLimits,
     telemetry::{OtelRelayMetrics, OtelTracePropagation},
 };
 
@@ -44,8 +48,11 @@ pub struct Platform {
     database: Database,
     context: Arc<ApiContext>,
     intake: Intake,
-    bell: Arc<dyn WorkBell>,
+    store: Arc<SqlStore>,
     background: Background,
+    engine: EngineHandle,
+    prober: Prober,
+    health: Arc<Health>,
 }
 
 impl Platform {
@@ -105,7 +112,10 @@ impl Platform {
     /// Takes messages in, delivers, relays and does the chores until `shutdown`. Then it drains, hands back what is left,
     /// waits for `served`, which is to end when no request is served any more (as [`super::Server::stop`] does), and
     /// closes what is its own. Until then messages are taken in, for the next start or another node; requests that end
-    /// after the drain leave no denials in the audit log.
+    /// after the drain leave no denials in the audit log. Meanwhile it looks whether this node can serve, and from the
+    /// moment of `shutdown` on says that it cannot.
+    ///
+    /// Dropping the future ends all of it at once, see [`LastWords`].
     pub async fn run(
         self,
         shutdown: CancellationToken,
@@ -114,9 +124,21 @@ impl Platform {
         let Self {
             background,
             intake,
-            bell,
+            store,
+            prober,
+            health,
             ..
         } = self;
+        health.serves();
+        let mut watch = JoinSet::new();
+        watch.spawn(prober.run());
+        let beating = Arc::clone(&health);
+        watch.spawn(async move { beating.keep_beating().await });
+        let (told, asked) = (Arc::clone(&health), shutdown.clone());
+        watch.spawn(async move {
+            asked.cancelled_owned().await;
+            told.drain();
+        });
         let quiet = CancellationToken::new();
         let working = async {
             // Everything that runs is in there.
@@ -127,16 +149,64 @@ impl Platform {
         };
         let (ended, ()) = tokio::join!(working, intake.run(quiet.clone()));
         // What was accepted after the drain belongs to nobody: others may have it at once.
-        if let Err(error) = bell.ring().await {
+        if let Err(error) = store.ring().await {
             tracing::warn!(%error, "other nodes were not told of what is left");
         }
+        health.drain();
         ended
+    }
+
+    /// What to do should [`Self::run`] not come to its end in time.
+    pub fn last_words(&self) -> LastWords {
+        LastWords {
+            store: Arc::clone(&self.store),
+            engine: self.engine.clone(),
+        }
     }
 
     /// Closes the database without having run.
     pub async fn close(self) -> Result<(), StoreError> {
         self.database.close().await
     }
+}
+
+/// What is left to be done for a platform whose end took too long and was cut short.
+pub struct LastWords {
+    store: Arc<SqlStore>,
+    engine: EngineHandle,
+}
+
+impl LastWords {
+    /// How long it may take; if it fails, the lease runs out by itself.
+    const WITHIN: Duration = Duration::from_secs(2);
+
+    /// Says what is left, and gives it back: others may have it at once. To be called once [`Platform::run`] was
+    /// dropped.
+    pub async fn say(self) {
+        let status = self.engine.status();
+        tracing::warn!(
+            in_flight = status.in_flight,
+            waiting = status.waiting,
+            holds_lease = status.epoch.is_some(),
+            "the shutdown took too long and is cut short; what was under way goes back to the queue and will be repeated"
+        );
+        let Some(epoch) = status.epoch else { return };
+        let leaving = async {
+            self.store.leave(epoch).await?;
+            self.store.ring().await
+        };
+        match tokio::time::timeout(Self::WITHIN, leaving).await {
+            Ok(Ok(())) => tracing::info!(%epoch, "left; nothing is leased any more"),
+            Ok(Err(error)) => tracing::warn!(%epoch, %error, "could not leave; the lease will run out"),
+            Err(_) => tracing::warn!(%epoch, "could not leave in time; the lease will run out"),
+        }
+    }
+}
+
+/// The names of those who hear of events, once for the whole installation.
+fn subscribers(options: &PlatformOptions) -> Vec<&'static str> {
+    let sink = options.event_sink.is_some().then_some(EVENT_SINK.name);
+    std::iter::once(OPERATIONAL_WEBHOOKS.name).chain(sink).collect()
 }
 
 /// What there is once the database is open and the keys fit.
@@ -155,6 +225,7 @@ struct Opened {
 
 impl Opened {
     async fn compose(self, database: Database, options: PlatformOptions) -> Result<Platform, OpenError> {
+        database.observe();
         let guard = self.guard();
         let (engine, engine_handle, sender) = self.engine(&options, guard.clone())?;
         let (intake, intake_handle) = self.intake(&options, &engine_handle)?;
@@ -173,9 +244,11 @@ impl Opened {
                 RetentionPorts {
                     retention: self.store.clone(),
                     readers: self.store.clone(),
+                    clock: self.system.clock.clone(),
                 },
                 options.retention,
             ),
+            backlog: self.backlog(&options),
             figures: FigureWriter::new(
                 &engine_handle,
                 self.store.clone(),
@@ -206,6 +279,7 @@ impl Opened {
             Arc::new(key_uses),
             self.system.clock.clone(),
         );
+        let prober = Prober::new(options.health.clone(), database.clone(), engine_handle.clone());
         let context = Arc::new(ApiContext {
             mediator: Arc::new(Mediator::new(
                 UseCases::new(&ports, &options.settings),
@@ -219,7 +293,7 @@ impl Opened {
             allowed_origins: options.allowed_origins,
             cursors: self.cursors,
             asked: self.asked,
-            readiness: Arc::new(PlatformReadiness::new(database.clone(), engine_handle)),
+            health: options.health.clone(),
             clock: self.system.clock,
             ids: self.system.ids,
             trusted_proxies: options.trusted_proxies,
@@ -228,8 +302,11 @@ impl Opened {
             database,
             context,
             intake,
-            bell: self.store,
+            store: self.store,
             background,
+            engine: engine_handle,
+            prober,
+            health: options.health,
         })
     }
 
@@ -275,7 +352,7 @@ impl Opened {
             sight: self.store.clone(),
             bell: self.store.clone(),
             life: Arc::new(engine.clone()),
-            metrics: Arc::new(OtelRelayMetrics::new()),
+            metrics: Arc::new(OtelRelayMetrics::new(&subscribers(options))),
         };
         let node = vec![Arc::new(self.caches.subscriber()) as _];
         Ok(Relay::open(ports, self.signal.clone(), node, installed, options.relay).await?)
@@ -325,8 +402,15 @@ impl Opened {
             sole_node: matches!(options.database, DatabaseOptions::Sqlite(_)),
             ..options.engine.clone()
         };
-        let (engine, handle) = Engine::new(ports, engine_options);
+        let (engine, handle) = Engine::new(ports, engine_options.clone());
+        handle.observe(&engine_options);
         Ok((engine, handle, sender))
+    }
+
+    /// What waits, as figures; of the log's subscribers those that are installed.
+    fn backlog(&self, options: &PlatformOptions) -> BacklogWatch {
+        let (store, clock) = (self.store.clone(), &self.system.clock);
+        BacklogWatch::new(store, clock, subscribers(options), BacklogOptions::default())
     }
 
     fn replays(&self, options: &PlatformOptions, engine: &EngineHandle) -> Replays {
@@ -351,6 +435,7 @@ impl Opened {
             partitions: self.store.clone(),
             health: self.store.clone(),
             guard,
+            clock: self.system.clock.clone(),
         };
         Chores::new(ports, chores)
     }

@@ -88,9 +88,10 @@ async fn publish_message(
 /// for each what became of it.
 ///
 /// With an `Idempotency-Key` the same batch may be repeated, byte for byte: the answer names the same messages, with
-/// `Idempotent-Replayed: true` if none of them is new, and nothing is delivered twice. Another batch under the same key is
-/// a conflict as a whole, with `atomic` and without; those of its messages that can be accepted are stored in one
-/// transaction. Its messages have no `event_id` of their own.
+/// `Idempotent-Replayed: true` if none of them is new, and nothing is delivered twice. Another batch under the same key
+/// is a conflict as a whole, with `atomic` and without, if a message stands where one was accepted before; so use a new key
+/// for a batch that you have mended. Those of its messages that can be accepted are stored in one transaction. They have
+/// no `event_id` of their own.
 #[utoipa::path(
     operation_id = "publishBatch",
     tag = "Messages",

@@ -32,12 +32,14 @@ use utoipa_actix_web::{
 };
 
 pub(crate) use fallback::fallback;
+pub(crate) use health::{answer_live, answer_ready, answer_startup};
 
 /// What anybody may ask.
 pub(crate) fn public(config: &mut ServiceConfig<'_>) {
     config
         .service(health::live)
         .service(health::ready)
+        .service(health::startup)
         .service(documents::openapi_document)
         .service(documents::json_web_keys)
         .service(documents::problem_page)

@@ -8,8 +8,8 @@ use std::{
 };
 
 use postrider_api::{
-    Limits,
-    composition::{OpenError, Platform, PlatformOptions, Server, ServerOptions},
+    Health, Limits,
+    composition::{OpenError, Platform, PlatformOptions, Server, ServerOptions, SystemClock},
 };
 use postrider_application::{Settings, access::Caller, tenants::CreateTenant};
 use postrider_crypto::{OperatorTokens, PasswordOptions};
@@ -65,14 +65,23 @@ fn options(directory: &Path) -> PlatformOptions {
         failing: FailingPolicy::default(),
         sender: HttpOptions::default(),
         metrics: Arc::new(RecordedMetrics::default()),
+        health: Arc::new(Health::new(Arc::new(SystemClock::new()))),
     }
 }
 
 /// Opens the platform, as soon as the threads of a server that was stopped before have let the directory go.
 pub(crate) async fn open(directory: &Path) -> Platform {
+    open_with(directory, &Arc::new(Health::new(Arc::new(SystemClock::new())))).await
+}
+
+async fn open_with(directory: &Path, health: &Arc<Health>) -> Platform {
     let opening = async {
         loop {
-            match Platform::open(options(directory)).await {
+            let options = PlatformOptions {
+                health: Arc::clone(health),
+                ..options(directory)
+            };
+            match Platform::open(options).await {
                 Ok(platform) => return platform,
                 Err(OpenError::Connect(ConnectError::Locked { .. })) => {
                     time::sleep(Duration::from_millis(50)).await;
@@ -89,11 +98,13 @@ struct Node {
     address: SocketAddr,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
+    health: Arc<Health>,
 }
 
 impl Node {
     async fn start(directory: &Path) -> (Self, Arc<postrider_api::App>) {
-        let platform = open(directory).await;
+        let health = Arc::new(Health::new(Arc::new(SystemClock::new())));
+        let platform = open_with(directory, &health).await;
         let app = platform.app();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let server = Server::start(&platform, listener, ServerOptions::default()).unwrap();
@@ -106,6 +117,7 @@ impl Node {
             address,
             shutdown,
             running,
+            health,
         };
         (node, app)
     }
@@ -154,6 +166,35 @@ impl Node {
             .await
             .unwrap_or_else(|_| panic!("{path}"))
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_gets_ready_says_why_and_is_not_ready_at_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (node, app) = Node::start(directory.path()).await;
+    drop(app);
+    let ready = node.until("", "/health/ready", |status, _| status == 200).await;
+    let checks = ready["checks"].as_array().unwrap();
+    let names: Vec<_> = checks
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["process", "database", "migrations", "engine"]);
+    for check in checks {
+        assert_eq!(check["status"], "ready", "{check}");
+        assert!(
+            check["state_age_ms"].is_u64() && check["checked_age_ms"].is_u64(),
+            "{check}"
+        );
+    }
+    let (status, live) = node.ask("", "GET", "/health/live", None).await;
+    assert_eq!((status, &live["status"]), (200, &json!("live")));
+    let health = Arc::clone(&node.health);
+    assert!(!health.is_draining());
+    node.stop().await;
+    assert!(health.is_draining());
+    let process = &health.checks()[0];
+    assert!(!process.ready && process.name == "process");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use actix_web::test::TestRequest;
-use async_trait::async_trait;
 use insta::assert_snapshot;
-use postrider_api::{Check, Readiness};
+use postrider_api::Subject;
 use postrider_domain::deliveries::{FailureClass, Outcome};
 use serde_json::json;
 
-use crate::support::{Api, Setup, endpoint, message};
+use crate::support::{Api, Setup, endpoint, message, ready};
 
 #[actix_web::test]
 async fn health_and_documents() {
     let api = Api::start().await;
     assert_snapshot!("health_live", api.get("", "/health/live").await.snapshot());
     assert_snapshot!("health_ready", api.get("", "/health/ready").await.snapshot());
+    assert_snapshot!("health_startup", api.get("", "/health/startup").await.snapshot());
     assert_snapshot!("jwks", api.get("", "/.well-known/jwks.json").await.snapshot());
     let document = api.get("", "/openapi.json").await.expect(200);
     assert_eq!(document.header("content-type"), "application/json");
@@ -28,32 +28,24 @@ async fn health_and_documents() {
         .problem(404, "not_found");
 }
 
-struct NotReady;
-
-#[async_trait]
-impl Readiness for NotReady {
-    async fn checks(&self) -> Vec<Check> {
-        let check = |name, ready, detail: &str| Check {
-            name,
-            ready,
-            detail: detail.to_owned(),
-        };
-        vec![
-            check("database", true, "answers"),
-            check("lease", false, "the node has no lease"),
-        ]
-    }
-}
-
 #[actix_web::test]
 async fn a_node_that_cannot_serve_says_why() {
+    let health = Arc::new(ready());
     let api = Api::start_with(Setup {
-        readiness: Arc::new(NotReady),
+        health: health.clone(),
         ..Setup::default()
     })
     .await;
+    health.report(Subject::Engine, false, "holds no lease");
     assert_snapshot!("health_not_ready", api.get("", "/health/ready").await.snapshot());
     api.get("", "/health/live").await.expect(200);
+    health.report(Subject::Engine, true, "holds its lease");
+    api.get("", "/health/ready").await.expect(200);
+    health.drain();
+    api.get("", "/health/ready").await.expect(503);
+    // It still answers whoever comes.
+    api.get("", "/health/startup").await.expect(200);
+    api.get(&api.operator, "/v1/operator/status").await.expect(200);
 }
 
 #[actix_web::test]

@@ -91,7 +91,7 @@ async fn whoever_accepts_no_encoding_of_ours_gets_the_plain_answer() {
     ] {
         let request = get("/health/live", &[("accept-encoding", accepted)]);
         let answer = api.send(request).await.expect(200);
-        assert_eq!(answer.json(), json!({"status": "live"}), "{accepted}");
+        assert_eq!(answer.json()["status"], "live", "{accepted}");
     }
 }
 

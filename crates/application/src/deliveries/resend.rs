@@ -12,7 +12,9 @@ use crate::{
     access::{ApplicationScope, OnApplication},
     audit::Record,
     mediator::{Handles, Request},
-    ports::{Clock, DeliveryRepository, Ids, Repository, Store, UnitOfWork as _, WorkSignal},
+    ports::{
+        Clock, DeliveryRepository, Ids, Repository, Store, TracePropagation, UnitOfWork as _, WorkSignal,
+    },
 };
 
 /// Delivers a message to an endpoint once more, with the whole retry schedule before it again.
@@ -40,6 +42,7 @@ impl Request for ResendDelivery {
 pub struct ResendDeliveryHandler<S> {
     store: S,
     work_signal: Arc<dyn WorkSignal>,
+    trace: Arc<dyn TracePropagation>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 }
@@ -48,12 +51,14 @@ impl<S> ResendDeliveryHandler<S> {
     pub(crate) fn new(
         store: S,
         work_signal: Arc<dyn WorkSignal>,
+        trace: Arc<dyn TracePropagation>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Self {
         Self {
             store,
             work_signal,
+            trace,
             clock,
             ids,
         }
@@ -91,7 +96,9 @@ where
         delivery
             .resend(self.clock.now())
             .map_err(|pending| Error::new(ErrorCode::DeliveryPending, pending.to_string()))?;
-        tx.requeue(tenant, application, &delivery, WorkId::from_uuid(self.ids.next()))
+        let work = WorkId::from_uuid(self.ids.next());
+        let asked_in = self.trace.recorded();
+        tx.requeue(tenant, application, &delivery, work, asked_in.as_ref())
             .await?;
         tx.commit(Record::InHistory.answering(&scope, &endpoint)).await?;
         self.work_signal.work_queued();

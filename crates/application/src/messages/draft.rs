@@ -3,9 +3,10 @@ use std::{sync::Arc, time::Duration};
 use postrider_domain::{
     MessageId,
     event_types::EventTypeName,
-    messages::{Channels, DedupKey, Message, Payload, ScheduleBounds},
+    messages::{Channels, DedupKey, Message, Payload, ScheduleBounds, TraceParent},
 };
 use sha2::{Digest as _, Sha256};
+use tracing::{Span, field::Empty};
 
 use postrider_domain::Timestamp;
 
@@ -46,6 +47,26 @@ pub struct Published {
     pub warnings: Vec<Violation>,
 }
 
+/// A message that can be accepted.
+pub(super) struct Drafted {
+    /// What is to be accepted.
+    pub(super) accept: AcceptMessage,
+    /// What is to be warned of.
+    pub(super) warnings: Vec<Violation>,
+    /// The span in whose context it is delivered: of its publishing, which ends when it is durable. None at all, if
+    /// nobody records the trace.
+    pub(super) span: Span,
+}
+
+/// How a message comes to be, for OpenTelemetry's conventions of messaging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Publishing {
+    /// By itself: its span is that of its being sent.
+    Alone,
+    /// With others that are durable with it, or not at all: they are sent together afterwards, by a span of their own.
+    InBatch,
+}
+
 /// Makes messages of drafts.
 pub(super) struct Drafts {
     directory: Arc<dyn ApplicationDirectory>,
@@ -78,7 +99,8 @@ impl Drafts {
         &self,
         scope: &ApplicationScope,
         draft: MessageDraft,
-    ) -> Result<(AcceptMessage, Vec<Violation>)> {
+        publishing: Publishing,
+    ) -> Result<Drafted> {
         let (tenant, application) = (scope.tenant_scope(), scope.application());
         if self.directory.is_operational(tenant, application).await? {
             return Err(Error::new(
@@ -99,8 +121,10 @@ impl Drafts {
             Some(DedupKey::EventId(id)) => Some(id.clone()),
             _ => None,
         };
+        let id = MessageId::from_uuid(self.ids.next());
+        let (trace, span) = self.producing(scope, id, &draft.payload, publishing);
         let message = Message {
-            id: MessageId::from_uuid(self.ids.next()),
+            id,
             tenant: scope.tenant(),
             application: scope.application(),
             event_type: draft.event_type,
@@ -108,7 +132,7 @@ impl Drafts {
             event_id,
             payload: draft.payload,
             created_at: now,
-            trace: self.trace.current(),
+            trace,
             deliver_at,
         };
         let mut time = [0; 8];
@@ -122,8 +146,88 @@ impl Drafts {
                 window: self.dedup_window,
             }
         });
-        Ok((AcceptMessage { message, dedup }, warnings))
+        Ok(Drafted {
+            accept: AcceptMessage { message, dedup },
+            warnings,
+            span,
+        })
     }
+
+    /// The context that the message is delivered in, and the span that it is of, if it is recorded.
+    fn producing(
+        &self,
+        scope: &ApplicationScope,
+        id: MessageId,
+        payload: &Payload,
+        publishing: Publishing,
+    ) -> (Option<TraceParent>, Span) {
+        let current = self.trace.current();
+        if !current.as_ref().is_some_and(TraceParent::is_sampled) {
+            return (current, Span::none());
+        }
+        let (name, kind) = match publishing {
+            Publishing::Alone => ("publish", "send"),
+            Publishing::InBatch => ("create", "create"),
+        };
+        let span = tracing::info_span!(
+            "publish",
+            otel.name = name,
+            otel.kind = "producer",
+            otel.status_code = Empty,
+            error.r#type = Empty,
+            messaging.system = "postrider",
+            messaging.operation.name = name,
+            messaging.operation.r#type = kind,
+            messaging.destination.name = %scope.application(),
+            messaging.message.id = %id,
+            messaging.message.body.size = whole(payload.bytes().len()),
+            // Of a repetition: the message that was there before.
+            replayed = Empty,
+        );
+        let own = span.in_scope(|| self.trace.current());
+        (own.or(current), span)
+    }
+
+    /// The span of a batch that is sent whole, joined to its messages' own; none if nobody records the trace.
+    pub(super) fn sending(&self, scope: &ApplicationScope, created: &[Span]) -> Span {
+        if self.trace.recorded().is_none() {
+            return Span::none();
+        }
+        let span = tracing::info_span!(
+            "publish",
+            otel.name = "publish",
+            otel.kind = "client",
+            otel.status_code = Empty,
+            error.r#type = Empty,
+            messaging.system = "postrider",
+            messaging.operation.name = "publish",
+            messaging.operation.r#type = "send",
+            messaging.destination.name = %scope.application(),
+            messaging.batch.message_count = whole(created.len()),
+        );
+        for one in created {
+            span.follows_from(one);
+        }
+        span
+    }
+}
+
+/// A number as spans have them: an unsigned one would be exported as text.
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Notes what became of a publish.
+pub(super) fn record<T>(span: &Span, outcome: &Result<T>) {
+    if let Err(error) = outcome {
+        record_failure(span, error.code().as_str());
+    }
+}
+
+/// Notes that a publish failed, and of what.
+pub(super) fn record_failure(span: &Span, kind: &'static str) {
+    span.record("error.type", kind);
+    span.record("otel.status_code", "ERROR");
 }
 
 /// SHA-256 of the parts, each with its length before it, so that no two lists of parts collide.

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use postrider_domain::{access::Permission, applications::ApplicationRef};
 
-use super::draft::{Drafts, MessageDraft, Published, refusal};
+use tracing::Instrument as _;
+
+use super::draft::{Drafted, Drafts, MessageDraft, Published, Publishing, record, refusal};
 use crate::{
     Error, Ports, Result, Settings,
     access::{ApplicationScope, OnApplication},
@@ -49,20 +51,32 @@ impl<S> PublishMessageHandler<S> {
 
 impl<S> Handles<PublishMessage> for PublishMessageHandler<S> {
     async fn handle(&self, scope: ApplicationScope, request: PublishMessage) -> Result<Published, Error> {
-        let (accept, warnings) = self.drafts.accept(&scope, request.message).await?;
+        let Drafted {
+            accept,
+            warnings,
+            span,
+        } = self
+            .drafts
+            .accept(&scope, request.message, Publishing::Alone)
+            .await?;
         let id = accept.message.id;
-        let accepted = self.intake.accept(&scope, accept).await.map_err(refusal)?;
-        Ok(match accepted {
+        let accepting = self.intake.accept(&scope, accept).instrument(span.clone());
+        let accepted = accepting.await.map_err(refusal);
+        record(&span, &accepted);
+        Ok(match accepted? {
             Accepted::New => Published {
                 id,
                 replayed: false,
                 warnings,
             },
-            Accepted::Replayed(id) => Published {
-                id,
-                replayed: true,
-                warnings,
-            },
+            Accepted::Replayed(id) => {
+                span.record("replayed", tracing::field::display(id));
+                Published {
+                    id,
+                    replayed: true,
+                    warnings,
+                }
+            }
         })
     }
 }

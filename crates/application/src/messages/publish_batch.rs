@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use postrider_domain::{InvalidValue, Rule, access::Permission, applications::ApplicationRef};
 
-use super::draft::{Drafts, MessageDraft, Published, refusal};
+use tracing::{Instrument as _, Span};
+
+use super::draft::{Drafted, Drafts, MessageDraft, Published, Publishing, record, record_failure, refusal};
 use crate::{
     Error, ErrorCode, Ports, Result, Settings, Violation,
     access::{ApplicationScope, OnApplication},
@@ -84,16 +86,17 @@ impl<S> PublishBatchHandler<S> {
         drafts: Vec<Result<MessageDraft>>,
     ) -> Result<Vec<Result<Published>>> {
         let (mut accept, mut warnings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
-        let mut violations = Vec::new();
+        let (mut created, mut violations) = (Vec::new(), Vec::new());
         for (index, draft) in drafts.into_iter().enumerate() {
             let drafted = match draft {
-                Ok(draft) => self.drafts.accept(scope, draft).await,
+                Ok(draft) => self.drafts.accept(scope, draft, Publishing::InBatch).await,
                 Err(error) => Err(error),
             };
             match drafted {
-                Ok((message, warned)) => {
-                    accept.push(message);
-                    warnings.push(warned);
+                Ok(drafted) => {
+                    accept.push(drafted.accept);
+                    warnings.push(drafted.warnings);
+                    created.push(drafted.span);
                 }
                 // Violations are told together; anything else by itself.
                 Err(error) if error.violations().is_empty() => return Err(error.of_item("messages", index)),
@@ -105,7 +108,7 @@ impl<S> PublishBatchHandler<S> {
             return Err(Error::invalid(violations));
         }
         let published = self
-            .store_together(scope, accept, warnings)
+            .store_together(scope, accept, warnings, created)
             .await
             .map_err(refused)?;
         Ok(published.into_iter().map(Ok).collect())
@@ -118,18 +121,23 @@ impl<S> PublishBatchHandler<S> {
         scope: &ApplicationScope,
         drafts: Vec<Result<MessageDraft>>,
     ) -> Result<Vec<Result<Published>>> {
-        let vet = async |draft: Result<MessageDraft>| self.drafts.accept(scope, draft?).await;
+        let vet = async |draft: Result<MessageDraft>| {
+            let drafted = self.drafts.accept(scope, draft?, Publishing::InBatch);
+            drafted.await
+        };
         let (mut accept, mut warnings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
+        let mut created = Vec::new();
         let mut results = Vec::with_capacity(drafts.len());
         for vetted in together(drafts.into_iter().map(vet)).await {
-            results.push(vetted.map(|(message, warned)| {
-                accept.push(message);
-                warnings.push(warned);
+            results.push(vetted.map(|drafted| {
+                accept.push(drafted.accept);
+                warnings.push(drafted.warnings);
+                created.push(drafted.span);
             }));
         }
         let mut published = Vec::new().into_iter();
         if !accept.is_empty() {
-            let stored = self.store_together(scope, accept, warnings).await;
+            let stored = self.store_together(scope, accept, warnings, created).await;
             // Its place among the good ones says nothing to the caller.
             published = stored
                 .map_err(|batch| refusal_under_key(batch.error))?
@@ -151,9 +159,14 @@ impl<S> PublishBatchHandler<S> {
         scope: &ApplicationScope,
         accept: Vec<AcceptMessage>,
         warnings: Vec<Vec<Violation>>,
+        created: Vec<Span>,
     ) -> Result<Vec<Published>, BatchRefused> {
         let ids: Vec<_> = accept.iter().map(|accept| accept.message.id).collect();
-        let accepted = self.intake.accept_all(scope, accept).await?;
+        let span = self.drafts.sending(scope, &created);
+        let accepting = self.intake.accept_all(scope, accept).instrument(span.clone());
+        let accepted = accepting
+            .await
+            .inspect_err(|_| record_failure(&span, "refused"))?;
         let published = accepted.into_iter().zip(ids).zip(warnings);
         Ok(published
             .map(|((accepted, id), warnings)| published_as(accepted, id, warnings))
@@ -167,10 +180,15 @@ impl<S> PublishBatchHandler<S> {
         drafts: Vec<Result<MessageDraft>>,
     ) -> Vec<Result<Published>> {
         let one = async |draft: Result<MessageDraft>| {
-            let (accept, warnings) = self.drafts.accept(scope, draft?).await?;
+            let Drafted {
+                accept,
+                warnings,
+                span,
+            } = self.drafts.accept(scope, draft?, Publishing::Alone).await?;
             let id = accept.message.id;
-            let accepted = self.accept(scope, accept).await?;
-            Ok(published_as(accepted, id, warnings))
+            let accepted = self.accept(scope, accept).instrument(span.clone()).await;
+            record(&span, &accepted);
+            Ok(published_as(accepted?, id, warnings))
         };
         let results: Vec<Result<Published>> = together(drafts.into_iter().map(one)).await;
         log_failures(&results);

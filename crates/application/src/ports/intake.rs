@@ -216,6 +216,11 @@ pub trait MessageWriter: Send + Sync {
     /// is written, and the answers say whose fault it is: then `Stored` says only that it would have been.
     async fn write_all(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError>;
 
+    /// What the database is called, by OpenTelemetry's conventions.
+    fn system(&self) -> &'static str {
+        "other_sql"
+    }
+
     /// Removes up to `limit` deduplication keys whose window has passed, of any tenant; answers how many. Only
     /// housekeeping: an expired key counts as absent either way.
     async fn forget_expired_keys(&self, limit: u32) -> Result<u32, StoreError>;

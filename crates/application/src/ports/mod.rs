@@ -5,6 +5,7 @@
 //! [`DeliveryQueue`], [`Credentials`]...).
 
 mod answers;
+mod backlog;
 mod crypto;
 mod delivery;
 mod delivery_list;
@@ -29,6 +30,7 @@ mod system;
 mod views;
 
 pub use answers::{AnswerKey, Answers, KeptAnswer, NewAnswer};
+pub use backlog::{Backlog, Backlogs, QueueBacklog, SubscriberBacklog};
 pub use crypto::{
     AccessClaims, AccessTokens, InstallationFacts, KeyPairs, MasterKeyCheck, PasswordHasher, Reencrypted,
     ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use postrider_domain::{
     ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
     deliveries::{Attempt, Delivery},
+    messages::TraceParent,
 };
 
 use super::StoreError;
@@ -53,6 +54,8 @@ pub struct ClaimedWork {
     pub payload_bytes: u32,
     /// The version of the application's endpoints when the row was claimed; 0 if the application is gone.
     pub endpoints_version: i64,
+    /// The trace that somebody asked in for this delivery to be made again; none otherwise, or if nobody records it.
+    pub asked_in: Option<TraceParent>,
 }
 
 /// Whose rows to claim.

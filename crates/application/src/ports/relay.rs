@@ -221,9 +221,6 @@ pub trait EventSink: Send + Sync {
 
 /// Counts what the relay does.
 pub trait RelayMetrics: Send + Sync {
-    /// How many positions the newest known event is ahead of a subscriber that this node runs.
-    fn lag(&self, subscriber: &'static str, positions: i64);
-
     /// An event was set aside.
     fn set_aside(&self, subscriber: &'static str);
 }

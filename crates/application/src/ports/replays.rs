@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postrider_domain::{
     ApplicationId, EndpointId, ReplayId, Timestamp,
+    messages::TraceParent,
     replays::{Replay, ReplayState},
 };
 
@@ -35,6 +36,14 @@ pub trait ReplayRepository: Send {
         scope: &TenantScope,
         endpoint: EndpointId,
     ) -> impl Future<Output = Result<RunningReplays, StoreError>> + Send;
+
+    /// Notes the trace that a saved replay was asked for in, so that the attempts that it leads to are joined to it.
+    fn note_asked_in(
+        &mut self,
+        scope: &TenantScope,
+        id: ReplayId,
+        asked_in: &TraceParent,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Replays, to look at.

@@ -1,7 +1,7 @@
 use postrider_domain::{
     Aggregate, ApplicationId, EndpointId, MembershipId, MessageId, PasswordResetId, SessionId, WorkId,
     deliveries::Delivery,
-    messages::Message,
+    messages::{Message, TraceParent},
     users::{Email, Membership, SessionEnd, User},
 };
 
@@ -187,13 +187,15 @@ pub trait DeliveryRepository: Send {
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Stores that the delivery is pending and queues it as `work`, due at once. If it is queued already:
-    /// [`StoreError::Conflict`] with [`super::UniqueRule::PendingDelivery`].
+    /// [`StoreError::Conflict`] with [`super::UniqueRule::PendingDelivery`]. The attempt that follows is joined to the
+    /// trace that it was asked for in, if that is recorded.
     fn requeue(
         &mut self,
         scope: &TenantScope,
         application: ApplicationId,
         delivery: &Delivery,
         work: WorkId,
+        asked_in: Option<&TraceParent>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 

@@ -22,6 +22,11 @@ pub trait EventSignal: Send + Sync {
 pub trait TracePropagation: Send + Sync {
     /// Its `traceparent`; none if nothing is traced.
     fn current(&self) -> Option<TraceParent>;
+
+    /// Its `traceparent`, if it is recorded: spans are only built then, because each costs something.
+    fn recorded(&self) -> Option<TraceParent> {
+        self.current().filter(TraceParent::is_sampled)
+    }
 }
 
 /// Counts and times use cases.

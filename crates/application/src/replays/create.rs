@@ -12,7 +12,7 @@ use crate::{
     Error, ErrorCode, Result, Settings, Violation,
     access::{ApplicationScope, OnApplication},
     mediator::{Handles, Request},
-    ports::{Clock, Ids, ReplayRepository, Repository, Store, UnitOfWork as _},
+    ports::{Clock, Ids, ReplayRepository, Repository, Store, TracePropagation, UnitOfWork as _},
 };
 
 /// Begins to deliver messages of a time to an endpoint: once more, or those that it never got. The job goes on by
@@ -40,6 +40,7 @@ impl Request for CreateReplay {
 /// Serves [`CreateReplay`].
 pub struct CreateReplayHandler<S> {
     store: S,
+    trace: Arc<dyn TracePropagation>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     most_of_endpoint: u32,
@@ -47,9 +48,16 @@ pub struct CreateReplayHandler<S> {
 }
 
 impl<S> CreateReplayHandler<S> {
-    pub(crate) fn new(store: S, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        store: S,
+        trace: Arc<dyn TracePropagation>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        settings: &Settings,
+    ) -> Self {
         Self {
             store,
+            trace,
             clock,
             ids,
             most_of_endpoint: settings.max_replays_per_endpoint,
@@ -95,6 +103,9 @@ where
         .map_err(|invalid| Error::invalid(vec![Violation::new("from", invalid)]))?;
         Repository::<Replay>::save(&mut tx, tenant, &mut replay).await?;
         let begun = replay.state().clone();
+        if let Some(asked_in) = self.trace.recorded() {
+            tx.note_asked_in(tenant, begun.id, &asked_in).await?;
+        }
         tx.commit(scope.did(begun.id).answering(&scope, &begun)).await?;
         Ok(begun)
     }

@@ -24,11 +24,13 @@ mod intake;
 #[expect(dead_code, reason = "the product's own, of which only `serve` is used here")]
 mod options;
 #[path = "../../src/runtime.rs"]
+#[expect(dead_code, reason = "the product's own, of which `serve` here needs less")]
 mod runtime;
 mod serve;
 mod sql;
 mod storage;
-#[path = "../../src/telemetry.rs"]
+#[path = "../../src/telemetry/mod.rs"]
+#[expect(dead_code, reason = "the product's own, of which only `serve` is used here")]
 mod telemetry;
 
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use crate::{
     intake::{Discard, Plain},
     options, runtime,
     storage::Storage,
-    telemetry::Telemetry,
+    telemetry::{Scope, Telemetry},
 };
 
 /// Of `serve`.
@@ -38,7 +38,7 @@ enum Kind {
 /// Serves until a signal.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let configuration = Configuration::load(&args.serve.config, args.serve.listen)?;
-    let _telemetry = Telemetry::start(&configuration.telemetry)?;
+    let _telemetry = Telemetry::start(&configuration.telemetry, Scope::Server)?;
     runtime::raise_open_file_limit();
     runtime::block_on(serve(&configuration, args.intake))?
 }

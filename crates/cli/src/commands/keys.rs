@@ -33,7 +33,10 @@ pub(super) fn rotate_master(args: &ConfigArgs) -> Outcome {
         rotated.changed
     );
     if !configuration.security.other_master_keys.is_empty() {
-        println!("Take the old key out of security.other_master_keys on every node.");
+        println!(
+            "Take the old key out of security.other_master_keys on every node, once delivery.dedup_window_s has passed:"
+        );
+        println!("until then commands repeated under an Idempotency-Key from before are known again by it.");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,8 @@
 
 mod config;
 mod dev;
+mod doctor;
+mod health;
 mod keys;
 mod migrate;
 mod openapi;
@@ -9,6 +11,7 @@ mod operator;
 mod permissions;
 mod receive;
 mod serve;
+mod start;
 mod tenants;
 mod users;
 
@@ -26,7 +29,7 @@ use crate::{
     args::{Command, ConfigArgs, ConfigCommand, KeysCommand, OperatorCommand, TenantsCommand, UsersCommand},
     configuration::{Configuration, TelemetryConfig},
     dev as demo, options, runtime,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry},
 };
 
 /// What a command ends with: an exit code, or an error to be shown with its causes.
@@ -40,6 +43,7 @@ pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Dev(args) => dev::run(args),
         Command::Receive(args) => receive::run(&args),
         Command::Tenants(TenantsCommand::Create(args)) => tenants::create(&args),
@@ -50,6 +54,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Openapi => Ok(openapi::run()),
         Command::Permissions => Ok(permissions::run()),
         Command::Config(ConfigCommand::Check(args)) => config::check(&args),
+        Command::Health(args) => health::run(&args),
     }
 }
 
@@ -100,10 +105,16 @@ fn configured(args: &ConfigArgs) -> Result<Configuration, Failure> {
 }
 
 /// Logging for commands that are run by hand: warnings only, for people.
-fn quiet_telemetry(log: &str) -> Result<Telemetry, crate::telemetry::TelemetryError> {
-    let format = crate::configuration::LogFormat::Pretty;
-    Telemetry::start(&TelemetryConfig {
+fn quiet_telemetry(log: &str) -> Result<Telemetry, telemetry::TelemetryError> {
+    telemetry_for_people(log, telemetry::Scope::Brief)
+}
+
+/// Logging for people, and `scope`.
+fn telemetry_for_people(log: &str, scope: telemetry::Scope) -> Result<Telemetry, telemetry::TelemetryError> {
+    let config = TelemetryConfig {
         log: log.to_owned(),
-        format,
-    })
+        format: crate::configuration::LogFormat::Pretty,
+        ..TelemetryConfig::default()
+    };
+    Telemetry::start(&config, scope)
 }

@@ -23,6 +23,9 @@ pub(crate) struct DatabaseConfig {
     pub(crate) max_connections: u32,
     /// How long a request waits for a connection. Default 5,000.
     pub(crate) acquire_timeout_ms: u64,
+    /// How long `serve` waits for a database that is away, starting or full; 0: not at all. What waiting cannot mend (a
+    /// refused password, a wrong master key, a newer schema) ends it at once. Default 300.
+    pub(crate) wait_s: u64,
     /// Whether `serve` brings the schema up to date itself. Default true; with false it refuses an old schema.
     pub(crate) migrate_on_start: bool,
 }
@@ -35,6 +38,7 @@ impl Default for DatabaseConfig {
             directory: "./data/postrider".into(),
             max_connections: 20,
             acquire_timeout_ms: 5_000,
+            wait_s: 300,
             migrate_on_start: true,
         }
     }
@@ -69,5 +73,6 @@ impl DatabaseConfig {
             self.acquire_timeout_ms,
             100..=60_000,
         );
+        faults.range("database.wait_s", self.wait_s, 0..=86_400);
     }
 }

@@ -7,6 +7,7 @@ mod delivery;
 mod events;
 mod intake;
 mod limits;
+mod management;
 mod replays;
 mod retention;
 mod security;
@@ -18,6 +19,7 @@ pub(crate) use delivery::DeliveryConfig;
 pub(crate) use events::EventsConfig;
 pub(crate) use intake::IntakeConfig;
 pub(crate) use limits::LimitsConfig;
+pub(crate) use management::ManagementConfig;
 pub(crate) use replays::ReplaysConfig;
 pub(crate) use retention::RetentionConfig;
 pub(crate) use security::SecurityConfig;
@@ -58,6 +60,8 @@ pub(crate) struct Configuration {
     pub(crate) events: EventsConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
+    /// The listener for whoever runs it.
+    pub(crate) management: ManagementConfig,
 }
 
 /// One thing that is wrong, and where.
@@ -154,6 +158,7 @@ impl Configuration {
         self.retention.validate(horizon, &mut faults);
         self.events.validate(&mut faults);
         self.telemetry.validate(&mut faults);
+        self.management.validate(self.server.listen, &mut faults);
         if faults.0.is_empty() {
             Ok(())
         } else {

@@ -1,10 +1,16 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use postrider_api::AllowedOrigins;
 use serde::Deserialize;
 
 use super::Faults;
+
+/// For what comes after the engine's drain: outcomes are written, the lease is given back, requests end.
+const AFTER_DRAIN: Duration = Duration::from_secs(8);
 
 /// `[server]`: the API's listener and its bounds.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,7 +30,12 @@ pub(crate) struct ServerConfig {
     /// The origins whose pages may call the API from a browser, as browsers write them (`https://console.example.com`);
     /// `*`: all. They send a token of their own, never cookies. Default none.
     pub(crate) allowed_origins: Vec<String>,
-    /// How long a shutdown waits for requests under way. Default 30 s.
+    /// How long, after a signal to end, everything goes on as before while `/health/ready` says no: for load balancers
+    /// to notice. Default 2.
+    pub(crate) drain_grace_s: u64,
+    /// How long a shutdown may take in all, from the signal on: the grace, the attempts under way
+    /// (`delivery.drain_timeout_ms`, or less if it does not fit in), the requests under way. What is left then is given
+    /// back to the queue. Must be more than `drain_grace_s`. Default 30.
     pub(crate) shutdown_timeout_s: u64,
 }
 
@@ -37,6 +48,7 @@ impl Default for ServerConfig {
             request_head_timeout_ms: 10_000,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
+            drain_grace_s: 2,
             shutdown_timeout_s: 30,
         }
     }
@@ -59,7 +71,14 @@ impl ServerConfig {
             self.request_head_timeout_ms,
             100..=120_000,
         );
-        faults.range("server.shutdown_timeout_s", self.shutdown_timeout_s, 1..=600);
+        faults.range("server.drain_grace_s", self.drain_grace_s, 0..=300);
+        faults.range("server.shutdown_timeout_s", self.shutdown_timeout_s, 1..=900);
+        if self.drain_grace_s >= self.shutdown_timeout_s {
+            faults.push(
+                "server.shutdown_timeout_s",
+                "must be more than server.drain_grace_s",
+            );
+        }
         if let Err(wrong) = self.origins() {
             faults.push(
                 "server.allowed_origins",
@@ -74,5 +93,31 @@ impl ServerConfig {
     /// Whose pages may call; which of them are no origins.
     pub(crate) fn origins(&self) -> Result<AllowedOrigins, Vec<String>> {
         AllowedOrigins::parse(self.allowed_origins.iter().map(String::as_str))
+    }
+
+    /// How long the engine may drain: what the grace leaves of the whole, but for what comes after it.
+    pub(crate) fn drain_limit(&self) -> Duration {
+        let left = Duration::from_secs(self.shutdown_timeout_s.saturating_sub(self.drain_grace_s));
+        left.saturating_sub(AFTER_DRAIN.min(left / 3))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_drains_within_the_whole() {
+        let limit = |drain_grace_s, shutdown_timeout_s| {
+            let config = ServerConfig {
+                drain_grace_s,
+                shutdown_timeout_s,
+                ..ServerConfig::default()
+            };
+            config.drain_limit()
+        };
+        assert_eq!(ServerConfig::default().drain_limit(), Duration::from_secs(20));
+        assert_eq!(limit(0, 600), Duration::from_secs(592));
+        assert_eq!(limit(4, 10), Duration::from_secs(4));
     }
 }

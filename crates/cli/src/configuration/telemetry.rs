@@ -22,6 +22,12 @@ pub(crate) struct TelemetryConfig {
     pub(crate) log: String,
     /// `json` (default) or `pretty`.
     pub(crate) format: LogFormat,
+    /// The most lines that one place in the code may log in ten seconds; what it says beyond is counted, and told with
+    /// its next line. 0: no bound. Default 20.
+    pub(crate) repeated_lines: u32,
+    /// How many tenants have a label of their own in the counters of messages and attempts; the others share `other`.
+    /// At most 1,000. 0 (default): there is no such label.
+    pub(crate) tenant_labels: usize,
 }
 
 impl Default for TelemetryConfig {
@@ -29,6 +35,8 @@ impl Default for TelemetryConfig {
         Self {
             log: "info".into(),
             format: LogFormat::Json,
+            repeated_lines: 20,
+            tenant_labels: 0,
         }
     }
 }
@@ -38,5 +46,6 @@ impl TelemetryConfig {
         if EnvFilter::try_new(&self.log).is_err() {
             faults.push("telemetry.log", "must be a level or a list of tracing directives");
         }
+        faults.range("telemetry.tenant_labels", self.tenant_labels, 0..=1_000);
     }
 }

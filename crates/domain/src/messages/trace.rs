@@ -29,6 +29,13 @@ impl TraceParent {
         }
     }
 
+    /// Whether whoever began the trace decided that it is recorded.
+    pub fn is_sampled(&self) -> bool {
+        // The flags are the last two of its characters, in hexadecimal; "sampled" is the lowest bit.
+        let flags = self.0.as_bytes().last().copied().unwrap_or(b'0');
+        char::from(flags).to_digit(16).is_some_and(|flags| flags & 1 == 1)
+    }
+
     /// The header's value.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,6 +50,14 @@ mod tests {
     fn only_well_formed_version_00_is_kept() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(TraceParent::parse(good).unwrap().as_str(), good);
+        for (flags, sampled) in [("00", false), ("01", true), ("02", false), ("ff", true)] {
+            let text = format!("{}{flags}", &good[..good.len() - 2]);
+            assert_eq!(
+                TraceParent::parse(&text).unwrap().is_sampled(),
+                sampled,
+                "{flags}"
+            );
+        }
         for bad in [
             "",
             "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

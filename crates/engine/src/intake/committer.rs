@@ -8,6 +8,7 @@ use postrider_application::ports::{
 };
 use postrider_domain::{ApplicationId, TenantId, WorkId};
 use tokio::time;
+use tracing::Span;
 
 use super::{
     IntakeOptions,
@@ -18,6 +19,7 @@ use crate::{
     door::Place,
     handle::Shared,
     ports::{NoAnswerInTime, warn},
+    trace,
 };
 
 /// The wait before a batch is tried again, doubled each time: callers wait for it.
@@ -102,7 +104,15 @@ impl Committer {
                     ..pending.new.clone()
                 })
                 .collect();
-            match self.try_to_write(&rows).await {
+            let spans = self.spans(&part);
+            let outcome = self.try_to_write(&rows).await;
+            if let Err(error) = &outcome {
+                for span in &spans {
+                    trace::record_failure(span, kind_of(error));
+                }
+            }
+            drop(spans);
+            match outcome {
                 Ok(written) => return self.written(part, places, &written, followers, later),
                 Err(WriteError::Refused(error)) if part.len() == 1 => {
                     warn("a message is refused by the database", &error);
@@ -130,6 +140,16 @@ impl Committer {
             }
             self.renew(&part, &mut places);
         }
+    }
+
+    /// A span of this try for each who is waited for in a span: one that were shared would be in one of their traces
+    /// only, and nothing of what they waited for in the others.
+    fn spans(&self, part: &[Pending]) -> Vec<Span> {
+        let callers = part.iter().map(|pending| &pending.span);
+        callers
+            .filter(|caller| !caller.is_none())
+            .map(|caller| trace::commit_span(caller, self.writer.system(), part.len()))
+            .collect()
     }
 
     async fn try_to_write(&self, rows: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
@@ -205,9 +225,9 @@ impl Committer {
     ) {
         let stored = part.iter().zip(written);
         let stored = stored.filter(|(_, written)| matches!(written, Written::Stored { .. }));
-        self.engine
-            .figures
-            .accepted(stored.map(|(pending, _)| &*pending.new.message));
+        let stored = stored.map(|(pending, _)| &*pending.new.message);
+        self.engine.figures.accepted(stored.clone());
+        self.engine.metrics.accepted(stored);
         let mut unclaimed = false;
         for ((pending, place), written) in part.into_iter().zip(places).zip(written) {
             match *written {
@@ -254,7 +274,17 @@ impl Committer {
             seq: 0,
             payload_bytes: u32::try_from(message.payload.bytes().len()).unwrap_or(u32::MAX),
             endpoints_version,
+            asked_in: None,
         }
+    }
+}
+
+/// What a try failed of, for its span.
+pub(super) const fn kind_of(error: &WriteError) -> &'static str {
+    match error {
+        WriteError::Refused(_) => "refused",
+        WriteError::Unavailable(_) => "unavailable",
+        WriteError::Unknown(_) => "outcome_unknown",
     }
 }
 

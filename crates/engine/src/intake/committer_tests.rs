@@ -317,7 +317,7 @@ async fn what_a_vanished_key_stood_in_the_way_of_is_written_again_in_a_round_of_
     .unwrap();
     let deadline = scene.clock.monotonic() + DEADLINE;
     let news = [keyed(1, 7, 1), keyed(2, 7, 2), keyed(3, 7, 2), keyed(4, 8, 1)];
-    let [first, second, third, other] = news.map(|new| handle.waiting.push(new, deadline).unwrap());
+    let [first, second, third, other] = news.map(|new| handle.waiting.push(new, deadline, false).unwrap());
     let shutdown = CancellationToken::new();
     shutdown.cancel();
     intake.run(shutdown).await;

@@ -16,7 +16,7 @@ mod waiting;
 #[cfg(test)]
 mod waiting_tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use postrider_application::{
@@ -119,6 +119,22 @@ impl Intake {
 }
 
 impl IntakeHandle {
+    /// Waits until it is durable, or will not be.
+    async fn store(
+        &self,
+        new: NewMessage,
+        deadline: Duration,
+        of_system: bool,
+    ) -> Result<Accepted, IntakeError> {
+        self.waiting
+            .push(new, deadline, of_system)?
+            .await
+            .unwrap_or_else(|_| {
+                let cause = StoreError::Internal("nobody answered".into());
+                Err(IntakeError::OutcomeUnknown(cause))
+            })
+    }
+
     /// Messages that wait to be committed, those under way included.
     pub fn waiting(&self) -> usize {
         self.waiting.rows()
@@ -138,13 +154,15 @@ impl MessageIntake for IntakeHandle {
             dedup,
             owner: None,
         };
-        let deadline = self.clock.monotonic() + self.options.accept_timeout;
-        let accepted = self.waiting.push(new, deadline)?.await.unwrap_or_else(|_| {
-            let cause = StoreError::Internal("nobody answered".into());
-            Err(IntakeError::OutcomeUnknown(cause))
-        })?;
+        let begun = self.clock.monotonic();
+        let of_system = scope.tenant_scope().is_systems();
+        let deadline = begun + self.options.accept_timeout;
+        let accepted = self.store(new, deadline, of_system).await;
+        let elapsed = self.clock.monotonic().saturating_sub(begun);
+        self.engine.metrics.asked(1, accepted.as_ref().err(), elapsed);
+        let accepted = accepted?;
         // It is durable; the answer may wait. What the system itself publishes does not: others wait behind it.
-        if !scope.tenant_scope().is_systems() {
+        if !of_system {
             let congestion = &self.engine.congestion;
             congestion
                 .wait(scope.application(), self.options.slow_down_for_at_most)
@@ -158,7 +176,12 @@ impl MessageIntake for IntakeHandle {
         scope: &ApplicationScope,
         messages: Vec<AcceptMessage>,
     ) -> Result<Vec<Accepted>, BatchRefused> {
-        let accepted = self.together.accept(scope, messages).await?;
+        let (begun, count) = (self.clock.monotonic(), messages.len());
+        let accepted = self.together.accept(scope, messages).await;
+        let elapsed = self.clock.monotonic().saturating_sub(begun);
+        let failed = accepted.as_ref().err().map(|refused| &refused.error);
+        self.engine.metrics.asked(count, failed, elapsed);
+        let accepted = accepted?;
         // Nobody owns the rows: whoever looks first takes them.
         self.engine.work.notify_one();
         let congestion = &self.engine.congestion;

@@ -231,7 +231,7 @@ impl Scene {
     }
 
     pub(super) fn try_to_push(&self, new: NewMessage) -> Result<Answered, IntakeError> {
-        self.waiting.push(new, self.clock.monotonic() + DEADLINE)
+        self.waiting.push(new, self.clock.monotonic() + DEADLINE, false)
     }
 
     /// A message without a key.

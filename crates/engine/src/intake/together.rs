@@ -15,12 +15,14 @@ use postrider_application::{
 };
 use postrider_domain::TenantId;
 use tokio::{sync::Semaphore, time};
+use tracing::Span;
 
-use super::IntakeOptions;
+use super::{IntakeOptions, committer::kind_of};
 use crate::{
     backoff::Backoff,
     handle::Shared,
     ports::{NoAnswerInTime, warn},
+    trace,
 };
 
 /// How many batches may wait or be written, of all tenants. Each is a request's body.
@@ -117,7 +119,13 @@ impl Together {
         let mut backoff = Backoff::from_first(FIRST_WAIT);
         let mut uncertain = false;
         loop {
-            match self.try_to_write(&batch).await {
+            let span = self.span(&batch);
+            let outcome = self.try_to_write(&batch).await;
+            if let Err(error) = &outcome {
+                trace::record_failure(&span, kind_of(error));
+            }
+            drop(span);
+            match outcome {
                 Ok(written) => {
                     if let Some(accepted) = batch.answers(&written)? {
                         self.note(&batch, &written);
@@ -150,7 +158,19 @@ impl Together {
     fn note(&self, batch: &FoldedBatch, written: &[Written]) {
         let rows = batch.rows().iter().zip(written);
         let stored = rows.filter(|(_, written)| matches!(written, Written::Stored { .. }));
-        self.engine.figures.accepted(stored.map(|(new, _)| &*new.message));
+        let stored = stored.map(|(new, _)| &*new.message);
+        self.engine.figures.accepted(stored.clone());
+        self.engine.metrics.accepted(stored);
+    }
+
+    /// The span of this try, if the batch's messages are recorded, which are all of one request.
+    fn span(&self, batch: &FoldedBatch) -> Span {
+        let rows = batch.rows();
+        if rows.iter().any(|new| trace::is_sampled(&new.message)) {
+            trace::commit_span(&Span::current(), self.writer.system(), rows.len())
+        } else {
+            Span::none()
+        }
     }
 
     async fn try_to_write(&self, batch: &FoldedBatch) -> Result<Vec<Written>, WriteError> {

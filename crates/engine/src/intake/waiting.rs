@@ -9,8 +9,10 @@ use std::{
 use postrider_application::ports::{Accepted, IntakeError, NewMessage};
 use postrider_domain::TenantId;
 use tokio::sync::{Notify, oneshot};
+use tracing::Span;
 
 use super::IntakeOptions;
+use crate::trace;
 
 /// What a message costs besides its payload.
 const OVERHEAD_BYTES: usize = 512;
@@ -25,6 +27,8 @@ pub(super) struct Pending {
     /// Whether a try may have committed it.
     pub(super) uncertain: bool,
     answer: oneshot::Sender<Result<Accepted, IntakeError>>,
+    /// The span that it waits in; none if nobody records it.
+    pub(super) span: Span,
 }
 
 impl Pending {
@@ -141,6 +145,7 @@ impl Waiting {
         self: &Arc<Self>,
         new: NewMessage,
         deadline: Duration,
+        of_system: bool,
     ) -> Result<oneshot::Receiver<Result<Accepted, IntakeError>>, IntakeError> {
         let (tenant, bytes) = (new.message.tenant, bytes_of(&new));
         let mut state = self.state();
@@ -151,17 +156,24 @@ impl Waiting {
         // The last quarter is never one tenant's alone: who comes then must find room.
         let alone = theirs == state.load;
         let share = self.limit.share(if alone { 3 } else { 1 });
-        if !theirs.has_room(bytes, share) {
+        // What the system says to a tenant is little, and others wait behind it.
+        if !of_system && !theirs.has_room(bytes, share) {
             return Err(IntakeError::ShareExceeded);
         }
         state.load.add(bytes);
         state.of_tenants.entry(tenant).or_default().add(bytes);
         let (answer, answered) = oneshot::channel();
+        let span = if trace::is_sampled(&new.message) {
+            Span::current()
+        } else {
+            Span::none()
+        };
         state.queue.push_back(Pending {
             new,
             deadline,
             uncertain: false,
             answer,
+            span,
             _room: Room {
                 waiting: Arc::clone(self),
                 tenant,

@@ -25,7 +25,7 @@ fn small() -> Arc<Waiting> {
 }
 
 fn push(waiting: &Arc<Waiting>, of: u128, bytes: usize) -> Result<Answered, IntakeError> {
-    waiting.push(new_message(1, of, bytes), NEVER)
+    waiting.push(new_message(1, of, bytes), NEVER, false)
 }
 
 /// Pushes until it is refused: how many there were, and why no more.

@@ -197,6 +197,7 @@ impl Life {
             subject,
             origin: Origin::Row(work.work),
             version: work.endpoints_version,
+            asked_in: work.asked_in.clone(),
             payload: None,
             payload_bytes: work.payload_bytes,
             without_turn: false,

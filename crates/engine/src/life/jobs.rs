@@ -3,7 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use postrider_application::ports::WorkRef;
-use postrider_domain::{WorkId, messages::Message};
+use postrider_domain::{
+    WorkId,
+    messages::{Message, TraceParent},
+};
 
 use crate::{
     attempt::Subject,
@@ -44,6 +47,8 @@ pub(super) struct Job {
     pub(super) origin: Origin,
     /// The version of the application's endpoints that it needs at least.
     pub(super) version: i64,
+    /// The trace that it was asked for in, if somebody asked for it to be made again.
+    pub(super) asked_in: Option<TraceParent>,
     pub(super) payload: Option<Arc<Payload>>,
     pub(super) payload_bytes: u32,
     /// Whether it was refused by the database when it was read, and holds no turn while that is tried again.

@@ -59,9 +59,15 @@ impl Life {
         };
         let (queue, epoch) = (Arc::clone(&self.ports.queue), self.lease.epoch);
         let timeout = self.options.store_timeout;
+        let (shared, clock) = (Arc::clone(&self.shared), Arc::clone(&self.ports.clock));
         self.calls.spawn(async move {
+            let begun = clock.monotonic();
             let settlements = batch.rows.iter().map(|row| row.settlement.clone()).collect();
             let settled = bounded(timeout, queue.settle(epoch, settlements)).await;
+            if settled.is_ok() {
+                let elapsed = clock.monotonic().saturating_sub(begun);
+                shared.metrics.settled(batch.rows.len(), elapsed);
+            }
             Done::Settled(batch, settled)
         });
     }
@@ -83,6 +89,8 @@ impl Life {
             .rows
             .iter()
             .filter(|row| batch.uncertain || settled.contains(&row.settlement.work.id));
+        let concluded = written.clone().flat_map(|row| &row.settlement.concluded);
+        self.shared.metrics.concluded(concluded);
         self.shared.figures.settled(written.flat_map(|row| {
             let (tenant, application) = row.whose;
             let concluded = row.settlement.concluded.iter();

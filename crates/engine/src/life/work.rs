@@ -19,6 +19,7 @@ use crate::{
     budget::Permit,
     lanes::{Arrival, JobId, Weighed},
     plan::wanting,
+    trace,
 };
 
 /// An attempt ended, or was not begun.
@@ -48,7 +49,9 @@ impl Life {
         known: &Known,
         permit: Permit,
     ) {
+        let span = trace::fan_out_span(work, &payload.message);
         let targets: Vec<_> = wanting(&payload.message, &known.set).cloned().collect();
+        span.record("endpoints", trace::whole(targets.len()));
         let mut rows = self.budget.take_rows(targets.len());
         let mut fan_out = NewFanOut {
             whose: (work.tenant, work.application),
@@ -90,6 +93,7 @@ impl Life {
                 },
                 origin: Origin::Part(work.work),
                 version: known.set.version,
+                asked_in: None,
                 payload: keeps_payload.then(|| Arc::clone(payload)),
                 payload_bytes: work.payload_bytes,
                 without_turn: false,
@@ -104,6 +108,7 @@ impl Life {
                 self.pace.waits(endpoint.id, work.application, waiting);
             }
         }
+        span.record("parked", trace::whole(fan_out.parked.len()));
         self.begin_fan_out(fan_out);
         for (id, endpoint) in begin {
             self.attempt(id, &endpoint, known.standing);
@@ -159,21 +164,25 @@ impl Life {
         let Some(payload) = &job.payload else { return };
         let attempting = Attempting {
             subject: job.subject,
+            asked_in: job.asked_in.clone(),
             message: Arc::clone(&payload.message),
             endpoint: Arc::clone(endpoint),
         };
         let (endpoint, version) = (endpoint.id, endpoint.version);
         let (ports, options) = (Arc::clone(&self.ports), Arc::clone(&self.options));
-        let lease = Arc::clone(&self.lease);
+        let (lease, shared) = (Arc::clone(&self.lease), Arc::clone(&self.shared));
+        let since = payload.message.deliver_at.unwrap_or(payload.message.created_at);
         self.attempts.spawn(async move {
-            let subject = &attempting.subject;
+            let subject = attempting.subject;
             let begun = Begun::now(&ports);
             let ended = if !lease.holds() {
                 Ended::LeaseLost
             } else if ports.material.standing(subject.tenant, subject.application) != standing {
                 Ended::Outdated
             } else {
-                Ended::Made(attempting.run(begun, &ports, &options).await)
+                let concluded = attempting.run(begun, &ports, &options).await;
+                shared.metrics.attempted(subject.tenant, since, &concluded);
+                Ended::Made(concluded)
             };
             Attempted {
                 job: id,

@@ -105,6 +105,12 @@ impl HttpSender {
         Self::with_resolver(options, policy, clock, Box::new(SystemResolver::new()?))
     }
 
+    /// The addresses of a name, looked up as for a delivery; none if there are none or nobody answers. For who examines
+    /// a machine.
+    pub async fn look_up(name: &str) -> Result<Vec<std::net::IpAddr>, HttpSenderError> {
+        Ok(SystemResolver::new()?.resolve(name).await)
+    }
+
     fn with_resolver(
         options: &HttpOptions,
         policy: AddressPolicy,

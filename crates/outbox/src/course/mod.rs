@@ -6,6 +6,7 @@ mod tell;
 
 use std::{convert::Infallible, error::Error, pin::Pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use postrider_application::ports::{AggregateKey, Epoch, LoggedEvent, SetAside, StoreError};
 use tokio::{
     sync::{Notify, watch},
@@ -45,6 +46,8 @@ enum Answer {
     Done,
     /// An earlier one of its aggregate is set aside.
     Waits,
+    /// It was not its turn: what came before it found no room. It is read again.
+    Untold,
     Refused {
         attempts: u32,
         error: &'static str,
@@ -119,9 +122,12 @@ impl Course {
             if !events.is_empty() {
                 self.take(events).await?;
             }
-            let lag = (*self.head.borrow() - self.position).max(0);
-            self.ports.metrics.lag(self.subscription.name, lag);
-            if !full && self.wait().await? {
+            let again = if full {
+                self.again.notified().now_or_never().is_some()
+            } else {
+                self.wait().await?
+            };
+            if again {
                 self.deliver_again().await?;
             }
         }
@@ -206,6 +212,9 @@ impl Course {
         let (mut done, mut aside) = (self.position, Vec::new());
         let mut told = Ok(true);
         for (event, answer) in events.iter().zip(answers) {
+            if matches!(answer, Ok(Answer::Untold)) {
+                break;
+            }
             told = answer.map(|answer| self.is_done(event, answer, &mut aside));
             if !matches!(told, Ok(true)) {
                 break;
@@ -242,6 +251,7 @@ impl Course {
     fn is_done(&mut self, event: &LoggedEvent, answer: Answer, aside: &mut Vec<SetAside>) -> bool {
         let (attempts, error) = match answer {
             Answer::Done => return true,
+            Answer::Untold => return false,
             // It is read from the log again when its turn comes.
             Answer::Waits if self.blocked.is_later_in_log(&key(event)) => return true,
             Answer::Waits => (0, None),

@@ -36,6 +36,8 @@ impl Course {
                     key(event)
                 };
                 lanes.entry(lane).or_default().push(index);
+                // Until its lane has come to it.
+                answers[index] = Ok(Answer::Untold);
             }
         }
         let lanes = lanes.into_values().map(|lane| self.tell_lane(events, lane));
@@ -73,7 +75,7 @@ impl Course {
             let needs_room = match &answer {
                 Ok(Answer::Refused { .. }) => true,
                 Ok(Answer::Waits) => !self.blocked.is_later_in_log(&of),
-                Ok(Answer::Done) => false,
+                Ok(Answer::Done | Answer::Untold) => false,
                 Err(why) => {
                     ended = Some(*why);
                     false
@@ -84,7 +86,7 @@ impl Course {
             }
             told.push((index, answer));
             if needs_room && !self.has_room(aside) {
-                // Nobody looks at what comes after it.
+                // What comes after it stays untold, and is read again.
                 break;
             }
             aside += u64::from(needs_room);

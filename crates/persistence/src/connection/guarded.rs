@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use postrider_application::ports::StoreError;
 
-use super::Dialect;
+use super::{Dialect, Operation};
 use crate::error::OrStoreError as _;
 
 /// A connection or transaction in a scope. In a tenant's, a statement that does not carry the tenant's id among its
@@ -22,18 +22,23 @@ use crate::error::OrStoreError as _;
 pub(crate) struct Guarded<C> {
     connection: C,
     tenant: Option<Uuid>,
+    /// Ends with it.
+    _operation: Operation,
 }
 
 /// For statements that change something, until it is committed. Dropping it rolls back.
 pub(crate) type Transaction = Guarded<DatabaseTransaction>;
 /// For statements that read.
 pub(crate) type Reading<'d> = Guarded<DatabaseExecutor<'d>>;
+/// For one statement of the engine's, which is a transaction by itself.
+pub(crate) type Single<'d> = Guarded<DatabaseExecutor<'d>>;
 
 impl<C> Guarded<C> {
-    pub(super) fn new(connection: C, tenant: Option<TenantId>) -> Self {
+    pub(super) fn new(connection: C, tenant: Option<TenantId>, operation: Operation) -> Self {
         Self {
             connection,
             tenant: tenant.map(|tenant| tenant.as_uuid()),
+            _operation: operation,
         }
     }
 

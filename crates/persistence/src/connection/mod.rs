@@ -2,7 +2,10 @@
 
 mod dialect;
 mod directory;
+mod examine;
+mod failures;
 mod guarded;
+mod operations;
 mod options;
 mod pools;
 mod roles;
@@ -20,15 +23,18 @@ use tokio::sync::OnceCell;
 
 pub use self::{
     dialect::Dialect,
+    examine::{Reached, SchemaState, reach},
     options::{ConnectError, DatabaseOptions, PostgresOptions, SqliteOptions, TooMuch},
     schema::Schema,
 };
 pub(crate) use self::{
     dialect::{postgres_now, sqlite_now},
-    guarded::{Guarded, Reading, Transaction},
+    failures::FailureKind,
+    guarded::{Guarded, Reading, Single, Transaction},
+    operations::Operation,
     scope::Scope,
 };
-use self::{directory::DataDirectory, pools::Pools};
+use self::{directory::DataDirectory, operations::Operations, pools::Pools};
 use crate::error::OrStoreError as _;
 
 /// An open database: its pools, and on SQLite the lock of its data directory. Cheap to clone.
@@ -43,6 +49,7 @@ pub struct Database {
 struct Inner {
     dialect: Dialect,
     pools: Pools,
+    operations: Arc<Operations>,
     options: DatabaseOptions,
     directory: Mutex<Option<DataDirectory>>,
     /// Whether this process has declared its predecessors dead ([`Database::bury_predecessors`]).
@@ -88,9 +95,11 @@ impl Database {
             Pools::Sqlite { .. } => Dialect::Sqlite,
             Pools::Postgres { .. } => Dialect::Postgres,
         };
+        failures::show();
         let inner = Inner {
             dialect,
             pools,
+            operations: Operations::new(dialect),
             options,
             directory: Mutex::new(directory),
             predecessors: OnceCell::new(),
@@ -122,6 +131,11 @@ impl Database {
             DatabaseOptions::Sqlite(options) => options.acquire_timeout,
             DatabaseOptions::Postgres(options) => options.acquire_timeout,
         }
+    }
+
+    /// Lets the pools be read as gauges, from now on; once, by whoever composes.
+    pub fn observe(&self) {
+        self.inner.pools.observe();
     }
 
     /// Whether the database answers.

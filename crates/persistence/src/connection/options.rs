@@ -4,6 +4,8 @@ use postrider_application::ports::StoreError;
 use secrecy::SecretString;
 use thiserror::Error;
 
+use crate::error::Fault;
+
 /// Which database, and how it is used.
 #[derive(Debug, Clone)]
 pub enum DatabaseOptions {
@@ -155,6 +157,28 @@ pub enum ConnectError {
         /// The role.
         role: &'static str,
     },
+}
+
+impl ConnectError {
+    /// Whether waiting may mend it: the server is away, starting or full. What it refused, it refuses again.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(cause) => cause.downcast_ref::<Fault>().is_some_and(Fault::is_passing),
+            Self::Migrations(cause) => matches!(cause, StoreError::Unavailable(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether the server did not let the login in: a wrong password, or a login or database that is not there.
+    pub fn is_refused_login(&self) -> bool {
+        match self {
+            Self::Database(cause) => cause
+                .downcast_ref::<Fault>()
+                .and_then(Fault::code)
+                .is_some_and(|code| code.starts_with("28") || code == "3D000"),
+            _ => false,
+        }
+    }
 }
 
 /// What a login has that would make row-level security void.

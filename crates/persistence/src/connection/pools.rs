@@ -2,11 +2,12 @@
 
 use std::{path::Path, str::FromStr as _, time::Duration};
 
+use opentelemetry::{KeyValue, global};
 use postrider_migrations::roles;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgPool, SqlitePool,
+    ConnectOptions as _, Connection as _, PgPool, Pool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -35,6 +36,20 @@ pub(super) enum Pools {
 }
 
 impl Pools {
+    /// Shows how many connections there are, and how many of them are used.
+    pub(super) fn observe(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                observe("writer", writer.get_sqlite_connection_pool());
+                observe("readers", readers.get_sqlite_connection_pool());
+            }
+            Self::Postgres { login, engine } => {
+                observe("login", login.get_postgres_connection_pool());
+                observe("engine", engine.get_postgres_connection_pool());
+            }
+        }
+    }
+
     /// Both, the one for changes first.
     pub(super) fn both(&self) -> [&DatabaseConnection; 2] {
         match self {
@@ -42,6 +57,32 @@ impl Pools {
             Self::Postgres { login, engine } => [login, engine],
         }
     }
+}
+
+fn observe<D: sqlx::Database>(name: &'static str, pool: &Pool<D>) {
+    let meter = global::meter("postrider");
+    let named = || KeyValue::new("db.client.connection.pool.name", name);
+    let with_state = |state| [named(), KeyValue::new("db.client.connection.state", state)];
+    let (idle, used) = (with_state("idle"), with_state("used"));
+    let of = pool.clone();
+    meter
+        .u64_observable_gauge("db.client.connection.count")
+        .with_unit("{connection}")
+        .with_description("Connections that are open, by pool and whether they are used")
+        .with_callback(move |observer| {
+            // Two looks, between which some may have been given back.
+            let (all, free) = (u64::from(of.size()), of.num_idle() as u64);
+            observer.observe(free, &idle);
+            observer.observe(all.saturating_sub(free), &used);
+        })
+        .build();
+    let (most, labels) = (u64::from(pool.options().get_max_connections()), [named()]);
+    meter
+        .u64_observable_gauge("db.client.connection.max")
+        .with_unit("{connection}")
+        .with_description("The most connections of a pool")
+        .with_callback(move |observer| observer.observe(most, &labels))
+        .build();
 }
 
 /// To how much the write-ahead log is cut when it begins anew: 64 MiB.

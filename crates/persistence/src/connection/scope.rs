@@ -4,6 +4,8 @@
 //! no rights of its own, so that whoever passes this place by is refused. On SQLite, and there as well, a statement
 //! in a tenant's scope must name the tenant: see [`super::Guarded`].
 
+use std::panic::Location;
+
 use postrider_application::ports::StoreError;
 use postrider_domain::{TenantId, UserId};
 use postrider_migrations::roles;
@@ -12,7 +14,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait as _,
 };
 
-use super::{Database, Dialect, Guarded, Reading, Transaction, pools::Pools};
+use super::{Database, Dialect, Guarded, Operation, Reading, Single, Transaction, pools::Pools};
 use crate::error::OrStoreError as _;
 
 /// On whose behalf the database is used.
@@ -77,37 +79,54 @@ impl Scope {
 }
 
 impl Database {
-    /// Begins a transaction that may write. Dropping it rolls back.
-    pub(crate) async fn begin(&self, scope: Scope) -> Result<Transaction, StoreError> {
-        let transaction = match &self.inner.pools {
-            Pools::Postgres { engine, .. } if scope == Scope::Engine => {
-                engine.begin().await.or_store_error()?
-            }
-            Pools::Postgres { login, .. } => enter(login, scope, ENTER).await?,
-            Pools::Sqlite { writer, .. } => {
-                let options = TransactionOptions {
-                    // A transaction that reads first and then writes would otherwise fail when another wrote in
-                    // between.
-                    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                    ..TransactionOptions::default()
-                };
-                writer.begin_with_options(options).await.or_store_error()?
-            }
-        };
-        Ok(Guarded::new(transaction, scope.named()))
+    /// Begins a transaction that may write. Dropping it rolls back. How long it took is measured under the caller's name,
+    /// and so it is with all of these.
+    #[track_caller]
+    pub(crate) fn begin(&self, scope: Scope) -> impl Future<Output = Result<Transaction, StoreError>> + Send {
+        let operation = self.operation();
+        async move {
+            let transaction = match &self.inner.pools {
+                Pools::Postgres { engine, .. } if scope == Scope::Engine => {
+                    engine.begin().await.or_store_error()?
+                }
+                Pools::Postgres { login, .. } => enter(login, scope, ENTER).await?,
+                Pools::Sqlite { writer, .. } => {
+                    let options = TransactionOptions {
+                        // A transaction that reads first and then writes would otherwise fail when another wrote in
+                        // between.
+                        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                        ..TransactionOptions::default()
+                    };
+                    writer.begin_with_options(options).await.or_store_error()?
+                }
+            };
+            Ok(Guarded::new(transaction, scope.named(), operation))
+        }
     }
 
     /// A connection for statements that read. On PostgreSQL a transaction that cannot write, and only the engine's
     /// scope goes without.
-    pub(crate) async fn read(&self, scope: Scope) -> Result<Reading<'_>, StoreError> {
-        let connection = match &self.inner.pools {
-            Pools::Postgres { engine, .. } if scope == Scope::Engine => DatabaseExecutor::Connection(engine),
-            Pools::Postgres { login, .. } => {
-                DatabaseExecutor::OwnedTransaction(enter(login, scope, ENTER_TO_READ).await?)
-            }
-            Pools::Sqlite { readers, .. } => DatabaseExecutor::Connection(readers),
-        };
-        Ok(Guarded::new(connection, scope.named()))
+    #[track_caller]
+    pub(crate) fn read(&self, scope: Scope) -> impl Future<Output = Result<Reading<'_>, StoreError>> + Send {
+        let operation = self.operation();
+        async move {
+            let connection = match &self.inner.pools {
+                Pools::Postgres { engine, .. } if scope == Scope::Engine => {
+                    DatabaseExecutor::Connection(engine)
+                }
+                Pools::Postgres { login, .. } => {
+                    DatabaseExecutor::OwnedTransaction(enter(login, scope, ENTER_TO_READ).await?)
+                }
+                Pools::Sqlite { readers, .. } => DatabaseExecutor::Connection(readers),
+            };
+            Ok(Guarded::new(connection, scope.named(), operation))
+        }
+    }
+
+    /// Something of the caller's begins that is none of the above, and lasts until the answer is dropped.
+    #[track_caller]
+    pub(crate) fn operation(&self) -> Operation {
+        self.inner.operations.begin(Location::caller())
     }
 
     /// The connections that become a role for each transaction, of PostgreSQL: for who needs one of the same kind that
@@ -119,9 +138,16 @@ impl Database {
         }
     }
 
-    /// The engine's connections, for single statements, each a transaction of its own. They have the engine's role
-    /// for as long as they live, so that the hot way costs no round trip more.
-    pub(crate) fn engine(&self) -> &DatabaseConnection {
+    /// One of the engine's connections, for a single statement, which is a transaction of its own. They have the engine's
+    /// role for as long as they live, so that the hot way costs no round trip more.
+    #[track_caller]
+    pub(crate) fn engine(&self) -> Single<'_> {
+        let connection = DatabaseExecutor::Connection(self.engine_connections());
+        Guarded::new(connection, None, self.operation())
+    }
+
+    /// All of them, for who needs the driver's own.
+    pub(crate) fn engine_connections(&self) -> &DatabaseConnection {
         match &self.inner.pools {
             Pools::Postgres { engine, .. } => engine,
             Pools::Sqlite { writer, .. } => writer,

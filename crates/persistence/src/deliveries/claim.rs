@@ -1,7 +1,9 @@
 //! Taking rows of the queue: one statement, and of racing claimers one gets a row.
 
 use postrider_application::ports::{ClaimFrom, ClaimedWork, Epoch, StoreError, WorkRef};
-use postrider_domain::{ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId};
+use postrider_domain::{
+    ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId, messages::TraceParent,
+};
 use sea_orm::{ConnectionTrait as _, FromQueryResult, QueryResult, Value};
 use uuid::Uuid;
 
@@ -39,7 +41,9 @@ macro_rules! work {
             $w,
             ".seq, ",
             $w,
-            ".payload_bytes, coalesce((SELECT a.endpoints_version FROM applications a WHERE a.tenant = ",
+            ".payload_bytes, ",
+            $w,
+            ".asked_in, coalesce((SELECT a.endpoints_version FROM applications a WHERE a.tenant = ",
             $w,
             ".tenant AND a.id = ",
             $w,
@@ -138,6 +142,7 @@ struct WorkRow {
     seq: i64,
     payload_bytes: i32,
     endpoints_version: i64,
+    asked_in: Option<String>,
 }
 
 impl WorkRow {
@@ -157,6 +162,8 @@ impl WorkRow {
             seq: self.seq,
             payload_bytes: read_count("size of the payload of queued work", self.payload_bytes)?,
             endpoints_version: self.endpoints_version,
+            // Whatever it is, it must not keep a delivery back.
+            asked_in: self.asked_in.and_then(|text| TraceParent::parse(&text).ok()),
         })
     }
 }

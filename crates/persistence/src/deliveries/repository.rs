@@ -2,7 +2,9 @@ use postrider_application::{
     access::TenantScope,
     ports::{DeliveryRepository, StoreError},
 };
-use postrider_domain::{ApplicationId, EndpointId, MessageId, WorkId, deliveries::Delivery};
+use postrider_domain::{
+    ApplicationId, EndpointId, MessageId, WorkId, deliveries::Delivery, messages::TraceParent,
+};
 use sea_orm::{ConnectionTrait as _, FromQueryResult as _, Value};
 
 use super::row::DeliveryRow;
@@ -25,14 +27,15 @@ LIMIT 1";
 
 /// The queue's row, if the message is the application's and has its payload still. That it is not queued yet is a unique index.
 const QUEUE_ON_POSTGRES: &str = "
-INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes)
-SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, m.payload_bytes FROM messages m
+INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes,
+    asked_in)
+SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, m.payload_bytes, $7 FROM messages m
 WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant} AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id)";
 const QUEUE_ON_SQLITE: &str = "
 UPDATE outbox_work_seq SET last = last + 1;
 INSERT INTO outbox_work
-    (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes)
-SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, s.last, m.payload_bytes FROM messages m, outbox_work_seq s
+    (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, seq, payload_bytes, asked_in)
+SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, s.last, m.payload_bytes, $7 FROM messages m, outbox_work_seq s
 WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant} AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id)";
 
 /// Whether there is anything to send.
@@ -100,6 +103,7 @@ impl DeliveryRepository for SqlUnitOfWork {
         application: ApplicationId,
         delivery: &Delivery,
         work: WorkId,
+        asked_in: Option<&TraceParent>,
     ) -> Result<(), StoreError> {
         let tenant = self.writable(scope)?;
         let of: [Value; 5] = [
@@ -114,7 +118,10 @@ impl DeliveryRepository for SqlUnitOfWork {
             Dialect::Postgres => (QUEUE_ON_POSTGRES, 1),
             Dialect::Sqlite => (QUEUE_ON_SQLITE, 2),
         };
-        let named = of.clone().into_iter().chain([work.as_uuid().into()]);
+        let named = of
+            .clone()
+            .into_iter()
+            .chain([work.as_uuid().into(), asked_in.map(TraceParent::as_str).into()]);
         let queue = self.dialect.of_tenant(tenant, queue, named)?;
         let queued = self.transaction.execute_raw(queue).await.or_store_error()?;
         if queued.rows_affected() != rows {

@@ -366,16 +366,26 @@ impl SqlStore {
         node: Epoch,
         batch: &Batch,
     ) -> Result<Vec<WorkId>, StoreError> {
+        let _operation = self.database.operation();
         if let Some(settled) = self.settle_in_turn(node, batch, SOON).await? {
             return Ok(settled);
         }
         // Somebody else keeps the log for long. What has nothing to tell does not wait behind what has; should that fail
         // afterwards, the batch is settled again.
         let mut settled = Vec::new();
-        for (part, turn) in [(batch.part(false), SOON), (batch.part(true), PATIENTLY)] {
-            if !part.rows.is_empty() {
-                settled.extend(self.settle_in_turn(node, &part, turn).await?.unwrap_or_default());
-            }
+        let quiet = batch.part(false);
+        if !quiet.rows.is_empty() {
+            settled.extend(self.settle_in_turn(node, &quiet, SOON).await?.unwrap_or_default());
+        }
+        let telling = batch.part(true);
+        if !telling.rows.is_empty() {
+            let told = self.settle_in_turn(node, &telling, PATIENTLY).await;
+            // A part is settled: whoever settles the batch again must know that it may be.
+            let told = told.map_err(|error| match error {
+                StoreError::Unavailable(_) => error,
+                other => StoreError::Unavailable(other.into()),
+            })?;
+            settled.extend(told.unwrap_or_default());
         }
         Ok(settled)
     }
@@ -387,7 +397,7 @@ impl SqlStore {
         batch: &Batch,
         patience: &str,
     ) -> Result<Option<Vec<WorkId>>, StoreError> {
-        let pool = self.database.engine().get_postgres_connection_pool();
+        let pool = self.database.engine_connections().get_postgres_connection_pool();
         let columns = Columns::of(node, batch);
         let (mut sql, mut turn) = (SETTLE, 1);
         let settled = loop {

@@ -19,10 +19,12 @@ macro_rules! queue {
     ($columns:literal, $seq:literal, $pairs:literal, $order:literal) => {
         concat!(
             "INSERT INTO outbox_work
-                (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes",
+                (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes,
+                asked_in",
             $columns,
             ")
-            SELECT pair.two, m.tenant, m.app, m.id, {endpoint}, {now}, 0, 0, coalesce(d.attempts, 0), 0, m.payload_bytes",
+            SELECT pair.two, m.tenant, m.app, m.id, {endpoint}, {now}, 0, 0, coalesce(d.attempts, 0), 0, m.payload_bytes,
+                (SELECT r.asked_in FROM replays r WHERE r.tenant = {tenant} AND r.id = {replay})",
             $seq,
             " FROM ",
             $pairs,
@@ -113,15 +115,17 @@ pub(super) async fn queue(
     }
     let rows: Vec<(Uuid, Uuid)> = wanted.iter().map(|wanted| (wanted.message, ids.next())).collect();
     let mut values = pairs(dialect, &rows);
-    let (endpoint, app) = (values.len() + 1, values.len() + 2);
+    let (endpoint, app, id) = (values.len() + 1, values.len() + 2, values.len() + 3);
     values.extend([
         replay.endpoint.as_uuid().into(),
         replay.application.as_uuid().into(),
+        replay.id.as_uuid().into(),
     ]);
     let sql = dialect
         .choose(QUEUE_ON_POSTGRES, QUEUE_ON_SQLITE)
         .replace("{endpoint}", &format!("${endpoint}"))
-        .replace("{app}", &format!("${app}"));
+        .replace("{app}", &format!("${app}"))
+        .replace("{replay}", &format!("${id}"));
     let statement = dialect.of_tenant(replay.tenant, &sql, values)?;
     let queued = transaction.query_all_raw(statement).await.or_store_error()?;
     let queued: Vec<Queued> = queued

@@ -7,6 +7,7 @@ use postrider_application::{
 use postrider_domain::{
     Aggregate as _, ApplicationId, EndpointId, MessageId, ReplayId, TenantId, Timestamp,
     events::DomainEvent,
+    messages::TraceParent,
     replays::{
         Progress, Replay, ReplayEvent, ReplayFailure, ReplayLimit, ReplayMode, ReplayState, ReplayStatus,
     },
@@ -164,6 +165,9 @@ const RUNNING: &str = "
 SELECT count(*) AS of_tenant, coalesce(sum(CASE WHEN endpoint = $1 THEN 1 ELSE 0 END), 0) AS of_endpoint
 FROM replays WHERE tenant = {tenant} AND status = 'running'";
 
+/// Not an aggregate's own: nothing is decided by it.
+const ASKED_IN: &str = "UPDATE replays SET asked_in = $2 WHERE tenant = {tenant} AND id = $1";
+
 #[derive(FromQueryResult)]
 struct Running {
     of_tenant: i64,
@@ -201,5 +205,18 @@ impl ReplayRepository for SqlUnitOfWork {
             of_endpoint: count(running.of_endpoint),
             of_tenant: count(running.of_tenant),
         })
+    }
+
+    async fn note_asked_in(
+        &mut self,
+        scope: &TenantScope,
+        id: ReplayId,
+        asked_in: &TraceParent,
+    ) -> Result<(), StoreError> {
+        let tenant = self.writable(scope)?;
+        let named = [id.as_uuid().into(), asked_in.as_str().into()];
+        let note = self.dialect.of_tenant(tenant, ASKED_IN, named)?;
+        self.transaction.execute_raw(note).await.or_store_error()?;
+        Ok(())
     }
 }

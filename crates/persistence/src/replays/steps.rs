@@ -11,6 +11,7 @@ use postrider_domain::{
     replays::{Progress, Replay, ReplayFailure},
 };
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
@@ -66,7 +67,7 @@ impl ReplayWorker for SqlStore {
         now: Timestamp,
     ) -> Result<ReplayStep, StoreError> {
         let scope = Scope::Operator;
-        let mut tx = SqlUnitOfWork::new(self.database.begin(scope).await?, scope, self);
+        let mut tx = SqlUnitOfWork::new(self.database.begin(scope).await?, scope, self, Span::none());
         if !is_alone(&tx).await? {
             return Ok(ReplayStep::Nothing);
         }
@@ -89,7 +90,7 @@ impl ReplayWorker for SqlStore {
 impl SqlStore {
     async fn stand_back(&self, named: Named) -> Result<(), StoreError> {
         let scope = Scope::Operator;
-        let tx = SqlUnitOfWork::new(self.database.begin(scope).await?, scope, self);
+        let tx = SqlUnitOfWork::new(self.database.begin(scope).await?, scope, self, Span::none());
         put_off(&tx, named, STAND_BACK).await?;
         tx.transaction.commit().await
     }

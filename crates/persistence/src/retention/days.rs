@@ -78,6 +78,7 @@ impl SqlStore {
         policy: &RetentionPolicy,
         now: Timestamp,
     ) -> Result<Option<u32>, StoreError> {
+        let _operation = self.database.operation();
         let pool = self.database.login_pool()?;
         let options = pool.connect_options();
         let mut owner = Owner(PgConnection::connect_with(&options).await.or_store_error()?);

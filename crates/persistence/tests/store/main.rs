@@ -20,6 +20,7 @@ mod event_turns;
 mod exporting;
 mod holding;
 mod listing;
+mod long_queue;
 mod looking;
 mod lost_commits;
 mod migrations;

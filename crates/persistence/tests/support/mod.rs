@@ -19,7 +19,7 @@ pub(crate) fn sealer(key: u8) -> Arc<dyn Sealer> {
 }
 
 /// Makes rows older: `$1` is in microseconds. The same on both databases.
-const AGE: [&str; 8] = [
+const AGE: [&str; 9] = [
     "UPDATE idempotency_keys SET expires_at = expires_at - $1",
     "UPDATE outbox_work SET due_at = due_at - $1",
     "UPDATE messages SET deliver_at = deliver_at - $1 WHERE deliver_at IS NOT NULL",
@@ -28,6 +28,7 @@ const AGE: [&str; 8] = [
     "UPDATE dedup SET expires_at = expires_at - $1",
     "UPDATE relay_cursors SET moved_at = moved_at - $1",
     "UPDATE endpoint_failures SET since = since - $1, last_at = last_at - $1",
+    "UPDATE outbox_events SET recorded_at = recorded_at - $1",
 ];
 const POSTPONE: &str = "UPDATE outbox_work SET due_at = due_at + $1";
 const ENDPOINTS_VERSION: &str = "SELECT endpoints_version FROM applications WHERE tenant = $1 AND id = $2";

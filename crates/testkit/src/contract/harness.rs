@@ -4,10 +4,10 @@ use postrider_application::{
     FullStore,
     access::TenantScope,
     ports::{
-        Answers, ApplicationDirectory, Clock, Credentials, DeliveryMaterial, DeliveryQueue, EndpointHealth,
-        EventBell, EventLog, EventReaders, EventTypeDirectory, FigureStore, Housekeeping, Identities,
-        InstallationFacts, MessageWriter, NodeRegistry, NodeSight, OperationalApplications, Partitions,
-        RelayCursors, ReplayWorker, Retention, SigningKeyStore, WorkBell,
+        Answers, ApplicationDirectory, Backlogs, Clock, Credentials, DeliveryMaterial, DeliveryQueue,
+        EndpointHealth, EventBell, EventLog, EventReaders, EventTypeDirectory, FigureStore, Housekeeping,
+        Identities, InstallationFacts, MessageWriter, NodeRegistry, NodeSight, OperationalApplications,
+        Partitions, RelayCursors, ReplayWorker, Retention, SigningKeyStore, WorkBell,
     },
 };
 use postrider_domain::{ApplicationId, TenantId};
@@ -65,6 +65,8 @@ pub struct Ports {
     pub retention: Arc<dyn Retention>,
     /// What is still needed of the log.
     pub readers: Arc<dyn EventReaders>,
+    /// What waits, as figures.
+    pub backlogs: Arc<dyn Backlogs>,
 }
 
 impl Ports {
@@ -95,6 +97,7 @@ impl Ports {
             + FigureStore
             + Retention
             + EventReaders
+            + Backlogs
             + Clone
             + 'static,
     {
@@ -123,7 +126,8 @@ impl Ports {
             replays: store.clone(),
             figures: store.clone(),
             retention: store.clone(),
-            readers: store,
+            readers: store.clone(),
+            backlogs: store,
         }
     }
 }
@@ -149,7 +153,7 @@ pub trait Harness: Sized + Send + Sync + 'static {
     fn another_node(&self) -> impl Future<Output = Option<Ports>> + Send;
 
     /// Lets `by` pass for what is stored: every `due_at`, `lease_until`, `expires_at` of a key (of a message or command), and `since` and `last_at`
-    /// of a failing endpoint is so much earlier than it was, compared with the store's now. (Databases are not waited for: their
+    /// of a failing endpoint, and `recorded_at` of an event is so much earlier than it was, compared with the store's now. (Databases are not waited for: their
     /// rows are aged.)
     fn age(&self, by: Duration) -> impl Future<Output = ()> + Send;
 

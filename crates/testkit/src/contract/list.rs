@@ -321,6 +321,7 @@ macro_rules! contract_cases {
                 figures_are_forgotten
                 ;
             replays:
+                what_a_replay_queues_says_in_which_trace_it_was_asked_for
                 missing_is_exactly_what_the_endpoint_lacks
                 missing_is_only_what_the_filter_wants
                 failed_is_what_came_to_no_good_end
@@ -334,6 +335,7 @@ macro_rules! contract_cases {
                 a_replay_fails_without_its_endpoint
                 racing_steps_queue_each_message_once
                 replays_are_listed_and_counted_by_endpoint
+                a_replay_is_counted_while_it_is_under_way
                 ;
             event_types:
                 schemas_survive
@@ -381,6 +383,12 @@ macro_rules! contract_cases {
                 commits_of_events_are_heard_by_every_node
                 failed_deliveries_are_told_once_a_batch
                 nobody_is_told_what_failed_of_a_deleted_application
+                ;
+            backlog:
+                what_waits_is_counted_by_its_state
+                what_dead_nodes_hold_is_due
+                no_count_goes_beyond_its_bound
+                a_subscriber_is_behind_by_events_and_by_time
                 ;
             installation:
                 a_new_signing_key_retires_those_long_replaced

@@ -33,6 +33,7 @@ pub mod all_or_none;
 pub mod answers;
 pub mod audit;
 pub mod audit_log;
+pub mod backlog;
 pub mod batches;
 pub mod bells;
 pub mod claimed_facts;

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use super::{Customer, Fixture, Harness, Tenancy, claiming::given, queue_steps::LEASE};
 
-const NAME: &str = "listener";
+pub(super) const NAME: &str = "listener";
 
 /// Longer than anything takes to be heard.
 const SURELY: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ fn of(aggregate: &str) -> AggregateKey {
     }
 }
 
-fn refused(position: i64, aggregate: &str) -> SetAside {
+pub(super) fn refused(position: i64, aggregate: &str) -> SetAside {
     SetAside {
         position,
         of: of(aggregate),
@@ -59,7 +59,7 @@ fn refused(position: i64, aggregate: &str) -> SetAside {
     }
 }
 
-fn waiting(position: i64, aggregate: &str) -> SetAside {
+pub(super) fn waiting(position: i64, aggregate: &str) -> SetAside {
     SetAside {
         attempts: 0,
         error: None,

@@ -7,6 +7,7 @@ use postrider_application::{
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
     deliveries::{Delivery, DeliveryStatus, Outcome},
+    messages::TraceParent,
 };
 use tokio::task::JoinSet;
 
@@ -15,6 +16,11 @@ use super::{
     claiming::given,
     deliveries::{deliveries, find},
 };
+
+/// The trace that resends are asked for in.
+fn asked_in() -> TraceParent {
+    TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap()
+}
 
 /// Requeues in a transaction of its own.
 async fn requeue<H: Harness>(
@@ -25,7 +31,8 @@ async fn requeue<H: Harness>(
     work: WorkId,
 ) -> Result<(), StoreError> {
     let mut tx = fixture.store().begin(&tenant.scope).await?;
-    tx.requeue(&tenant.scope, customer.id, delivery, work).await?;
+    tx.requeue(&tenant.scope, customer.id, delivery, work, Some(&asked_in()))
+        .await?;
     tx.commit(Record::InHistory).await
 }
 
@@ -94,6 +101,12 @@ pub async fn a_resend_is_queued_at_once<H: Harness>(harness: &H) {
         "the whole schedule is before it again"
     );
 
+    assert_eq!(
+        row.asked_in,
+        Some(asked_in()),
+        "it says in which trace it was asked for"
+    );
+
     let attempt = fixture.attempt(2, Outcome::of_status(200));
     fixture.record(&mut delivery, attempt.outcome);
     let settled = Concluded {
@@ -146,7 +159,7 @@ pub async fn racing_resends_are_queued_once<H: Harness>(harness: &H) {
         let (delivery, work) = (delivery.clone(), fixture.work_id());
         racers.spawn(async move {
             let mut tx = store.begin(&scope).await?;
-            tx.requeue(&scope, application, &delivery, work).await?;
+            tx.requeue(&scope, application, &delivery, work, None).await?;
             tx.commit(Record::InHistory).await
         });
     }
@@ -172,7 +185,7 @@ pub async fn a_resend_rolled_back_is_not_queued<H: Harness>(harness: &H) {
     let mut delivery = before.clone();
     delivery.resend(fixture.now()).unwrap();
     let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
-    tx.requeue(&tenant.scope, customer.id, &delivery, fixture.work_id())
+    tx.requeue(&tenant.scope, customer.id, &delivery, fixture.work_id(), None)
         .await
         .unwrap();
     drop(tx);

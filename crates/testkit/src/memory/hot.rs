@@ -7,9 +7,9 @@ use std::{
 
 use postrider_application::ports::{ClaimedWork, Epoch, StoreError, UniqueRule, WorkRef};
 use postrider_domain::{
-    ApplicationId, EndpointId, MessageId, TenantId, Timestamp, WorkId,
+    ApplicationId, EndpointId, MessageId, ReplayId, TenantId, Timestamp, WorkId,
     deliveries::{Attempt, Delivery, DeliveryStatus},
-    messages::Message,
+    messages::{Message, TraceParent},
 };
 
 use super::{health::Failing, state::fault};
@@ -36,6 +36,7 @@ pub(super) struct Work {
     pub(super) failures: u32,
     pub(super) seq: i64,
     pub(super) payload_bytes: u32,
+    pub(super) asked_in: Option<TraceParent>,
 }
 
 impl Work {
@@ -56,6 +57,7 @@ impl Work {
             seq: self.seq,
             payload_bytes: self.payload_bytes,
             endpoints_version,
+            asked_in: self.asked_in.clone(),
         }
     }
 
@@ -108,6 +110,7 @@ pub(super) struct Requeue {
     pub(super) application: ApplicationId,
     pub(super) delivery: Delivery,
     pub(super) work: WorkId,
+    pub(super) asked_in: Option<TraceParent>,
 }
 
 /// A message to one endpoint that a transaction stores and queues when it commits.
@@ -131,6 +134,8 @@ pub(super) struct Hot {
     pub(super) nodes: BTreeMap<Epoch, Node>,
     /// Endpoints to which every attempt has failed.
     pub(super) failing: BTreeMap<EndpointId, Failing>,
+    /// The traces that replays were asked for in.
+    pub(super) asked_in: HashMap<ReplayId, TraceParent>,
     last_seq: i64,
     /// Deliveries that failed for good since the log was told of them.
     pub(super) failed: Vec<Failed>,
@@ -248,6 +253,7 @@ impl Hot {
             failures: 0,
             seq: self.next_seq(),
             payload_bytes: self.payload_bytes(message.id),
+            asked_in: None,
         };
         self.work.insert(work, row);
     }
@@ -268,6 +274,7 @@ impl Hot {
             application,
             mut delivery,
             work,
+            asked_in,
         } = requeue;
         delivery.status = DeliveryStatus::Pending { due_at: now };
         let message = delivery.message;
@@ -283,6 +290,7 @@ impl Hot {
             failures: delivery.failures,
             seq: self.next_seq(),
             payload_bytes: self.payload_bytes(message),
+            asked_in,
         };
         self.work.insert(work, row);
         self.write(tenant, application, delivery, now);

@@ -16,6 +16,7 @@
 
 mod answers;
 mod audit;
+mod backlog;
 mod bell;
 mod census;
 mod clock;

@@ -72,6 +72,18 @@ impl Relayed {
         of.map(|(_, letter)| letter)
     }
 
+    /// Where the cursors are, by subscriber.
+    pub(super) fn positions(&self) -> impl Iterator<Item = (&str, i64)> {
+        let cursors = self.cursors.iter();
+        cursors.map(|(name, cursor)| (name.as_str(), cursor.position))
+    }
+
+    /// What the subscriber could not take.
+    pub(super) fn refused<'l>(&'l self, subscriber: &'l str) -> impl Iterator<Item = &'l Letter> {
+        let of = self.letters_of(subscriber);
+        of.filter(|letter| letter.event.attempts > 0 && !letter.event.discarded)
+    }
+
     /// What is there already stays as it is.
     fn set_aside(&mut self, subscriber: &str, aside: &[SetAside], set_aside_at: Timestamp) {
         for event in aside {
@@ -116,7 +128,7 @@ fn letter_id(subscriber: &str, position: i64) -> DeadLetterId {
 }
 
 impl State {
-    fn head(&self) -> i64 {
+    pub(super) fn head(&self) -> i64 {
         self.events.last().map_or(0, |event| event.position)
     }
 

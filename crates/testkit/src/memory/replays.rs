@@ -15,7 +15,7 @@ use postrider_domain::{
     deliveries::Delivery,
     endpoints::{EndpointRef, Filter},
     events::DomainEvent,
-    messages::Message,
+    messages::{Message, TraceParent},
     replays::{Progress, Replay, ReplayFailure, ReplayMode, ReplayState},
 };
 
@@ -64,6 +64,19 @@ impl ReplayRepository for MemoryTx {
             running.of_endpoint += u32::from(replay.endpoint == endpoint);
         }
         Ok(running)
+    }
+
+    async fn note_asked_in(
+        &mut self,
+        scope: &TenantScope,
+        id: ReplayId,
+        asked_in: &TraceParent,
+    ) -> Result<(), StoreError> {
+        if self.visible(scope).is_some() {
+            // Of a replay that is not kept in the end nobody looks it up.
+            self.store.state().hot.asked_in.insert(id, asked_in.clone());
+        }
+        Ok(())
     }
 }
 
@@ -350,6 +363,7 @@ impl Hot {
             application: replay.application,
             delivery,
             work,
+            asked_in: self.asked_in.get(&replay.id).cloned(),
         };
         self.may_requeue(&requeue)?;
         self.requeue(requeue, stored);

@@ -6,7 +6,7 @@ use postrider_application::{
 };
 use postrider_domain::{
     Aggregate, ApplicationId, EndpointId, MessageId, TenantId, Version, WorkId, deliveries::Delivery,
-    events::DomainEvent, messages::Message,
+    events::DomainEvent, messages::Message, messages::TraceParent,
 };
 
 use super::{
@@ -221,6 +221,7 @@ impl DeliveryRepository for MemoryTx {
         application: ApplicationId,
         delivery: &Delivery,
         work: WorkId,
+        asked_in: Option<&TraceParent>,
     ) -> Result<(), StoreError> {
         let tenant = self
             .visible(scope)
@@ -230,6 +231,7 @@ impl DeliveryRepository for MemoryTx {
             application,
             delivery: delivery.clone(),
             work,
+            asked_in: asked_in.cloned(),
         };
         self.store.state().hot.may_requeue(&requeue)?;
         let key = (delivery.message, delivery.endpoint);

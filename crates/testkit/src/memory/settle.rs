@@ -105,6 +105,7 @@ impl Hot {
                 claim: 0,
                 attempts: delivery.attempts,
                 failures: delivery.failures,
+                asked_in: None,
                 ..row.clone()
             };
             self.work.insert(retry.work, next);

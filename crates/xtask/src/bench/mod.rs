@@ -65,6 +65,9 @@ pub struct Options {
     /// Build no `limits` example, run this one
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
+    /// Build no optimised copy of this tool, run this one as load generator and receiver
+    #[arg(long, value_name = "FILE")]
+    children: Option<PathBuf>,
     #[command(flatten)]
     which: Which,
 }
@@ -108,7 +111,11 @@ impl Options {
 
 /// Measures everything that is wanted; fails only if the server misbehaves.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let programs = Programs::get(&options.which, options.limits.as_deref())?;
+    let programs = Programs::get(
+        &options.which,
+        options.limits.as_deref(),
+        options.children.as_deref(),
+    )?;
     let databases = options.database.list();
     let postgres = if databases.contains(&Database::Postgres) {
         let mut server = Postgres::start_throw_away(options.postgres, Settings::DURABLE)?;

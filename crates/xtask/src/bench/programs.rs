@@ -20,9 +20,14 @@ pub(super) struct Programs {
 
 impl Programs {
     /// Builds what is not given. `cargo xtask` itself is a debug build, which would be the slowest part of all.
-    pub(super) fn get(which: &Which, limits: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn get(which: &Which, limits: Option<&Path>, children: Option<&Path>) -> anyhow::Result<Self> {
         let product = Binary::get(&which.clone().optimised())?;
-        let children = if cfg!(debug_assertions) {
+        let children = if let Some(children) = children {
+            // They are run from other folders.
+            children
+                .canonicalize()
+                .with_context(|| children.display().to_string())?
+        } else if cfg!(debug_assertions) {
             build(&["--release", "--package", "xtask", "--bin", "xtask"], "xtask")?
         } else {
             std::env::current_exe().context("where this program is")?

@@ -7,7 +7,9 @@ mod clients;
 mod concurrency;
 mod examples;
 mod ground;
+mod lifecycle;
 mod lint;
+mod metrics;
 mod payloads;
 mod python;
 mod raw;
@@ -19,7 +21,8 @@ mod retries;
 mod signatures;
 mod stage;
 mod statistics;
-mod tools;
+pub(crate) mod tools;
+mod traces;
 mod unprivileged;
 
 use std::process::ExitCode;
@@ -71,8 +74,10 @@ enum Part {
     Payloads,
     /// A receiver that fails twice
     Retries,
-    /// `dev --once` as root and as an ordinary user
+    /// `dev --once` as root and as an ordinary user; a server that may write its data directory only
     Unprivileged,
+    /// Starts that must wait or must not, ends that take too long, and what `doctor` finds
+    Lifecycle,
     /// Every operation, fuzzed from the OpenAPI document
     Api,
     /// TypeScript and Python clients, generated from the document, send a message
@@ -85,6 +90,8 @@ enum Part {
     Replay,
     /// Two nodes: no attempt after a disable, and no message lost to a new endpoint
     Barrier,
+    /// What a node shows of itself, against the documented list of metrics
+    Metrics,
     /// Bytes that no client sends: what is too long, broken, smuggled, or does not end
     Raw,
     /// The event log's relay: kill -9 amid a storm of commands, an unknown event, a full disk; two nodes: how soon one
@@ -92,24 +99,29 @@ enum Part {
     Relay,
     /// A million attempts: a day of them goes while somebody reads it, beside a DELETE of as many
     Retention,
+    /// The trace of a message that fails once, in an OTLP back end with Jaeger's API
+    Traces,
 }
 
 impl Part {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::PostgresWays,
         Self::Lint,
         Self::Payloads,
         Self::Retries,
         Self::Unprivileged,
+        Self::Lifecycle,
         Self::Api,
         Self::Clients,
         Self::Signatures,
         Self::Concurrency,
         Self::Replay,
+        Self::Metrics,
         Self::Raw,
         Self::Barrier,
         Self::Relay,
         Self::Retention,
+        Self::Traces,
     ];
 
     fn needs_the_binary(self) -> bool {
@@ -186,13 +198,16 @@ fn play(
         options,
     };
     match part {
+        Part::Lifecycle => lifecycle::run(&stage),
         Part::Payloads => payloads::run(binary, databases),
         Part::Retries => retries::run(binary, databases),
+        Part::Traces => traces::run(binary, databases),
         Part::Api => api::run(&stage),
         Part::Clients => clients::run(&stage),
         Part::Signatures => signatures::run(&stage),
         Part::Concurrency => concurrency::run(&stage),
         Part::Replay => replay::run(&stage),
+        Part::Metrics => metrics::run(&stage),
         Part::Raw => raw::run(&stage),
         Part::Barrier => barrier::run(&stage),
         Part::Relay => relay::run(&stage),

@@ -33,7 +33,7 @@ pub(super) fn run(binary: &Binary, databases: &Databases) -> anyhow::Result<()> 
 fn on(database: Database, running: &Running) -> anyhow::Result<()> {
     let secret = signing_secret()?;
     let folder = running.installation.folder();
-    let (receiver, address) = receive(running.installation.binary(), &secret)?;
+    let (receiver, address) = receive(running.installation.binary(), &secret, 2)?;
     // It knows nothing of us and would stay; the folder is the server's watchdog's.
     let pid_file = folder.join("receiver.pid");
     std::fs::write(&pid_file, format!("{}\n", receiver.id()))?;
@@ -111,15 +111,15 @@ fn judge_list(attempts: &[Value]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts `postrider receive` and waits until it listens.
-fn receive(binary: &Binary, secret: &str) -> anyhow::Result<(Speaker, SocketAddr)> {
+/// Starts `postrider receive`, which fails so often at first, and waits until it listens.
+pub(super) fn receive(binary: &Binary, secret: &str, fails: usize) -> anyhow::Result<(Speaker, SocketAddr)> {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
     let mut command = binary.command();
     command
         .args([
             "receive",
             "--fail-first",
-            "2",
+            &fails.to_string(),
             "--json",
             "--listen",
             &address.to_string(),

@@ -37,10 +37,22 @@ impl Databases {
     pub(super) fn each(
         &self,
         binary: &Binary,
+        job: impl FnMut(Database, &Running) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.each_with(binary, |_, _| {}, job)
+    }
+
+    /// The same, after what it is configured by was set.
+    pub(super) fn each_with(
+        &self,
+        binary: &Binary,
+        prepare: impl Fn(Database, &mut Installation),
         mut job: impl FnMut(Database, &Running) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         for &database in &self.chosen {
-            let running = Running::begin(Installation::new(binary, self.server(database))?)?;
+            let mut installation = Installation::new(binary, self.server(database))?;
+            prepare(database, &mut installation);
+            let running = Running::begin(installation)?;
             job(database, &running).map_err(|error| error.context(format!("on {}", database.name())))?;
             let complaints = running.complaints();
             for (said, count) in complaints.others.iter().take(5) {
@@ -70,6 +82,12 @@ impl Stage<'_> {
     /// The given seed, or a new one.
     pub(super) fn seed(&self) -> anyhow::Result<u64> {
         self.options.seed.map_or_else(chance::seed, Ok)
+    }
+
+    /// The chosen databases, with the server of those that have one.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (Database, Option<&Postgres>)> {
+        let chosen = self.databases.chosen.iter();
+        chosen.map(|database| (*database, self.databases.server(*database)))
     }
 
     /// Plays on one node of a new installation on each database.

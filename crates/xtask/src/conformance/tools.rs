@@ -49,7 +49,7 @@ pub(super) fn npm_program(folder: &Path, name: &str) -> Command {
 }
 
 /// The `bin` folder of a Python environment that has these packages; the name is for people.
-pub(super) fn python(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+pub(crate) fn python(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let folder = cache::folder("python", Account::Ourselves)?.join(folder_name(name, packages));
     let programs = folder.join("bin");
     if folder.join(COMPLETE).is_file() {

@@ -2,6 +2,7 @@
 
 mod publisher;
 mod report;
+mod rolling;
 mod round;
 
 use std::process::ExitCode;
@@ -36,6 +37,9 @@ pub struct Options {
     /// How many seconds a killed PostgreSQL stays away (a node's lease lasts 15)
     #[arg(long, default_value_t = 1, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=60))]
     away: u64,
+    /// How often `rolling` restarts each node
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    restarts: u32,
     /// Decides the moments; a run prints its own
     #[arg(long)]
     seed: Option<u64>,
@@ -55,22 +59,25 @@ enum Fault {
     Terminate,
     /// `kill -9` of PostgreSQL
     Database,
+    /// Two nodes behind a proxy, restarted one after the other
+    Rolling,
 }
 
 impl Fault {
-    const ALL: [Self; 3] = [Self::Kill, Self::Terminate, Self::Database];
+    const ALL: [Self; 4] = [Self::Kill, Self::Terminate, Self::Database, Self::Rolling];
 
     fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill -9 of postrider",
             Self::Terminate => "SIGTERM to postrider",
             Self::Database => "kill -9 of PostgreSQL",
+            Self::Rolling => "rolling restart of two nodes behind a proxy",
         }
     }
 
-    /// An embedded database has no process of its own to kill.
+    /// An embedded database has no process of its own to kill, and serves one node.
     fn strikes(self, database: Database) -> bool {
-        self != Self::Database || database == Database::Postgres
+        !matches!(self, Self::Database | Self::Rolling) || database == Database::Postgres
     }
 }
 
@@ -106,7 +113,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             rounds.len()
         );
         let server = postgres.as_mut().filter(|_| *database == Database::Postgres);
-        let outcome = round::play(plan, &binary, server);
+        let outcome = match (fault, server) {
+            (Fault::Rolling, Some(server)) => rolling::play(options.restarts, &binary, server),
+            (_, server) => round::play(plan, &binary, server),
+        };
         // What was started is stopped on the way out; nothing more is tried after a signal.
         interrupt::check()?;
         let seconds = began.elapsed().as_secs_f64();
@@ -164,10 +174,14 @@ mod tests {
 
     #[test]
     fn every_fault_strikes_wherever_it_can() {
-        assert_eq!(of(&[]).len(), 5);
-        assert_eq!(of(&["--rounds", "3"]).len(), 15);
+        assert_eq!(of(&[]).len(), 6);
+        assert_eq!(of(&["--rounds", "3"]).len(), 18);
         assert_eq!(of(&["--fault", "kill"]).len(), 2);
         assert_eq!(of(&["--fault", "database", "--database", "sqlite"]), []);
+        assert_eq!(
+            of(&["--fault", "rolling"]),
+            [(Database::Postgres, Fault::Rolling)]
+        );
         assert_eq!(
             of(&["--database", "sqlite"]),
             [

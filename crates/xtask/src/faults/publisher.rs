@@ -93,6 +93,19 @@ impl Publisher {
         self.clients.iter().all(JoinHandle::is_finished)
     }
 
+    /// Ends it, and says how it went: requests under way are waited for, nothing more begins.
+    pub(super) fn finish(&mut self) -> Ledger {
+        self.end();
+        self.ledger()
+    }
+
+    fn end(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        for client in self.clients.drain(..) {
+            let _ = client.join();
+        }
+    }
+
     /// How it went so far.
     pub(super) fn ledger(&self) -> Ledger {
         self.shared.ledger().clone()
@@ -101,10 +114,7 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        for client in self.clients.drain(..) {
-            let _ = client.join();
-        }
+        self.end();
     }
 }
 

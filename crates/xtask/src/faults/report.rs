@@ -177,6 +177,12 @@ impl Report {
         }
     }
 
+    /// Attempts that an end in order must not cut: what was under way is finished, so nothing comes twice.
+    pub(super) fn cut_attempts(&self) -> Option<String> {
+        let twice = self.expected_duplicates + self.odd_duplicates;
+        (twice > 0).then(|| format!("{twice} attempts were cut, or made twice"))
+    }
+
     /// What must not be, in words.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -337,6 +343,7 @@ mod tests {
         }
         let report = story.report();
         assert_eq!((report.expected_duplicates, report.odd_duplicates), (1, 1));
+        assert!(report.cut_attempts().unwrap().starts_with("2 attempts"));
         assert!(report.problems().is_empty());
         assert_eq!(report.first_old, Some(story.at(20)));
     }

@@ -80,6 +80,9 @@ pub(super) fn play(plan: Plan, binary: &Binary, postgres: Option<&mut Postgres>)
     }
     let mut problems = report.problems();
     problems.extend(complaints.panics);
+    if plan.fault == Fault::Terminate {
+        problems.extend(report.cut_attempts());
+    }
     if let Some(example) = unsettled.first() {
         problems.push(format!(
             "{} not delivered by the API, for example {example}",
@@ -171,8 +174,19 @@ fn strike(
                 "  SIGTERM          exit code 0 after {:.2} s",
                 began.elapsed().as_secs_f64()
             );
-            *gone.insert(Instant::now())
+            let ended = *gone.insert(Instant::now());
+            let left = running.installation.leases(postgres.as_deref())?;
+            println!(
+                "  at the end       {} rows leased, {} nodes that have not left, {} rows in the queue",
+                left.rows, left.nodes, left.waiting
+            );
+            ensure!(
+                (left.rows, left.nodes) == (0, 0),
+                "the server left behind: {left:?}"
+            );
+            ended
         }
+        Fault::Rolling => bail!("played elsewhere"),
         Fault::Database => {
             let postgres = postgres.context("no PostgreSQL to kill")?;
             postgres.kill_hard()?;

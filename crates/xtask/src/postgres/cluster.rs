@@ -51,7 +51,11 @@ impl Programs {
     }
 
     fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.bin.join(name));
+        self.environment(Command::new(self.bin.join(name)))
+    }
+
+    /// The command with an environment in which these programs run.
+    fn environment(&self, mut command: Command) -> Command {
         for (variable, _) in std::env::vars_os() {
             // PGDATA, PGPORT and so on of the developer's own server are not meant for this one.
             if variable.to_str().is_some_and(|name| name.starts_with("PG")) {
@@ -77,6 +81,8 @@ pub struct Cluster {
     folder: TempDir,
     programs: Programs,
     settings: Settings,
+    /// Further settings, `name=value`.
+    more: Vec<String>,
     account: Account,
     port: u16,
 }
@@ -84,6 +90,15 @@ pub struct Cluster {
 impl Cluster {
     /// Makes a cluster and starts its server.
     pub fn create(programs: Programs, settings: Settings) -> anyhow::Result<Self> {
+        Self::create_with(programs, settings, |_| Vec::new())
+    }
+
+    /// The same with further settings, `name=value`, which may name files of the cluster's own folder.
+    pub fn create_with(
+        programs: Programs,
+        settings: Settings,
+        more: impl FnOnce(&Path) -> Vec<String>,
+    ) -> anyhow::Result<Self> {
         let account = Account::current();
         let folder = account.temporary_folder("postrider-postgres-")?;
         let data = folder.path().join("data");
@@ -104,6 +119,7 @@ impl Cluster {
         let mut cluster = Self {
             server: None,
             _watchdog: watchdog,
+            more: more(folder.path()),
             folder,
             programs,
             settings,
@@ -117,6 +133,24 @@ impl Cluster {
     /// The server's loopback port; the same for the cluster's whole life.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The folder that it may write to; its data lies in `data` there.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A command in its folder, under its account, with the server's programs on the path.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = self.programs.environment(Command::new(program));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::iter::once(self.programs.bin.clone()).chain(std::env::split_paths(&path));
+        if let Ok(path) = std::env::join_paths(path) {
+            command.env("PATH", path);
+        }
+        command.current_dir(self.folder.path());
+        self.account.apply(&mut command);
+        command
     }
 
     /// The version of the programs.
@@ -186,6 +220,7 @@ impl Cluster {
             .arg("-D")
             .arg(self.folder.path().join("data"))
             .args(self.settings.arguments(self.port))
+            .args(self.more.iter().flat_map(|setting| ["-c", setting.as_str()]))
             .args([
                 "-c",
                 "listen_addresses=127.0.0.1",

@@ -67,6 +67,8 @@ impl Installation {
         };
         installation.set("POSTRIDER_DELIVERY__ALLOWED_NETWORKS", r#"["127.0.0.0/8"]"#);
         installation.set("POSTRIDER_TELEMETRY__LOG", "warn");
+        // Several run on one machine.
+        installation.set("POSTRIDER_MANAGEMENT__LISTEN", "127.0.0.1:0");
         if let Some(server) = postgres {
             let name = format!("postrider_{}", secret_hex(4)?);
             let [url, admin_url] = new_database(server, &name)?;

@@ -3,6 +3,7 @@
 mod api;
 mod binary;
 mod installation;
+mod leases;
 mod running;
 mod tenant;
 
@@ -12,6 +13,7 @@ pub use api::Api;
 pub(crate) use binary::build;
 pub use binary::{Binary, Which};
 pub use installation::{Database, Installation};
+pub use leases::Leases;
 pub use running::{Complaints, Running};
 pub use tenant::Tenant;
 pub(crate) use tenant::publish_body;

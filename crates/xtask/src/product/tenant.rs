@@ -1,11 +1,15 @@
 //! A tenant with an application, set up over REST.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::{Api, Installation};
+use crate::http::{Client, Response};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A tenant of a running installation, with one application.
 #[derive(Debug, Clone)]
@@ -33,6 +37,13 @@ impl Tenant {
             key: text(&key, "token")?,
             application: text(&application, "id")?,
         })
+    }
+
+    /// The same tenant, served from another address: a proxy's.
+    #[must_use]
+    pub fn through(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
     }
 
     /// A client with the tenant's API key.
@@ -69,6 +80,33 @@ impl Tenant {
             }
             outcome => anyhow::bail!("publishing {event_type}: {outcome:?}"),
         }
+    }
+
+    /// Publishes a message in a caller's trace and answers its id.
+    pub fn publish_in(&self, traceparent: &str, event_type: &str, payload: &str) -> anyhow::Result<String> {
+        let body = publish_body(event_type, payload);
+        text(&self.post_in(traceparent, &self.messages(), &body)?.json()?, "id")
+    }
+
+    /// POST in a caller's trace, answered with success.
+    pub fn post_in(&self, traceparent: &str, path: &str, body: &[u8]) -> anyhow::Result<Response> {
+        let authorization = format!("Bearer {}", self.key);
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("traceparent", traceparent),
+        ];
+        let answer = Client::new(self.address, TIMEOUT).post_json(path, &headers, body)?;
+        ensure!(
+            (200..300).contains(&answer.status),
+            "POST {path}: {}",
+            answer.status
+        );
+        Ok(answer)
+    }
+
+    /// Its API key.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The message's deliveries, as the API lists them.

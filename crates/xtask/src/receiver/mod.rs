@@ -93,7 +93,12 @@ impl std::fmt::Debug for Shared {
 impl Receiver {
     /// Listens on a free loopback port.
     pub fn start(secret: &str, pace: Pace) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_at(0, secret, pace)
+    }
+
+    /// Listens on this loopback port.
+    pub fn start_at(port: u16, secret: &str, pace: Pace) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {

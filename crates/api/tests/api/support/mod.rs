@@ -7,7 +7,7 @@ mod scene;
 
 pub(crate) use answer::Answer;
 pub(crate) use operations::{Operation, Segments, operations};
-pub(crate) use platform::{Api, PASSWORD, Setup, Tenancy, owner_of};
+pub(crate) use platform::{Api, PASSWORD, Setup, Tenancy, owner_of, ready};
 pub(crate) use scene::{PORTAL, Scene, Who};
 
 use serde_json::{Value, json};

@@ -5,11 +5,10 @@ use actix_web::{
     http::{Method, StatusCode},
     test::{TestRequest, init_service, try_call_service},
 };
-use async_trait::async_trait;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ipnet::IpNet;
 use postrider_api::{
-    AllowedOrigins, ApiContext, Check, Limits, OtelTracePropagation, RateLimits, RateOptions, Readiness, app,
+    AllowedOrigins, ApiContext, Health, Limits, OtelTracePropagation, RateLimits, RateOptions, Subject, app,
 };
 use postrider_application::{
     Settings, UseCases,
@@ -59,7 +58,7 @@ pub(crate) struct Api {
 /// What differs between the installations of some tests.
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
-    pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) health: Arc<Health>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) rates: RateOptions,
     pub(crate) allowed_origins: AllowedOrigins,
@@ -71,7 +70,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            readiness: Arc::new(AlwaysReady),
+            health: Arc::new(ready()),
             trusted_proxies: Vec::new(),
             rates: RateOptions::default(),
             allowed_origins: AllowedOrigins::default(),
@@ -93,18 +92,14 @@ pub(crate) struct Tenancy {
     pub(crate) message: String,
 }
 
-/// Says that all is well.
-pub(crate) struct AlwaysReady;
-
-#[async_trait]
-impl Readiness for AlwaysReady {
-    async fn checks(&self) -> Vec<Check> {
-        vec![Check {
-            name: "database",
-            ready: true,
-            detail: "answers".to_owned(),
-        }]
+/// All is well; on a clock of its own, which stands still.
+pub(crate) fn ready() -> Health {
+    let health = Health::new(Arc::new(TestClock::new()));
+    health.serves();
+    for subject in Subject::ALL {
+        health.report(subject, true, "fine");
     }
+    health
 }
 
 impl Api {
@@ -188,7 +183,7 @@ impl Api {
             authenticator: Arc::new(authenticator),
             operator_tokens: Arc::new(operator_tokens),
             tokens,
-            readiness: setup.readiness,
+            health: setup.health,
             clock: clock.clone(),
             ids: ids.clone(),
             limits: setup.limits,

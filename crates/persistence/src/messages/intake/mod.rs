@@ -84,6 +84,10 @@ fn not_committed(error: WriteError) -> WriteError {
 
 #[async_trait]
 impl MessageWriter for SqlStore {
+    fn system(&self) -> &'static str {
+        crate::trace::system(self.database.dialect())
+    }
+
     async fn write(&self, batch: &[NewMessage]) -> Result<Vec<Written>, WriteError> {
         if batch.is_empty() {
             return Ok(Vec::new());

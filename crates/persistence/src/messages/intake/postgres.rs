@@ -196,7 +196,8 @@ async fn look(answers: &mut Answers<'_>, connection: &mut PgConnection) -> Resul
 
 impl SqlStore {
     pub(super) async fn write_on_postgres(&self, batch: &Batch<'_>) -> Result<Vec<Written>, WriteError> {
-        let pool = self.database.engine().get_postgres_connection_pool();
+        let _operation = self.database.operation();
+        let pool = self.database.engine_connections().get_postgres_connection_pool();
         let mut connection = pool.acquire().await.map_err(|error| not_had(&error))?;
         let stored = batch.write(&mut connection).await;
         let stored = stored.map_err(|error| write_failed(&error))?;
@@ -210,7 +211,8 @@ impl SqlStore {
 
     /// As above, in a transaction that ends only after it is known who was there before.
     pub(super) async fn write_all_on_postgres(&self, batch: &Batch<'_>) -> Result<Vec<Written>, WriteError> {
-        let pool = self.database.engine().get_postgres_connection_pool();
+        let _operation = self.database.operation();
+        let pool = self.database.engine_connections().get_postgres_connection_pool();
         let mut transaction = pool.begin().await.map_err(|error| not_had(&error))?;
         let stored = batch.write(&mut transaction).await;
         let stored = stored.map_err(|error| not_committed(write_failed(&error)))?;

@@ -65,7 +65,7 @@ async fn what_has_no_payload_is_not_sent_again() {
     let mut delivery = Delivery::begin(message, endpoint, fixture.now());
     delivery.attempts = 1;
     let requeued = tx
-        .requeue(&tenant.scope, customer.id, &delivery, fixture.work_id())
+        .requeue(&tenant.scope, customer.id, &delivery, fixture.work_id(), None)
         .await;
     assert!(requeued.is_err());
     drop(tx);

@@ -1,10 +1,12 @@
 //! Replays: what is queued, once; what is waited for; and how a replay ends.
 
+mod asking;
 mod choosing;
 mod stepping;
 
 use crate::contract::{Customer, Fixture, Harness, Tenancy};
 use crate::memory::SequentialIds;
+pub use asking::what_a_replay_queues_says_in_which_trace_it_was_asked_for;
 pub use choosing::{
     a_message_to_one_endpoint_is_not_replayed_to_others, all_is_everything_but_what_is_pending,
     failed_is_what_came_to_no_good_end, missing_is_exactly_what_the_endpoint_lacks,
@@ -17,7 +19,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 pub use stepping::{
     a_cancelled_replay_goes_no_further, a_fan_out_under_way_is_waited_for, a_replay_does_not_fill_the_queue,
-    a_replay_ends_at_its_limit, a_replay_fails_without_its_endpoint, racing_steps_queue_each_message_once,
+    a_replay_ends_at_its_limit, a_replay_fails_without_its_endpoint,
+    a_replay_is_counted_while_it_is_under_way, racing_steps_queue_each_message_once,
     replays_are_listed_and_counted_by_endpoint,
 };
 /// No bound is met by chance, and nothing is put off.

@@ -243,3 +243,19 @@ pub async fn replays_are_listed_and_counted_by_endpoint<H: Harness>(harness: &H)
     assert_eq!(counted(&scene.tenant).await, (running(3, 4), true));
     assert_eq!(counted(&stranger).await, (running(0, 0), false));
 }
+
+/// What is under way is told among what waits, whoever's it is.
+pub async fn a_replay_is_counted_while_it_is_under_way<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let endpoint = scene.endpoint().await;
+    assert_eq!(scene.fixture.backlog().await.replays, 0);
+    scene.replay(endpoint, ReplayMode::All).await;
+    scene.replay(scene.endpoint().await, ReplayMode::Missing).await;
+    assert_eq!(scene.fixture.backlog().await.replays, 2);
+    let one = scene.fixture.ports().backlogs.backlog(1).await.unwrap();
+    assert_eq!(one.replays, 1, "up to a bound");
+    for _ in 0..2 {
+        scene.steps(LIMITS).await;
+    }
+    assert_eq!(scene.fixture.backlog().await.replays, 0);
+}

@@ -3,6 +3,7 @@
 mod backlog;
 mod limits;
 mod memory;
+mod otlp;
 mod rows;
 mod scale;
 mod slow;
@@ -60,6 +61,8 @@ pub(super) enum Scenario {
     Scale,
     /// A million due messages when the server starts (not usual)
     Backlog,
+    /// Traces exported, not exported, to an address where nobody is, and to one that never answers (not usual)
+    Otlp,
 }
 
 impl Scenario {
@@ -101,6 +104,7 @@ impl Scenario {
             Self::Steady => "steady",
             Self::Scale => "scale",
             Self::Backlog => "backlog",
+            Self::Otlp => "otlp",
         }
     }
 }
@@ -156,6 +160,7 @@ impl<'o> Bench<'o> {
             Scenario::Steady => self.steady(postgres, results),
             Scenario::Scale => self.scale(postgres, results),
             Scenario::Backlog => self.backlog(postgres, results),
+            Scenario::Otlp => self.otlp(postgres, results),
         }
     }
 

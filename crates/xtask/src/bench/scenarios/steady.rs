@@ -36,7 +36,7 @@ impl Bench<'_> {
 }
 
 /// The median of the last fifth in that of the second; the first is when caches and pools fill.
-fn growth(resident: &[u64]) -> Option<f64> {
+pub(super) fn growth(resident: &[u64]) -> Option<f64> {
     let fifth = resident.len() / 5;
     let of = |begins: usize| {
         let part = resident.get(begins..begins + fifth)?;

@@ -1,0 +1,33 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::Deserialize;
+
+use super::Faults;
+
+/// `[management]`: the listener for whoever runs it, with metrics, health and the log level. It asks for no credential.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ManagementConfig {
+    /// Whether it listens. Default true.
+    pub(crate) enabled: bool,
+    /// Where it listens. Default `127.0.0.1:9464`. Whoever reaches it may read metrics and change what is logged.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for ManagementConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: (Ipv4Addr::LOCALHOST, 9464).into(),
+        }
+    }
+}
+
+impl ManagementConfig {
+    /// It must not take the API's place.
+    pub(super) fn validate(&self, api: SocketAddr, faults: &mut Faults) {
+        if self.enabled && self.listen == api && api.port() != 0 {
+            faults.push("management.listen", "must be another address than server.listen");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What is logged, changeable while the process runs.
+
+use postrider_api::management::{LogControl, LogControlError};
+use tracing_subscriber::{EnvFilter, Registry, reload};
+
+/// The filter of log lines, behind a handle.
+#[derive(Clone)]
+pub(super) struct Level {
+    handle: reload::Handle<EnvFilter, Registry>,
+}
+
+impl Level {
+    /// `directives` were validated with the configuration; of any others `info` is made.
+    pub(super) fn new(directives: &str) -> (Self, reload::Layer<EnvFilter, Registry>) {
+        let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
+        let (filter, handle) = reload::Layer::new(filter);
+        (Self { handle }, filter)
+    }
+}
+
+impl LogControl for Level {
+    fn directives(&self) -> String {
+        // It fails only when the subscriber is gone, at the very end.
+        self.handle.with_current(ToString::to_string).unwrap_or_default()
+    }
+
+    fn change(&self, directives: &str) -> Result<(), LogControlError> {
+        let filter = EnvFilter::try_new(directives).map_err(|_| LogControlError::Unreadable)?;
+        self.handle.reload(filter).map_err(|_| LogControlError::Gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::{Layer as _, fmt::MakeWriter, layer::SubscriberExt as _};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn the_level_changes_while_it_runs_and_nonsense_changes_nothing() {
+        let written = Lines::default();
+        let (level, filter) = Level::new("warn");
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(written.clone())
+            .with_filter(filter);
+        let subscriber = tracing_subscriber::registry().with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("one");
+            level.change("info").unwrap();
+            tracing::info!("two");
+            assert!(matches!(
+                level.change("info,=="),
+                Err(LogControlError::Unreadable)
+            ));
+            assert_eq!(level.directives(), "info");
+            tracing::info!("three");
+        });
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(!written.contains("one"), "{written}");
+        assert!(written.contains("two") && written.contains("three"), "{written}");
+    }
+}
