@@ -3,12 +3,15 @@ use std::{sync::Arc, time::Duration};
 use postrider_application::ports::StoreError;
 use postrider_engine::EngineHandle;
 use postrider_persistence::{Database, SchemaState};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::{Health, Subject};
 
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How often the engine is looked at meanwhile. That asks nobody, and a node that has just got its lease should not wait
+/// for the next round before it is sent requests.
+const GLANCE: Duration = Duration::from_millis(50);
 /// How long the database may take for one answer: longer than requests wait for a connection, so that a node which serves
 /// them late is not the first to go.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
@@ -48,7 +51,11 @@ impl Prober {
             if answers && rounds >= ROUNDS_PER_LOOK && self.migrations().await {
                 rounds = 0;
             }
-            time::sleep(PAUSE).await;
+            let next_round = Instant::now() + PAUSE;
+            while Instant::now() < next_round {
+                time::sleep(GLANCE).await;
+                self.engine();
+            }
         }
     }
 
