@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use super::Outcome;
 use crate::{
     args::ConfigArgs,
-    configuration::{self, Configuration},
+    configuration::{Configuration, schema},
 };
 
 /// Reads all layers and says what is wrong.
@@ -23,6 +23,6 @@ pub(super) fn check(args: &ConfigArgs) -> Outcome {
 
 /// Prints the schema that a configuration file is to fit.
 pub(super) fn schema() -> Outcome {
-    println!("{}", serde_json::to_string_pretty(&configuration::schema())?);
+    println!("{}", serde_json::to_string_pretty(&schema::schema())?);
     Ok(ExitCode::SUCCESS)
 }

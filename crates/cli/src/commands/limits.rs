@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use postrider_api::{FixedBound, fixed_bounds};
 use serde_json::Value;
 
-use crate::configuration::schema;
+use crate::configuration::schema::schema;
 
 const HEAD: &str = "\
 # Limits and settings
