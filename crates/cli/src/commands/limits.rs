@@ -114,11 +114,6 @@ fn shown(key: &str, value: &Value) -> String {
     match value {
         Value::Null => "none".into(),
         Value::Array(values) if values.is_empty() => "none".into(),
-        Value::Array(values) => values
-            .iter()
-            .map(|value| shown("", value))
-            .collect::<Vec<_>>()
-            .join(", "),
         Value::Number(number) => {
             let plain = grouped(&number.to_string());
             match number.as_u64().and_then(|number| in_large(key, number)) {
