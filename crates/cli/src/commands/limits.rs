@@ -17,8 +17,7 @@ Everything has a bound. What an installation may choose is a setting: a key of t
 same to programs (`postrider config schema`).
 
 Numbers are plain integers; the unit is the end of the name. What cannot be set stands [below](#what-cannot-be-set). \
-Numbers of tenants' requests, rows and bytes that are *measured* stand in [performance](../performance.md), and what to \
-raise first in [scaling](scaling.md).
+What was measured stands in [performance](../performance.md), and what to raise first in [scaling](scaling.md).
 ";
 
 const FIXED: &str = "

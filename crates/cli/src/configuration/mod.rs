@@ -39,31 +39,20 @@ use serde_json::Number;
 
 use crate::args::ConfigArgs;
 
-/// Everything that an operator may set.
+/// Everything that an operator may set. What a section is about stands with its type.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Configuration {
-    /// The API's listener and its bounds.
     pub(crate) server: ServerConfig,
-    /// Where everything is kept.
     pub(crate) database: DatabaseConfig,
-    /// Keys, tokens, passwords.
     pub(crate) security: SecurityConfig,
-    /// How often each may ask.
     pub(crate) limits: LimitsConfig,
-    /// The queue of messages that wait to be stored.
     pub(crate) intake: IntakeConfig,
-    /// How webhooks are sent.
     pub(crate) delivery: DeliveryConfig,
-    /// Jobs that deliver many messages to one endpoint.
     pub(crate) replays: ReplaysConfig,
-    /// What is kept for how long.
     pub(crate) retention: RetentionConfig,
-    /// The log of events, and who hears of it.
     pub(crate) events: EventsConfig,
-    /// Logs.
     pub(crate) telemetry: TelemetryConfig,
-    /// The listener for whoever runs it.
     pub(crate) management: ManagementConfig,
 }
 
