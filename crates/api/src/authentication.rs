@@ -26,7 +26,7 @@ use tracing_actix_web::RootSpan;
 use crate::{ApiContext, origin::origin, problem::Problem};
 
 /// The most bytes of a credential. Access tokens have below one thousand.
-const MAX_BEARER: usize = 4_096;
+pub(crate) const MAX_BEARER: usize = 4_096;
 
 /// Finds out who calls and hands it on as a [`Caller`]; whoever cannot say so goes no further.
 pub(crate) async fn authenticate<B: MessageBody + 'static>(

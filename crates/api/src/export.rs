@@ -24,10 +24,10 @@ use crate::{authentication::Standing, wire::export::ExportLines};
 
 /// How long an export may take from its first line to its last: at some 10 MB/s enough for 200 GB, and a bound for
 /// one that is taken as slowly as is tolerated.
-const LONGEST: Duration = Duration::from_hours(6);
+pub(crate) const LONGEST: Duration = Duration::from_hours(6);
 /// How long one piece may wait until it is taken: whoever reads more slowly than a kilobyte a second is as good as
 /// gone, and keeps others from exporting.
-const UNTAKEN: Duration = Duration::from_mins(1);
+pub(crate) const UNTAKEN: Duration = Duration::from_mins(1);
 /// The most bytes of a piece. Each is handed on only after another look at whom it is for.
 const PIECE_BYTES: usize = 64 * 1024;
 

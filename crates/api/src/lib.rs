@@ -8,6 +8,7 @@
 //! | [`app`](fn@app), `pipeline` | the application with its middleware, whose order is written once |
 //! | `answer` | what commands answer, and what is kept of it for whoever repeats them |
 //! | `authentication` | who calls; answered before path, type or body are looked at |
+//! | [`fixed_bounds`] | what cannot be set, from the code |
 //! | `connections` | connections on which nothing is asked are ended |
 //! | `health` | how the process is, as others reported it |
 //! | `export` | an export on its way, for as long as whoever asked for it may have it |
@@ -25,6 +26,7 @@
 
 mod answer;
 mod authentication;
+mod bounds;
 pub mod composition;
 mod connections;
 mod context;
@@ -46,6 +48,7 @@ mod stations;
 mod telemetry;
 mod wire;
 
+pub use bounds::{FixedBound, fixed_bounds};
 pub use context::{ApiContext, App, Limits};
 pub use cors::AllowedOrigins;
 pub use health::{Check, Health, Liveness, Startup, Subject};

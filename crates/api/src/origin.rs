@@ -12,7 +12,7 @@ use crate::{ApiContext, request_id::RequestId};
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The most of our own proxies that a request may have passed.
-const MAX_PROXIES: usize = 20;
+pub(crate) const MAX_PROXIES: usize = 20;
 
 /// Where `request` comes from.
 pub(crate) fn origin(request: &HttpRequest) -> Origin {

@@ -38,6 +38,8 @@ const NANOS: u64 = 1_000_000_000;
 const SHARDS: usize = 64;
 /// The most buckets of one part: 65,536 tenants or credentials at once.
 const MAX_PER_SHARD: usize = 1_024;
+/// How many tenants, and how many credentials, are counted at once.
+pub(crate) const MOST_COUNTED: usize = SHARDS * MAX_PER_SHARD;
 
 /// A limit of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use crate::ApiContext;
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The most characters of an id that a client chooses.
-const MAX_CHARS: usize = 128;
+pub(crate) const MAX_CHARS: usize = 128;
 
 /// The id of the current request: visible ASCII, at most 128 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Openapi,
     /// Print who may do what: permissions, roles, and what each operation needs.
     Permissions,
+    /// Print every bound: the settings with their defaults and ranges, and what cannot be set.
+    Limits,
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -222,4 +224,6 @@ pub(crate) struct HealthArgs {
 pub(crate) enum ConfigCommand {
     /// Read and check the configuration, and say what is wrong.
     Check(ConfigArgs),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
 }

@@ -255,6 +255,11 @@ impl Default for HttpOptions {
 }
 
 impl HttpOptions {
+    /// The most header fields of an answer; hyper's own default, said aloud.
+    pub const MAX_RESPONSE_HEADERS: usize = 100;
+    /// The most addresses of one name that are tried: a name may have thousands.
+    pub const MAX_ADDRESSES: usize = 8;
+
     /// Refuses options that cannot be worked with; the first one is named.
     pub fn validate(&self) -> Result<(), OptionsError> {
         check_interval("connect_timeout", self.connect_timeout)?;

@@ -25,28 +25,29 @@ pub use bounded::{BoundedSchemas, SchemaOptions};
 /// How much a schema may be, and what may be done with it. Installations have these alike, so that a schema that was
 /// accepted once is accepted elsewhere.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// How deeply the schema may nest, references written out.
-    pub(crate) depth: u32,
+    pub depth: u32,
     /// How many values it may hold, references written out.
-    pub(crate) weight: u64,
+    pub weight: u64,
     /// How many patterns among them.
-    pub(crate) patterns: u64,
+    pub patterns: u64,
     /// How long its names, texts and patterns may be together, references written out, in bytes.
-    pub(crate) text: u64,
+    pub text: u64,
     /// How large it may become when it is compiled, in bytes.
-    pub(crate) compiled: u64,
+    pub compiled: u64,
     /// How many times a value of a payload may be held against a value of a schema.
-    pub(crate) cost: u64,
+    pub cost: u64,
     /// The same for what is done at once, without a thread of its own.
-    pub(crate) small_cost: u64,
+    pub small_cost: u64,
     /// Above this, the first fault found is not followed by others.
-    pub(crate) all_faults_cost: u64,
+    pub all_faults_cost: u64,
     /// How many faults are told.
-    pub(crate) faults: usize,
+    pub faults: usize,
 }
 
-pub(crate) const LIMITS: Limits = Limits {
+/// The bounds of every schema.
+pub const LIMITS: Limits = Limits {
     depth: 32,
     weight: 5_000,
     patterns: 100,

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::{cargo, process};
 
 /// Each generated file and the arguments of `postrider` that print it.
-const DOCUMENTS: [Document; 2] = [
+const DOCUMENTS: [Document; 4] = [
     Document {
         arguments: &["openapi"],
         file: "docs/openapi.json",
@@ -16,6 +16,14 @@ const DOCUMENTS: [Document; 2] = [
     Document {
         arguments: &["permissions"],
         file: "docs/permissions.md",
+    },
+    Document {
+        arguments: &["config", "schema"],
+        file: "docs/configuration.schema.json",
+    },
+    Document {
+        arguments: &["limits"],
+        file: "docs/guide/limits.md",
     },
 ];
 

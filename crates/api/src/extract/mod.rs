@@ -19,3 +19,4 @@ pub(crate) use query::{
     UsageQuery,
 };
 pub(crate) use repeatable::{BodyHash, Repeatable};
+pub(crate) use strict::MAX_DEPTH;

@@ -9,7 +9,7 @@ use serde::{
 
 /// The most arrays and objects within each other, of a body as a whole: whoever is to receive a payload must be able to
 /// read it.
-pub(super) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Fields whose values are kept byte for byte, wherever they stand: what is in them is the tenant's business.
 const KEPT: [&str; 3] = ["payload", "schema", "example"];

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 pub use server::ManagementServer;
+pub(crate) use server::{HEAD_TIMEOUT, MAX_BODY, MAX_CONNECTIONS};
 
 use crate::Health;
 

@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 use super::{ManagementContext, health, log_level, metrics};
 
 /// The most bytes of a body here.
-const MAX_BODY: usize = 4 * 1024;
+pub(crate) const MAX_BODY: usize = 4 * 1024;
 /// The most connections at once: a few scrapers and probes.
-const MAX_CONNECTIONS: usize = 64;
+pub(crate) const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the listener serves.
 fn routes(config: &mut web::ServiceConfig) {

@@ -5,7 +5,7 @@ use postrider_domain::InvalidValue;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 /// The most violations of one answer; a body of nothing but faults shall not become a longer answer.
-const MAX_VIOLATIONS: usize = 100;
+pub(crate) const MAX_VIOLATIONS: usize = 100;
 
 /// A value, or nothing, and then its violation was noted.
 pub(crate) type Checked<T> = Option<T>;

@@ -33,7 +33,7 @@ pub(crate) mod tenants;
 mod time;
 mod whole;
 
-pub(crate) use checks::{Checked, Checks};
+pub(crate) use checks::{Checked, Checks, MAX_VIOLATIONS};
 pub(crate) use object::Object;
 pub(crate) use whole::Whole;
 

@@ -11,9 +11,9 @@ use super::{Checked, Checks};
 use crate::extract::PageQuery;
 
 /// The items of a page, if the caller says nothing.
-const DEFAULT_LIMIT: u32 = 50;
+pub(crate) const DEFAULT_LIMIT: u32 = 50;
 /// The most items of a page.
-const MAX_LIMIT: u32 = 250;
+pub(crate) const MAX_LIMIT: u32 = 250;
 
 /// A part of a list.
 #[derive(Serialize, ToSchema)]

@@ -61,7 +61,7 @@ impl TenantExporter {
 }
 
 /// The most exports that a node makes at once: each keeps connections of the API's pool busy.
-const AT_ONCE: usize = 2;
+pub const EXPORTS_AT_ONCE: usize = 2;
 
 /// Serves [`ExportTenant`].
 pub struct ExportTenantHandler<S> {
@@ -84,7 +84,7 @@ impl<S: Store> Handles<ExportTenant> for ExportTenantHandler<S> {
     async fn handle(&self, scope: TenantScope, _: ExportTenant) -> Result<TenantExporter, Error> {
         // Each exporter holds one; so does this handler.
         let turn = self.turns.clone();
-        if Arc::strong_count(&self.turns) > AT_ONCE + 1 {
+        if Arc::strong_count(&self.turns) > EXPORTS_AT_ONCE + 1 {
             return Err(Error::new(
                 ErrorCode::Unavailable,
                 "other exports are under way: try again later",

@@ -12,9 +12,9 @@ mod usage;
 
 pub use create::{CreateTenant, CreateTenantHandler, CreatedTenant};
 pub use delete::{DeleteTenant, DeleteTenantHandler};
-pub use export::{ExportTenant, ExportTenantHandler, TenantExporter};
+pub use export::{EXPORTS_AT_ONCE, ExportTenant, ExportTenantHandler, TenantExporter};
 pub use get::{GetTenant, GetTenantHandler};
 pub use operate::{FoundTenant, ListTenants, ListTenantsHandler, ShowTenant, ShowTenantHandler};
 pub use set_status::{ResumeTenant, ResumeTenantHandler, SuspendTenant, SuspendTenantHandler};
 pub use update::{UpdateTenant, UpdateTenantHandler};
-pub use usage::{GetUsage, GetUsageHandler, Usage};
+pub use usage::{GetUsage, GetUsageHandler, MOST_USAGE_DAYS, Usage};

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The longest time that may be asked for, in days.
-const MOST_DAYS: u64 = 366;
+pub const MOST_USAGE_DAYS: u64 = 366;
 /// How far back the answer goes if nobody says, in days.
 const DEFAULT_DAYS: u64 = 30;
 
@@ -71,7 +71,7 @@ impl<S: FigureViews> Handles<GetUsage> for GetUsageHandler<S> {
         if from > to {
             return refused("must not be after `to`");
         }
-        if to.since(from) >= days(MOST_DAYS) {
+        if to.since(from) >= days(MOST_USAGE_DAYS) {
             return refused("must be at most 366 days before the end of `to`");
         }
         let days = self.views.usage(&scope, from, to.plus(days(1))).await?;

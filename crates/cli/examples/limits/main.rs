@@ -18,6 +18,7 @@ mod args;
 mod batches;
 mod client;
 #[path = "../../src/configuration/mod.rs"]
+#[expect(dead_code, reason = "the product's own, whose schema is not printed here")]
 mod configuration;
 mod intake;
 #[path = "../../src/options.rs"]

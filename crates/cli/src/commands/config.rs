@@ -1,7 +1,10 @@
 use std::process::ExitCode;
 
 use super::Outcome;
-use crate::{args::ConfigArgs, configuration::Configuration};
+use crate::{
+    args::ConfigArgs,
+    configuration::{Configuration, schema},
+};
 
 /// Reads all layers and says what is wrong.
 pub(super) fn check(args: &ConfigArgs) -> Outcome {
@@ -15,5 +18,11 @@ pub(super) fn check(args: &ConfigArgs) -> Outcome {
         "The configuration is valid: {database}, listening on {}.",
         configuration.server.listen
     );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the schema that a configuration file is to fit.
+pub(super) fn schema() -> Outcome {
+    println!("{}", serde_json::to_string_pretty(&schema::schema())?);
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ mod dev;
 mod doctor;
 mod health;
 mod keys;
+mod limits;
 mod migrate;
 mod openapi;
 mod operator;
@@ -53,7 +54,9 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Operator(OperatorCommand::NewToken) => Ok(operator::new_token()),
         Command::Openapi => Ok(openapi::run()),
         Command::Permissions => Ok(permissions::run()),
+        Command::Limits => Ok(limits::run()),
         Command::Config(ConfigCommand::Check(args)) => config::check(&args),
+        Command::Config(ConfigCommand::Schema) => config::schema(),
         Command::Health(args) => health::run(&args),
     }
 }

@@ -1,32 +1,34 @@
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::Faults;
 
 /// `[database]`: where everything is kept. Without a URL: SQLite, embedded, in `directory`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DatabaseConfig {
     /// A PostgreSQL URL, `postgres://user:password@host/database`: an ordinary login without rights of its own, not
     /// a superuser and not the tables' owner. `serve` refuses any other.
+    #[schemars(with = "Option<String>")]
     pub(crate) url: Option<SecretString>,
     /// The same database under an account that may create roles (a superuser, or one with CREATEROLE that owns the
     /// database), for migrations alone: it makes Postrider's roles and grants them to the login of `url`. Not needed
     /// by a node that does not migrate. Without one, the login of `url` migrates.
+    #[schemars(with = "Option<String>")]
     pub(crate) admin_url: Option<SecretString>,
-    /// The directory of the embedded SQLite database, its keys and its lock. Default `./data/postrider`.
+    /// The directory of the embedded SQLite database, its keys and its lock.
     pub(crate) directory: PathBuf,
     /// The most connections to PostgreSQL; two fifths are for the API, the others for the engine and the intake.
-    /// Default 20.
     pub(crate) max_connections: u32,
-    /// How long a request waits for a connection. Default 5,000.
+    /// How long a request waits for a connection.
     pub(crate) acquire_timeout_ms: u64,
-    /// How long `serve` waits for a database that is away, starting or full; 0: not at all. What waiting cannot mend (a
-    /// refused password, a wrong master key, a newer schema) ends it at once. Default 300.
+    /// How long `serve` waits for a database that is away, starting or full; 0: not at all. What waiting cannot mend
+    /// (a refused password, a wrong master key, a newer schema) ends it at once.
     pub(crate) wait_s: u64,
-    /// Whether `serve` brings the schema up to date itself. Default true; with false it refuses an old schema.
+    /// Whether `serve` brings the schema up to date itself. If not, it refuses an old schema.
     pub(crate) migrate_on_start: bool,
 }
 

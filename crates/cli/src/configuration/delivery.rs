@@ -5,12 +5,13 @@ use postrider_domain::{
     endpoints::{AddressPolicy, FailingPolicy},
 };
 use postrider_engine::CaptureHeaders;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Faults;
 
 /// Of which answers the headers are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CaptureResponseHeaders {
     /// Of none.
@@ -32,48 +33,47 @@ impl From<CaptureResponseHeaders> for CaptureHeaders {
 }
 
 /// `[delivery]`: how webhooks are sent.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DeliveryConfig {
-    /// Networks beside the public Internet that webhooks may be sent to, `10.1.0.0/16`. Default none.
+    /// Networks beside the public Internet that webhooks may be sent to, `10.1.0.0/16`.
     pub(crate) allowed_networks: Vec<String>,
     /// The most attempts under way at once on this node. One endpoint may take a quarter of those that are free, one
-    /// tenant as many as are free. Default 2,048.
+    /// tenant as many as are free.
     pub(crate) max_in_flight: usize,
-    /// The most attempts under way at once to one endpoint, from this node. Default 64.
+    /// The most attempts under way at once to one endpoint, from this node.
     pub(crate) max_in_flight_per_endpoint: usize,
-    /// The most deliveries that wait in memory for a turn at their endpoint; more wait in the database. Default 8,192.
+    /// The most deliveries that wait in memory for a turn at their endpoint; more wait in the database.
     pub(crate) max_waiting: usize,
-    /// The most bytes of payloads and captured answers in memory, for deliveries. Default 64 MiB.
+    /// The most bytes of payloads and captured answers in memory, for deliveries.
     pub(crate) max_memory_bytes: usize,
-    /// How long one attempt may take in all, unless the endpoint says otherwise. Default 15,000.
+    /// How long one attempt may take in all, unless the endpoint says otherwise.
     pub(crate) attempt_timeout_ms: u64,
-    /// How long connecting may take, of that. Default 5,000.
+    /// How long connecting may take, of that.
     pub(crate) connect_timeout_ms: u64,
-    /// How much of a receiver's answer is kept. Default 16 KiB.
+    /// How much of a receiver's answer is kept.
     pub(crate) max_response_body_bytes: usize,
     /// Of which answers the headers are kept, at most 32 and 4 KiB of each, secret values masked: those to `failed`
-    /// attempts, `all` or `none`. Default `failed`.
+    /// attempts, `all` or `none`.
     pub(crate) capture_response_headers: CaptureResponseHeaders,
-    /// The waits between attempts, unless the endpoint says otherwise. Default: Standard Webhooks' schedule.
+    /// The waits between attempts, unless the endpoint says otherwise.
     pub(crate) retry_schedule_s: Vec<u64>,
-    /// By how much jitter may lengthen a wait. Default 20.
+    /// By how much jitter may lengthen a wait.
     pub(crate) retry_jitter_percent: u8,
-    /// The longest wait that a receiver may ask for by `Retry-After`. Default 24 hours.
+    /// The longest wait that a receiver may ask for by `Retry-After`.
     pub(crate) max_retry_after_s: u64,
     /// After how long an endpoint to which every attempt has failed is disabled; 0: never. It is judged by the hour.
-    /// Default 5 days.
     pub(crate) disable_failing_after_s: u64,
-    /// How long a shutdown waits for attempts under way; the rest is handed back. Default 20,000.
+    /// How long a shutdown waits for attempts under way; the rest is handed back.
     pub(crate) drain_timeout_ms: u64,
-    /// How long a publish's deduplication key is remembered. Default 24 hours.
+    /// How long a publish's deduplication key is remembered.
     pub(crate) dedup_window_s: u64,
     /// How far ahead a message may be scheduled (`deliver_at`). Not longer than payloads are kept
-    /// (`retention.payloads_days`). Default 30 days.
+    /// (`retention.payloads_days`).
     pub(crate) schedule_horizon_s: u64,
-    /// The most endpoints of one application: what one message may become at most. Default 100.
+    /// The most endpoints of one application: what one message may become at most.
     pub(crate) max_endpoints_per_application: u32,
-    /// The most event types of one tenant, archived ones too. Default 1,000.
+    /// The most event types of one tenant, archived ones too.
     pub(crate) max_event_types_per_tenant: u32,
 }
 

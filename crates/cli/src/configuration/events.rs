@@ -1,12 +1,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use postrider_api::composition::{JsonLinesTarget, RelayOptions};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Faults;
 
 /// Where the installation's events go besides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SinkKind {
     /// Nowhere.
@@ -18,7 +19,7 @@ pub(crate) enum SinkKind {
 }
 
 /// `[events]`: the log of what happened to tenants, people, applications and endpoints, and who hears of it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EventsConfig {
     /// `off` (default), `stdout` or `file`: every event of the log as one JSON object a line, in commit order, each at
@@ -29,12 +30,11 @@ pub(crate) struct EventsConfig {
     /// each time, so that it may be rotated. When it cannot be written, events wait, and it is tried again.
     pub(crate) sink_path: Option<PathBuf>,
     /// How often a subscriber may refuse an event before the event is set aside, and later ones of the same aggregate
-    /// with it; the operator can have it delivered again. Default 8.
+    /// with it; the operator can have it delivered again.
     pub(crate) max_attempts: u32,
-    /// The most events that are set aside for one subscriber; then it stands still until some are delivered. Default
-    /// 10,000.
+    /// The most events that are set aside for one subscriber; then it stands still until some are delivered.
     pub(crate) max_set_aside: u64,
-    /// How often the log is looked at when nothing says that it has grown. Default 5,000.
+    /// How often the log is looked at when nothing says that it has grown.
     pub(crate) poll_interval_ms: u64,
 }
 

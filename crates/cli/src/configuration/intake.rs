@@ -1,24 +1,25 @@
 use std::time::Duration;
 
 use postrider_engine::IntakeOptions;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Faults;
 
 /// `[intake]`: the queue of messages that wait to be stored.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct IntakeConfig {
     /// The most messages that wait to be stored; more are refused with 503. One tenant may fill a quarter of it while
-    /// others wait too, and three quarters otherwise; more of it is refused with 429. Default 4,096.
+    /// others wait too, and three quarters otherwise; more of it is refused with 429.
     pub(crate) max_rows: usize,
-    /// The most bytes of their payloads, with the same shares. Default 32 MiB.
+    /// The most bytes of their payloads, with the same shares.
     pub(crate) max_bytes: usize,
-    /// How many batches are stored at the same time, on PostgreSQL; SQLite has one writer. Default 2.
+    /// How many batches are stored at the same time, on PostgreSQL; SQLite has one writer.
     pub(crate) committers: usize,
-    /// The most messages of a batch. Default 256.
+    /// The most messages of a batch.
     pub(crate) batch_rows: usize,
-    /// How long a publish may wait until its message is stored, before it is refused. Default 10,000.
+    /// How long a publish may wait until its message is stored, before it is refused.
     pub(crate) accept_timeout_ms: u64,
 }
 

@@ -1,20 +1,21 @@
 use postrider_api::{RateLimit, RateOptions};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Faults;
 
 /// `[limits]`: how often each may ask, on one node. Beyond it the answer is 429 with `Retry-After`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsConfig {
-    /// The most requests a second of one tenant, in the long run; 0: as many as come. Default 50,000.
+    /// The most requests a second of one tenant, in the long run; 0: as many as come.
     pub(crate) tenant_requests_per_second: u32,
-    /// The most requests of one tenant at once; 0: as many as in one second. Default 100,000.
+    /// The most requests of one tenant at once; 0: as many as in one second.
     pub(crate) tenant_burst: u32,
     /// The most requests a second of one credential (session, API key, portal token), in the long run; 0: as many as
-    /// come. Default 25,000.
+    /// come.
     pub(crate) credential_requests_per_second: u32,
-    /// The most requests of one credential at once; 0: as many as in one second. Default 50,000.
+    /// The most requests of one credential at once; 0: as many as in one second.
     pub(crate) credential_burst: u32,
 }
 

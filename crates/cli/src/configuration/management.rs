@@ -1,16 +1,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Faults;
 
 /// `[management]`: the listener for whoever runs it, with metrics, health and the log level. It asks for no credential.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ManagementConfig {
-    /// Whether it listens. Default true.
+    /// Whether it listens.
     pub(crate) enabled: bool,
-    /// Where it listens. Default `127.0.0.1:9464`. Whoever reaches it may read metrics and change what is logged.
+    /// Where it listens. Whoever reaches it may read metrics and change what is logged.
     pub(crate) listen: SocketAddr,
 }
 

@@ -10,6 +10,7 @@ mod limits;
 mod management;
 mod replays;
 mod retention;
+pub(crate) mod schema;
 mod security;
 mod server;
 mod telemetry;
@@ -26,41 +27,32 @@ pub(crate) use security::SecurityConfig;
 pub(crate) use server::ServerConfig;
 pub(crate) use telemetry::{LogFormat, TelemetryConfig};
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::args::ConfigArgs;
 
-/// Everything that an operator may set.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// Everything that an operator may set. What a section is about stands with its type.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Configuration {
-    /// The API's listener and its bounds.
     pub(crate) server: ServerConfig,
-    /// Where everything is kept.
     pub(crate) database: DatabaseConfig,
-    /// Keys, tokens, passwords.
     pub(crate) security: SecurityConfig,
-    /// How often each may ask.
     pub(crate) limits: LimitsConfig,
-    /// The queue of messages that wait to be stored.
     pub(crate) intake: IntakeConfig,
-    /// How webhooks are sent.
     pub(crate) delivery: DeliveryConfig,
-    /// Jobs that deliver many messages to one endpoint.
     pub(crate) replays: ReplaysConfig,
-    /// What is kept for how long.
     pub(crate) retention: RetentionConfig,
-    /// The log of events, and who hears of it.
     pub(crate) events: EventsConfig,
-    /// Logs.
     pub(crate) telemetry: TelemetryConfig,
-    /// The listener for whoever runs it.
     pub(crate) management: ManagementConfig,
 }
 
@@ -146,6 +138,16 @@ impl Configuration {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        let faults = self.check();
+        if faults.wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(faults.wrong))
+        }
+    }
+
+    /// Holds every section to its rules.
+    fn check(&self) -> Faults {
         let mut faults = Faults::default();
         self.server.validate(&mut faults);
         self.database.validate(&mut faults);
@@ -159,37 +161,66 @@ impl Configuration {
         self.events.validate(&mut faults);
         self.telemetry.validate(&mut faults);
         self.management.validate(self.server.listen, &mut faults);
-        if faults.0.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError(faults.0))
-        }
+        faults
     }
 }
 
-/// Collects faults of all sections.
+/// Collects faults of all sections, and the ranges that keys were held to: the schema says them too.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub(crate) struct Faults {
+    wrong: Vec<Fault>,
+    ranges: BTreeMap<&'static str, AllowedRange>,
+}
+
+/// What a number may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AllowedRange {
+    least: Number,
+    most: Number,
+    /// Whether it may be 0 besides.
+    or_zero: bool,
+}
 
 impl Faults {
     /// Notes that `key` is wrong.
     pub(crate) fn push(&mut self, key: &str, message: impl Into<String>) {
-        self.0.push(Fault {
+        self.wrong.push(Fault {
             key: key.to_owned(),
             message: message.into(),
         });
     }
 
-    /// Notes that `key` is outside of `range`.
-    pub(crate) fn range<T: PartialOrd + fmt::Display + Copy>(
+    /// Notes that `key` is to be within `range`, and whether it is outside of it.
+    pub(crate) fn range<T: PartialOrd + fmt::Display + Copy + Into<Number>>(
         &mut self,
-        key: &str,
+        key: &'static str,
         value: T,
         range: std::ops::RangeInclusive<T>,
     ) {
+        let (least, most) = range.clone().into_inner();
         if !range.contains(&value) {
-            self.push(key, format!("must be from {} to {}", range.start(), range.end()));
+            self.push(key, format!("must be from {least} to {most}"));
         }
+        self.allow(key, least, most, false);
+    }
+
+    /// The same for days, of which 0 are for ever.
+    pub(crate) fn days_or_for_ever(
+        &mut self,
+        key: &'static str,
+        days: u32,
+        range: std::ops::RangeInclusive<u32>,
+    ) {
+        let (least, most) = range.clone().into_inner();
+        if days != 0 && !range.contains(&days) {
+            self.push(key, format!("must be from {least} to {most}, or 0: for ever"));
+        }
+        self.allow(key, least, most, true);
+    }
+
+    fn allow<T: Into<Number>>(&mut self, key: &'static str, least: T, most: T, or_zero: bool) {
+        let (least, most) = (least.into(), most.into());
+        self.ranges.insert(key, AllowedRange { least, most, or_zero });
     }
 }
 

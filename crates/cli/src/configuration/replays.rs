@@ -1,20 +1,21 @@
 use postrider_application::ports::ReplayLimits;
 use postrider_engine::ReplaysOptions;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Faults;
 
 /// `[replays]`: jobs that deliver many messages to one endpoint.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ReplaysConfig {
-    /// The most replays of one endpoint under way at a time; more are refused with 409. Default 10.
+    /// The most replays of one endpoint under way at a time; more are refused with 409.
     pub(crate) max_per_endpoint: u32,
-    /// The most replays of one tenant under way at a time; more are refused with 409. Default 100.
+    /// The most replays of one tenant under way at a time; more are refused with 409.
     pub(crate) max_per_tenant: u32,
-    /// The most deliveries of one replay in the queue at a time: it waits while there are as many. Default 1,000.
+    /// The most deliveries of one replay in the queue at a time: it waits while there are as many.
     pub(crate) max_outstanding: u32,
-    /// The most messages that one step looks at. Default 500.
+    /// The most messages that one step looks at.
     pub(crate) batch_rows: u32,
 }
 

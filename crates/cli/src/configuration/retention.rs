@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use postrider_application::ports::RetentionPolicy;
 use postrider_engine::RetentionOptions;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Faults;
@@ -15,20 +16,21 @@ const LEAST_AUDIT_DAYS: u32 = 7;
 ///
 /// On PostgreSQL history goes by whole days (UTC): a day is removed when all of it is old enough. What is still to be
 /// delivered is kept, however old it is, and with it its day.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RetentionConfig {
-    /// Messages, and where their deliveries stand: longer than `delivery.schedule_horizon_s`. Default 90.
+    /// Messages, and where their deliveries stand: longer than `delivery.schedule_horizon_s`.
     pub(crate) messages_days: u32,
-    /// Payloads: not longer than messages, and as long as `delivery.schedule_horizon_s` at least. What has none can be sent to nobody any more. Default 30.
+    /// Payloads: not longer than messages, and as long as `delivery.schedule_horizon_s` at least. What has none can be
+    /// sent to nobody any more.
     pub(crate) payloads_days: u32,
-    /// Attempts: not longer than messages. Default 30.
+    /// Attempts: not longer than messages.
     pub(crate) attempts_days: u32,
-    /// The audit log. Default 365.
+    /// The audit log.
     pub(crate) audit_days: u32,
-    /// The log of events, as far as everybody has read it. Default 30.
+    /// The log of events, as far as everybody has read it.
     pub(crate) events_days: u32,
-    /// How often it is looked whether something is old enough. Default 600.
+    /// How often it is looked whether something is old enough.
     pub(crate) interval_s: u64,
 }
 
@@ -51,16 +53,23 @@ impl RetentionConfig {
     pub(super) fn validate(&self, horizon: Duration, faults: &mut Faults) {
         let scheduled = u32::try_from(horizon.as_secs().div_ceil(86_400)).unwrap_or(MOST_DAYS);
         for (key, days, least) in [
-            ("retention.messages_days", self.messages_days, scheduled + 1),
-            ("retention.payloads_days", self.payloads_days, scheduled),
+            ("retention.messages_days", self.messages_days, 1),
+            ("retention.payloads_days", self.payloads_days, 1),
             ("retention.attempts_days", self.attempts_days, 1),
             ("retention.audit_days", self.audit_days, LEAST_AUDIT_DAYS),
             ("retention.events_days", self.events_days, 1),
         ] {
-            if days != 0 && !(least..=MOST_DAYS).contains(&days) {
+            faults.days_or_for_ever(key, days, least..=MOST_DAYS);
+        }
+        for (key, days, least) in [
+            ("retention.messages_days", self.messages_days, scheduled + 1),
+            ("retention.payloads_days", self.payloads_days, scheduled),
+        ] {
+            if days != 0 && days < least {
+                let horizon = horizon.as_secs();
                 faults.push(
                     key,
-                    format!("must be from {least} to {MOST_DAYS}, or 0: for ever"),
+                    format!("must be at least {least}: delivery.schedule_horizon_s is {horizon}"),
                 );
             }
         }
@@ -104,7 +113,7 @@ mod tests {
         change(&mut config);
         let mut faults = Faults::default();
         config.validate(HORIZON, &mut faults);
-        faults.0.into_iter().map(|fault| fault.key).collect()
+        faults.wrong.into_iter().map(|fault| fault.key).collect()
     }
 
     #[test]
@@ -127,7 +136,11 @@ mod tests {
         let faults = |days: u64| {
             let mut faults = Faults::default();
             RetentionConfig::default().validate(Duration::from_hours(24 * days), &mut faults);
-            faults.0.into_iter().map(|fault| fault.key).collect::<Vec<_>>()
+            faults
+                .wrong
+                .into_iter()
+                .map(|fault| fault.key)
+                .collect::<Vec<_>>()
         };
         assert_eq!(faults(30), [""; 0]);
         assert_eq!(faults(31), ["retention.payloads_days"]);

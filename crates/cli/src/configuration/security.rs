@@ -1,50 +1,51 @@
 use postrider_crypto::MasterKey;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{DatabaseConfig, Faults};
 
 /// `[security]`: keys, tokens, passwords.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecurityConfig {
     /// 32 bytes in hex or base64 that encrypt what is stored secretly. Required with PostgreSQL, where several
     /// nodes share it; with SQLite it is made at first start and kept in the data directory.
+    #[schemars(with = "Option<String>")]
     pub(crate) master_key: Option<SecretString>,
     /// Further master keys, in hex or base64, that what is stored may still (or already) be encrypted with: for a
-    /// rotation. Default none.
+    /// rotation.
+    #[schemars(with = "Vec<String>")]
     pub(crate) other_master_keys: Vec<SecretString>,
-    /// `iss` of access tokens. Default `postrider`.
+    /// `iss` of access tokens.
     pub(crate) issuer: String,
-    /// `aud` of access tokens. Default `postrider`.
+    /// `aud` of access tokens.
     pub(crate) audience: String,
-    /// How long an access token is good. Default 600.
+    /// How long an access token is good.
     pub(crate) access_token_lifetime_s: u64,
-    /// How long a login lasts in all, however often it is refreshed. Default 30 days.
+    /// How long a login lasts in all, however often it is refreshed.
     pub(crate) session_lifetime_s: u64,
-    /// How long a login lasts without being refreshed. Default 24 hours.
+    /// How long a login lasts without being refreshed.
     pub(crate) session_idle_s: u64,
-    /// How long an invitation can be accepted. Default 7 days.
+    /// How long an invitation can be accepted.
     pub(crate) invitation_lifetime_s: u64,
-    /// How long a password reset can be used. Default 3,600.
+    /// How long a password reset can be used.
     pub(crate) password_reset_lifetime_s: u64,
-    /// SHA-256 hashes, in hex, of the operator's tokens (`postrider operator new-token`). Default none.
+    /// SHA-256 hashes, in hex, of the operator's tokens (`postrider operator new-token`).
     pub(crate) operator_token_hashes: Vec<String>,
-    /// How long a revocation may go unseen by this node's caches. Default 5,000.
+    /// How long a revocation may go unseen by this node's caches.
     pub(crate) credential_cache_ttl_ms: u64,
     /// How many passwords are hashed at once; each takes `password_hash_memory_kib` and some 20 ms of a core.
-    /// Default 2.
     pub(crate) password_hash_concurrency: usize,
-    /// How many passwords may wait to be hashed; beyond that callers are told to come back. Default 64.
+    /// How many passwords may wait to be hashed; beyond that callers are told to come back.
     pub(crate) password_hash_max_waiting: usize,
-    /// The memory of one argon2id hash. Default 19,456. A changed cost is applied to each password at its next login.
+    /// The memory of one argon2id hash. A changed cost is applied to each password at its next login.
     pub(crate) password_hash_memory_kib: u32,
-    /// The passes of one argon2id hash. Default 2.
+    /// The passes of one argon2id hash.
     pub(crate) password_hash_iterations: u32,
-    /// The lanes of one argon2id hash. Default 1.
+    /// The lanes of one argon2id hash.
     pub(crate) password_hash_parallelism: u32,
     /// How long after a tenant's deletion was ordered its rows begin to go: longer than caches and requests live.
-    /// Default 60.
     pub(crate) erase_grace_s: u64,
 }
 

@@ -5,6 +5,7 @@ use std::{
 
 use ipnet::IpNet;
 use postrider_api::AllowedOrigins;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Faults;
@@ -13,29 +14,30 @@ use super::Faults;
 const AFTER_DRAIN: Duration = Duration::from_secs(8);
 
 /// `[server]`: the API's listener and its bounds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerConfig {
-    /// Where to listen. Default `127.0.0.1:8080`.
+    /// Where to listen.
     pub(crate) listen: SocketAddr,
-    /// The most bytes of a message's payload. Default 1 MiB.
+    /// The most bytes of a message's payload.
     pub(crate) max_payload_bytes: usize,
-    /// The most requests that one worker serves at once. Default 10,000.
+    /// The most connections that one worker of the API holds at once.
     pub(crate) max_connections_per_worker: usize,
-    /// How long a client may take to send its request's head. Default 10,000.
+    /// How long a client may take to send its request's head.
     pub(crate) request_head_timeout_ms: u64,
-    /// The addresses and networks of our own proxies: only their `X-Forwarded-For` is believed, for the audit log
-    /// and the throttle of logins. Default none.
+    /// The addresses and networks of our own proxies: only their `X-Forwarded-For` is believed, for the audit log and
+    /// the throttle of logins.
+    #[schemars(with = "Vec<String>")]
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// The origins whose pages may call the API from a browser, as browsers write them (`https://console.example.com`);
-    /// `*`: all. They send a token of their own, never cookies. Default none.
+    /// The origins whose pages may call the API from a browser, as browsers write them
+    /// (`https://console.example.com`); `*`: all. They send a token of their own, never cookies.
     pub(crate) allowed_origins: Vec<String>,
     /// How long, after a signal to end, everything goes on as before while `/health/ready` says no: for load balancers
-    /// to notice. Default 2.
+    /// to notice.
     pub(crate) drain_grace_s: u64,
     /// How long a shutdown may take in all, from the signal on: the grace, the attempts under way
-    /// (`delivery.drain_timeout_ms`, or less if it does not fit in), the requests under way. What is left then is given
-    /// back to the queue. Must be more than `drain_grace_s`. Default 30.
+    /// (`delivery.drain_timeout_ms`, or less if it does not fit in), the requests under way. What is left then is
+    /// given back to the queue. Must be more than `drain_grace_s`.
     pub(crate) shutdown_timeout_s: u64,
 }
 

@@ -12,14 +12,18 @@ pub struct SigningSecret(Vec<u8>);
 impl SigningSecret {
     /// The prefix of a symmetric secret.
     pub const PREFIX: &'static str = "whsec_";
+    /// The fewest bytes of a secret.
+    pub const MIN_BYTES: usize = 24;
+    /// The most bytes of a secret.
+    pub const MAX_BYTES: usize = 64;
     /// The bytes that a generated secret has.
     pub const GENERATED_BYTES: usize = 32;
 
     /// A secret of these bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, InvalidValue> {
         match bytes.len() {
-            ..24 => Err(InvalidValue::new(Rule::TooShort, "must hold at least 24 bytes")),
-            24..=64 => Ok(Self(bytes)),
+            ..Self::MIN_BYTES => Err(InvalidValue::new(Rule::TooShort, "must hold at least 24 bytes")),
+            Self::MIN_BYTES..=Self::MAX_BYTES => Ok(Self(bytes)),
             _ => Err(InvalidValue::new(Rule::TooLong, "must hold at most 64 bytes")),
         }
     }

@@ -5,9 +5,12 @@ use crate::{InvalidValue, Rule, text::check_token};
 pub struct Channel(String);
 
 impl Channel {
+    /// The most characters of a channel.
+    pub const MAX_CHARS: usize = 128;
+
     /// Parses a channel.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
-        check_token(text, 128, "._-:/")?;
+        check_token(text, Self::MAX_CHARS, "._-:/")?;
         Ok(Self(text.to_owned()))
     }
 

@@ -18,9 +18,8 @@ use tokio::{net::TcpStream, time};
 use tower_service::Service;
 
 use super::resolve::Resolve;
+use crate::HttpOptions;
 
-/// The most addresses of one name that are tried: a name may have thousands.
-const MAX_ADDRESSES: usize = 8;
 /// How long an address is tried alone before the next one is tried beside it (RFC 8305 recommends 250 ms).
 const STAGGER: Duration = Duration::from_millis(250);
 
@@ -159,15 +158,15 @@ fn host_and_port(uri: &Uri) -> Result<(&str, u16), ConnectError> {
     Ok((host, port))
 }
 
-/// IPv6 and IPv4 in turn, at most [`MAX_ADDRESSES`], so that a family that leads nowhere costs little.
+/// IPv6 and IPv4 in turn, at most [`HttpOptions::MAX_ADDRESSES`], so that a family that leads nowhere costs little.
 fn interleave(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let (v6, v4): (VecDeque<IpAddr>, VecDeque<IpAddr>) = addresses.into_iter().partition(IpAddr::is_ipv6);
     let mut families = [v6, v4];
     let mut ordered = Vec::new();
-    while ordered.len() < MAX_ADDRESSES && families.iter().any(|family| !family.is_empty()) {
+    while ordered.len() < HttpOptions::MAX_ADDRESSES && families.iter().any(|family| !family.is_empty()) {
         ordered.extend(families.iter_mut().filter_map(VecDeque::pop_front));
     }
-    ordered.truncate(MAX_ADDRESSES);
+    ordered.truncate(HttpOptions::MAX_ADDRESSES);
     ordered
 }
 
@@ -372,7 +371,7 @@ mod tests {
         let ordered: Vec<String> = interleave(addresses).iter().map(ToString::to_string).collect();
         assert_eq!(ordered, ["2606::1", "1.1.1.1", "1.1.1.2", "1.1.1.3"]);
         let many = (0..1_000u32).map(|n| IpAddr::V4(Ipv4Addr::from(n))).collect();
-        assert_eq!(interleave(many).len(), MAX_ADDRESSES);
+        assert_eq!(interleave(many).len(), HttpOptions::MAX_ADDRESSES);
     }
 
     #[test]

@@ -35,8 +35,6 @@ use crate::{CaptureHeaders, HttpOptions, OptionsError};
 type HttpClient = Client<Deadline<HttpsConnector<PolicyConnector>>, Full<Bytes>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The most header fields of an answer; hyper's own default, said aloud.
-const MAX_HEADERS: usize = 100;
 /// How often an HTTP/2 connection with open requests is asked whether it still lives, and how long it may take to
 /// say so: a connection that fell silent would otherwise take every attempt to its host down with it.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -134,7 +132,7 @@ impl HttpSender {
             .pool_idle_timeout(options.pool_idle_timeout)
             .pool_max_idle_per_host(options.pool_max_idle_per_host)
             .http1_max_buf_size(header_bytes)
-            .http1_max_headers(MAX_HEADERS)
+            .http1_max_headers(HttpOptions::MAX_RESPONSE_HEADERS)
             .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
             .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
             .http2_max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
