@@ -85,7 +85,7 @@ pub(super) fn check(page: &Page, document: &Document) -> Vec<Finding> {
     }
     let listed = routes(text);
     for operation in &document.operations {
-        if !listed.iter().any(|route| route.route == operation.route) {
+        if !listed.iter().any(|route| route.operation == operation.route) {
             let what = format!("the route {} ({OPENAPI}) is missing", operation.route);
             finding(0, what, "add its signature");
         }
@@ -94,16 +94,19 @@ pub(super) fn check(page: &Page, document: &Document) -> Vec<Finding> {
         let operation = document
             .operations
             .iter()
-            .find(|operation| operation.route == route.route);
+            .find(|operation| operation.route == route.operation);
         let Some(operation) = operation else {
-            let what = format!("{} is no route of {OPENAPI}", route.route);
+            let what = format!("{} is no route of {OPENAPI}", route.operation);
             finding(route.line, what, "take it out, or write it as it is there");
             continue;
         };
-        if listed[..index].iter().any(|before| before.route == route.route) {
+        if listed[..index]
+            .iter()
+            .any(|before| before.operation == route.operation)
+        {
             finding(
                 route.line,
-                format!("{} stands twice", route.route),
+                format!("{} stands twice", route.operation),
                 "take one of them out",
             );
         }

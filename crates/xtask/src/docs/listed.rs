@@ -14,7 +14,7 @@ pub(super) fn use_cases(page: &Page, there: &[Named]) -> Vec<Finding> {
     };
     section(page, 4).map_or_else(Vec::new, |section| {
         let listed = in_rows(&section, is_type);
-        compare(page, &section, "use case", there, listed)
+        compare(page, &section, "use case", there, &listed)
     })
 }
 
@@ -27,7 +27,7 @@ pub(super) fn events(page: &Page, there: &[Named]) -> Vec<Finding> {
     };
     section(page, 6).map_or_else(Vec::new, |section| {
         let listed = in_rows(&section, is_event);
-        compare(page, &section, "event", there, listed)
+        compare(page, &section, "event", there, &listed)
     })
 }
 
@@ -78,7 +78,7 @@ fn compare(
     section: &Section<'_>,
     word: &str,
     there: &[Named],
-    listed: BTreeMap<&str, usize>,
+    listed: &BTreeMap<&str, usize>,
 ) -> Vec<Finding> {
     let missing = there
         .iter()

@@ -342,6 +342,7 @@ fn target(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::Kind::{Blank, Code, Continuation, Heading, Item, Prose, Row};
     use super::*;
 
     #[test]
@@ -385,7 +386,6 @@ mod tests {
             .iter()
             .map(|line| line.kind)
             .collect();
-        use Kind::{Blank, Code, Continuation, Heading, Item, Prose, Row};
         assert_eq!(
             kinds,
             [

@@ -10,7 +10,7 @@ pub(super) struct Route {
     /// Within the block, from 0.
     pub(super) line: usize,
     /// Method and path, abbreviations resolved.
-    pub(super) route: String,
+    pub(super) operation: String,
     /// The function behind the comment, if one follows.
     pub(super) name: Option<String>,
 }
@@ -78,7 +78,7 @@ pub(super) fn routes(text: &str) -> Vec<Route> {
             .and_then(|rest| rest.split_once('('));
         routes.push(Route {
             line: text[..at].matches('\n').count(),
-            route: format!("{method} {path}"),
+            operation: format!("{method} {path}"),
             name: name.map(|(name, _)| name.trim().to_owned()),
         });
     }
@@ -229,7 +229,7 @@ mod tests {
         let text = "// A = /v1/a/{a} · B = A/b\n/* GET A */ fn get() -> X; /* PUT B/{b} */ fn put();\n/* GET /c */ struct C;\n";
         let found: Vec<_> = routes(text)
             .into_iter()
-            .map(|route| (route.line, route.route, route.name))
+            .map(|route| (route.line, route.operation, route.name))
             .collect();
         assert_eq!(
             found,

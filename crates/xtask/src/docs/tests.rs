@@ -103,26 +103,16 @@ fn blocks_stand_in_their_places_and_nowhere_else() {
             text.replace(section, &format!("{section}```{language}\nflowchart TD\n```\n"))
         })
     };
-    only(
+    among(
         &more("mermaid", "## 7. "),
-        ARCHITECTURE,
         "a mermaid block that has no place here",
     );
-    only(
+    among(
         &more("mermaid", "## 8. "),
-        ARCHITECTURE,
         "a mermaid block that has no place here",
     );
-    only(
-        &more("rust", "## 12. "),
-        ARCHITECTURE,
-        "a rust block that has no place here",
-    );
-    only(
-        &more("text", "## 15. "),
-        ARCHITECTURE,
-        "a text block that has no place here",
-    );
+    among(&more("rust", "## 12. "), "a rust block that has no place here");
+    among(&more("text", "## 15. "), "a text block that has no place here");
     let found = with_architecture(|text| text.replace("flowchart TD", "flowchart LR"));
     only(&found, ARCHITECTURE, "the diagram is no flowchart TD");
     let found = with_architecture(|text| text.replace("```bash", "```sh"));
