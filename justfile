@@ -12,8 +12,8 @@ verify:
 fmt:
     cargo fmt --all
 
-# Check formatting, lints, dependency rules and generated files
-lint: arch
+# Check formatting, lints, dependency rules, documents and generated files
+lint: arch docs
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo xtask generate --check
@@ -29,6 +29,10 @@ dev *arguments:
 # Check who depends on whom, and where things lie
 arch:
     cargo xtask check-arch
+
+# Check documents: docs/architecture.md against the code, links of all pages, the indexes
+docs:
+    cargo xtask check-docs
 
 # Write the generated files (docs/openapi.json)
 generate:

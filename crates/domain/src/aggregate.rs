@@ -48,8 +48,8 @@ pub trait Aggregate: Sized {
     fn take_events(&mut self) -> Vec<Self::Event>;
 }
 
-/// Writes the struct and [`Aggregate`] for a state and its events, and a private `record`, the only way the
-/// state changes: it calls `State::apply` and keeps the event.
+/// Writes the struct and [`Aggregate`] for a state and its events. Mutators change the state and put the event into
+/// `pending`, some of them through a `record` of their own.
 macro_rules! aggregate {
     ($(#[$doc:meta])* $name:ident, $state:ty, $event:ty) => {
         $(#[$doc])*

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
 use xtask::{
-    check_arch, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, sbom, tenancy,
+    check_arch, check_docs, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, sbom, tenancy,
     test,
 };
 
@@ -30,6 +30,8 @@ struct Cli {
 enum Command {
     /// Check who depends on whom, and where things lie, against arch.toml
     CheckArch,
+    /// Check docs/architecture.md against the code, links of all pages, and the indexes
+    CheckDocs,
     /// Write the generated files, or check that they are current
     Generate(generate::Options),
     /// Run all Rust tests on memory, SQLite and a real PostgreSQL
@@ -67,6 +69,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = interrupt::install().and_then(|()| match Cli::parse().command {
         Command::CheckArch => check_arch::run(),
+        Command::CheckDocs => check_docs::run(),
         Command::Generate(options) => generate::run(options),
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
