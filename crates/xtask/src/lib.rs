@@ -26,6 +26,7 @@ pub mod conformance;
 mod debian;
 pub mod deploy;
 pub mod faults;
+pub mod follow;
 pub mod generate;
 pub mod http;
 pub mod interrupt;

@@ -1,0 +1,118 @@
+//! The blocks of a page as one script, so that what one sets the next finds, as in a terminal.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::marks::Mark;
+use super::page::{Block, Page};
+use super::ports::Ports;
+
+/// What every script begins with. `-e`: a command that fails, fails the page.
+const PREAMBLE: &str = r#"set -eo pipefail
+blocks="$FOLLOW_BLOCKS"
+unset FOLLOW_BLOCKS
+follow_await() {
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        if grep -qF -- "$3" "$blocks/$1.out"; then return 0; fi
+        if ! kill -0 "$2" 2>/dev/null; then echo 'it has ended' >> "$blocks/$1.err"; return 1; fi
+        sleep 0.1
+    done
+    return 1
+}
+follow_end_last() {
+    pkill -TERM -P "$follow_last"
+    wait "$follow_last" || true
+}
+"#;
+
+/// A block in the folder of blocks.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    /// Its page.
+    pub(super) page: &'a Page,
+    /// It.
+    pub(super) block: &'a Block,
+    /// Its number among all of the script.
+    number: usize,
+}
+
+impl Step<'_> {
+    /// What it printed.
+    pub(super) fn output(&self, blocks: &Path) -> String {
+        read(&self.file(blocks, "out"))
+    }
+
+    /// What it complained of.
+    pub(super) fn complaints(&self, blocks: &Path) -> String {
+        read(&self.file(blocks, "err"))
+    }
+
+    fn file(&self, blocks: &Path, kind: &str) -> PathBuf {
+        blocks.join(format!("{}.{kind}", self.number))
+    }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// The blocks of these pages, numbered.
+pub(super) fn steps<'a>(pages: &[&'a Page]) -> Vec<Step<'a>> {
+    let blocks = pages
+        .iter()
+        .flat_map(|page| page.blocks.iter().map(move |block| (*page, block)));
+    let step = |(number, (page, block))| Step { page, block, number };
+    blocks.enumerate().map(step).collect()
+}
+
+/// Writes the blocks into their folder, and the script that runs them.
+pub(super) fn write(steps: &[Step<'_>], blocks: &Path, ports: &Ports) -> anyhow::Result<PathBuf> {
+    let mut script = PREAMBLE.to_owned();
+    for step in steps {
+        let number = step.number;
+        let mut text = ports.put_into(&step.block.text);
+        if matches!(step.block.mark, Some(Mark::Background(_) | Mark::Again(_))) {
+            // It is put into the background as a whole, where it can be waited for and ended.
+            text = text.trim_end().trim_end_matches('&').to_owned();
+        }
+        std::fs::write(step.file(blocks, "block"), &text)?;
+        let source = format!(". \"$blocks/{number}.block\"");
+        let to = format!("> \"$blocks/{number}.out\" 2> \"$blocks/{number}.err\" < /dev/null");
+        let command = match &step.block.mark {
+            Some(Mark::File(name)) => {
+                format!("mkdir -p \"$(dirname '{name}')\"\ncp \"$blocks/{number}.block\" '{name}'")
+            }
+            _ if !step.block.is_run() => continue,
+            Some(Mark::Background(text)) => background(&source, number, &ports.put_into(text)),
+            Some(Mark::Again(text)) => {
+                format!(
+                    "follow_end_last\n{}",
+                    background(&source, number, &ports.put_into(text))
+                )
+            }
+            Some(Mark::Until(text)) => format!(
+                "for ((follow_try = 0; follow_try < 150; follow_try++)); do\n{{ {source}\n}} {to}\n\
+                 if grep -qF -- '{text}' \"$blocks/{number}.out\"; then break; fi\nsleep 0.2\ndone\n\
+                 grep -qF -- '{text}' \"$blocks/{number}.out\""
+            ),
+            _ => format!("{{ {source}\n}} {to}"),
+        };
+        writeln!(script, "echo {number} > \"$blocks/at\"\n{command}")?;
+    }
+    let path = blocks.join("page.sh");
+    std::fs::write(&path, script)?;
+    Ok(path)
+}
+
+fn background(source: &str, number: usize, text: &str) -> String {
+    format!(
+        "( {source} ) > \"$blocks/{number}.out\" 2>&1 < /dev/null &\nfollow_last=$!\n\
+         follow_await {number} $! '{text}'"
+    )
+}
+
+/// The step that the script had come to.
+pub(super) fn reached<'a, 'b>(steps: &'b [Step<'a>], blocks: &Path) -> Option<&'b Step<'a>> {
+    steps.get(read(&blocks.join("at")).trim().parse::<usize>().ok()?)
+}
