@@ -21,6 +21,7 @@ pub(super) struct Book {
     /// Them.
     pub(super) pages: Vec<Page>,
     findings: Vec<String>,
+    dead_links: Vec<String>,
 }
 
 impl Book {
@@ -29,6 +30,7 @@ impl Book {
         let mut book = Self {
             pages: Vec::new(),
             findings: Vec::new(),
+            dead_links: Vec::new(),
         };
         let contents = text(root, CONTENTS)?;
         let mut paths = vec![FRONT.to_owned(), CONTENTS.to_owned()];
@@ -59,9 +61,14 @@ impl Book {
         Ok(book)
     }
 
-    /// What is wrong.
+    /// What cannot be followed.
     pub(super) fn findings(&self) -> &[String] {
         &self.findings
+    }
+
+    /// Links that lead nowhere.
+    pub(super) fn dead_links(&self) -> &[String] {
+        &self.dead_links
     }
 
     /// The pages whose blocks are run to follow this one: it, and before it the one that it goes on from.
@@ -104,7 +111,7 @@ impl Book {
             .unwrap_or_default();
         for link in links(text) {
             if !folder.join(&link).exists() {
-                self.findings
+                self.dead_links
                     .push(format!("{path}: the link to {link} leads nowhere"));
             }
         }
@@ -237,6 +244,7 @@ mod tests {
     fn every_block_is_run_here_or_where_its_mark_says() {
         let book = Book::read(&cargo::workspace_root()).unwrap();
         assert!(book.findings().is_empty(), "{}", book.findings().join("\n"));
+        assert!(book.dead_links().is_empty(), "{}", book.dead_links().join("\n"));
         let run = book
             .pages
             .iter()
@@ -259,7 +267,8 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         std::fs::create_dir_all(root.path().join("crates")).unwrap();
-        Book::read(root.path()).unwrap().findings
+        let book = Book::read(root.path()).unwrap();
+        [book.findings, book.dead_links].concat()
     }
 
     #[test]

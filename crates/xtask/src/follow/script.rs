@@ -91,10 +91,11 @@ pub(super) fn write(steps: &[Step<'_>], blocks: &Path, ports: &Ports) -> anyhow:
                     background(&source, number, &ports.put_into(text))
                 )
             }
+            // As a condition, so that a command that fails is one that is not ready yet.
             Some(Mark::Until(text)) => format!(
-                "for ((follow_try = 0; follow_try < 150; follow_try++)); do\n{{ {source}\n}} {to}\n\
-                 if grep -qF -- '{text}' \"$blocks/{number}.out\"; then break; fi\nsleep 0.2\ndone\n\
-                 grep -qF -- '{text}' \"$blocks/{number}.out\""
+                "for ((follow_try = 0; follow_try < 150; follow_try++)); do\n\
+                 if {{ {source}\n}} {to} && grep -qF -- '{text}' \"$blocks/{number}.out\"; then break; fi\n\
+                 sleep 0.2\ndone\ngrep -qF -- '{text}' \"$blocks/{number}.out\""
             ),
             _ => format!("{{ {source}\n}} {to}"),
         };
