@@ -28,6 +28,17 @@ pub(super) fn same(language: &str, shown: &str, printed: &str) -> anyhow::Result
     Ok(())
 }
 
+/// An error unless what was printed begins with what is shown.
+pub(super) fn begins(shown: &str, printed: &str) -> anyhow::Result<()> {
+    let shown = shown.trim_end();
+    ensure!(
+        same_text(&format!("{shown}{ANYTHING}"), printed),
+        "the page shows `{shown}`, printed was `{}`",
+        printed.trim_end()
+    );
+    Ok(())
+}
+
 fn same_value(at: &str, shown: &Value, printed: &Value) -> anyhow::Result<()> {
     match (shown, printed) {
         (Value::Object(shown), Value::Object(printed)) => {
@@ -173,6 +184,12 @@ mod tests {
         assert!(same("text", "one\ntwo\n", "one\n").is_err());
         assert!(same("text", "a … b", "a b").is_err());
         assert!(same("text", "a\nb\n", "a\r\nb\r\n").is_ok());
+    }
+
+    #[test]
+    fn what_runs_may_go_on() {
+        assert!(begins("one\n", "one\ntwo\n").is_ok());
+        assert!(begins("two\n", "one\ntwo\n").is_err());
     }
 
     #[test]

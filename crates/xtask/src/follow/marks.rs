@@ -18,6 +18,8 @@ pub(super) enum Mark {
     File(String),
     /// `compare`: the block is what the one before it prints.
     Compare,
+    /// `compare background`: the block is what the last one in the background printed first.
+    CompareBackground,
     /// `by WHAT`: not here, but there.
     By(Elsewhere),
     /// `after PAGE`: the page goes on where that page ended; not beside a block.
@@ -44,6 +46,8 @@ pub(super) fn parse(line: &str) -> anyhow::Result<Option<Mark>> {
     let words = rest.strip_suffix(END).context("a mark ends with ` -->`")?.trim();
     Ok(Some(if words == "compare" {
         Mark::Compare
+    } else if words == "compare background" {
+        Mark::CompareBackground
     } else if let Some(text) = words.strip_prefix("background until ") {
         Mark::Background(quoted(text)?)
     } else if let Some(text) = words.strip_prefix("background again until ") {
@@ -98,6 +102,7 @@ mod tests {
     #[test]
     fn marks_say_how() {
         assert_eq!(mark("compare"), Mark::Compare);
+        assert_eq!(mark("compare background"), Mark::CompareBackground);
         assert_eq!(
             mark("background until \"ready now\""),
             Mark::Background("ready now".to_owned())

@@ -110,7 +110,7 @@ impl Counts {
         for block in &page.blocks {
             match &block.mark {
                 Some(Mark::By(_)) => counts.elsewhere += 1,
-                Some(Mark::Compare) => counts.compared += 1,
+                Some(Mark::Compare | Mark::CompareBackground) => counts.compared += 1,
                 Some(Mark::File(_)) => counts.saved += 1,
                 _ if block.is_run() => counts.run += 1,
                 _ => {}

@@ -39,9 +39,18 @@ impl Block {
         SHELL.contains(&self.language.as_str())
     }
 
+    /// Whether it goes on while the page does.
+    pub(super) fn is_in_background(&self) -> bool {
+        matches!(self.mark, Some(Mark::Background(_) | Mark::Again(_)))
+    }
+
     /// Whether it is run when its page is followed.
     pub(super) fn is_run(&self) -> bool {
-        self.is_shell() && !matches!(self.mark, Some(Mark::By(_) | Mark::File(_) | Mark::Compare))
+        self.is_shell()
+            && !matches!(
+                self.mark,
+                Some(Mark::By(_) | Mark::File(_) | Mark::Compare | Mark::CompareBackground)
+            )
     }
 }
 
@@ -111,8 +120,15 @@ impl Page {
                 ensure!(!shell, "what is printed is not a shell block");
                 let before = self.blocks.last().context("nothing was run before it")?;
                 ensure!(
-                    before.is_run() && !matches!(before.mark, Some(Mark::Background(_) | Mark::Again(_))),
+                    before.is_run() && !before.is_in_background(),
                     "the block before it is not run to its end"
+                );
+            }
+            Some(Mark::CompareBackground) => {
+                ensure!(!shell, "what is printed is not a shell block");
+                ensure!(
+                    self.blocks.iter().any(Block::is_in_background),
+                    "nothing runs in the background"
                 );
             }
             Some(Mark::After(_)) => bail!("not a block's mark"),

@@ -72,7 +72,7 @@ pub(super) fn write(steps: &[Step<'_>], blocks: &Path, ports: &Ports) -> anyhow:
     for step in steps {
         let number = step.number;
         let mut text = ports.put_into(&step.block.text);
-        if matches!(step.block.mark, Some(Mark::Background(_) | Mark::Again(_))) {
+        if step.block.is_in_background() {
             // It is put into the background as a whole, where it can be waited for and ended.
             text = text.trim_end().trim_end_matches('&').to_owned();
         }

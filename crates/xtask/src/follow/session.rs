@@ -115,17 +115,20 @@ fn needs_postgres(steps: &[Step<'_>]) -> bool {
 
 /// What was printed is what the pages show.
 fn compare(steps: &[Step<'_>], blocks: &Path, ports: &Ports) -> anyhow::Result<()> {
-    for pair in steps.windows(2) {
-        let [before, shown] = pair else { continue };
-        if shown.block.mark == Some(Mark::Compare) {
-            let printed = before.output(blocks);
-            expect::same(
-                &shown.block.language,
-                &ports.put_into(&shown.block.text),
-                &printed,
-            )
-            .with_context(|| format!("{}:{}", shown.page.path, shown.block.line))?;
-        }
+    for (index, step) in steps.iter().enumerate() {
+        let shown = ports.put_into(&step.block.text);
+        let before = steps[..index].iter().rev();
+        let outcome = match step.block.mark {
+            Some(Mark::Compare) => before
+                .take(1)
+                .try_for_each(|ran| expect::same(&step.block.language, &shown, &ran.output(blocks))),
+            Some(Mark::CompareBackground) => before
+                .filter(|ran| ran.block.is_in_background())
+                .take(1)
+                .try_for_each(|ran| expect::begins(&shown, &ran.output(blocks))),
+            _ => Ok(()),
+        };
+        outcome.with_context(|| format!("{}:{}", step.page.path, step.block.line))?;
     }
     Ok(())
 }
