@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 
 use super::marks::{Elsewhere, Mark};
 use super::page::Page;
+use super::routes::{self, Routes};
 
 const FRONT: &str = "README.md";
 const GUIDE: &str = "docs/guide";
@@ -48,8 +49,12 @@ impl Book {
             }
         }
         let chores = text(root, CHORES)?;
+        let routes = Routes::of(&text(root, routes::DOCUMENT)?)?;
         for path in paths {
             let text = text(root, &path)?;
+            let unknown = routes.unknown(&text).into_iter();
+            book.findings
+                .extend(unknown.map(|route| format!("{path}: the API has no `{route}`")));
             book.look_at_chores(&path, &text, &chores);
             book.look_at_links(root, &path, &text);
             match Page::parse(&path, &text) {
@@ -260,6 +265,7 @@ mod tests {
             (CONTENTS, contents),
             ("docs/guide/one.md", page),
             (CHORES, "enum Command {\n    CheckDeploy(deploy::Options),\n}\n"),
+            (routes::DOCUMENT, r#"{"paths":{"/v1/me":{"get":{}}}}"#),
             ("migrations/src/lib.rs", "#[test]\nfn it_holds() {}\n"),
         ] {
             let path = root.path().join(path);
@@ -278,6 +284,7 @@ mod tests {
         for (wrong, why) in [
             ("`cargo xtask no-such`", "no `cargo xtask no-such`"),
             ("[x](two.md)", "leads nowhere"),
+            ("`GET /v1/you`", "no `GET /v1/you`"),
             (
                 "<!-- run: by cargo xtask nothing -->\n```sh\nx\n```\n",
                 "nothing like",

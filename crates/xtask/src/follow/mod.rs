@@ -7,6 +7,7 @@ mod expect;
 mod marks;
 mod page;
 mod ports;
+mod routes;
 mod script;
 mod session;
 
