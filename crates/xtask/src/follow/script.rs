@@ -13,7 +13,7 @@ blocks="$FOLLOW_BLOCKS"
 unset FOLLOW_BLOCKS
 follow_await() {
     local tries
-    for ((tries = 0; tries < 600; tries++)); do
+    for ((tries = 0; tries < 6000; tries++)); do
         if grep -qF -- "$3" "$blocks/$1.out"; then return 0; fi
         if ! kill -0 "$2" 2>/dev/null; then echo 'it has ended' >> "$blocks/$1.err"; return 1; fi
         sleep 0.1
