@@ -101,7 +101,7 @@ impl Book {
                 .chars()
                 .take_while(|letter| letter.is_ascii_lowercase() || *letter == '-')
                 .collect();
-            if !name.is_empty() && !has_chore(chores, &name) {
+            if name.starts_with(|first: char| first.is_ascii_lowercase()) && !has_chore(chores, &name) {
                 self.findings.push(format!("{path}: there is no `{CHORE}{name}`"));
             }
         }
@@ -249,13 +249,18 @@ mod tests {
     fn every_block_is_run_here_or_where_its_mark_says() {
         let book = Book::read(&cargo::workspace_root()).unwrap();
         assert!(book.findings().is_empty(), "{}", book.findings().join("\n"));
-        assert!(book.dead_links().is_empty(), "{}", book.dead_links().join("\n"));
         let run = book
             .pages
             .iter()
             .flat_map(|page| &page.blocks)
             .filter(|block| block.is_run());
         assert!(run.count() > 0);
+    }
+
+    #[test]
+    fn every_link_leads_somewhere() {
+        let book = Book::read(&cargo::workspace_root()).unwrap();
+        assert!(book.dead_links().is_empty(), "{}", book.dead_links().join("\n"));
     }
 
     fn book(readme: &str, contents: &str, page: &str) -> Vec<String> {

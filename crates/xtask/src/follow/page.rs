@@ -113,7 +113,7 @@ impl Page {
                 block.language
             ),
             Some(Mark::Background(_) | Mark::Again(_) | Mark::Until(_)) => {
-                ensure!(shell, "only a shell block is run so")
+                ensure!(shell, "only a shell block is run so");
             }
             Some(Mark::File(_)) => {}
             Some(Mark::Compare) => {
