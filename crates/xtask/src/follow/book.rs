@@ -22,7 +22,6 @@ pub(super) struct Book {
     /// Them.
     pub(super) pages: Vec<Page>,
     findings: Vec<String>,
-    dead_links: Vec<String>,
 }
 
 impl Book {
@@ -31,7 +30,6 @@ impl Book {
         let mut book = Self {
             pages: Vec::new(),
             findings: Vec::new(),
-            dead_links: Vec::new(),
         };
         let contents = text(root, CONTENTS)?;
         let mut paths = vec![FRONT.to_owned(), CONTENTS.to_owned()];
@@ -43,8 +41,8 @@ impl Book {
         }
         for name in pages_of_folder(root)? {
             let path = format!("{GUIDE}/{name}");
+            // `check-docs` sees to it that there is none.
             if !paths.contains(&path) {
-                book.findings.push(format!("{path}: not in {CONTENTS}"));
                 paths.push(path);
             }
         }
@@ -56,7 +54,6 @@ impl Book {
             book.findings
                 .extend(unknown.map(|route| format!("{path}: the API has no `{route}`")));
             book.look_at_chores(&path, &text, &chores);
-            book.look_at_links(root, &path, &text);
             match Page::parse(&path, &text) {
                 Ok(page) => book.pages.push(page),
                 Err(error) => book.findings.push(format!("{error:#}")),
@@ -69,11 +66,6 @@ impl Book {
     /// What cannot be followed.
     pub(super) fn findings(&self) -> &[String] {
         &self.findings
-    }
-
-    /// Links that lead nowhere.
-    pub(super) fn dead_links(&self) -> &[String] {
-        &self.dead_links
     }
 
     /// The pages whose blocks are run to follow this one: it, and before it the one that it goes on from.
@@ -103,21 +95,6 @@ impl Book {
                 .collect();
             if name.starts_with(|first: char| first.is_ascii_lowercase()) && !has_chore(chores, &name) {
                 self.findings.push(format!("{path}: there is no `{CHORE}{name}`"));
-            }
-        }
-    }
-
-    /// Every file that a page links to exists.
-    fn look_at_links(&mut self, root: &Path, path: &str, text: &str) {
-        let folder = root
-            .join(path)
-            .parent()
-            .map(Path::to_path_buf)
-            .unwrap_or_default();
-        for link in links(text) {
-            if !folder.join(&link).exists() {
-                self.dead_links
-                    .push(format!("{path}: the link to {link} leads nowhere"));
             }
         }
     }
@@ -257,12 +234,6 @@ mod tests {
         assert!(run.count() > 0);
     }
 
-    #[test]
-    fn every_link_leads_somewhere() {
-        let book = Book::read(&cargo::workspace_root()).unwrap();
-        assert!(book.dead_links().is_empty(), "{}", book.dead_links().join("\n"));
-    }
-
     fn book(readme: &str, contents: &str, page: &str) -> Vec<String> {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in [
@@ -278,8 +249,7 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         std::fs::create_dir_all(root.path().join("crates")).unwrap();
-        let book = Book::read(root.path()).unwrap();
-        [book.findings, book.dead_links].concat()
+        Book::read(root.path()).unwrap().findings
     }
 
     #[test]
@@ -288,7 +258,6 @@ mod tests {
         assert_eq!(book(good, "[one](one.md#part)", good), Vec::<String>::new());
         for (wrong, why) in [
             ("`cargo xtask no-such`", "no `cargo xtask no-such`"),
-            ("[x](two.md)", "leads nowhere"),
             ("`GET /v1/you`", "no `GET /v1/you`"),
             (
                 "<!-- run: by cargo xtask nothing -->\n```sh\nx\n```\n",
@@ -308,10 +277,5 @@ mod tests {
                 "{wrong}: {findings:?}"
             );
         }
-        assert!(
-            book("", "none", "")
-                .iter()
-                .any(|finding| finding.contains("not in"))
-        );
     }
 }
