@@ -41,7 +41,7 @@ impl Book {
         }
         for name in pages_of_folder(root)? {
             let path = format!("{GUIDE}/{name}");
-            // `check-docs` sees to it that there is none.
+            // Nobody links to it; it is followed all the same.
             if !paths.contains(&path) {
                 paths.push(path);
             }

@@ -21,7 +21,8 @@ follow_await() {
     return 1
 }
 follow_end_last() {
-    pkill -TERM -P "$follow_last"
+    # What it runs, with which it ends; itself, if it runs nothing at this moment.
+    pkill -TERM -P "$follow_last" || kill -TERM "$follow_last" || true
     wait "$follow_last" || true
 }
 "#;
@@ -116,4 +117,71 @@ fn background(source: &str, number: usize, text: &str) -> String {
 /// The step that the script had come to.
 pub(super) fn reached<'a, 'b>(steps: &'b [Step<'a>], blocks: &Path) -> Option<&'b Step<'a>> {
     steps.get(read(&blocks.join("at")).trim().parse::<usize>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Runs a page and hands over its steps, where its blocks lie, and whether it came to a good end.
+    fn run(text: &str, look: impl FnOnce(&[Step<'_>], &Path, bool)) {
+        let folder = tempfile::tempdir().unwrap();
+        let [blocks, work] = ["blocks", "work"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&blocks).unwrap();
+        std::fs::create_dir(&work).unwrap();
+        let page = Page::parse("p.md", text).unwrap();
+        let steps = steps(&[&page]);
+        let script = write(&steps, &blocks, &Ports::choose(None).unwrap()).unwrap();
+        let ended = Command::new("bash")
+            .arg(script)
+            .current_dir(&work)
+            .env("FOLLOW_BLOCKS", &blocks)
+            .output()
+            .unwrap();
+        look(&steps, &blocks, ended.status.success());
+    }
+
+    #[test]
+    fn a_block_finds_what_the_one_before_it_left() {
+        let text = "```sh\nNAME=fern\nsay() { echo \"$1, $NAME\"; }\ncd ..\ncd work\n```\n\
+            <!-- run: as file a/b.txt -->\n```text\nsaved\n```\n```sh\nsay hello\ncat a/b.txt\n```\n";
+        run(text, |steps, blocks, good| {
+            assert!(good);
+            assert_eq!(steps[2].output(blocks), "hello, fern\nsaved\n");
+        });
+    }
+
+    #[test]
+    fn a_command_that_fails_ends_the_page_there() {
+        run(
+            "```sh\ntrue\n```\n```sh\nls no-such-file\necho on\n```\n```sh\necho after\n```\n",
+            |steps, blocks, good| {
+                assert!(!good);
+                assert_eq!(reached(steps, blocks).unwrap().block.line, 4);
+                assert!(steps[1].complaints(blocks).contains("no-such-file"));
+                assert_eq!(steps[1].output(blocks) + &steps[2].output(blocks), "");
+            },
+        );
+    }
+
+    #[test]
+    fn what_goes_on_is_waited_for_and_its_terminal_taken() {
+        let text = "<!-- run: background until \"one\" -->\n```sh\necho one > said; echo one; sleep 60 &\n```\n\
+            <!-- run: background again until \"two\" -->\n```sh\necho two; cat said\nsleep 60\n```\n\
+            <!-- run: until \"here\" -->\n```sh\necho x >> tries\ntest \"$(wc -l < tries)\" -ge 3\necho here\n```\n\
+            ```sh\nfollow_end_last\n```\n";
+        run(text, |steps, blocks, good| {
+            assert!(good, "{:?}", reached(steps, blocks).map(|step| step.block.line));
+            assert!(steps[1].output(blocks).starts_with("two\none\n"));
+            assert_eq!(steps[2].output(blocks), "here\n");
+        });
+        run(
+            "<!-- run: background until \"one\" -->\n```sh\necho none\n```\n",
+            |steps, blocks, good| {
+                assert!(!good);
+                assert!(steps[0].complaints(blocks).contains("it has ended"));
+            },
+        );
+    }
 }
