@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(steps[2].output(blocks), "here\n");
         });
         run(
-            "<!-- run: background until \"one\" -->\n```sh\necho none\n```\n",
+            "<!-- run: background until \"five\" -->\n```sh\necho none\n```\n",
             |steps, blocks, good| {
                 assert!(!good);
                 assert!(steps[0].complaints(blocks).contains("it has ended"));
