@@ -66,6 +66,10 @@ check-deploy *arguments:
 recovery *arguments:
     cargo xtask recovery {{arguments}}
 
+# Follow README and guide: run every command, compare what it prints (`--page`, `--check`, `--keep`, `--help`)
+follow-docs *arguments:
+    cargo xtask follow-docs {{arguments}}
+
 # Write what the shipped binary is made of (CycloneDX)
 sbom *arguments:
     cargo xtask sbom {{arguments}}

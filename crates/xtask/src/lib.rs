@@ -28,6 +28,7 @@ mod debian;
 pub mod deploy;
 pub mod docs;
 pub mod faults;
+pub mod follow;
 pub mod generate;
 pub mod http;
 pub mod interrupt;

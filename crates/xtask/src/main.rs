@@ -11,8 +11,8 @@ use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
 use xtask::{
-    check_arch, check_docs, conformance, deploy, faults, generate, interrupt, postgres_ways, recovery, sbom, tenancy,
-    test,
+    check_arch, check_docs, conformance, deploy, faults, follow, generate, interrupt, postgres_ways, recovery,
+    sbom, tenancy, test,
 };
 
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Command {
     Conformance(conformance::Options),
     /// Check everything that puts Postrider to work: image, manifests, alerts, dashboard, proxies, runbook
     CheckDeploy(deploy::Options),
+    /// Follow README and guide as a newcomer would: run every command, compare what it prints
+    FollowDocs(follow::Options),
     /// Kill the binary or its database in the middle of everything, and count what arrives
     Faults(faults::Options),
     /// Back up and restore as docs/runbook.md tells it, on both databases, and count what is there and what arrives
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::CheckDeploy(options) => deploy::run(&options),
+        Command::FollowDocs(options) => follow::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::Sbom(options) => sbom::run(&options),

@@ -144,7 +144,7 @@ async fn get_application(
 ///
 /// By your own uid: created if there is none of it, otherwise its name and notes are replaced whole. By id it is
 /// replaced only. The application of the uid `operational` is where Postrider itself publishes what happens to your
-/// endpoints; what you publish there yourself goes to the same receivers. Creating it needs `applications:write` on the
+/// endpoints; nobody else publishes to it. Creating it needs `applications:write` on the
 /// whole tenant.
 #[utoipa::path(
     operation_id = "putApplication",

@@ -59,6 +59,11 @@ impl Program {
             })
     }
 
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A command that runs it.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
