@@ -48,8 +48,8 @@ pub trait Aggregate: Sized {
     fn take_events(&mut self) -> Vec<Self::Event>;
 }
 
-/// Writes the struct and [`Aggregate`] for a state and its events, and a private `record`, the only way the
-/// state changes: it calls `State::apply` and keeps the event.
+/// Writes the struct and [`Aggregate`] for a state and its events, and a private `born` that makes a new one with its
+/// first event. Whatever changes the state later keeps an event in `pending`, in the aggregate's own file.
 macro_rules! aggregate {
     ($(#[$doc:meta])* $name:ident, $state:ty, $event:ty) => {
         $(#[$doc])*
