@@ -1,3 +1,5 @@
+use postrider_domain::endpoints::{CustomHeaders, HeaderName, HeaderValue};
+
 use super::*;
 use crate::test_support::{FakeMaterial, TestClock, application, endpoint_set, poll_once, tenant};
 
@@ -243,6 +245,31 @@ async fn no_more_endpoints_are_remembered_than_asked_for() {
         (51..=100).contains(&kept),
         "an empty set weighs something, too: {kept}"
     );
+}
+
+/// A tenant that fills its endpoints' headers does not get more memory for it.
+#[tokio::test]
+async fn an_endpoint_counts_for_what_its_tenant_wrote() {
+    let scene = Scene::of(MaterialCacheOptions {
+        ttl: TTL,
+        max_endpoints: 100,
+    });
+    let value = HeaderValue::parse(&"x".repeat(HeaderValue::MAX_CHARS), false).unwrap();
+    let named = |n: usize| (HeaderName::parse(&format!("x-{n}")).unwrap(), value.clone());
+    let headers = CustomHeaders::new((0..CustomHeaders::MAX).map(named).collect()).unwrap();
+    let mut set = EndpointSet::clone(&endpoint_set(1, 1));
+    let mut endpoint = DeliverableEndpoint::clone(&set.endpoints[0]);
+    endpoint.headers = Some(Arc::new(headers));
+    set.endpoints = vec![Arc::new(endpoint)];
+    let set = Arc::new(set);
+    for app in 0..50 {
+        scene.cached.inner().set(tenant(1), application(app), set.clone());
+        scene.read(app).await;
+    }
+    scene.cached.sets.sets.run_pending_tasks();
+    // More than 20 KiB each.
+    let kept = (0..50).filter(|app| scene.recalled(*app, 0).is_some()).count();
+    assert!((1..=4).contains(&kept), "{kept}");
 }
 
 #[tokio::test]
