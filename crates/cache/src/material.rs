@@ -56,21 +56,6 @@ impl<M: ?Sized> CachedMaterial<M> {
     pub(crate) const fn sets(&self) -> &Arc<EndpointSets> {
         &self.sets
     }
-
-    /// Forgets the endpoints of one application.
-    pub fn invalidate_application(&self, application: ApplicationId) {
-        self.sets.invalidate_application(application);
-    }
-
-    /// Forgets the endpoints of all applications of a tenant.
-    pub fn invalidate_tenant(&self, tenant: TenantId) {
-        self.sets.invalidate_tenant(tenant);
-    }
-
-    /// Forgets all endpoints.
-    pub fn invalidate_all(&self) {
-        self.sets.invalidate_all();
-    }
 }
 
 #[async_trait]

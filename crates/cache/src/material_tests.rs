@@ -138,7 +138,7 @@ async fn a_newer_set_whose_time_is_over_is_in_nobodys_way() {
     assert_eq!(scene.recalled(1, 0), Some(5));
 
     scene.known(2, 9).await;
-    scene.cached.invalidate_tenant(tenant(1));
+    scene.cached.sets().invalidate_tenant(tenant(1));
     scene.known(2, 5).await;
     assert_eq!(scene.recalled(2, 0), Some(5), "nor is one that was invalidated");
 }
@@ -158,9 +158,9 @@ async fn invalidating_forgets_what_it_names() {
         scene.cached.inner().set(theirs.0, theirs.1, endpoint_set(5, 1));
         scene.cached.endpoints(&[theirs]).await.unwrap();
         match what {
-            "application" => scene.cached.invalidate_application(application(app)),
-            "tenant" => scene.cached.invalidate_tenant(tenant(1)),
-            _ => scene.cached.invalidate_all(),
+            "application" => scene.cached.sets().invalidate_application(application(app)),
+            "tenant" => scene.cached.sets().invalidate_tenant(tenant(1)),
+            _ => scene.cached.sets().invalidate_all(),
         }
         let kept = [app, other, 3].map(|app| scene.recalled(app, 0).is_some());
         assert_eq!(kept, left, "{what}");
@@ -182,9 +182,9 @@ async fn what_is_being_read_while_it_is_invalidated_is_not_kept() {
         let mut read = Box::pin(scene.read(1));
         assert!(poll_once(&mut read).is_pending());
         match what {
-            "application" => scene.cached.invalidate_application(application(1)),
-            "tenant" => scene.cached.invalidate_tenant(tenant(1)),
-            _ => scene.cached.invalidate_all(),
+            "application" => scene.cached.sets().invalidate_application(application(1)),
+            "tenant" => scene.cached.sets().invalidate_tenant(tenant(1)),
+            _ => scene.cached.sets().invalidate_all(),
         }
         scene.let_through(2);
         read.await;
@@ -231,7 +231,7 @@ async fn no_more_endpoints_are_remembered_than_asked_for() {
     let kept = recalled(0..200);
     assert!((1..=50).contains(&kept), "{kept}");
 
-    scene.cached.invalidate_all();
+    scene.cached.sets().invalidate_all();
     for app in 0..200 {
         scene
             .cached
