@@ -152,10 +152,10 @@ pub trait Harness: Sized + Send + Sync + 'static {
     /// The ports of another node on the same store; none where there is only ever one.
     fn another_node(&self) -> impl Future<Output = Option<Ports>> + Send;
 
-    /// Lets `by` pass for what is stored: `due_at` of the queue and of deliveries, `deliver_at` of messages, `expires_at`
-    /// of keys (of messages and of commands), `lease_until` of nodes, `moved_at` of cursors, `since` and `last_at` of
-    /// failing endpoints and `recorded_at` of events are so much earlier than they were, compared with the store's now.
-    /// (Databases are not waited for: their rows are aged.)
+    /// Lets `by` pass for what is stored: `due_at` of the queue and of deliveries, `deliver_at` of messages,
+    /// `expires_at` of keys (of messages and of commands), `lease_until` of nodes, `moved_at` of cursors, `since` and
+    /// `last_at` of failing endpoints and `recorded_at` of events are so much earlier than they were, compared with the
+    /// store's now. (Databases are not waited for: their rows are aged.)
     fn age(&self, by: Duration) -> impl Future<Output = ()> + Send;
 
     /// Makes every row of the queue due `by` later than it was.

@@ -1,4 +1,5 @@
-//! What the relay keeps: cursors that one living node holds, events that were set aside, how far nodes have seen the log.
+//! What the relay keeps: cursors that one living node holds, events that were set aside, how far nodes have seen the
+//! log.
 
 mod cursors;
 mod dead_letters;
