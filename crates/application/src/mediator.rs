@@ -29,8 +29,8 @@ pub trait Request: Send + Sync + 'static {
     /// replayed promises the same.
     const BARRIER: bool = false;
 
-    /// Whether this very request waits, of those that [`Self::BARRIER`] says wait: one that says nothing of what others go
-    /// by need not.
+    /// Whether this very request waits, of those that [`Self::BARRIER`] says wait: one that says nothing of what others
+    /// go by need not.
     fn waits(&self) -> bool {
         Self::BARRIER
     }

@@ -1,18 +1,14 @@
-//! All use cases with their ports, and which handler serves which request.
+//! All use cases: which handler serves which request, and what each is composed of.
 
-use std::{sync::Arc, time::Duration};
+mod ports;
+mod settings;
+mod store;
 
-use postrider_domain::{
-    ApiKeyId, ApplicationId, InvitationId, MembershipId, ReplayId, SessionId, TenantId,
-    api_keys::ApiKey,
-    applications::Application,
-    endpoints::{AddressPolicy, Endpoint, EndpointRef},
-    event_types::{EventType, EventTypeName},
-    replays::Replay,
-    tenants::Tenant,
-    users::{Invitation, Membership, Session, SessionLifetime},
+pub use self::{
+    ports::Ports,
+    settings::Settings,
+    store::{FullStore, FullTx},
 };
-
 use crate::{
     api_keys::{
         ListApiKeys, ListApiKeysHandler, MintApiKey, MintApiKeyHandler, RevokeApiKey, RevokeApiKeyHandler,
@@ -64,15 +60,6 @@ use crate::{
         DiscardDeadLetter, DiscardDeadLetterHandler, ListDeadLetters, ListDeadLettersHandler,
         RetryDeadLetter, RetryDeadLetterHandler, ShowStatus, ShowStatusHandler,
     },
-    ports::{
-        AccessTokens, ApplicationDirectory, ApplicationRepository, ApplicationViews, AuditViews, Clock,
-        DeadLetterRepository, DeliveryRepository, DeliveryViews, DirectMessages, EndpointViews,
-        EventTypeDirectory, EventTypeViews, FigureViews, Identities, Ids, KeyPairs, MemberRepository,
-        MessageIntake, MessageRepository, MessageViews, OperatorViews, PasswordHasher, PersonRepository,
-        PrincipalViews, Randomness, ReplayRepository, ReplayViews, Repository, SchemaRepository, Schemas,
-        SecretsReencryption, SigningKeys, Store, TenantExport, TenantViews, Throttle, TracePropagation,
-        UseCaseMetrics, UserRepository, WorkSignal,
-    },
     replays::{
         CancelReplay, CancelReplayHandler, CreateReplay, CreateReplayHandler, GetReplay, GetReplayHandler,
         ListReplays, ListReplaysHandler,
@@ -85,96 +72,6 @@ use crate::{
     },
     users::{IssuePasswordReset, IssuePasswordResetHandler},
 };
-
-/// The adapters that the use cases are composed of. Each handler takes the few that it uses.
-pub struct Ports<S> {
-    /// Where aggregates and views live.
-    pub store: S,
-    /// The hot way in for messages.
-    pub intake: Arc<dyn MessageIntake>,
-    /// Which application a reference means.
-    pub directory: Arc<dyn ApplicationDirectory>,
-    /// What is known of event types.
-    pub event_types: Arc<dyn EventTypeDirectory>,
-    /// Applies JSON Schemas.
-    pub schemas: Arc<dyn Schemas>,
-    /// Where validations are counted.
-    pub metrics: Arc<dyn UseCaseMetrics>,
-    /// People and their memberships.
-    pub identities: Arc<dyn Identities>,
-    /// Password hashing.
-    pub passwords: Arc<dyn PasswordHasher>,
-    /// Holds up whoever guesses passwords.
-    pub throttle: Arc<dyn Throttle>,
-    /// Access tokens.
-    pub tokens: Arc<dyn AccessTokens>,
-    /// The keys that access tokens are signed with.
-    pub signing_keys: Arc<dyn SigningKeys>,
-    /// What is stored secretly.
-    pub reencryption: Arc<dyn SecretsReencryption>,
-    /// Everything that a tenant owns.
-    pub export: Arc<dyn TenantExport>,
-    /// Wakes the engine.
-    pub work_signal: Arc<dyn WorkSignal>,
-    /// The current trace.
-    pub trace: Arc<dyn TracePropagation>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Ids.
-    pub ids: Arc<dyn Ids>,
-    /// Randomness.
-    pub randomness: Arc<dyn Randomness>,
-    /// The key pairs that webhooks are signed with.
-    pub key_pairs: Arc<dyn KeyPairs>,
-}
-
-/// What the operator configures about the use cases.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How long an access token is good.
-    pub access_token_lifetime: Duration,
-    /// How long a login lasts, in all and without being refreshed.
-    pub session_lifetime: SessionLifetime,
-    /// How long an invitation can be accepted.
-    pub invitation_lifetime: Duration,
-    /// How long a password reset can be used.
-    pub password_reset_lifetime: Duration,
-    /// How long a publish's deduplication key is remembered.
-    pub dedup_window: Duration,
-    /// How far ahead a message may be scheduled. Below any retention: what is scheduled must still be there.
-    pub schedule_horizon: Duration,
-    /// Which addresses endpoints may have.
-    pub address_policy: AddressPolicy,
-    /// The most endpoints of one application: what one message may become at most.
-    pub max_endpoints_per_application: u32,
-    /// The most event types of one tenant, archived ones too.
-    pub max_event_types_per_tenant: u32,
-    /// The most replays of one endpoint that are under way at a time.
-    pub max_replays_per_endpoint: u32,
-    /// The most replays of one tenant that are under way at a time.
-    pub max_replays_per_tenant: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            access_token_lifetime: Duration::from_mins(10),
-            session_lifetime: SessionLifetime {
-                absolute: Duration::from_hours(30 * 24),
-                idle: Duration::from_hours(24),
-            },
-            invitation_lifetime: Duration::from_hours(7 * 24),
-            password_reset_lifetime: Duration::from_hours(1),
-            dedup_window: Duration::from_hours(24),
-            schedule_horizon: Duration::from_hours(30 * 24),
-            address_policy: AddressPolicy::public_only(),
-            max_endpoints_per_application: 100,
-            max_event_types_per_tenant: 1_000,
-            max_replays_per_endpoint: 10,
-            max_replays_per_tenant: 100,
-        }
-    }
-}
 
 macro_rules! use_cases {
     ($($field:ident: $handler:ident serves $request:ident;)+) => {
@@ -275,86 +172,6 @@ use_cases! {
     list_dead_letters: ListDeadLettersHandler serves ListDeadLetters;
     retry_dead_letter: RetryDeadLetterHandler serves RetryDeadLetter;
     discard_dead_letter: DiscardDeadLetterHandler serves DiscardDeadLetter;
-}
-
-/// A store that offers all that the use cases need. Implemented for every type that does.
-pub trait FullStore:
-    Store<Tx: FullTx>
-    + TenantViews
-    + PrincipalViews
-    + AuditViews
-    + ApplicationViews
-    + EventTypeViews
-    + EndpointViews
-    + MessageViews
-    + ReplayViews
-    + FigureViews
-    + DeliveryViews
-    + OperatorViews
-{
-}
-
-impl<S> FullStore for S where
-    S: Store<Tx: FullTx>
-        + TenantViews
-        + PrincipalViews
-        + AuditViews
-        + ApplicationViews
-        + EventTypeViews
-        + EndpointViews
-        + MessageViews
-        + ReplayViews
-        + FigureViews
-        + DeliveryViews
-        + OperatorViews
-{
-}
-
-/// A transaction with all repositories. Implemented for every type that has them.
-pub trait FullTx:
-    Repository<Tenant, Key = TenantId>
-    + Repository<Membership, Key = MembershipId>
-    + Repository<Invitation, Key = InvitationId>
-    + Repository<Session, Key = SessionId>
-    + Repository<ApiKey, Key = ApiKeyId>
-    + Repository<Application, Key = ApplicationId>
-    + Repository<EventType, Key = EventTypeName>
-    + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
-    + Repository<Replay, Key = ReplayId>
-    + ApplicationRepository
-    + MemberRepository
-    + UserRepository
-    + PersonRepository
-    + DeliveryRepository
-    + ReplayRepository
-    + MessageRepository
-    + SchemaRepository
-    + DirectMessages
-    + DeadLetterRepository
-{
-}
-
-impl<T> FullTx for T where
-    T: Repository<Tenant, Key = TenantId>
-        + Repository<Membership, Key = MembershipId>
-        + Repository<Invitation, Key = InvitationId>
-        + Repository<Session, Key = SessionId>
-        + Repository<ApiKey, Key = ApiKeyId>
-        + Repository<Application, Key = ApplicationId>
-        + Repository<EventType, Key = EventTypeName>
-        + Repository<Endpoint, Key = (ApplicationId, EndpointRef)>
-        + Repository<Replay, Key = ReplayId>
-        + ApplicationRepository
-        + MemberRepository
-        + UserRepository
-        + PersonRepository
-        + DeliveryRepository
-        + ReplayRepository
-        + MessageRepository
-        + SchemaRepository
-        + DirectMessages
-        + DeadLetterRepository
-{
 }
 
 impl<S: Clone> UseCases<S> {

@@ -23,8 +23,8 @@ type TokenHash = [u8; 32];
 ///
 /// What a signature says of a token never changes while its key is there. When keys are removed, as they are at once if
 /// one is compromised, everything is verified again. Whether a token has expired is judged by the caller's `now` each
-/// time. What does change (sessions, tenants, revoked portal tokens) is not in
-/// here: whoever verifies a token looks that up afterwards.
+/// time. What does change (sessions, tenants, revoked portal tokens) is not in here: whoever verifies a token looks that
+/// up afterwards.
 ///
 /// Refusals are not kept: a token of a key that is not known yet may be good a moment later, and no stranger can fill
 /// the cache.
@@ -65,7 +65,7 @@ impl<T: ?Sized> CachedAccessTokens<T> {
     }
 
     /// Keeps what `inner` verified, at most `max_entries` of them; the least used go first.
-    pub fn with_max_entries(inner: Arc<T>, max_entries: u64) -> Self {
+    pub(crate) fn with_max_entries(inner: Arc<T>, max_entries: u64) -> Self {
         let verified = Cache::builder()
             .max_capacity(max_entries)
             .expire_after(WithTheToken)

@@ -32,13 +32,13 @@ impl<D: ApplicationDirectory + ?Sized> CachedApplicationDirectory<D> {
 
 impl<D: ?Sized> CachedApplicationDirectory<D> {
     /// Forgets all references of one tenant: by an application's id alone it cannot be told which uid it had.
-    pub fn invalidate_tenant(&self, tenant: TenantId) {
+    pub(crate) fn invalidate_tenant(&self, tenant: TenantId) {
         self.references.invalidate(&tenant);
         self.operational.invalidate(&tenant);
     }
 
     /// Forgets all references.
-    pub fn invalidate_all(&self) {
+    pub(crate) fn invalidate_all(&self) {
         self.references.invalidate_all();
         self.operational.invalidate_all();
     }

@@ -35,37 +35,37 @@ impl<C: Credentials + ?Sized> CachedCredentials<C> {
 
 impl<C: ?Sized> CachedCredentials<C> {
     /// Forgets one API key.
-    pub fn invalidate_api_key(&self, id: ApiKeyId) {
+    pub(crate) fn invalidate_api_key(&self, id: ApiKeyId) {
         self.api_keys.invalidate(&id);
     }
 
     /// Forgets all API keys.
-    pub fn invalidate_api_keys(&self) {
+    pub(crate) fn invalidate_api_keys(&self) {
         self.api_keys.invalidate_all();
     }
 
     /// Forgets one session.
-    pub fn invalidate_session(&self, id: SessionId) {
+    pub(crate) fn invalidate_session(&self, id: SessionId) {
         self.sessions.invalidate(&id);
     }
 
     /// Forgets all sessions.
-    pub fn invalidate_sessions(&self) {
+    pub(crate) fn invalidate_sessions(&self) {
         self.sessions.invalidate_all();
     }
 
     /// Forgets what portal tokens of one tenant's applications need.
-    pub fn invalidate_portals_of(&self, tenant: TenantId) {
+    pub(crate) fn invalidate_portals_of(&self, tenant: TenantId) {
         self.portals.invalidate(&tenant);
     }
 
     /// Forgets what portal tokens need.
-    pub fn invalidate_portals(&self) {
+    pub(crate) fn invalidate_portals(&self) {
         self.portals.invalidate_all();
     }
 
     /// Forgets everything.
-    pub fn invalidate_all(&self) {
+    pub(crate) fn invalidate_all(&self) {
         self.invalidate_api_keys();
         self.invalidate_sessions();
         self.invalidate_portals();

@@ -9,8 +9,8 @@ use postrider_domain::{TenantId, event_types::EventTypeName};
 
 use crate::{CacheOptions, flight::Flights};
 
-/// An [`EventTypeDirectory`], cached by tenant and name. Each may hold a schema of 64 KiB, so there are fewer of them than
-/// of other things.
+/// An [`EventTypeDirectory`], cached by tenant and name. Each may hold a schema of 64 KiB, so there are fewer of them
+/// than of other things.
 pub struct CachedEventTypes<D: ?Sized = dyn EventTypeDirectory> {
     inner: Arc<D>,
     names: Flights<(TenantId, EventTypeName), KnownEventType>,
@@ -35,12 +35,12 @@ impl<D: EventTypeDirectory + ?Sized> CachedEventTypes<D> {
 
 impl<D: ?Sized> CachedEventTypes<D> {
     /// Forgets all event types of one tenant.
-    pub fn invalidate_tenant(&self, tenant: TenantId) {
+    pub(crate) fn invalidate_tenant(&self, tenant: TenantId) {
         self.names.invalidate(&tenant);
     }
 
     /// Forgets all event types.
-    pub fn invalidate_all(&self) {
+    pub(crate) fn invalidate_all(&self) {
         self.names.invalidate_all();
     }
 }

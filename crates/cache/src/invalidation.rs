@@ -93,9 +93,9 @@ impl<C: ?Sized, D: ?Sized> CacheInvalidation<C, D> {
             | ("invitation" | "delivery" | "replay", _) => return Dropped::Nothing,
             ("event_type", _) if self.event_types.is_none() => return Dropped::Nothing,
             ("event_type", _) => self.event_types_of(event.tenant),
-            // Every credential holds its tenant's status and settings, and is found by its own id only. Which applications there
-            // are does not change with it. A suspended tenant's messages are delivered, one's that is to be deleted
-            // are not.
+            // Every credential holds its tenant's status and settings, and is found by its own id only. Which
+            // applications there are does not change with it. A suspended tenant's messages are delivered; those of
+            // one that is to be deleted are not.
             ("tenant", "updated" | "suspended" | "resumed") => self.credentials.invalidate_all(),
             ("tenant", "deletion_ordered") => {
                 self.credentials.invalidate_all();

@@ -2,7 +2,9 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use moka::{ops::compute::Op, sync::Cache};
-use postrider_application::ports::{Clock, DeliveryMaterial, EndpointSet, ReadMessage, Standing, StoreError};
+use postrider_application::ports::{
+    Clock, DeliverableEndpoint, DeliveryMaterial, EndpointSet, ReadMessage, Standing, StoreError,
+};
 use postrider_domain::{ApplicationId, MessageId, TenantId};
 
 use crate::{generations::Generations, look_ups::LookUps};
@@ -13,7 +15,9 @@ pub struct MaterialCacheOptions {
     /// The greatest age of a set, counted from before it was read; 30 seconds by default. Whoever recalls a set says
     /// how new it must be, so this bounds only what no version tells of. Zero switches the cache off.
     pub ttl: Duration,
-    /// The most endpoints of all applications together; 50,000 by default. An application without any counts as one.
+    /// The most endpoints of all applications together; 50,000 by default. An application without any counts as one,
+    /// and an endpoint as one more for each KiB of its URL, filter and headers: what tenants write decides how much
+    /// memory an endpoint takes, and must not decide how much all of them take.
     pub max_endpoints: u64,
 }
 
@@ -51,21 +55,6 @@ impl<M: ?Sized> CachedMaterial<M> {
     /// What is remembered, for whoever makes it forget.
     pub(crate) const fn sets(&self) -> &Arc<EndpointSets> {
         &self.sets
-    }
-
-    /// Forgets the endpoints of one application.
-    pub fn invalidate_application(&self, application: ApplicationId) {
-        self.sets.invalidate_application(application);
-    }
-
-    /// Forgets the endpoints of all applications of a tenant.
-    pub fn invalidate_tenant(&self, tenant: TenantId) {
-        self.sets.invalidate_tenant(tenant);
-    }
-
-    /// Forgets all endpoints.
-    pub fn invalidate_all(&self) {
-        self.sets.invalidate_all();
     }
 }
 
@@ -130,6 +119,30 @@ struct Remembered {
     stale_at: Duration,
 }
 
+/// As how many endpoints a set counts.
+fn weight_of_set(set: &EndpointSet) -> u32 {
+    let endpoints = set.endpoints.iter().map(|endpoint| weight(endpoint)).sum();
+    u32::try_from(usize::max(endpoints, 1)).unwrap_or(u32::MAX)
+}
+
+/// As how many endpoints one counts: one, and one more for each KiB of what its tenant wrote.
+fn weight(endpoint: &DeliverableEndpoint) -> usize {
+    let url = endpoint.url.as_ref().map_or(0, |url| url.as_str().len());
+    let event_types = endpoint
+        .filter
+        .event_types()
+        .iter()
+        .map(|name| name.as_str().len());
+    let channels = endpoint
+        .filter
+        .channels()
+        .iter()
+        .map(|channel| channel.as_str().len());
+    let headers = endpoint.headers.iter().flat_map(|headers| headers.all());
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.expose().len());
+    1 + (url + event_types.chain(channels).chain(headers).sum::<usize>()) / 1_024
+}
+
 /// What is remembered.
 pub(crate) struct EndpointSets {
     sets: Cache<ApplicationId, Remembered>,
@@ -144,11 +157,8 @@ pub(crate) struct EndpointSets {
 
 impl EndpointSets {
     fn new(options: MaterialCacheOptions, clock: Arc<dyn Clock>) -> Self {
-        let weight = |_: &ApplicationId, remembered: &Remembered| {
-            u32::try_from(remembered.set.endpoints.len()).map_or(u32::MAX, |endpoints| endpoints.max(1))
-        };
         let sets = Cache::builder()
-            .weigher(weight)
+            .weigher(|_: &ApplicationId, remembered: &Remembered| weight_of_set(&remembered.set))
             .max_capacity(options.max_endpoints)
             .time_to_live(options.ttl)
             .build();

@@ -1,3 +1,5 @@
+use postrider_domain::endpoints::{CustomHeaders, HeaderName, HeaderValue};
+
 use super::*;
 use crate::test_support::{FakeMaterial, TestClock, application, endpoint_set, poll_once, tenant};
 
@@ -136,7 +138,7 @@ async fn a_newer_set_whose_time_is_over_is_in_nobodys_way() {
     assert_eq!(scene.recalled(1, 0), Some(5));
 
     scene.known(2, 9).await;
-    scene.cached.invalidate_tenant(tenant(1));
+    scene.cached.sets().invalidate_tenant(tenant(1));
     scene.known(2, 5).await;
     assert_eq!(scene.recalled(2, 0), Some(5), "nor is one that was invalidated");
 }
@@ -156,9 +158,9 @@ async fn invalidating_forgets_what_it_names() {
         scene.cached.inner().set(theirs.0, theirs.1, endpoint_set(5, 1));
         scene.cached.endpoints(&[theirs]).await.unwrap();
         match what {
-            "application" => scene.cached.invalidate_application(application(app)),
-            "tenant" => scene.cached.invalidate_tenant(tenant(1)),
-            _ => scene.cached.invalidate_all(),
+            "application" => scene.cached.sets().invalidate_application(application(app)),
+            "tenant" => scene.cached.sets().invalidate_tenant(tenant(1)),
+            _ => scene.cached.sets().invalidate_all(),
         }
         let kept = [app, other, 3].map(|app| scene.recalled(app, 0).is_some());
         assert_eq!(kept, left, "{what}");
@@ -180,9 +182,9 @@ async fn what_is_being_read_while_it_is_invalidated_is_not_kept() {
         let mut read = Box::pin(scene.read(1));
         assert!(poll_once(&mut read).is_pending());
         match what {
-            "application" => scene.cached.invalidate_application(application(1)),
-            "tenant" => scene.cached.invalidate_tenant(tenant(1)),
-            _ => scene.cached.invalidate_all(),
+            "application" => scene.cached.sets().invalidate_application(application(1)),
+            "tenant" => scene.cached.sets().invalidate_tenant(tenant(1)),
+            _ => scene.cached.sets().invalidate_all(),
         }
         scene.let_through(2);
         read.await;
@@ -229,7 +231,7 @@ async fn no_more_endpoints_are_remembered_than_asked_for() {
     let kept = recalled(0..200);
     assert!((1..=50).contains(&kept), "{kept}");
 
-    scene.cached.invalidate_all();
+    scene.cached.sets().invalidate_all();
     for app in 0..200 {
         scene
             .cached
@@ -243,6 +245,31 @@ async fn no_more_endpoints_are_remembered_than_asked_for() {
         (51..=100).contains(&kept),
         "an empty set weighs something, too: {kept}"
     );
+}
+
+/// A tenant that fills its endpoints' headers does not get more memory for it.
+#[tokio::test]
+async fn an_endpoint_counts_for_what_its_tenant_wrote() {
+    let scene = Scene::of(MaterialCacheOptions {
+        ttl: TTL,
+        max_endpoints: 100,
+    });
+    let value = HeaderValue::parse(&"x".repeat(HeaderValue::MAX_CHARS), false).unwrap();
+    let named = |n: usize| (HeaderName::parse(&format!("x-{n}")).unwrap(), value.clone());
+    let headers = CustomHeaders::new((0..CustomHeaders::MAX).map(named).collect()).unwrap();
+    let mut set = EndpointSet::clone(&endpoint_set(1, 1));
+    let mut endpoint = DeliverableEndpoint::clone(&set.endpoints[0]);
+    endpoint.headers = Some(Arc::new(headers));
+    set.endpoints = vec![Arc::new(endpoint)];
+    let set = Arc::new(set);
+    for app in 0..50 {
+        scene.cached.inner().set(tenant(1), application(app), set.clone());
+        scene.read(app).await;
+    }
+    scene.cached.sets.sets.run_pending_tasks();
+    // More than 20 KiB each.
+    let kept = (0..50).filter(|app| scene.recalled(*app, 0).is_some()).count();
+    assert!((1..=4).contains(&kept), "{kept}");
 }
 
 #[tokio::test]

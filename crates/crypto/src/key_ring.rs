@@ -249,7 +249,7 @@ impl KeyRing {
         let retired_before = if compromised {
             Timestamp::from_micros(i64::MAX)
         } else {
-            earlier(now, KEPT_AFTER_REPLACED)
+            now.minus(KEPT_AFTER_REPLACED)
         };
         let removed = self.store.add_signing_key(key, retired_before, record).await?;
         Ok(RotatedSigningKey { kid, removed })
@@ -323,11 +323,6 @@ impl Keys {
         // Not empty, by construction.
         &self.ring[0]
     }
-}
-
-fn earlier(point: Timestamp, by: Duration) -> Timestamp {
-    let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(point.as_micros().saturating_sub(by))
 }
 
 #[cfg(test)]

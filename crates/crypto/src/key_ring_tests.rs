@@ -273,7 +273,7 @@ async fn a_key_goes_when_the_last_token_that_it_signed_has_expired() {
     let first = ring.rotate(Record::InHistory, false).await.unwrap();
     assert_eq!(
         store.retired_before.lock().unwrap().unwrap(),
-        earlier(clock.now(), Duration::from_hours(25))
+        clock.now().minus(Duration::from_hours(25))
     );
     // The longest-lived token may have been signed at the moment of the rotation.
     tokio::time::sleep(MAX_PORTAL_TOKEN_LIFETIME).await;

@@ -3,8 +3,7 @@
 //! Messages and attempts are not here: they are the hot path and have history tables of their own.
 
 use crate::{
-    ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId, TenantId,
-    Timestamp, UserId, Version,
+    ApiKeyId, ApplicationId, EndpointId, InvitationId, MembershipId, ReplayId, SessionId, TenantId, UserId,
     api_keys::ApiKeyEvent,
     applications::ApplicationEvent,
     endpoints::EndpointEvent,
@@ -74,11 +73,11 @@ impl DomainEvent {
             Self::Endpoint(_, _, EndpointEvent::Created { .. }) => "endpoint.created",
             Self::Endpoint(_, _, EndpointEvent::Disabled { .. }) => "endpoint.disabled",
             Self::Endpoint(_, _, EndpointEvent::Enabled) => "endpoint.enabled",
-            Self::Replay(_, _, ReplayEvent::Created { .. }) => "replay.created",
-            Self::Replay(_, _, ReplayEvent::Finished { .. }) => "replay.finished",
             Self::Endpoint(_, _, EndpointEvent::Updated { .. }) => "endpoint.updated",
             Self::Endpoint(_, _, EndpointEvent::SecretRotated { .. }) => "endpoint.secret_rotated",
             Self::Endpoint(_, _, EndpointEvent::Deleted { .. }) => "endpoint.deleted",
+            Self::Replay(_, _, ReplayEvent::Created { .. }) => "replay.created",
+            Self::Replay(_, _, ReplayEvent::Finished { .. }) => "replay.finished",
         }
     }
 
@@ -97,17 +96,4 @@ impl DomainEvent {
             Self::Replay(_, id, _) => id.to_string(),
         }
     }
-}
-
-/// A [`DomainEvent`] with what the log needs besides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordedEvent {
-    /// The tenant that it concerns; none for global things (users).
-    pub tenant: Option<TenantId>,
-    /// The aggregate's version after the save.
-    pub version: Version,
-    /// What happened.
-    pub event: DomainEvent,
-    /// When.
-    pub at: Timestamp,
 }

@@ -17,11 +17,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    SqlStore,
+    SqlStore, advisory_lock,
     batch::hex,
     codec::timestamp,
     connection::{Dialect, Scope, Transaction},
-    error::{OrStoreError as _, advisory_lock, corrupt},
+    error::{OrStoreError as _, corrupt},
     housekeeping::delete_some,
 };
 

@@ -10,10 +10,10 @@ use postrider_domain::Timestamp;
 use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement};
 
 use crate::{
-    SqlStore, audit,
+    SqlStore, advisory_lock, audit,
     codec::timestamp,
     connection::{Database, Dialect, Scope},
-    error::{OrStoreError as _, advisory_lock, fault},
+    error::{OrStoreError as _, fault},
 };
 
 /// The most signing keys that are read. There are as many as were not yet retired, which is two or three.

@@ -7,7 +7,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | `connection` | opening, migrating, pools and roles, the data directory's lock, the one place where a transaction begins |
+//! | `connection` | opening, migrating, pools and roles, the data directory, where transactions begin |
 //! | `stored`, `unit_of_work` | saving an aggregate: a version-guarded row and its events, in one transaction |
 //! | `tenants`, `users`, `api_keys`, `applications`, `event_types`, `endpoints` | rows, repositories and views |
 //! | `messages` | the hot way in, payloads, what became of a message |
@@ -16,7 +16,7 @@
 //! | `replays` | jobs that queue many deliveries, step by step |
 //! | `retention` | what is old enough goes: days with their partition, rows by the batch |
 //! | `nodes`, `bell`, `health` | leases; waking other nodes; which endpoints fail |
-//! | `events`, `event_forms`, `event_log` | how aggregates' events are stored, older forms, and reading them by position |
+//! | `events`, `event_forms`, `event_log` | how events are stored, older forms, and reading them by position |
 //! | `relay` | cursors of the log's subscribers, events that were set aside, how far nodes have seen the log |
 //! | `backlog` | what waits, as figures |
 //! | `audit` | the audit log: appending, and looking at it |
@@ -24,9 +24,12 @@
 //! | `export` | everything that a tenant owns, secrets excepted |
 //! | `installation`, `reencryption` | signing keys and small facts; sealing anew what another master key sealed |
 //! | `codec`, `batch`, `windows` | stored forms of lists; batches as parameters; walking through a table in pieces |
+//! | `paging`, `conditions`, `times_of_ids` | pages of lists; conditions of a statement; between which ids a time lies |
+//! | `advisory_lock` | the locks by which nodes take turns |
 //! | `trace` | spans of transactions, where somebody records them |
 //! | `error` | what database errors mean |
 
+mod advisory_lock;
 mod answers;
 mod api_keys;
 mod applications;
@@ -35,6 +38,7 @@ mod backlog;
 mod batch;
 mod bell;
 mod codec;
+mod conditions;
 mod connection;
 mod deliveries;
 mod endpoints;
@@ -59,6 +63,7 @@ mod retention;
 mod store;
 mod stored;
 mod tenants;
+mod times_of_ids;
 mod trace;
 mod unit_of_work;
 mod users;

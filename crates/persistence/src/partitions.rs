@@ -10,9 +10,9 @@ use postrider_migrations::partitions::{Day, HISTORY, Partition};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
-    SqlStore,
+    SqlStore, advisory_lock,
     connection::{Dialect, Scope},
-    error::{OrStoreError as _, advisory_lock, fault},
+    error::{OrStoreError as _, fault},
 };
 
 /// For each table that is partitioned: up to which id there are partitions (none: without end), and the time in

@@ -1,5 +1,6 @@
 //! Re-encrypting what is stored secretly with the current master key, in batches, while nodes serve: the signing
-//! secrets of endpoints and their secret headers, the signing keys of access tokens, and last of all the value by which a wrong key is told.
+//! secrets of endpoints and their secret headers, the signing keys of access tokens, and last of all the value by which
+//! a wrong key is told.
 
 use async_trait::async_trait;
 use postrider_application::{

@@ -10,10 +10,10 @@ use sea_orm::ConnectionTrait as _;
 use tracing::Span;
 
 use crate::{
-    SqlStore, answers, audit,
+    SqlStore, advisory_lock, answers, audit,
     connection::{Dialect, Scope, Transaction},
     endpoints::EndpointSecrets,
-    error::{OrStoreError as _, advisory_lock, fault},
+    error::{OrStoreError as _, fault},
     events::{self, PendingEvent},
     relay::NOTIFY_EVENTS,
 };

@@ -1,6 +1,6 @@
 use postrider_domain::{
     Aggregate as _, Change, InvitationId, MembershipId,
-    access::Permission,
+    access::{Permission, check_grants},
     users::{Invitation, Membership},
 };
 
@@ -56,7 +56,7 @@ where
     async fn handle(&self, scope: TenantScope, request: ChangeGrants) -> Result<MemberView, Error> {
         only_lasting(&scope)?;
         let grants = self.grants.resolve(&scope, request.grants).await?;
-        Membership::check_grants(&grants).map_err(|invalid| Error::invalid_field("grants", invalid))?;
+        check_grants(&grants).map_err(|invalid| Error::invalid_field("grants", invalid))?;
         let mut tx = self.store.begin(&scope).await?;
         // Counted first: from then on nobody else changes who owns the tenant.
         let owners = tx.count_owners(&scope).await?;

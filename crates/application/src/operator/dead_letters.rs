@@ -25,8 +25,8 @@ pub struct RetryDeadLetter {
     pub letter: DeadLetterId,
 }
 
-/// Gives an event up. The node that runs the subscriber passes it over soon after this is answered, and delivers those of
-/// its aggregate that wait for it, in order.
+/// Gives an event up. The node that runs the subscriber passes it over soon after this is answered, and delivers those
+/// of its aggregate that wait for it, in order.
 #[derive(Debug)]
 pub struct DiscardDeadLetter {
     /// Which.

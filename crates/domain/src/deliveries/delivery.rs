@@ -43,7 +43,7 @@ pub enum DeliveryStatus {
     Delivered,
     /// Given up.
     Failed(FailureReason),
-    /// Not wanted any more: its endpoint was disabled or is gone.
+    /// Not to be made any more: its endpoint was disabled or is gone, or the message's payload was expunged.
     Cancelled,
 }
 
@@ -129,7 +129,7 @@ impl Delivery {
         };
     }
 
-    /// Its endpoint is disabled or gone: no attempt will be made.
+    /// Its endpoint is disabled or gone, or there is no payload any more: no attempt will be made.
     pub const fn cancel(&mut self) {
         self.status = DeliveryStatus::Cancelled;
     }

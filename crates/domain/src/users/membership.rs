@@ -1,6 +1,6 @@
 use crate::{
-    Change, InvalidValue, MembershipId, TenantId, Timestamp, UserId,
-    access::{Grant, GrantScope, Role, check_grants},
+    Change, MembershipId, TenantId, Timestamp, UserId,
+    access::{Grant, GrantScope, Role},
     aggregate::aggregate,
 };
 
@@ -83,11 +83,6 @@ impl Membership {
             },
             event,
         )
-    }
-
-    /// Whether `grants` may be given: some, and not too many.
-    pub fn check_grants(grants: &[Grant]) -> Result<(), InvalidValue> {
-        check_grants(grants)
     }
 
     /// Gives the person these grants instead of the ones held. `owners` is how many owners the tenant has, this

@@ -13,7 +13,7 @@ use super::{
     pools::{Pools, postgres_alone, postgres_connection, refused},
     roles,
 };
-use crate::error::{OrStoreError as _, advisory_lock};
+use crate::{advisory_lock, error::OrStoreError as _};
 
 /// A database before it is used: what its tables lack can be asked and applied. On SQLite it holds the data
 /// directory's lock.
@@ -95,9 +95,7 @@ impl Database {
             (pools, _) => apply(pools.both()[0]).await,
         }
     }
-}
 
-impl Database {
     /// Beside another process the schema is left as it is, and must be this version's already.
     async fn refuse_older_host(&self) -> Result<(), ConnectError> {
         match self.pending_migrations().await?.len() {

@@ -79,8 +79,8 @@ impl Scope {
 }
 
 impl Database {
-    /// Begins a transaction that may write. Dropping it rolls back. How long it took is measured under the caller's name,
-    /// and so it is with all of these.
+    /// Begins a transaction that may write. Dropping it rolls back. How long it took is measured under the caller's
+    /// name, and so it is with all of these.
     #[track_caller]
     pub(crate) fn begin(&self, scope: Scope) -> impl Future<Output = Result<Transaction, StoreError>> + Send {
         let operation = self.operation();
@@ -138,8 +138,8 @@ impl Database {
         }
     }
 
-    /// One of the engine's connections, for a single statement, which is a transaction of its own. They have the engine's
-    /// role for as long as they live, so that the hot way costs no round trip more.
+    /// One of the engine's connections, for a single statement, which is a transaction of its own. They have the
+    /// engine's role for as long as they live, so that the hot way costs no round trip more.
     #[track_caller]
     pub(crate) fn engine(&self) -> Single<'_> {
         let connection = DatabaseExecutor::Connection(self.engine_connections());

@@ -14,10 +14,11 @@ use uuid::Uuid;
 use super::row::DeliveryRow;
 use crate::{
     SqlStore,
-    audit::{Conditions, least_id_beyond, least_id_from},
+    conditions::Conditions,
     connection::Scope,
     error::OrStoreError as _,
     paging::{Order, limit, reading},
+    times_of_ids::{least_id_beyond, least_id_from},
 };
 
 /// How many of an application's messages, or of the rows of an index, are looked at for a page at most.

@@ -77,8 +77,8 @@ SELECT w.id FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS claim FROM jso
 CROSS JOIN outbox_work w ON w.id = held.id AND w.claim = held.claim AND +w.owner = $1
 JOIN tenants t ON t.id = w.tenant AND t.status <> 'deleting'";
 
-/// The head of the index, from a due time on: what was claimed and deleted before it is not walked over. Parked and owned
-/// rows are elsewhere in it.
+/// The head of the index, from a due time on: what was claimed and deleted before it is not walked over. Parked and
+/// owned rows are elsewhere in it.
 const NEXT_DUE: &str =
     "SELECT due_at - {now} AS wait FROM outbox_work WHERE owner = 0 AND due_at >= $1 ORDER BY due_at LIMIT 1";
 

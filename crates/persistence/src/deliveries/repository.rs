@@ -25,7 +25,8 @@ WHERE w.message = $1 AND w.endpoint = $2 AND w.app = $3 AND w.tenant = {tenant}
     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = $1 AND d.endpoint = $2)
 LIMIT 1";
 
-/// The queue's row, if the message is the application's and has its payload still. That it is not queued yet is a unique index.
+/// The queue's row, if the message is the application's and has its payload still. A unique index sees to it that it is
+/// not queued twice.
 const QUEUE_ON_POSTGRES: &str = "
 INSERT INTO outbox_work (id, tenant, app, message, endpoint, due_at, owner, claim, attempts, failures, payload_bytes,
     asked_in)

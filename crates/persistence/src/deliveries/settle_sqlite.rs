@@ -30,8 +30,8 @@ RETURNING id, claim, tenant, app, message, endpoint, due_at, seq, payload_bytes"
 /// Everything else, for those alone.
 ///
 /// `$1`: message, endpoint, tenant, app, status, reason, microseconds until the retry, attempts, failures.
-/// `$2`: message, endpoint, number, tenant, start, latency, failure, HTTP status, body, truncated, headers or null; an attempt of a
-/// number that is there already is not written over: history is never changed.
+/// `$2`: message, endpoint, number, tenant, start, latency, failure, HTTP status, body, truncated, headers or null; an
+/// attempt of a number that is there already is not written over: history is never changed.
 /// `$3`: id, tenant, app, message, endpoint, due time or null, else microseconds until it, owner, claim, attempts,
 /// failures, seq, size of the payload.
 /// `$4`: endpoints that fail no more. `$5`: endpoint, tenant, app: those that have only failed, unless they were

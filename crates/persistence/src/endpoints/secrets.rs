@@ -124,7 +124,7 @@ impl EndpointSecrets {
         };
         let context = Self::context(purpose, tenant, endpoint);
         Ok(SealedRing {
-            // As it was before there were several kinds.
+            // None means symmetric: rows of releases that knew no other kind say nothing.
             kind: (kind != SecretType::Hmac).then(|| kind.as_str().to_owned()),
             current: self.0.seal(&context, &key_bytes(ring.current())),
             old,

@@ -7,7 +7,7 @@
 use postrider_application::ports::{
     MessageFilter, MessageStatus, MessageView, Page, PageRequest, StoreError,
 };
-use postrider_domain::{ApplicationId, MessageId, TenantId, Timestamp};
+use postrider_domain::{ApplicationId, MessageId, TenantId};
 use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use crate::{
     connection::{Dialect, Scope},
     error::OrStoreError as _,
     paging::{Order, id_bound, limit, reading},
+    times_of_ids::least_id_of,
 };
 
 /// How many messages a request looks at.
@@ -81,21 +82,13 @@ impl Wanted {
     }
 }
 
-/// The first id of that millisecond since the Unix epoch.
-fn first_id(millis: i64) -> Uuid {
-    // Ids have 48 bits for it.
-    let millis = u64::try_from(millis).unwrap_or(0).min((1 << 48) - 1);
-    Uuid::from_u128(u128::from(millis) << 80)
-}
-
 /// [`LOOKED_AT`]'s parameters.
 fn bounds(application: ApplicationId, filter: &MessageFilter, page: &PageRequest<MessageId>) -> Vec<Value> {
-    let millis = |at: Timestamp| at.as_micros().div_euclid(1_000);
     let first = filter.from.map_or(Uuid::nil(), |from| {
-        first_id(millis(from).saturating_sub(ID_SLACK_MILLIS))
+        least_id_of(from.as_unix_millis().saturating_sub(ID_SLACK_MILLIS))
     });
     let last = filter.to.map_or(Uuid::max(), |to| {
-        first_id(millis(to).saturating_add(ID_SLACK_MILLIS))
+        least_id_of(to.as_unix_millis().saturating_add(ID_SLACK_MILLIS))
     });
     vec![
         application.as_uuid().into(),
@@ -155,20 +148,5 @@ impl SqlStore {
             }
         }
         Ok(found)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_begin_with_their_time() {
-        assert_eq!(
-            first_id(0x0193_a5d2_7b1c).to_string(),
-            "0193a5d2-7b1c-0000-0000-000000000000"
-        );
-        assert_eq!(first_id(-1), Uuid::nil());
-        assert!(first_id(i64::MAX) < Uuid::max());
     }
 }

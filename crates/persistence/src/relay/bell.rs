@@ -9,7 +9,7 @@ use postrider_application::ports::{EventBell, Heard, StoreError};
 use crate::{SqlStore, bell::Listening, connection::Dialect};
 
 /// Channels are a database's, and an installation is one of its schemas.
-macro_rules! channel {
+macro_rules! events_channel {
     () => {
         "'postrider_events_' || (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
     };
@@ -17,13 +17,17 @@ macro_rules! channel {
 /// The same as [`NOTIFY_EVENTS`], for statements that are written down whole.
 macro_rules! notify_events {
     () => {
-        "SELECT pg_notify('postrider_events_' || (SELECT oid FROM pg_namespace WHERE nspname = current_schema()), 'events')"
+        concat!(
+            "SELECT pg_notify(",
+            $crate::relay::events_channel!(),
+            ", 'events')"
+        )
     };
 }
-pub(super) use channel;
+pub(crate) use events_channel;
 pub(crate) use notify_events;
 
-const CHANNEL: &str = concat!("SELECT ", channel!());
+const CHANNEL: &str = concat!("SELECT ", events_channel!());
 /// Said of a node that has seen more.
 const SEEN: &str = "seen";
 

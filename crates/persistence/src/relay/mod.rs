@@ -8,4 +8,4 @@ mod listeners;
 mod operator;
 mod sight;
 
-pub(crate) use self::bell::{NOTIFY_EVENTS, notify_events};
+pub(crate) use self::bell::{NOTIFY_EVENTS, events_channel, notify_events};

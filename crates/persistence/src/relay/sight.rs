@@ -17,7 +17,7 @@ const NOTE_AND_TELL: &str = concat!(
     "WITH noted AS (UPDATE nodes SET seen_pos = $2 WHERE epoch = $1 AND (seen_pos IS NULL OR seen_pos < $2)
         RETURNING epoch)
      SELECT pg_notify(",
-    super::bell::channel!(),
+    super::events_channel!(),
     ", 'seen') FROM noted"
 );
 

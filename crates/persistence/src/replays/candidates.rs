@@ -11,10 +11,10 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult, Value};
 use uuid::Uuid;
 
 use crate::{
-    audit::{least_id_beyond, least_id_from},
     codec::StoredTexts,
     connection::{Dialect, Transaction},
     error::{OrStoreError as _, corrupt},
+    times_of_ids::{least_id_beyond, least_id_from},
 };
 
 /// What makes a message `m` one that can be sent to that endpoint: its payload is there, nobody has cancelled it, its
@@ -57,8 +57,8 @@ const MESSAGES: &str = concat!(
     ORDER BY m.id LIMIT $7"
 );
 
-/// The last of so many deliveries of the endpoint that are not delivered: how far one step looks, by their index, in which
-/// what is pending is too.
+/// The last of so many deliveries of the endpoint that are not delivered: how far one step looks, by their index, in
+/// which what is pending is too.
 const WINDOW: &str = "
 SELECT d.message FROM deliveries d
 WHERE d.message > $1 AND d.message <= $2 AND d.tenant = {tenant} AND d.app = $3 AND d.endpoint = $4

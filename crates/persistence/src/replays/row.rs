@@ -156,8 +156,8 @@ impl Stored for Replay {
 
 of_tenant_by_id!(Replay, ReplayId);
 
-/// Whoever begins a replay counts first, and so they wait for each other, and nobody else for them: rows that refer to the
-/// tenant are written meanwhile. SQLite has one writer.
+/// Whoever begins a replay counts first, and so they wait for each other, and nobody else for them: rows that refer to
+/// the tenant are written meanwhile. SQLite has one writer.
 const HOLD_TENANT: &str = "SELECT id FROM tenants WHERE id = {tenant} FOR NO KEY UPDATE";
 
 /// By the index on those that are running, of which there are few.

@@ -8,7 +8,7 @@ use postrider_application::{
 use postrider_domain::{
     Aggregate as _, Change, MessageId, ReplayId, TenantId, Timestamp,
     endpoints::Filter,
-    replays::{Progress, Replay, ReplayFailure},
+    replays::{Progress, Replay, ReplayFailure, ReplayState},
 };
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use tracing::Span;
@@ -20,10 +20,10 @@ use super::{
     row::Model,
 };
 use crate::{
-    SqlStore,
+    SqlStore, advisory_lock,
     codec::{StoredTexts, micros, read_filter},
     connection::{Dialect, Scope},
-    error::{OrStoreError as _, advisory_lock},
+    error::OrStoreError as _,
     stored::Stored as _,
     unit_of_work::SqlUnitOfWork,
 };
@@ -150,24 +150,20 @@ async fn try_step(
         }
     };
     let mut busy = outstanding(&tx.transaction, tx.dialect, replay.state()).await?;
-    let room = limits.outstanding.saturating_sub(count(busy.len()));
-    let left = u32::try_from(replay.state().room()).unwrap_or(u32::MAX);
-    // Half a batch at least: not a step for every row that goes.
-    let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
-    if room < worth && left > 0 {
+    let Some(room) = room(limits, busy.len(), replay.state()) else {
         put_off(tx, (tenant, id), limits.wait).await?;
         return Ok(ReplayStep::Waiting {
             replay: id,
             queued: 0,
         });
-    }
+    };
     let found = Search {
         transaction: &tx.transaction,
         dialect: tx.dialect,
         replay: replay.state(),
         filter: &filter,
         limits,
-        room: room.min(left),
+        room,
         now,
     }
     .look()
@@ -195,6 +191,15 @@ async fn try_step(
             finished: false,
         }
     })
+}
+
+/// How many messages may be queued now, while so many of the replay's are in the queue; none if it is not worth a step
+/// yet: not one for every row that goes, but half a batch at least.
+fn room(limits: &ReplayLimits, busy: usize, replay: &ReplayState) -> Option<u32> {
+    let room = limits.outstanding.saturating_sub(count(busy));
+    let left = u32::try_from(replay.room()).unwrap_or(u32::MAX);
+    let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
+    (room >= worth || left == 0).then_some(room.min(left))
 }
 
 /// No more than a step may have.

@@ -6,12 +6,12 @@
 //! sees it meanwhile. A partition that is out is marked with its bounds, so that it is concluded even if we die in
 //! between; one that somebody else took out is left alone.
 //!
-//! A day goes only when no row of the queue refers to one of its messages, and no day before it is kept. That is looked at twice: before the
-//! partition is taken out, and when it is, as somebody may have sent one of its messages again in between. Then it goes
-//! back in, and until it is there no other takes its place.
+//! A day goes only when no row of the queue refers to one of its messages, and no day before it is kept. That is looked
+//! at twice: before the partition is taken out, and when it is, as somebody may have sent one of its messages again in
+//! between. Then it goes back in, and until it is there no other takes its place.
 //!
-//! Otherwise there is always a first partition without a lower bound, so that a row of a time that is gone has a place to be
-//! written to (a clock that was set back, a delivery that is settled late).
+//! But for that there is always a first partition without a lower bound, so that a row of a time that is gone has a
+//! place to be written to (a clock that was set back, a delivery that is settled late).
 
 use std::time::Duration;
 
@@ -25,10 +25,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
 use super::history;
-use crate::{
-    SqlStore,
-    error::{OrStoreError as _, advisory_lock},
-};
+use crate::{SqlStore, advisory_lock, error::OrStoreError as _};
 
 /// Who holds a lock, or reads what is to go, is not waited for longer than this; then it is the next round's turn.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '2s'";

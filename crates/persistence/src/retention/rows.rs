@@ -7,10 +7,10 @@ use sea_orm::{ConnectionTrait as _, Value};
 use super::history;
 use crate::{
     SqlStore,
-    audit::{least_id_beyond, least_id_from},
     connection::{Dialect, Scope, Transaction},
     error::OrStoreError as _,
     housekeeping::delete_some,
+    times_of_ids::{least_id_beyond, least_id_from},
 };
 
 /// A day that a node is dead and forgotten. The last one stays, so that no epoch is given twice.

@@ -162,7 +162,8 @@ pub async fn deliveries_are_found<H: Harness>(harness: &H) {
     }
 }
 
-/// Of a message all deliveries are found, also those that wait for their first attempt; and by nobody who may not see it.
+/// Of a message all deliveries are found, also those that wait for their first attempt; and by nobody who may not see
+/// it.
 pub async fn deliveries_of_a_message_are_found_before_their_first_attempt<H: Harness>(harness: &H) {
     let scene = Scene::new(harness).await;
     let [one, two, _] = scene.endpoints;

@@ -152,9 +152,10 @@ pub trait Harness: Sized + Send + Sync + 'static {
     /// The ports of another node on the same store; none where there is only ever one.
     fn another_node(&self) -> impl Future<Output = Option<Ports>> + Send;
 
-    /// Lets `by` pass for what is stored: every `due_at`, `lease_until`, `expires_at` of a key (of a message or command), and `since` and `last_at`
-    /// of a failing endpoint, and `recorded_at` of an event is so much earlier than it was, compared with the store's now. (Databases are not waited for: their
-    /// rows are aged.)
+    /// Lets `by` pass for what is stored: `due_at` of the queue and of deliveries, `deliver_at` of messages,
+    /// `expires_at` of keys (of messages and of commands), `lease_until` of nodes, `moved_at` of cursors, `since` and
+    /// `last_at` of failing endpoints and `recorded_at` of events are so much earlier than they were, compared with the
+    /// store's now. (Databases are not waited for: their rows are aged.)
     fn age(&self, by: Duration) -> impl Future<Output = ()> + Send;
 
     /// Makes every row of the queue due `by` later than it was.
@@ -181,8 +182,8 @@ pub trait Harness: Sized + Send + Sync + 'static {
 
 /// A harness whose rows can be counted from outside of the store, past all of its filters.
 pub trait Census: Harness {
-    /// How many rows of which table are the tenant's: of `tenants` itself, and of all tables with a tenant but `erasures`. With
-    /// none, how many are no tenant's: of `users`, `password_resets`, `erasures` and `signing_keys`, and the rows
-    /// without a tenant of `outbox_events` and `audit_entries`. Tables without any are left out.
+    /// How many rows of which table are the tenant's: of `tenants` itself, and of all tables with a tenant but
+    /// `erasures`. With none, how many are no tenant's: of `users`, `password_resets`, `erasures` and `signing_keys`,
+    /// and the rows without a tenant of `outbox_events` and `audit_entries`. Tables without any are left out.
     fn rows(&self, of: Option<TenantId>) -> impl Future<Output = BTreeMap<String, u64>> + Send;
 }

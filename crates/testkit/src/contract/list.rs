@@ -373,14 +373,16 @@ macro_rules! contract_cases {
                 a_cursor_is_one_living_nodes
                 a_cursor_moves_forward_for_its_holder_only
                 what_is_set_aside_is_kept_in_order
-                the_operator_has_dead_letters_delivered_again
-                the_operator_discards_dead_letters
                 more_of_an_aggregate_takes_the_place_of_the_last
                 nothing_is_set_aside_of_a_tenant_that_goes
-                tenants_with_an_operational_application_listen
+                the_operator_has_dead_letters_delivered_again
+                the_operator_discards_dead_letters
                 living_nodes_are_waited_for_until_they_have_seen
                 what_everybody_is_past_may_go
                 commits_of_events_are_heard_by_every_node
+                ;
+            operational:
+                tenants_with_an_operational_application_listen
                 failed_deliveries_are_told_once_a_batch
                 nobody_is_told_what_failed_of_a_deleted_application
                 ;

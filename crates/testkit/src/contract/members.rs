@@ -130,8 +130,8 @@ pub async fn owners_are_counted_within_their_tenant<H: Harness>(harness: &H) {
     assert_eq!(tx.count_owners(&other.scope).await.unwrap(), 1);
 }
 
-/// How long somebody who holds something gives the other to take it as well: 300 ms. Too short, and a store that does not
-/// serialise them may go undetected; never the other way round.
+/// How long somebody who holds something gives the other to take it as well: 300 ms. Too short, and a store that does
+/// not serialise them may go undetected; never the other way round.
 pub(super) const OTHERS_TURN: Duration = Duration::from_millis(300);
 
 /// How somebody stops being an owner.

@@ -60,6 +60,7 @@ pub mod lists;
 pub mod material;
 pub mod members;
 pub mod nodes;
+pub mod operational;
 pub mod parking;
 pub mod partitions;
 pub mod people;

@@ -31,10 +31,10 @@ use self::{
     table::{Looked, Next, TenantTable},
 };
 use crate::{
-    audit,
+    advisory_lock, audit,
     codec::timestamp,
     connection::{Database, Dialect, Scope, Transaction},
-    error::{OrStoreError as _, advisory_lock, fault},
+    error::{OrStoreError as _, fault},
 };
 
 /// Where the tables' rows go, in an order that foreign keys allow. The queue is the first.

@@ -37,8 +37,8 @@ macro_rules! key {
 }
 
 /// Takes keys, and writes messages: `$1` ids; `$2` hashes of keys and bodies; `$3` for each row event type, channels,
-/// event id, media type, length, creation, trace, the place of its hashes if it has a key, and when it is to be delivered; `$4` for each key the
-/// row's number and microseconds to remember it.
+/// event id, media type, length, creation, trace, the place of its hashes if it has a key, and when it is to be
+/// delivered; `$4` for each key the row's number and microseconds to remember it.
 const MESSAGES: &str = concat!(
     "INSERT INTO dedup (tenant, app, key_hash, body_hash, message, expires_at)
     SELECT substr($1, (value ->> 0) * 48 + 17, 16), substr($1, (value ->> 0) * 48 + 33, 16),
@@ -73,9 +73,8 @@ const MESSAGES: &str = concat!(
 );
 
 /// Writes payloads and queue rows of the messages that were stored: `$1` their ids; `$2` how many there are; `$3` all
-/// payloads; `$4` for each message where its payload begins, its length, the owner, and when it is to
-/// be delivered. A piece of nothing is null, and
-/// here means no bytes.
+/// payloads; `$4` for each message where its payload begins, its length, the owner, and when it is to be delivered. A
+/// piece of nothing is null, and here means no bytes.
 const REST: &str = concat!(
     "INSERT INTO payloads (message, tenant, body)
     SELECT ",
@@ -103,9 +102,9 @@ const REST: &str = concat!(
 );
 
 /// Who was there before: `$1` ids; `$2` hashes; `$3` for each row its number, event type, channels, event id, media
-/// type, length, creation, where its payload begins, the place of its hashes if it has a key, and when it is to
-/// be delivered; `$4` all payloads. A payload that was expunged cannot be compared any more.
-/// A message that is there already must be this one: a rerun.
+/// type, length, creation, where its payload begins, the place of its hashes if it has a key, and when it is to be
+/// delivered; `$4` all payloads. A message that is there already must be this one: a rerun. A payload that was expunged
+/// cannot be compared any more.
 const LOOK: &str = concat!(
     "SELECT value ->> 0 AS number, m.id IS NOT NULL AS there,
         coalesce(m.tenant = ",
