@@ -14,6 +14,7 @@ use crate::{
     Barrier, NodeSubscriber, RelayOptions, RelaySignal,
     backoff::Backoff,
     course::{chain, millis},
+    store_calls::{STORE_TIMEOUT, bounded},
 };
 
 /// The pause after the bell could not be heard.
@@ -41,7 +42,7 @@ impl Follower {
             let read = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                read = self.log.after(self.position, self.options.batch) => read,
+                read = bounded(STORE_TIMEOUT, self.log.after(self.position, self.options.batch)) => read,
             };
             let pause = match read {
                 Ok(events) => {
@@ -102,7 +103,7 @@ impl Witness {
             let (epoch, position) = (self.life.epoch(), *self.progress.borrow_and_update());
             let seen = epoch.map(|epoch| (epoch, position));
             if let Some((node, position)) = seen.filter(|_| seen != told) {
-                match self.sight.note_seen(node, position).await {
+                match bounded(STORE_TIMEOUT, self.sight.note_seen(node, position)).await {
                     Ok(()) => {
                         told = seen;
                         backoff.reset();

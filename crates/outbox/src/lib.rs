@@ -32,6 +32,7 @@ mod relay;
 #[cfg(test)]
 mod simulation_tests;
 mod sink;
+mod store_calls;
 mod subscriber;
 mod subscriptions;
 #[cfg(test)]

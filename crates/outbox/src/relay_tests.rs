@@ -423,6 +423,22 @@ async fn a_log_that_cannot_be_read_is_read_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_that_is_never_answered_is_given_up_and_made_again() {
+    let world = World::new().await;
+    let first = world.log.append("a");
+    // Of the node's own way along the log, and of the subscriber's.
+    *world.log.silences.lock().unwrap() = 2;
+    let node = world.node().await;
+    until(async || world.position().await == first).await;
+    *world.log.silences.lock().unwrap() = 2;
+    let second = world.log.append("a");
+    node.signal.wake();
+    until(async || world.position().await == second).await;
+    until(async || *node.memory.heard.lock().unwrap() == [second]).await;
+    node.stop(&world).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_relay_looks_once_an_interval_and_no_more() {
     let world = World::new().await;
     let node = world.node().await;
