@@ -2,7 +2,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use postrider_application::ports::StoreError;
 
-use crate::{backoff::Backoff, ports::is_given_up};
+use crate::{backoff::Backoff, store_calls::is_given_up};
 
 /// How long a row that the database refuses, all by itself, waits before it is tried again: it stays ours and is
 /// not lost, but only a repair helps it.

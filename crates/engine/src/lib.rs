@@ -39,6 +39,7 @@ mod ports;
 mod replays;
 mod retention;
 mod sender;
+mod store_calls;
 mod trace;
 
 pub use backlog::{BacklogOptions, BacklogWatch};

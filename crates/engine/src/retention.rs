@@ -4,7 +4,7 @@ use postrider_application::ports::{Clock, EventReaders, Removed, Retention, Rete
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use crate::{chore_notes::ChoreNotes, ports::warn};
+use crate::{chore_notes::ChoreNotes, store_calls::warn};
 
 /// The chore's name.
 const CHORE: &str = "retention";

@@ -43,7 +43,7 @@ use crate::{
     handle::Shared,
     lanes::{Lanes, Limits},
     lease::{Lease, Lost},
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// A wait without a reason to end; the loop just turns once more.
