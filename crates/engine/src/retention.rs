@@ -55,14 +55,14 @@ pub struct RetentionPorts {
 }
 
 /// Removes what is old enough, a bounded piece at a time. Every node does it; they pass over what another is at.
-pub struct Keeper {
+pub struct RetentionChore {
     ports: RetentionPorts,
     options: RetentionOptions,
     notes: ChoreNotes,
 }
 
-impl Keeper {
-    /// Keeps what is behind these ports.
+impl RetentionChore {
+    /// Removes over these ports.
     pub fn new(ports: RetentionPorts, options: RetentionOptions) -> Self {
         let notes = ChoreNotes::of(&[CHORE], &ports.clock);
         Self {
@@ -179,7 +179,7 @@ mod tests {
             clock: Arc::new(postrider_testkit::memory::TestClock::new()),
         };
         let (shutdown, mut running) = (CancellationToken::new(), JoinSet::new());
-        running.spawn(Keeper::new(ports, RetentionOptions::default()).run(shutdown.clone()));
+        running.spawn(RetentionChore::new(ports, RetentionOptions::default()).run(shutdown.clone()));
         let asked = || retention.0.lock().unwrap().1.len();
         time::sleep(Duration::from_secs(605)).await;
         assert_eq!(asked(), 3, "two batches, and the one that failed");

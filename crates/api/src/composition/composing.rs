@@ -18,7 +18,7 @@ use postrider_crypto::{
 use postrider_engine::{
     BacklogOptions, BacklogWatch, Chores, ChoresOptions, ChoresPorts, Engine, EngineHandle, EngineOptions,
     EnginePorts, FigureOptions, FigureWriter, HttpSender, Intake, IntakeHandle, Replays, ReplaysPorts,
-    Keeper, RetentionPorts,
+    RetentionChore, RetentionPorts,
 };
 use postrider_outbox::{
     Barrier, EVENT_SINK, Installed, JsonLines, OPERATIONAL_WEBHOOKS, OperationalWebhooks, Relay, RelayPorts,
@@ -85,7 +85,7 @@ impl Opened {
             chores: self.chores(&options, guard),
             replays: self.replays(&options, &engine_handle),
             figures: self.figures(&engine_handle),
-            keeper: self.keeper(&options),
+            retention: self.retention(&options),
             backlog: self.backlog(&options),
             keys: KeyRingRefresher::new(self.keys.clone()),
             denials: DenialWriter::new(&denials, self.store.clone(), self.system.clock.clone()),
@@ -229,13 +229,13 @@ impl Opened {
         FigureWriter::new(engine, store, clock, FigureOptions::default())
     }
 
-    fn keeper(&self, options: &PlatformOptions) -> Keeper {
+    fn retention(&self, options: &PlatformOptions) -> RetentionChore {
         let ports = RetentionPorts {
             retention: self.store.clone(),
             readers: self.store.clone(),
             clock: self.system.clock.clone(),
         };
-        Keeper::new(ports, options.retention)
+        RetentionChore::new(ports, options.retention)
     }
 
     fn replays(&self, options: &PlatformOptions, engine: &EngineHandle) -> Replays {
