@@ -315,7 +315,3 @@ impl Keeper {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "relay_tests.rs"]
-mod tests;
