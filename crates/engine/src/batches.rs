@@ -183,8 +183,7 @@ impl<T> Batches<T> {
 
     /// The call failed. If the database was away, the batch is tried again as a whole; if it took too long, in
     /// halves after a wait; if the database refused it, in halves, so that a row with which no statement works holds
-    /// up no other. Answers the row that was set aside
-    /// because it was alone: it is not in flight any more.
+    /// up no other. Answers the row that was set aside because it was alone: it is not in flight any more.
     pub(crate) fn failed(
         &mut self,
         mut batch: Batch<T>,
