@@ -20,7 +20,7 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: SocketAddr,
     /// The most bytes of a message's payload. Default 1 MiB.
     pub(crate) max_payload_bytes: usize,
-    /// The most connections that one worker holds at once. Default 10,000.
+    /// The most requests that one worker serves at once. Default 10,000.
     pub(crate) max_connections_per_worker: usize,
     /// How long a client may take to send its request's head. Default 10,000.
     pub(crate) request_head_timeout_ms: u64,
