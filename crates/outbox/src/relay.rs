@@ -235,7 +235,8 @@ impl Keeper {
         while !self.shutdown.is_cancelled() {
             let epoch = self.ports.life.epoch();
             if let Some(epoch) = epoch.filter(|epoch| self.ports.life.holds(*epoch)) {
-                self.take(epoch).await;
+                let shutdown = self.shutdown.clone();
+                shutdown.run_until_cancelled(self.take(epoch)).await;
             }
             tokio::select! {
                 biased;
