@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     chore_notes::ChoreNotes,
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// The chore's name.

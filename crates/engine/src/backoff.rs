@@ -1,13 +1,16 @@
 use std::time::Duration;
 
-/// Waits between tries of something that has nowhere else to go: the store is away, so everybody waits. Doubling,
-/// from 100 ms to 5 s.
+/// Waits between tries of something that has nowhere else to go: the store is away, so everybody waits. Doubling, up to
+/// 5 s; from 100 ms on, unless somebody waits for the answer.
 #[derive(Debug)]
-pub(crate) struct Backoff(Duration);
+pub(crate) struct Backoff {
+    first: Duration,
+    next: Duration,
+}
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self(Self::FIRST)
+        Self::from_first(Self::FIRST)
     }
 }
 
@@ -17,19 +20,19 @@ impl Backoff {
 
     /// The same beginning with `first`.
     pub(crate) const fn from_first(first: Duration) -> Self {
-        Self(first)
+        Self { first, next: first }
     }
 
     /// The wait before the next try.
     pub(crate) fn next(&mut self) -> Duration {
-        let wait = self.0;
-        self.0 = (wait * 2).min(Self::LONGEST);
+        let wait = self.next;
+        self.next = (wait * 2).min(Self::LONGEST);
         wait
     }
 
     /// It worked.
     pub(crate) const fn reset(&mut self) {
-        self.0 = Self::FIRST;
+        self.next = self.first;
     }
 }
 
@@ -44,5 +47,9 @@ mod tests {
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
         backoff.reset();
         assert_eq!(backoff.next(), Backoff::FIRST);
+        let mut backoff = Backoff::from_first(Duration::from_millis(10));
+        let waits: Vec<u128> = (0..2).map(|_| backoff.next().as_millis()).collect();
+        backoff.reset();
+        assert_eq!((waits, backoff.next().as_millis()), (vec![10, 20], 10));
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use postrider_application::ports::StoreError;
 
-use crate::{backoff::Backoff, ports::is_given_up};
+use crate::{backoff::Backoff, store_calls::is_given_up};
 
 /// How long a row that the database refuses, all by itself, waits before it is tried again: it stays ours and is
 /// not lost, but only a repair helps it.
@@ -183,8 +183,7 @@ impl<T> Batches<T> {
 
     /// The call failed. If the database was away, the batch is tried again as a whole; if it took too long, in
     /// halves after a wait; if the database refused it, in halves, so that a row with which no statement works holds
-    /// up no other. Answers the row that was set aside
-    /// because it was alone: it is not in flight any more.
+    /// up no other. Answers the row that was set aside because it was alone: it is not in flight any more.
     pub(crate) fn failed(
         &mut self,
         mut batch: Batch<T>,

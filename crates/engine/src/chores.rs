@@ -10,12 +10,18 @@ use postrider_domain::{
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::chore_notes::ChoreNotes;
+use crate::{
+    chore_notes::ChoreNotes,
+    store_calls::{bounded, warn},
+};
 
 /// How many rows one statement removes: short enough that nobody waits for it.
 const BATCH: u32 = 1_000;
 /// How many statements one round of one chore makes; what is left waits for the next.
 const BATCHES: u32 = 100;
+/// How long one call of a chore may take: longer than any that is still worked at, so that only one is given up whose
+/// connection fell silent. Waited for for ever, that chore would never be done again on this node.
+const CALL_TIMEOUT: Duration = Duration::from_mins(5);
 /// How many steps of erasing are made before a pause, so that the database has time for others.
 const ERASE_STEPS: u32 = 50;
 /// How many failing endpoints are disabled in one round.
@@ -117,13 +123,12 @@ impl Chores {
     async fn forget(&self) {
         loop {
             time::sleep(self.options.interval).await;
-            let keys = while_full("expired deduplication keys", || {
+            let keys = while_full("expired deduplication keys were not removed", || {
                 self.ports.writer.forget_expired_keys(BATCH)
             });
             self.notes.ended(KEYS, keys.await);
-            let expired = while_full("expired sessions, invitations and password resets", || {
-                self.ports.housekeeping.forget_expired(BATCH)
-            });
+            let what = "expired sessions, invitations and password resets were not removed";
+            let expired = while_full(what, || self.ports.housekeeping.forget_expired(BATCH));
             self.notes.ended(EXPIRED, expired.await);
         }
     }
@@ -132,15 +137,12 @@ impl Chores {
     async fn look_ahead(&self) {
         loop {
             let made = self.ports.partitions.make_ahead(self.options.partitions_ahead);
-            let made = made.await;
+            let made = bounded(CALL_TIMEOUT, made).await;
             self.notes.ended(PARTITIONS, made.is_ok());
             match made {
                 Ok(0) => {}
                 Ok(made) => tracing::info!(made, "partitions of history were made"),
-                Err(error) => {
-                    let cause = std::error::Error::source(&error);
-                    tracing::warn!(%error, ?cause, "partitions of history could not be made");
-                }
+                Err(error) => warn("partitions of history could not be made", &error),
             }
             time::sleep(self.options.interval).await;
         }
@@ -155,7 +157,7 @@ impl Chores {
             let disabled = self.disable_those_failing_for(at_least).await;
             self.notes.ended(FAILING, matches!(disabled, Ok(true)));
             if let Err(error) = disabled {
-                tracing::warn!(%error, "endpoints that only fail could not be disabled");
+                warn("endpoints that only fail could not be looked for", &error);
             }
         }
     }
@@ -163,8 +165,8 @@ impl Chores {
     /// Whether all of them could be disabled.
     async fn disable_those_failing_for(&self, at_least: Duration) -> Result<bool, StoreError> {
         let mut all = true;
-        let failing = self.ports.health.failing_for(at_least, FAILING_AT_ONCE).await?;
-        for failing in failing {
+        let failing = self.ports.health.failing_for(at_least, FAILING_AT_ONCE);
+        for failing in bounded(CALL_TIMEOUT, failing).await? {
             // By its own attempts and no clock: our time may be another one than the database's.
             if !self
                 .options
@@ -176,7 +178,8 @@ impl Chores {
             let (tenant, application) = (failing.tenant, failing.application);
             let (why, seen) = (DisableReason::Failing, Some(failing.version));
             let (guard, endpoint) = (&self.ports.guard, failing.endpoint);
-            match guard.disable(tenant, application, endpoint, why, seen).await {
+            let disable = guard.disable(tenant, application, endpoint, why, seen);
+            match bounded(CALL_TIMEOUT, disable).await {
                 Ok(Change::Made) => {
                     tracing::info!(%tenant, %endpoint, "an endpoint that only fails was disabled");
                 }
@@ -208,7 +211,7 @@ impl Chores {
     async fn erase_some(&self) -> Erasing {
         for _ in 0..ERASE_STEPS {
             let step = self.ports.housekeeping.erase(BATCH, self.options.erase_grace);
-            match step.await {
+            match bounded(CALL_TIMEOUT, step).await {
                 Ok(ErasureStep::Nothing | ErasureStep::Busy) => return Erasing::Idle,
                 Ok(ErasureStep::Removed { .. }) => {}
                 Ok(ErasureStep::Erased { tenant, rows }) => {
@@ -216,7 +219,7 @@ impl Chores {
                     tracing::info!(%tenant, rows, "a tenant was erased");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "erasing was interrupted");
+                    warn("erasing was interrupted", &error);
                     return Erasing::Interrupted;
                 }
             }
@@ -227,17 +230,18 @@ impl Chores {
     }
 }
 
-/// Makes one statement after the other while each finds a whole batch to remove; whether none failed.
-async fn while_full<F>(what: &'static str, mut remove: impl FnMut() -> F) -> bool
+/// Makes one statement after the other while each finds a whole batch to remove; whether none failed. If one does,
+/// `otherwise` is said.
+async fn while_full<F>(otherwise: &'static str, mut remove: impl FnMut() -> F) -> bool
 where
     F: Future<Output = Result<u32, StoreError>>,
 {
     for _ in 0..BATCHES {
-        match remove().await {
+        match bounded(CALL_TIMEOUT, remove()).await {
             Ok(BATCH) => {}
             Ok(_) => return true,
             Err(error) => {
-                tracing::warn!(%error, "{what} were not removed");
+                warn(otherwise, &error);
                 return false;
             }
         }
@@ -245,6 +249,9 @@ where
     true
 }
 
+#[cfg(test)]
+#[path = "chores_silence_tests.rs"]
+mod silence_tests;
 #[cfg(test)]
 #[path = "chores_tests.rs"]
 mod tests;

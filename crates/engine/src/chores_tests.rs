@@ -66,7 +66,7 @@ mockall::mock! {
     }
 }
 
-const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
 
 fn away<T>(_: ()) -> Result<T, StoreError> {
     Err(StoreError::Unavailable("away".into()))
@@ -119,11 +119,16 @@ fn ports(writer: MockWriter, house: MockHouse) -> ChoresPorts {
     }
 }
 
+/// Ports behind which there is nothing to be done.
+pub(super) fn idle_ports() -> ChoresPorts {
+    ports(idle_writer(), idle_house())
+}
+
 async fn run(writer: MockWriter, house: MockHouse, done: CancellationToken) {
     run_with(ports(writer, house), ChoresOptions::default(), done).await;
 }
 
-async fn run_with(ports: ChoresPorts, options: ChoresOptions, done: CancellationToken) {
+pub(super) async fn run_with(ports: ChoresPorts, options: ChoresOptions, done: CancellationToken) {
     let chores = Chores::new(ports, options);
     let ended = time::timeout(Duration::from_hours(24), chores.run(done)).await;
     assert!(ended.is_ok(), "the script was not played to its end");
@@ -277,7 +282,7 @@ async fn partitions_are_made_at_once_and_again_after_a_failure() {
     });
     let ports = ChoresPorts {
         partitions: Arc::new(history),
-        ..ports(idle_writer(), idle_house())
+        ..idle_ports()
     };
     run_with(ports, ChoresOptions::default(), done).await;
     let expected = [0, 1, 2, 3].map(|round| MINUTE * round);
@@ -334,7 +339,7 @@ async fn endpoints_that_only_failed_for_long_enough_are_disabled_and_no_others()
     let ports = ChoresPorts {
         health: Arc::new(health),
         guard: Arc::new(guard),
-        ..ports(idle_writer(), idle_house())
+        ..idle_ports()
     };
     run_with(ports, ChoresOptions::default(), done).await;
     let expected = [1, 3].map(|n| (failing(n, FIVE_DAYS).endpoint, Some(Version(n))));
@@ -348,7 +353,7 @@ async fn nobody_is_disabled_where_nobody_is_to_be() {
     health.expect_failing_for().never();
     let ports = ChoresPorts {
         health: Arc::new(health),
-        ..ports(idle_writer(), idle_house())
+        ..idle_ports()
     };
     let options = ChoresOptions {
         failing: FailingPolicy::NEVER,

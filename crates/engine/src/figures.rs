@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     EngineHandle,
     chore_notes::ChoreNotes,
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// The most endpoints' hours, and the most tenants' days, that are added up between two writes. What happens beyond is

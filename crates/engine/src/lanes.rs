@@ -44,10 +44,30 @@ pub(crate) struct Weighed {
     pub(crate) bytes: usize,
 }
 
+/// Turns that are taken, and the bytes of their payloads.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    turns: usize,
+    bytes: usize,
+}
+
+impl Taken {
+    /// One more, of a payload of `bytes`.
+    const fn add(&mut self, bytes: usize) {
+        self.turns += 1;
+        self.bytes += bytes;
+    }
+
+    /// One of them ended.
+    const fn end(&mut self, bytes: usize) {
+        self.turns -= 1;
+        self.bytes -= bytes;
+    }
+}
+
 struct Lane {
     tenant: TenantId,
-    active: usize,
-    active_bytes: usize,
+    taken: Taken,
     waiting: VecDeque<Weighed>,
     /// Whether it is in its tenant's ring.
     in_ring: bool,
@@ -55,8 +75,7 @@ struct Lane {
 
 #[derive(Default)]
 struct Tenant {
-    active: usize,
-    active_bytes: usize,
+    taken: Taken,
     waiting: usize,
     /// Lanes with somebody waiting and a turn free.
     ring: VecDeque<EndpointId>,
@@ -67,8 +86,7 @@ struct Tenant {
 /// All lanes that somebody is in.
 pub(crate) struct Lanes {
     limits: Limits,
-    active: usize,
-    active_bytes: usize,
+    taken: Taken,
     waiting: usize,
     by_endpoint: HashMap<EndpointId, Lane>,
     tenants: HashMap<TenantId, Tenant>,
@@ -80,8 +98,7 @@ impl Lanes {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            active: 0,
-            active_bytes: 0,
+            taken: Taken::default(),
             waiting: 0,
             by_endpoint: HashMap::new(),
             tenants: HashMap::new(),
@@ -92,7 +109,7 @@ impl Lanes {
     /// Turns that are taken.
     #[cfg(test)]
     pub(crate) const fn active(&self) -> usize {
-        self.active
+        self.taken.turns
     }
 
     /// Jobs that wait.
@@ -109,7 +126,7 @@ impl Lanes {
 
     /// Turns that are free.
     const fn free(&self) -> usize {
-        self.limits.in_flight.saturating_sub(self.active)
+        self.limits.in_flight.saturating_sub(self.taken.turns)
     }
 
     /// Turns that one lane may have now: one at least, and its own bound at most. The last quarter of all turns is for
@@ -119,28 +136,27 @@ impl Lanes {
         self.limits.per_endpoint.min(spare / 4).max(1)
     }
 
-    /// Whether a tenant with `active` turns may have one more, in a lane with `in_lane`: as many as are free, one at
+    /// Whether a tenant with so many turns may have one more, in a lane with `in_lane`: as many as are free, one at
     /// least. For a lane's first one it is enough if more than the last quarter is free, so that a tenant's slow
     /// endpoints leave turns to its others, and all of them some to other tenants.
-    const fn tenant_may_begin(&self, active: usize, in_lane: usize) -> bool {
+    const fn tenant_may_begin(&self, of_tenant: usize, in_lane: usize) -> bool {
         let free = self.free();
-        active == 0 || active < free || (in_lane == 0 && free > self.limits.in_flight / 4)
+        of_tenant == 0 || of_tenant < free || (in_lane == 0 && free > self.limits.in_flight / 4)
     }
 
-    /// Whether `bytes` more may have a turn in a lane with so many turns and bytes: a quarter of what is free, or the
-    /// lane's first.
-    fn lane_may_carry(&self, active: usize, held: usize, bytes: usize) -> bool {
-        active == 0 || held + bytes <= self.free_bytes() / 4
+    /// Whether `bytes` more may have a turn in a lane that has so much: a quarter of what is free, or the lane's first.
+    const fn lane_may_carry(&self, in_lane: Taken, bytes: usize) -> bool {
+        in_lane.turns == 0 || in_lane.bytes + bytes <= self.free_bytes() / 4
     }
 
     /// The same of a tenant: as much as is free, or its first.
-    fn tenant_may_carry(&self, active: usize, held: usize, bytes: usize) -> bool {
-        let fits = self.active == 0 || bytes <= self.free_bytes();
-        fits && (active == 0 || held + bytes <= self.free_bytes())
+    const fn tenant_may_carry(&self, of_tenant: Taken, bytes: usize) -> bool {
+        let fits = self.taken.turns == 0 || bytes <= self.free_bytes();
+        fits && (of_tenant.turns == 0 || of_tenant.bytes + bytes <= self.free_bytes())
     }
 
     const fn free_bytes(&self) -> usize {
-        self.limits.bytes.saturating_sub(self.active_bytes)
+        self.limits.bytes.saturating_sub(self.taken.bytes)
     }
 
     /// How many more may be fetched for the lane of `endpoint`: a few if nothing of it is here, as then it is not known
@@ -199,24 +215,21 @@ impl Lanes {
         backlog: bool,
     ) -> Arrival {
         let lane = self.by_endpoint.get(&endpoint);
-        let (in_lane, lane_bytes, nobody_waits) = lane.map_or((0, 0, true), |lane| {
-            (lane.active, lane.active_bytes, lane.waiting.is_empty())
+        let (in_lane, nobody_waits) = lane.map_or((Taken::default(), true), |lane| {
+            (lane.taken, lane.waiting.is_empty())
         });
         let of_tenant = self.tenants.get(&tenant);
-        let (of_tenant, tenant_bytes) =
-            of_tenant.map_or((0, 0), |tenant| (tenant.active, tenant.active_bytes));
+        let of_tenant = of_tenant.map_or(Taken::default(), |tenant| tenant.taken);
         let turn = nobody_waits
-            && in_lane < self.width()
-            && self.active < self.limits.in_flight
-            && self.tenant_may_begin(of_tenant, in_lane)
-            && self.lane_may_carry(in_lane, lane_bytes, job.bytes)
-            && self.tenant_may_carry(of_tenant, tenant_bytes, job.bytes);
+            && in_lane.turns < self.width()
+            && self.taken.turns < self.limits.in_flight
+            && self.tenant_may_begin(of_tenant.turns, in_lane.turns)
+            && self.lane_may_carry(in_lane, job.bytes)
+            && self.tenant_may_carry(of_tenant, job.bytes);
         if turn {
-            let lane = self.lane(tenant, endpoint);
-            (lane.active, lane.active_bytes) = (lane.active + 1, lane.active_bytes + job.bytes);
-            let tenant = self.tenant(tenant);
-            (tenant.active, tenant.active_bytes) = (tenant.active + 1, tenant.active_bytes + job.bytes);
-            (self.active, self.active_bytes) = (self.active + 1, self.active_bytes + job.bytes);
+            self.lane(tenant, endpoint).taken.add(job.bytes);
+            self.tenant(tenant).taken.add(job.bytes);
+            self.taken.add(job.bytes);
             return Arrival::Begins;
         }
         if backlog || self.room_at(tenant, endpoint) == 0 {
@@ -237,8 +250,7 @@ impl Lanes {
     fn lane(&mut self, tenant: TenantId, endpoint: EndpointId) -> &mut Lane {
         self.by_endpoint.entry(endpoint).or_insert_with(|| Lane {
             tenant,
-            active: 0,
-            active_bytes: 0,
+            taken: Taken::default(),
             waiting: VecDeque::new(),
             in_ring: false,
         })
@@ -272,11 +284,10 @@ impl Lanes {
             debug_assert!(false, "a turn ends in a lane that nobody is in");
             return;
         };
-        (lane.active, lane.active_bytes) = (lane.active - 1, lane.active_bytes - bytes);
+        lane.taken.end(bytes);
         let id = lane.tenant;
-        (self.active, self.active_bytes) = (self.active - 1, self.active_bytes - bytes);
-        let tenant = self.tenant(id);
-        (tenant.active, tenant.active_bytes) = (tenant.active - 1, tenant.active_bytes - bytes);
+        self.taken.end(bytes);
+        self.tenant(id).taken.end(bytes);
         self.announce(endpoint);
         self.forget(endpoint, id);
     }
@@ -286,14 +297,14 @@ impl Lanes {
         if self
             .by_endpoint
             .get(&endpoint)
-            .is_some_and(|lane| lane.active == 0 && lane.waiting.is_empty() && !lane.in_ring)
+            .is_some_and(|lane| lane.taken.turns == 0 && lane.waiting.is_empty() && !lane.in_ring)
         {
             self.by_endpoint.remove(&endpoint);
         }
         if self
             .tenants
             .get(&tenant)
-            .is_some_and(|tenant| tenant.active == 0 && tenant.waiting == 0 && !tenant.in_ring)
+            .is_some_and(|tenant| tenant.taken.turns == 0 && tenant.waiting == 0 && !tenant.in_ring)
         {
             self.tenants.remove(&tenant);
         }
@@ -303,7 +314,7 @@ impl Lanes {
     pub(crate) fn call_next(&mut self) -> Option<(EndpointId, JobId)> {
         // Every tenant and every lane is looked at once at most: those that may not begin now go behind the others.
         for _ in 0..self.ring.len() {
-            if self.active >= self.limits.in_flight {
+            if self.taken.turns >= self.limits.in_flight {
                 return None;
             }
             let id = self.ring.pop_front()?;
@@ -327,22 +338,22 @@ impl Lanes {
     fn call_of(&mut self, id: TenantId) -> Option<(EndpointId, JobId)> {
         let width = self.width();
         let tenant = self.tenants.get(&id)?;
-        if !self.tenant_may_begin(tenant.active, 0) {
+        let of_tenant = tenant.taken;
+        if !self.tenant_may_begin(of_tenant.turns, 0) {
             return None;
         }
-        let may_have_more = self.tenant_may_begin(tenant.active, 1);
-        let (of_tenant, tenant_bytes) = (tenant.active, tenant.active_bytes);
+        let may_have_more = self.tenant_may_begin(of_tenant.turns, 1);
         for _ in 0..tenant.ring.len() {
             let endpoint = self.tenants.get_mut(&id)?.ring.pop_front()?;
             let Some(lane) = self.by_endpoint.get(&endpoint) else {
                 continue;
             };
-            let (in_lane, lane_bytes) = (lane.active, lane.active_bytes);
+            let in_lane = lane.taken;
             let bytes = lane.waiting.front().map_or(0, |first| first.bytes);
-            let is_full = in_lane >= width
-                || (in_lane > 0 && !may_have_more)
-                || !self.lane_may_carry(in_lane, lane_bytes, bytes);
-            if !is_full && !self.tenant_may_carry(of_tenant, tenant_bytes, bytes) {
+            let is_full = in_lane.turns >= width
+                || (in_lane.turns > 0 && !may_have_more)
+                || !self.lane_may_carry(in_lane, bytes);
+            if !is_full && !self.tenant_may_carry(of_tenant, bytes) {
                 // Something else may be lighter.
                 self.tenants.get_mut(&id)?.ring.push_back(endpoint);
                 continue;
@@ -362,10 +373,10 @@ impl Lanes {
             let Some(Weighed { job, bytes }) = called else {
                 continue;
             };
-            (lane.active, lane.active_bytes) = (lane.active + 1, lane.active_bytes + bytes);
-            (tenant.active, tenant.active_bytes) = (tenant.active + 1, tenant.active_bytes + bytes);
+            lane.taken.add(bytes);
+            tenant.taken.add(bytes);
             tenant.waiting -= 1;
-            (self.active, self.active_bytes) = (self.active + 1, self.active_bytes + bytes);
+            self.taken.add(bytes);
             self.waiting -= 1;
             return Some((endpoint, job));
         }
@@ -379,13 +390,13 @@ impl Lanes {
             dismissed.extend(lane.waiting.drain(..).map(|waiting| waiting.job));
             lane.in_ring = false;
         }
-        self.by_endpoint.retain(|_, lane| lane.active > 0);
+        self.by_endpoint.retain(|_, lane| lane.taken.turns > 0);
         for tenant in self.tenants.values_mut() {
             tenant.waiting = 0;
             tenant.ring.clear();
             tenant.in_ring = false;
         }
-        self.tenants.retain(|_, tenant| tenant.active > 0);
+        self.tenants.retain(|_, tenant| tenant.taken.turns > 0);
         self.ring.clear();
         self.waiting = 0;
         dismissed

@@ -142,7 +142,10 @@ impl Scene {
 
     fn is_forgotten(&self) -> bool {
         let lanes = &self.lanes;
-        lanes.by_endpoint.is_empty() && lanes.tenants.is_empty() && lanes.ring.is_empty() && lanes.active == 0
+        lanes.by_endpoint.is_empty()
+            && lanes.tenants.is_empty()
+            && lanes.ring.is_empty()
+            && lanes.active() == 0
     }
 }
 

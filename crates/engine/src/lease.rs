@@ -9,11 +9,7 @@ use std::{
 use postrider_application::ports::{Clock, Epoch};
 use tokio::time;
 
-use crate::{
-    EngineOptions,
-    backoff::Backoff,
-    ports::{EnginePorts, bounded},
-};
+use crate::{EngineOptions, backoff::Backoff, ports::EnginePorts, store_calls::bounded};
 
 /// One life of this node, as far as it can judge itself: until the lease ran out by its own monotonic clock, read
 /// *before* the beat that extended it, it may start attempts and settle; never after.

@@ -39,6 +39,7 @@ mod ports;
 mod replays;
 mod retention;
 mod sender;
+mod store_calls;
 mod trace;
 
 pub use backlog::{BacklogOptions, BacklogWatch};
@@ -50,6 +51,6 @@ pub use intake::{Intake, IntakeHandle, IntakeOptions};
 pub use options::{CaptureHeaders, EngineOptions, HttpOptions, OptionsError};
 pub use ports::EnginePorts;
 pub use replays::{Replays, ReplaysOptions, ReplaysPorts};
-pub use retention::{Keeper, RetentionOptions, RetentionPorts};
+pub use retention::{RetentionChore, RetentionOptions, RetentionPorts};
 pub use sender::{HttpSender, HttpSenderError};
 pub use trace::next_span_id;

@@ -6,7 +6,7 @@ use postrider_application::ports::{
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::{chore_notes::ChoreNotes, ports::bounded};
+use crate::{chore_notes::ChoreNotes, store_calls::bounded};
 
 /// The chore's name.
 const CHORE: &str = "replays";

@@ -4,10 +4,17 @@ use postrider_application::ports::{Clock, EventReaders, Removed, Retention, Rete
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use crate::{chore_notes::ChoreNotes, ports::warn};
+use crate::{
+    chore_notes::ChoreNotes,
+    store_calls::{bounded, warn},
+};
 
 /// The chore's name.
 const CHORE: &str = "retention";
+
+/// How long one batch may take: a partition is detached when those who read it are done, which takes its time; what takes
+/// longer than this has a connection that fell silent.
+const CALL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How retention is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +55,14 @@ pub struct RetentionPorts {
 }
 
 /// Removes what is old enough, a bounded piece at a time. Every node does it; they pass over what another is at.
-pub struct Keeper {
+pub struct RetentionChore {
     ports: RetentionPorts,
     options: RetentionOptions,
     notes: ChoreNotes,
 }
 
-impl Keeper {
-    /// Keeps what is behind these ports.
+impl RetentionChore {
+    /// Removes over these ports.
     pub fn new(ports: RetentionPorts, options: RetentionOptions) -> Self {
         let notes = ChoreNotes::of(&[CHORE], &ports.clock);
         Self {
@@ -93,9 +100,10 @@ impl Keeper {
         let mut all = Removed::default();
         for _ in 0..self.options.batches {
             // Asked first: who begins to read now begins after it.
-            let needed = self.ports.readers.least_needed().await?;
+            let needed = bounded(CALL_TIMEOUT, self.ports.readers.least_needed()).await?;
             let (policy, batch) = (&self.options.policy, self.options.batch);
-            let removed = self.ports.retention.remove_old(policy, needed, batch).await?;
+            let removed = self.ports.retention.remove_old(policy, needed, batch);
+            let removed = bounded(CALL_TIMEOUT, removed).await?;
             all.partitions += removed.partitions;
             all.rows += removed.rows;
             if !removed.more {
@@ -116,9 +124,10 @@ mod tests {
 
     use super::*;
 
-    /// Answers what was prepared, then that there is nothing; and notes which position it was told.
+    /// Answers what was prepared, then that there is nothing; and notes which position it was told. Never answers where
+    /// nothing was prepared.
     struct Scripted(Mutex<(Answers, Vec<Option<i64>>)>);
-    type Answers = Vec<Result<Removed, StoreError>>;
+    type Answers = Vec<Option<Result<Removed, StoreError>>>;
 
     #[async_trait]
     impl Retention for Scripted {
@@ -128,9 +137,15 @@ mod tests {
             needed: Option<i64>,
             _: u32,
         ) -> Result<Removed, StoreError> {
-            let mut script = self.0.lock().unwrap();
-            script.1.push(needed);
-            script.0.pop().unwrap_or(Ok(Removed::default()))
+            let next = {
+                let mut script = self.0.lock().unwrap();
+                script.1.push(needed);
+                script.0.pop().unwrap_or(Some(Ok(Removed::default())))
+            };
+            match next {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -150,7 +165,13 @@ mod tests {
             more: true,
             ..Removed::default()
         };
-        let script = vec![Ok(more), Err(StoreError::Stale), Ok(more), Ok(more)];
+        let script = vec![
+            None,
+            Some(Ok(more)),
+            Some(Err(StoreError::Stale)),
+            Some(Ok(more)),
+            Some(Ok(more)),
+        ];
         let retention = Arc::new(Scripted(Mutex::new((script, Vec::new()))));
         let ports = RetentionPorts {
             retention: retention.clone(),
@@ -158,12 +179,14 @@ mod tests {
             clock: Arc::new(postrider_testkit::memory::TestClock::new()),
         };
         let (shutdown, mut running) = (CancellationToken::new(), JoinSet::new());
-        running.spawn(Keeper::new(ports, RetentionOptions::default()).run(shutdown.clone()));
+        running.spawn(RetentionChore::new(ports, RetentionOptions::default()).run(shutdown.clone()));
         let asked = || retention.0.lock().unwrap().1.len();
         time::sleep(Duration::from_secs(605)).await;
         assert_eq!(asked(), 3, "two batches, and the one that failed");
         time::sleep(Duration::from_mins(10)).await;
-        assert_eq!(asked(), 5, "one more, and the end");
+        assert_eq!(asked(), 5, "one more, and one that is never answered");
+        time::sleep(CALL_TIMEOUT + Duration::from_mins(11)).await;
+        assert_eq!(asked(), 6, "it was given up, and there is another round");
         assert!(
             retention
                 .0

@@ -4,12 +4,14 @@ use async_trait::async_trait;
 use postrider_application::ports::{ClusterBarrier, NodeSight, StoreError, Unseen};
 use tokio::{sync::watch, time};
 
-use crate::{RelayOptions, backoff::Backoff};
+use crate::{RelayOptions, backoff::Backoff, store_calls::bounded};
 
 /// The first pause between looks, when nobody tells that a node has seen more.
 const LOOK_FIRST: Duration = Duration::from_millis(25);
 /// The longest.
 const LOOK_CAP: Duration = Duration::from_millis(500);
+/// How long one look may take: so short that there is time for another one, by another connection.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Waits until every living node has seen what was committed.
 #[derive(Clone)]
@@ -39,7 +41,7 @@ impl Barrier {
         let mut backoff = Backoff::new(LOOK_FIRST, LOOK_CAP);
         loop {
             seen.mark_unchanged();
-            match self.sight.unseen(position).await {
+            match bounded(LOOK_TIMEOUT, self.sight.unseen(position)).await {
                 Ok(Unseen { nodes: 0, .. }) => return,
                 // What is committed after we asked is not waited for.
                 Ok(unseen) => position = Some(unseen.position),
@@ -121,6 +123,38 @@ mod tests {
             before,
             "without waiting for its next look"
         );
+    }
+
+    /// Answers its first question never, and the next ones that all nodes have seen it.
+    #[derive(Default)]
+    struct FallsSilent(Mutex<u32>);
+
+    #[async_trait]
+    impl NodeSight for FallsSilent {
+        async fn note_seen(&self, _: Epoch, _: i64) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn unseen(&self, _: Option<i64>) -> Result<Unseen, StoreError> {
+            let asked = {
+                let mut asked = self.0.lock().unwrap();
+                *asked += 1;
+                *asked
+            };
+            if asked == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(Unseen {
+                position: 7,
+                nodes: 0,
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_is_never_answered_leaves_time_for_another() {
+        let barrier = Barrier::new(Arc::new(FallsSilent::default()), &RelayOptions::default());
+        barrier.passed().await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

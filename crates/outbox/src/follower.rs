@@ -14,6 +14,7 @@ use crate::{
     Barrier, NodeSubscriber, RelayOptions, RelaySignal,
     backoff::Backoff,
     course::{chain, millis},
+    store_calls::{STORE_TIMEOUT, bounded},
 };
 
 /// The pause after the bell could not be heard.
@@ -41,7 +42,7 @@ impl Follower {
             let read = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                read = self.log.after(self.position, self.options.batch) => read,
+                read = bounded(STORE_TIMEOUT, self.log.after(self.position, self.options.batch)) => read,
             };
             let pause = match read {
                 Ok(events) => {
@@ -102,7 +103,11 @@ impl Witness {
             let (epoch, position) = (self.life.epoch(), *self.progress.borrow_and_update());
             let seen = epoch.map(|epoch| (epoch, position));
             if let Some((node, position)) = seen.filter(|_| seen != told) {
-                match self.sight.note_seen(node, position).await {
+                let noted = bounded(STORE_TIMEOUT, self.sight.note_seen(node, position));
+                let Some(noted) = shutdown.run_until_cancelled(noted).await else {
+                    return;
+                };
+                match noted {
                     Ok(()) => {
                         told = seen;
                         backoff.reset();
@@ -171,5 +176,49 @@ impl Ear {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use postrider_application::ports::{StoreError, Unseen};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::test_support::{Life, now};
+
+    /// Never answers.
+    struct Silent;
+
+    #[async_trait]
+    impl NodeSight for Silent {
+        async fn note_seen(&self, _: Epoch, _: i64) -> Result<(), StoreError> {
+            std::future::pending().await
+        }
+
+        async fn unseen(&self, _: Option<i64>) -> Result<Unseen, StoreError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_is_not_held_up_by_an_answer_that_does_not_come() {
+        let (life, options) = (Life::new(), RelayOptions::default());
+        life.set(Some(Epoch(1)));
+        let witness = Witness {
+            sight: Arc::new(Silent),
+            life,
+            progress: watch::channel(7).1,
+            barrier: Barrier::new(Arc::new(Silent), &options),
+            options,
+        };
+        let (shutdown, mut running) = (CancellationToken::new(), JoinSet::new());
+        running.spawn(witness.run(shutdown.clone()));
+        tokio::task::yield_now().await;
+        let before = now();
+        shutdown.cancel();
+        running.join_next().await.unwrap().unwrap();
+        assert_eq!(now(), before);
     }
 }

@@ -30,8 +30,11 @@ mod operational;
 mod options;
 mod relay;
 #[cfg(test)]
+mod relay_tests;
+#[cfg(test)]
 mod simulation_tests;
 mod sink;
+mod store_calls;
 mod subscriber;
 mod subscriptions;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::{
     Barrier, Installed, NodeSubscriber, RelayOptions,
     course::{Course, chain},
     follower::{Ear, Follower, Witness},
+    store_calls::{STORE_TIMEOUT, bounded},
 };
 
 /// Everything of the outside that the relay uses.
@@ -234,7 +235,8 @@ impl Keeper {
         while !self.shutdown.is_cancelled() {
             let epoch = self.ports.life.epoch();
             if let Some(epoch) = epoch.filter(|epoch| self.ports.life.holds(*epoch)) {
-                self.take(epoch).await;
+                let shutdown = self.shutdown.clone();
+                shutdown.run_until_cancelled(self.take(epoch)).await;
             }
             tokio::select! {
                 biased;
@@ -254,7 +256,7 @@ impl Keeper {
     /// Takes what is free, and begins what is held and does not run yet.
     async fn take(&mut self, epoch: Epoch) {
         let names: Vec<&str> = self.installed.iter().map(|one| one.subscription.name).collect();
-        let held = match self.ports.cursors.take(epoch, &names).await {
+        let held = match bounded(STORE_TIMEOUT, self.ports.cursors.take(epoch, &names)).await {
             Ok(held) => held,
             Err(error) => {
                 tracing::warn!(
@@ -314,7 +316,3 @@ impl Keeper {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "relay_tests.rs"]
-mod tests;

@@ -1,7 +1,7 @@
 //! A reverse proxy as a load balancer is one: it asks every node whether it is ready, and sends requests to those that
 //! are, in turn. A request that reached no node is tried at the next; one that broke after it was sent is not repeated.
 
-use std::io::{BufReader, ErrorKind, Write};
+use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -128,7 +128,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                     own.connections.fetch_sub(1, Ordering::SeqCst);
                 });
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(POLL),
+            // Nobody is there, or was any more.
             Err(_) => std::thread::sleep(POLL),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postrider_crypto::KeyRingRefresher;
-use postrider_engine::{BacklogWatch, Chores, Engine, FigureWriter, HttpSender, Keeper, Replays};
+use postrider_engine::{BacklogWatch, Chores, Engine, FigureWriter, HttpSender, Replays, RetentionChore};
 use postrider_outbox::Relay;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ pub(super) struct Background {
     pub(super) chores: Chores,
     pub(super) replays: Replays,
     pub(super) figures: FigureWriter,
-    pub(super) keeper: Keeper,
+    pub(super) retention: RetentionChore,
     pub(super) backlog: BacklogWatch,
     pub(super) keys: KeyRingRefresher,
     pub(super) denials: DenialWriter,
@@ -48,7 +48,7 @@ impl Background {
                 relay,
                 self.chores.run(shutdown.clone()),
                 self.replays.run(shutdown.clone()),
-                self.keeper.run(shutdown.clone()),
+                self.retention.run(shutdown.clone()),
             );
             drained.cancel();
             (engine, relay)

@@ -5,6 +5,7 @@
 
 mod background;
 mod caches;
+mod composing;
 mod denials;
 mod key_uses;
 mod opening;

@@ -2,7 +2,7 @@ use actix_web::{
     HttpResponse, get, post,
     web::{Data, Path},
 };
-use postrider_application::replays::{CancelReplay, CreateReplay, GetReplay, ListReplays};
+use postrider_application::replays::{CancelReplay, GetReplay, ListReplays};
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -60,7 +60,7 @@ async fn create_replay(
     path: Path<EndpointPath>,
     body: Json<NewReplay>,
 ) -> Result<HttpResponse, Problem> {
-    let command: CreateReplay = body.0.command(&path)?;
+    let command = body.0.into_command(&path)?;
     let path = path.into_inner();
     context
         .once(&caller, command, move |replay| {

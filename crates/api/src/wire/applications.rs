@@ -9,14 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{
-    Body, Checks,
-    endpoint_changes::{not_null, one},
-    metadata,
-    patch::Patched,
-    path::ApplicationPath,
-    time,
-};
+use super::{Body, Checks, metadata, patch::Patched, path::ApplicationPath, time};
 
 /// An application to be created.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -112,8 +105,8 @@ impl ApplicationPatch {
     ) -> Result<PatchApplication, Error> {
         let mut checks = Checks::of(&self);
         let application = path.application(&mut checks);
-        let name = not_null(&mut checks, "name", self.name, |text| Name::parse(&text));
-        let uid = one(&mut checks, "uid", self.uid, |text| Uid::parse(&text));
+        let name = self.name.not_null("name", &mut checks, |text| Name::parse(&text));
+        let uid = self.uid.parsed("uid", &mut checks, |text| Uid::parse(&text));
         let metadata = metadata::patched(&mut checks, self.metadata);
         let (application, name, uid, metadata) = checks.all((application, name, uid, metadata))?;
         Ok(PatchApplication {

@@ -177,11 +177,11 @@ impl EndpointPatch {
     }
 
     fn changes(self, checks: &mut Checks) -> Checked<EndpointChanges> {
-        let uid = one(checks, "uid", self.uid, |text| Uid::parse(&text));
-        let url = not_null(checks, "url", self.url, |text| EndpointUrl::parse(&text));
-        let description = one(checks, "description", self.description, |text| {
-            Description::parse(&text)
-        });
+        let uid = self.uid.parsed("uid", checks, |text| Uid::parse(&text));
+        let url = self.url.not_null("url", checks, |text| EndpointUrl::parse(&text));
+        let description = self
+            .description
+            .parsed("description", checks, |text| Description::parse(&text));
         let event_types = names(
             checks,
             "event_types",
@@ -197,21 +197,17 @@ impl EndpointPatch {
             Patch::Clear => Some(Patch::Clear),
             Patch::Set(headers) => headers::patched(checks, headers).map(Patch::Set),
         };
-        let retry_schedule = one(
-            checks,
-            "retry_policy.schedule_seconds",
-            self.retry_policy,
-            |Object(policy)| {
-                let waits = policy
-                    .schedule_seconds
-                    .into_iter()
-                    .map(|Whole(seconds)| Duration::from_secs(seconds));
-                RetrySchedule::new(waits.collect())
-            },
-        );
-        let timeout = one(checks, "timeout_ms", self.timeout_ms, |Whole(ms)| {
-            AttemptTimeout::from_millis(ms)
+        let schedule = "retry_policy.schedule_seconds";
+        let retry_schedule = self.retry_policy.parsed(schedule, checks, |Object(policy)| {
+            let waits = policy
+                .schedule_seconds
+                .into_iter()
+                .map(|Whole(seconds)| Duration::from_secs(seconds));
+            RetrySchedule::new(waits.collect())
         });
+        let timeout = self
+            .timeout_ms
+            .parsed("timeout_ms", checks, |Whole(ms)| AttemptTimeout::from_millis(ms));
         let metadata = metadata::patched(checks, self.metadata);
         Some(EndpointChanges {
             uid: uid?,
@@ -224,37 +220,6 @@ impl EndpointPatch {
             timeout: timeout?,
             metadata: metadata?,
         })
-    }
-}
-
-/// What a patch says of one field.
-pub(super) fn one<V, T>(
-    checks: &mut Checks,
-    field: &'static str,
-    Patched(patch): Patched<V>,
-    parse: impl FnOnce(V) -> Result<T, InvalidValue>,
-) -> Checked<Patch<T>> {
-    match patch {
-        Patch::Keep => Some(Patch::Keep),
-        Patch::Clear => Some(Patch::Clear),
-        Patch::Set(value) => checks.check(field, parse(value)).map(Patch::Set),
-    }
-}
-
-/// What a patch says of one field that has no default.
-pub(super) fn not_null<V, T>(
-    checks: &mut Checks,
-    field: &'static str,
-    Patched(patch): Patched<V>,
-    parse: impl FnOnce(V) -> Result<T, InvalidValue>,
-) -> Checked<Option<T>> {
-    match patch {
-        Patch::Keep => Some(None),
-        Patch::Clear => {
-            let null = InvalidValue::new(Rule::Required, "must not be null");
-            checks.check(field, Err(null))
-        }
-        Patch::Set(value) => checks.check(field, parse(value)).map(Some),
     }
 }
 

@@ -7,12 +7,12 @@ use postrider_domain::{
     Description, InvalidValue, Rule,
     event_types::{EventTypeName, EventTypeState, Example, SchemaText, SchemaVersion},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Body, Checked, Checks, page, patch::Patched, path::EventTypePath, time};
+use super::{Body, Checked, Checks, page, patch::Patched, path::EventTypePath, raw::present, time};
 use crate::extract::EventTypeQuery;
 
 /// An event type to be registered.
@@ -56,11 +56,6 @@ impl Serialize for Verbatim {
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
         raw.serialize(serializer)
     }
-}
-
-/// A value that is there, though it be null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl NewEventType {

@@ -27,6 +27,7 @@ pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod path;
 pub(crate) mod portal_tokens;
+mod raw;
 pub(crate) mod replays;
 pub(crate) mod secrets;
 pub(crate) mod tenants;

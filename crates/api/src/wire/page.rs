@@ -1,4 +1,4 @@
-//! Pages of lists: `{data, next}` for `?limit&cursor`.
+//! Pages of lists: `{data, next, prev}` for `?limit&cursor`.
 
 use std::str::FromStr;
 

@@ -1,6 +1,7 @@
 //! Fields of a JSON Merge Patch (RFC 7396): absent, null, or a value.
 
-use postrider_domain::InvalidValue;
+use postrider_application::Patch;
+use postrider_domain::{InvalidValue, Rule};
 use serde::{Deserialize, Deserializer};
 
 use super::{Checked, Checks};
@@ -8,7 +9,7 @@ use super::{Checked, Checks};
 /// What a patch says of one field. To be used with `#[serde(default)]`, and for the
 /// document with `#[schema(value_type = Option<T>)]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Patched<T>(pub(crate) postrider_application::Patch<T>);
+pub(crate) struct Patched<T>(pub(crate) Patch<T>);
 
 impl<T> Patched<T> {
     /// What it says, once it is parsed; or its violation noted and nothing.
@@ -17,25 +18,40 @@ impl<T> Patched<T> {
         field: &'static str,
         checks: &mut Checks,
         parse: impl FnOnce(T) -> Result<U, InvalidValue>,
-    ) -> Checked<postrider_application::Patch<U>> {
-        use postrider_application::Patch;
+    ) -> Checked<Patch<U>> {
         match self.0 {
             Patch::Keep => Some(Patch::Keep),
             Patch::Clear => Some(Patch::Clear),
             Patch::Set(value) => checks.check(field, parse(value)).map(Patch::Set),
         }
     }
+
+    /// The same of a field that has no default to go back to; nothing, if it stays.
+    pub(crate) fn not_null<U>(
+        self,
+        field: &'static str,
+        checks: &mut Checks,
+        parse: impl FnOnce(T) -> Result<U, InvalidValue>,
+    ) -> Checked<Option<U>> {
+        match self.0 {
+            Patch::Keep => Some(None),
+            Patch::Clear => {
+                let null = InvalidValue::new(Rule::Required, "must not be null");
+                checks.check(field, Err(null))
+            }
+            Patch::Set(value) => checks.check(field, parse(value)).map(Some),
+        }
+    }
 }
 
 impl<T> Default for Patched<T> {
     fn default() -> Self {
-        Self(postrider_application::Patch::Keep)
+        Self(Patch::Keep)
     }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patched<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use postrider_application::Patch;
         let value = Option::<T>::deserialize(deserializer)?;
         Ok(Self(value.map_or(Patch::Clear, Patch::Set)))
     }
@@ -44,7 +60,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patched<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_application::Patch;
 
     #[derive(Deserialize)]
     struct Change {

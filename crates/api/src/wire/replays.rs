@@ -37,7 +37,7 @@ impl Body for NewReplay {}
 
 impl NewReplay {
     /// The command, if all of it is well.
-    pub(crate) fn command(self, path: &EndpointPath) -> Result<CreateReplay, Error> {
+    pub(crate) fn into_command(self, path: &EndpointPath) -> Result<CreateReplay, Error> {
         let mut checks = Checks::of(&self);
         let (application, endpoint) = path.parts(&mut checks);
         let mode = ReplayMode::parse(&self.mode)

@@ -29,7 +29,8 @@ use postrider_persistence::SqlStore;
 use crate::{
     args::{Command, ConfigArgs, ConfigCommand, KeysCommand, OperatorCommand, TenantsCommand, UsersCommand},
     configuration::{Configuration, TelemetryConfig},
-    dev as demo, options, runtime,
+    dev::refuse_dev_directory,
+    options, runtime,
     telemetry::{self, Telemetry},
 };
 
@@ -88,7 +89,7 @@ where
     UseCases<SqlStore>: Serves<R>,
 {
     if configuration.database.url.is_none() {
-        demo::refuse_dev_directory(&configuration.database.directory)?;
+        refuse_dev_directory(&configuration.database.directory)?;
     }
     let _telemetry = quiet_telemetry("warn")?;
     runtime::block_on(async {

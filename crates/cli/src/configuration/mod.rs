@@ -231,7 +231,10 @@ fn fault(error: &figment::Error) -> Fault {
     let message = match &error.kind {
         Kind::UnknownField(field, _) => format!("unknown key `{field}`"),
         Kind::MissingField(field) => format!("`{field}` is missing"),
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {expected}"),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            format!("must be {}", in_words(expected))
+        }
+        Kind::UnknownVariant(_, known) => format!("must be one of {}", known.join(", ")),
         Kind::Message(message) => message.clone(),
         _ => "is not valid".to_owned(),
     };
@@ -246,6 +249,16 @@ fn fault(error: &figment::Error) -> Fault {
             key
         },
         message: message + &source.unwrap_or_default(),
+    }
+}
+
+/// What serde expects, for people who do not know Rust's types.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number, 0 or more",
+        words => words,
     }
 }
 
@@ -313,6 +326,33 @@ mod tests {
                     .unwrap_err()
                     .contains("unknown key `servr`")
             );
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn what_is_no_value_of_a_key_is_told_with_what_would_be() {
+        jailed(|jail| {
+            jail.set_env("POSTRIDER_TELEMETRY__FORMAT", "xml");
+            let error = load(&ConfigArgs::default()).unwrap_err();
+            assert!(
+                error.contains("telemetry.format: must be one of pretty, json"),
+                "{error}"
+            );
+            jail.set_env("POSTRIDER_TELEMETRY__FORMAT", "json");
+            for (key, value, rule) in [
+                ("DATABASE__MAX_CONNECTIONS", "many", "from 0 to 4294967295"),
+                ("DATABASE__WAIT_S", "-1", "0 or more"),
+                ("DELIVERY__RETRY_JITTER_PERCENT", "300", "from 0 to 255"),
+            ] {
+                let name = format!("POSTRIDER_{key}");
+                jail.set_env(&name, value);
+                let error = load(&ConfigArgs::default()).unwrap_err();
+                let key = key.to_lowercase().replace("__", ".");
+                let told = format!("{key}: must be a whole number");
+                assert!(error.contains(&told) && error.contains(rule), "{error}");
+                jail.clear_env();
+            }
             Ok(())
         });
     }

@@ -18,7 +18,7 @@ use crate::{
     backoff::Backoff,
     door::Place,
     handle::Shared,
-    ports::{NoAnswerInTime, warn},
+    store_calls::{NoAnswerInTime, warn},
     trace,
 };
 

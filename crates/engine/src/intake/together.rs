@@ -21,7 +21,7 @@ use super::{IntakeOptions, committer::kind_of};
 use crate::{
     backoff::Backoff,
     handle::Shared,
-    ports::{NoAnswerInTime, warn},
+    store_calls::{NoAnswerInTime, warn},
     trace,
 };
 

@@ -12,7 +12,7 @@ use postrider_domain::WorkId;
 use super::{Done, Life};
 use crate::{
     EngineOptions,
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// How many rows are asked for at once, and how often at most in one look.

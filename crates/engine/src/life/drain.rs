@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use tokio::time;
 
 use super::{End, Life};
-use crate::{backoff::Backoff, ports::warn};
+use crate::{backoff::Backoff, store_calls::warn};
 
 /// How long leaving may be tried; if it fails, the lease runs out by itself.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);

@@ -268,13 +268,8 @@ impl Life {
 
     /// Parked endpoints of a settlement: their rows are there now.
     pub(super) fn note_parked(&mut self, open: &[NewWork]) {
-        let parked: Vec<EndpointId> = open
-            .iter()
-            .filter(|new| new.parked)
-            .map(|new| new.endpoint)
-            .collect();
-        for endpoint in parked {
-            self.parking.note(endpoint);
+        for parked in open.iter().filter(|new| new.parked) {
+            self.parking.note(parked.endpoint);
         }
     }
 }

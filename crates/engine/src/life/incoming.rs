@@ -16,7 +16,7 @@ use crate::{
     budget::Permit,
     door::HandedOff,
     lanes::Arrival,
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// How a claim ended.

@@ -97,7 +97,7 @@ impl Jobs {
         self.jobs.remove(&id)
     }
 
-    /// The row that a part has become.
+    /// It is written down there from now on.
     pub(super) fn becomes(&mut self, id: JobId, origin: Origin) {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.origin = origin;

@@ -43,7 +43,7 @@ use crate::{
     handle::Shared,
     lanes::{Lanes, Limits},
     lease::{Lease, Lost},
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// A wait without a reason to end; the loop just turns once more.
@@ -349,28 +349,21 @@ impl Life {
         } else {
             None
         };
-        let working = [
-            claims,
-            self.claims.sweeps_at(),
-            self.adoption.looks_at(),
-            self.looks_for_parked_at(),
-            self.pace.looks_at(),
-            self.loading.wakes_at(),
-        ];
-        let draining = [
-            self.drain.as_ref().map(Drain::wakes_at),
-            None,
-            None,
-            None,
-            None,
-            None,
-        ];
-        let timers = if self.drain.is_none() { working } else { draining };
-        let earliest = timers
-            .into_iter()
-            .chain([self.settling.wakes_at(), self.fan_outs.explodes_at()])
-            .flatten()
-            .min();
+        let timers = [self.settling.wakes_at(), self.fan_outs.explodes_at()];
+        let timers = timers.into_iter().flatten();
+        let earliest = if let Some(drain) = &self.drain {
+            timers.chain([drain.wakes_at()]).min()
+        } else {
+            let working = [
+                claims,
+                self.claims.sweeps_at(),
+                self.adoption.looks_at(),
+                self.looks_for_parked_at(),
+                self.pace.looks_at(),
+                self.loading.wakes_at(),
+            ];
+            timers.chain(working.into_iter().flatten()).min()
+        };
         let longest = if self.is_starved() { STARVED } else { IDLE };
         earliest.map_or(longest, |at| at.saturating_sub(self.now()).min(longest))
     }

@@ -17,7 +17,7 @@ use crate::{
     budget::Permit,
     claims::{LOW_WATER_FOR, LOW_WATER_MARGIN},
     lanes::Lanes,
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// How long to wait before looking again whether a lane has room.

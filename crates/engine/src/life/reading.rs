@@ -21,7 +21,7 @@ use crate::{
     batches::Batch,
     budget::Permit,
     lanes::JobId,
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// What is read for whom.

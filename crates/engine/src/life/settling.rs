@@ -12,7 +12,7 @@ use super::{
 use crate::{
     batches::Batch,
     budget::Permit,
-    ports::{bounded, warn},
+    store_calls::{bounded, warn},
 };
 
 /// Of which tenant and application it is.

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::held::Held;
 use crate::{
-    Installed, RelayOptions, RelayPorts, Subscriber, SubscriberError, Subscription, backoff::Backoff,
+    Installed, RelayOptions, RelayPorts, Subscriber, SubscriberError, Subscription,
+    backoff::Backoff,
+    store_calls::{STORE_TIMEOUT, bounded},
 };
 
 /// An event of a form that this release does not know.
@@ -175,7 +177,7 @@ impl Course {
             let answer = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(Ended::Stopped),
-                answer = asked() => answer,
+                answer = bounded(STORE_TIMEOUT, asked()) => answer,
             };
             match answer {
                 Ok(answer) => return Ok(answer),
@@ -223,7 +225,7 @@ impl Course {
         }
         // When we are to stop, what was taken so far is not told again, if that is quickly said.
         let may = told != Err(Ended::Lost) && done > self.position;
-        if may && (told.is_ok() || self.subscriber.flush().await.is_ok()) {
+        if may && (told.is_ok() || self.flushed_once().await) {
             if told.is_ok() {
                 self.flush().await?;
             }
@@ -300,6 +302,12 @@ impl Course {
         .await
     }
 
+    /// The same, tried once and for so long as an event may take: whether it worked.
+    async fn flushed_once(&self) -> bool {
+        let flushed = timeout(self.options.handle_timeout, self.subscriber.flush()).await;
+        matches!(flushed, Ok(Ok(())))
+    }
+
     /// Asks the subscriber until it answers.
     async fn insist<'s, T>(
         &self,
@@ -332,7 +340,9 @@ impl Course {
         let moved = if patiently {
             self.ask(advance).await?
         } else {
-            advance().await.unwrap_or(false)
+            bounded(self.options.handle_timeout, advance())
+                .await
+                .unwrap_or(false)
         };
         if !moved {
             return Err(Ended::Lost);

@@ -2,7 +2,6 @@
 
 mod connection;
 
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -224,8 +223,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     while !shared.is_stopping() {
         match listener.accept() {
             Ok((stream, _)) => serve(stream, shared),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(POLL),
-            // A connection that was gone before it was accepted, or no file left: the next may be better.
+            // Nobody is there; or a connection was gone before it was accepted, or no file is left: the next may be better.
             Err(_) => std::thread::sleep(POLL),
         }
     }

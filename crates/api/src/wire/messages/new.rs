@@ -8,7 +8,7 @@ use postrider_domain::{
     event_types::EventTypeName,
     messages::{Channel, Channels, ContentType, DedupKey, Payload},
 };
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -16,7 +16,7 @@ use validator::Validate;
 use super::IDEMPOTENCY_KEY;
 use crate::{
     Limits,
-    wire::{Body, Checked, Checks, path::ApplicationPath, time},
+    wire::{Body, Checked, Checks, path::ApplicationPath, raw::present, time},
 };
 
 /// A message to be published.
@@ -52,11 +52,6 @@ pub(crate) struct NewMessage {
     /// Until then it can be cancelled. A time that has just passed means at once.
     #[schema(format = "date-time")]
     deliver_at: Option<String>,
-}
-
-/// A value that is there, though it be null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Body for NewMessage {

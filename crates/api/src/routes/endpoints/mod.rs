@@ -1,3 +1,5 @@
+mod secrets;
+
 use actix_web::{
     HttpResponse, delete, get, patch, post, put,
     web::{Data, Path},
@@ -5,8 +7,7 @@ use actix_web::{
 use postrider_application::{
     applications::Upserted,
     endpoints::{
-        CreatedEndpoint, DeleteEndpoint, DisableEndpoint, EnableEndpoint, GetEndpoint, GetEndpointSecret,
-        ListEndpoints,
+        CreatedEndpoint, DeleteEndpoint, DisableEndpoint, EnableEndpoint, GetEndpoint, ListEndpoints,
     },
     ports::{EndpointFilter, EndpointView},
 };
@@ -26,7 +27,6 @@ use crate::{
         endpoints::{Endpoint, EndpointWithSecret, NewEndpoint},
         page::{self, List},
         path::{ApplicationPath, EndpointPath},
-        secrets::{RotatedSecret, Secret, SecretRotation},
     },
 };
 
@@ -42,8 +42,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
         .service(test_endpoint)
         .service(enable_endpoint)
         .service(disable_endpoint)
-        .service(get_endpoint_secret)
-        .service(rotate_endpoint_secret);
+        .service(secrets::get_endpoint_secret)
+        .service(secrets::rotate_endpoint_secret);
 }
 
 /// Create an endpoint
@@ -365,64 +365,4 @@ async fn disable_endpoint(
         endpoint,
     };
     context.once(&caller, command, shown).await
-}
-
-/// Read what an endpoint signs with
-///
-/// The secret, or the public key of an Ed25519 pair, and those of before that still sign.
-#[utoipa::path(
-    operation_id = "getEndpointSecret",
-    tag = "Endpoints",
-    params(EndpointPath),
-    extensions(("x-permission" = json!("secrets:read"))),
-    responses((status = 200, description = "The secret.", body = Secret))
-)]
-#[get("/applications/{application}/endpoints/{endpoint}/secret")]
-async fn get_endpoint_secret(
-    context: Data<ApiContext>,
-    caller: Authenticated,
-    path: Path<EndpointPath>,
-) -> Result<HttpResponse, Problem> {
-    let (application, endpoint) = path.read()?;
-    let query = GetEndpointSecret {
-        application,
-        endpoint,
-    };
-    let held = context.mediator.send(&caller.0, query).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header(("Cache-Control", "no-store"))
-        .json(Secret::of(&held)?))
-}
-
-/// Rotate an endpoint's secret
-///
-/// The new secret signs first from now on, and those of before as well until the overlap is over: `webhook-signature`
-/// holds all of them, separated by spaces, so that the receiver may change over at its leisure. At most three of before
-/// sign at a time. Without an overlap all of before end at once: when this is answered, no attempt begins any more that
-/// they sign.
-#[utoipa::path(
-    operation_id = "rotateEndpointSecret",
-    tag = "Endpoints",
-    params(EndpointPath),
-    request_body = SecretRotation,
-    extensions(("x-permission" = json!("secrets:write")), ("x-shown-once" = json!("secret"))),
-    responses(
-        (status = 200, description = "Rotated: what signs now.", body = RotatedSecret),
-        (status = 409, description = "`secret_limit_reached`: three of before still sign; `stale_version`: somebody else changed it in between."),
-    )
-)]
-#[post("/applications/{application}/endpoints/{endpoint}/secret/rotate")]
-async fn rotate_endpoint_secret(
-    context: Data<ApiContext>,
-    caller: Repeatable,
-    path: Path<EndpointPath>,
-    body: Json<SecretRotation>,
-) -> Result<HttpResponse, Problem> {
-    let command = body.0.into_command(&path)?;
-    context
-        .once(&caller, command, |held| {
-            // An endpoint has a secret at all times; an answer without one would be an empty object.
-            Answer::ok(&RotatedSecret::of(&held)).showing_once("secret")
-        })
-        .await
 }

@@ -4,6 +4,12 @@
 //! are counted in one entry, written at most once a second, and beyond a bound for each tenant they are told apart
 //! only by who was denied what kind of thing, and at last dropped, which is said.
 
+#[cfg(test)]
+mod tests;
+mod waiting;
+#[cfg(test)]
+mod waiting_tests;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -16,10 +22,7 @@ use postrider_application::{
 use tokio::{sync::Notify, time};
 use tokio_util::sync::CancellationToken;
 
-use waiting::Waiting;
-
-#[path = "denials_waiting.rs"]
-mod waiting;
+use self::waiting::Waiting;
 
 /// How long entries alike are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
@@ -179,10 +182,3 @@ impl DenialWriter {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "denials_tests.rs"]
-mod tests;
-#[cfg(test)]
-#[path = "denials_waiting_tests.rs"]
-mod waiting_tests;

@@ -1,12 +1,11 @@
 //! What the relay's tests share: a log and a store in memory, nodes whose lives begin and end, and a subscriber that
 //! is told what to do.
 
+mod log;
+mod recorder;
+
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,12 +14,10 @@ use postrider_application::{
     access::OperatorScope,
     audit::Record,
     ports::{
-        DeadLetterId, DeadLetterRepository as _, Epoch, EventForm, EventLog, LoggedEvent, NodeLife,
-        NodeRegistry as _, OperatorViews as _, PageRequest, RelayMetrics, StartAt, Store as _, StoreError,
-        UnitOfWork as _,
+        DeadLetterId, DeadLetterRepository as _, Epoch, LoggedEvent, NodeLife, NodeRegistry as _,
+        OperatorViews as _, PageRequest, RelayMetrics, StartAt, Store as _, UnitOfWork as _,
     },
 };
-use postrider_domain::Timestamp;
 use postrider_testkit::{
     contract::{Fixture, Harness as _, MemoryHarness},
     memory::MemoryStore,
@@ -28,9 +25,13 @@ use postrider_testkit::{
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::{
+    log::Log,
+    recorder::{Does, Recorder},
+};
 use crate::{
     Barrier, Installed, Kinds, NodeSubscriber, Relay, RelayError, RelayOptions, RelayPorts, RelaySignal,
-    Subscriber, SubscriberError, Subscription, Unknown,
+    Subscription, Unknown,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
@@ -72,86 +73,6 @@ impl NodeLife for Life {
     }
 }
 
-/// What a subscriber does with an event, by its position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Does {
-    Refuses,
-    IsAway,
-    Hangs,
-    Panics,
-}
-
-/// Notes what it took.
-#[derive(Default)]
-pub(crate) struct Recorder {
-    pub(crate) does: Mutex<HashMap<i64, Does>>,
-    pub(crate) tries: Mutex<Vec<i64>>,
-    pub(crate) taken: Mutex<Vec<(i64, String)>>,
-    pub(crate) flushes: Mutex<u32>,
-    pub(crate) panics_in_flush: AtomicBool,
-    /// What it has nothing to do with.
-    pub(crate) passes: Mutex<HashSet<i64>>,
-    /// Each question for that: how many events it was of.
-    pub(crate) asked: Mutex<Vec<usize>>,
-}
-
-impl Recorder {
-    pub(crate) fn does(&self, position: i64, what: Option<Does>) {
-        let mut does = self.does.lock().unwrap();
-        match what {
-            Some(what) => does.insert(position, what),
-            None => does.remove(&position),
-        };
-    }
-
-    pub(crate) fn positions(&self) -> Vec<i64> {
-        self.taken
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(position, _)| *position)
-            .collect()
-    }
-
-    pub(crate) fn tries_of(&self, position: i64) -> usize {
-        let tries = self.tries.lock().unwrap();
-        tries.iter().filter(|tried| **tried == position).count()
-    }
-}
-
-#[async_trait]
-impl Subscriber for Recorder {
-    async fn passes_over(&self, events: &[&LoggedEvent]) -> Result<HashSet<i64>, SubscriberError> {
-        self.asked.lock().unwrap().push(events.len());
-        let passes = self.passes.lock().unwrap();
-        let positions = events.iter().map(|event| event.position);
-        Ok(positions.filter(|position| passes.contains(position)).collect())
-    }
-
-    async fn handle(&self, event: &LoggedEvent) -> Result<(), SubscriberError> {
-        self.tries.lock().unwrap().push(event.position);
-        let does = self.does.lock().unwrap().get(&event.position).copied();
-        match does {
-            None => {
-                let taken = (event.position, event.aggregate.clone());
-                self.taken.lock().unwrap().push(taken);
-                Ok(())
-            }
-            Some(Does::Refuses) => Err(SubscriberError::refused("no_good", "not this one")),
-            Some(Does::IsAway) => Err(SubscriberError::away("nothing at all")),
-            Some(Does::Hangs) => std::future::pending().await,
-            Some(Does::Panics) => panic!("a subscriber's own fault"),
-        }
-    }
-
-    async fn flush(&self) -> Result<(), SubscriberError> {
-        *self.flushes.lock().unwrap() += 1;
-        let panics = self.panics_in_flush.load(Ordering::Relaxed);
-        assert!(!panics, "it could keep nothing of what it took");
-        Ok(())
-    }
-}
-
 /// Notes what it heard.
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -179,77 +100,6 @@ impl RelayMetrics for Metrics {
 }
 
 pub(crate) const NAME: &str = "recorder";
-
-/// A log in memory, to which tests append whatever they like.
-#[derive(Default)]
-pub(crate) struct Log {
-    events: Mutex<Vec<LoggedEvent>>,
-    pub(crate) failures: Mutex<u32>,
-    pub(crate) reads: Mutex<u32>,
-}
-
-impl Log {
-    pub(crate) fn append(&self, aggregate: &str) -> i64 {
-        self.append_of(aggregate, "endpoint.enabled", EventForm::Known(1))
-    }
-
-    pub(crate) fn append_of(&self, aggregate: &str, kind: &str, form: EventForm) -> i64 {
-        let mut events = self.events.lock().unwrap();
-        let position = events.last().map_or(1, |event| event.position + 1);
-        events.push(LoggedEvent {
-            position,
-            tenant: None,
-            kind: kind.to_owned(),
-            aggregate: aggregate.to_owned(),
-            version: 1,
-            form,
-            body: "{}".to_owned(),
-            recorded_at: Timestamp::from_micros(0),
-        });
-        position
-    }
-
-    /// The node was upgraded: what was not known is.
-    pub(crate) fn know(&self, position: i64) {
-        let mut events = self.events.lock().unwrap();
-        let event = events.iter_mut().find(|event| event.position == position);
-        event.unwrap().form = EventForm::Known(1);
-    }
-
-    pub(crate) fn aggregates(&self) -> Vec<(i64, String)> {
-        let events = self.events.lock().unwrap();
-        events
-            .iter()
-            .map(|event| (event.position, event.aggregate.clone()))
-            .collect()
-    }
-}
-
-#[async_trait]
-impl EventLog for Log {
-    async fn head(&self) -> Result<i64, StoreError> {
-        Ok(self
-            .events
-            .lock()
-            .unwrap()
-            .last()
-            .map_or(0, |event| event.position))
-    }
-
-    async fn after(&self, position: i64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
-        *self.reads.lock().unwrap() += 1;
-        // As a database does: others have a turn meanwhile.
-        tokio::task::yield_now().await;
-        let mut failures = self.failures.lock().unwrap();
-        if *failures > 0 {
-            *failures -= 1;
-            return Err(StoreError::Unavailable("away".into()));
-        }
-        let events = self.events.lock().unwrap();
-        let later = events.iter().filter(|event| event.position > position);
-        Ok(later.take(limit as usize).cloned().collect())
-    }
-}
 
 pub(crate) fn subscription(start: StartAt) -> Subscription {
     Subscription {
