@@ -245,8 +245,15 @@ mod tests {
             asked_for: false,
         };
         assert!(first.is_at_its_first());
-        let retried = Subject { attempts: 1, failures: 1, ..first };
-        let replayed = Subject { asked_for: true, ..first };
+        let retried = Subject {
+            attempts: 1,
+            failures: 1,
+            ..first
+        };
+        let replayed = Subject {
+            asked_for: true,
+            ..first
+        };
         assert!(!retried.is_at_its_first() && !replayed.is_at_its_first());
     }
 }

@@ -219,5 +219,9 @@ fn the_latency_is_of_first_attempts_that_deliver() {
     measured.metrics.attempted(tenant(1), Some(since), &delivered);
     measured.metrics.attempted(tenant(1), Some(since), &failed);
     measured.metrics.attempted(tenant(1), None, &delivered);
-    assert_eq!(measured.latencies(), (1, 1.02), "of one delivery: a second, and the attempt");
+    assert_eq!(
+        measured.latencies(),
+        (1, 1.02),
+        "of one delivery: a second, and the attempt"
+    );
 }

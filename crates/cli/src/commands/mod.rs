@@ -5,6 +5,7 @@ mod dev;
 mod doctor;
 mod health;
 mod keys;
+mod listening;
 mod migrate;
 mod openapi;
 mod operator;

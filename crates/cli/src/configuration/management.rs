@@ -10,8 +10,11 @@ use super::Faults;
 pub(crate) struct ManagementConfig {
     /// Whether it listens. Default true.
     pub(crate) enabled: bool,
-    /// Where it listens. Default `127.0.0.1:9464`. Whoever reaches it may read metrics and change what is logged.
+    /// Where it listens. Default `127.0.0.1:9464`. Whoever reaches it may read metrics and health.
     pub(crate) listen: SocketAddr,
+    /// Whether other machines may change what is logged (`PUT /log-level`). Default false: only who asks from the same
+    /// machine, container or pod (a loopback address) may.
+    pub(crate) remote_log_level: bool,
 }
 
 impl Default for ManagementConfig {
@@ -19,6 +22,7 @@ impl Default for ManagementConfig {
         Self {
             enabled: true,
             listen: (Ipv4Addr::LOCALHOST, 9464).into(),
+            remote_log_level: false,
         }
     }
 }

@@ -121,10 +121,10 @@ impl DeliveryRepository for SqlUnitOfWork {
             Dialect::Postgres => (QUEUE_ON_POSTGRES, 1),
             Dialect::Sqlite => (QUEUE_ON_SQLITE, 2),
         };
-        let named = of
-            .clone()
-            .into_iter()
-            .chain([work.as_uuid().into(), asked_in.map_or(UNTRACED, TraceParent::as_str).into()]);
+        let named = of.clone().into_iter().chain([
+            work.as_uuid().into(),
+            asked_in.map_or(UNTRACED, TraceParent::as_str).into(),
+        ]);
         let queue = self.dialect.of_tenant(tenant, queue, named)?;
         let queued = self.transaction.execute_raw(queue).await.or_store_error()?;
         if queued.rows_affected() != rows {
