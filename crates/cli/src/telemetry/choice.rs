@@ -92,6 +92,7 @@ mod tests {
     fn written(directives: &str, choice: &Choice, say: impl FnOnce()) -> String {
         let written = Written::default();
         let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
             .with_writer(written.clone())
             .map_event_format(|lines| choice.clone().told_after(lines));
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new(directives)));
