@@ -175,9 +175,9 @@ impl Telemetry {
 const FLUSH: Duration = Duration::from_secs(5);
 
 impl Telemetry {
-    /// Sends what is left, and ends, within so long.
+    /// Sends what is left, and ends, well within so long.
     pub(crate) fn flush(mut self, within: Duration) {
-        self.end(FLUSH.min(within / 2));
+        self.end(FLUSH.min(within / 3));
     }
 
     fn end(&mut self, each: Duration) {
