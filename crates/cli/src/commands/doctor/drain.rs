@@ -16,7 +16,14 @@ pub(super) async fn examine(configuration: &Configuration, database: Option<&Dat
     let slow = match database {
         Some(database) if drain < longest() => match database.endpoints_slower_than(drain).await {
             Ok(slow) => Some(slow),
-            Err(error) => return report.failed("drain", start::causes(&error), "see the cause"),
+            // Not a fault of its own: the tables may not be there yet, and then that is told already.
+            Err(error) => {
+                return report.warning(
+                    "drain",
+                    format!("endpoints' time-outs cannot be read: {}", start::causes(&error)),
+                    "see what is said of the database and its migrations",
+                );
+            }
         },
         _ => None,
     };
