@@ -43,8 +43,11 @@ pub(crate) struct Connections {
 
 /// One of them.
 struct Connection {
-    /// A second handle of its socket, closed with the connection.
+    /// A second handle of its socket, closed with the connection: the first is the framework's, and may be closed and its
+    /// number be another's at any time. So each connection counts twice among the process's open files.
     socket: TcpStream,
+    /// Requests whose answers have not begun.
+    unanswered: AtomicU32,
     /// Requests whose answers are not sent yet.
     under_way: AtomicU32,
     /// For how many ticks there was none.
@@ -71,6 +74,7 @@ impl Connections {
         };
         let connection = Arc::new(Connection {
             socket,
+            unanswered: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
             quiet_ticks: AtomicU32::new(0),
         });
@@ -86,6 +90,18 @@ impl Connections {
                 let connection = connection.upgrade();
                 connection.inspect(|open| open.tick(limit)).is_some()
             });
+        }
+    }
+
+    /// Cuts off, again and again until dropped, whoever has nothing more to wait for than to read an answer, or asks nothing.
+    pub(crate) async fn let_go(&self) {
+        loop {
+            for connection in self.lock().iter().filter_map(Weak::upgrade) {
+                if connection.unanswered.load(Ordering::Acquire) == 0 {
+                    let _ = connection.socket.shutdown(Shutdown::Both);
+                }
+            }
+            tokio::time::sleep(TICK).await;
         }
     }
 
@@ -111,6 +127,22 @@ impl Connection {
     }
 }
 
+/// A request whose answer has not begun.
+struct Unanswered(Arc<Connection>);
+
+impl Unanswered {
+    fn begin(connection: &Arc<Connection>) -> Self {
+        connection.unanswered.fetch_add(1, Ordering::AcqRel);
+        Self(connection.clone())
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.unanswered.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// A request that is being served, and its connection not quiet.
 struct UnderWay(Arc<Connection>);
 
@@ -133,8 +165,11 @@ pub(crate) async fn under_way<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let under_way = request.conn_data::<Arc<Connection>>().map(UnderWay::begin);
+    let connection = request.conn_data::<Arc<Connection>>();
+    let unanswered = connection.map(Unanswered::begin);
+    let under_way = connection.map(UnderWay::begin);
     let response = next.call(request).await?.map_into_boxed_body();
+    drop(unanswered);
     Ok(response.map_body(|_, body| Watched {
         body,
         _under_way: under_way,
@@ -161,3 +196,7 @@ impl MessageBody for Watched {
         Pin::new(&mut self.body).poll_next(context)
     }
 }
+
+#[cfg(test)]
+#[path = "connections_tests.rs"]
+mod tests;

@@ -35,8 +35,10 @@ use crate::{
     tenants::{CreateTenant, CreatedTenant},
 };
 
+mod scene;
 mod stand_ins;
 
+pub(crate) use scene::Scene;
 use stand_ins::Elsewhere;
 pub(crate) use stand_ins::PlainTokens;
 

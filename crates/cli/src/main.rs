@@ -9,6 +9,8 @@ mod args;
 mod commands;
 mod configuration;
 mod dev;
+mod ending;
+mod files;
 mod options;
 mod receiver;
 mod runtime;

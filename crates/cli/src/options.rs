@@ -14,7 +14,8 @@ use postrider_persistence::{DatabaseOptions, PostgresOptions, SqliteOptions};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    configuration::{Configuration, DatabaseConfig, DeliveryConfig, ServerConfig},
+    configuration::{Configuration, DatabaseConfig, DeliveryConfig},
+    files::Files,
     telemetry::OtelUseCaseMetrics,
 };
 
@@ -81,7 +82,7 @@ pub(crate) fn platform(configuration: &Configuration) -> PlatformOptions {
         intake: intake.options(storage.url.is_none()),
         engine: EngineOptions {
             tenant_labels: telemetry.tenant_labels,
-            ..engine(delivery, server)
+            ..engine(delivery, configuration.drain_limit())
         },
         replays: replays.options(),
         retention: retention.options(),
@@ -122,10 +123,12 @@ pub(crate) fn database(config: &DatabaseConfig) -> DatabaseOptions {
     }
 }
 
-/// Of the API's listener.
-pub(crate) fn server(config: &ServerConfig) -> ServerOptions {
+/// Of the API's listener, in a process that may have so many files open.
+pub(crate) fn server(configuration: &Configuration, files: Option<u64>) -> ServerOptions {
+    let config = &configuration.server;
+    let fewer = Files::wanted(configuration).fewer_clients(files);
     ServerOptions {
-        max_connections_per_worker: config.max_connections_per_worker,
+        max_connections_per_worker: fewer.unwrap_or(config.max_connections_per_worker),
         request_head_timeout: Duration::from_millis(config.request_head_timeout_ms),
         // The end as a whole has a limit of its own, which comes first.
         shutdown_timeout: Duration::from_secs(config.shutdown_timeout_s),
@@ -133,7 +136,7 @@ pub(crate) fn server(config: &ServerConfig) -> ServerOptions {
     }
 }
 
-fn engine(config: &DeliveryConfig, server: &ServerConfig) -> EngineOptions {
+fn engine(config: &DeliveryConfig, drain_timeout: Duration) -> EngineOptions {
     EngineOptions {
         max_in_flight: config.max_in_flight,
         max_in_flight_per_endpoint: config.max_in_flight_per_endpoint.min(config.max_in_flight),
@@ -141,7 +144,7 @@ fn engine(config: &DeliveryConfig, server: &ServerConfig) -> EngineOptions {
         max_memory_bytes: config.max_memory_bytes,
         attempt_timeout: AttemptTimeout::from_millis(config.attempt_timeout_ms).unwrap_or_default(),
         retry: config.retry_policy(),
-        drain_timeout: Duration::from_millis(config.drain_timeout_ms).min(server.drain_limit()),
+        drain_timeout,
         ..EngineOptions::default()
     }
 }

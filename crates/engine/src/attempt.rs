@@ -29,9 +29,17 @@ pub(crate) struct Subject {
     pub(crate) endpoint: EndpointId,
     pub(crate) attempts: u32,
     pub(crate) failures: u32,
+    /// Whether a resend or a replay put it into the queue.
+    pub(crate) asked_for: bool,
 }
 
 impl Subject {
+    /// Whether nothing was tried yet of what the message itself set off: only then do its age and how late we are tell the
+    /// same.
+    pub(crate) const fn is_at_its_first(&self) -> bool {
+        self.attempts == 0 && !self.asked_for
+    }
+
     /// The delivery as it stands before anything is done.
     const fn delivery(&self, now: Timestamp) -> Delivery {
         Delivery {
@@ -218,5 +226,34 @@ fn internal_failure() -> Sent {
         },
         retry_after: None,
         response_body: CapturedBody::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_attempt_is_of_what_the_message_set_off() {
+        let first = Subject {
+            tenant: TenantId::from_uuid(uuid::Uuid::nil()),
+            application: ApplicationId::from_uuid(uuid::Uuid::nil()),
+            message: MessageId::from_uuid(uuid::Uuid::nil()),
+            endpoint: EndpointId::from_uuid(uuid::Uuid::nil()),
+            attempts: 0,
+            failures: 0,
+            asked_for: false,
+        };
+        assert!(first.is_at_its_first());
+        let retried = Subject {
+            attempts: 1,
+            failures: 1,
+            ..first
+        };
+        let replayed = Subject {
+            asked_for: true,
+            ..first
+        };
+        assert!(!retried.is_at_its_first() && !replayed.is_at_its_first());
     }
 }

@@ -104,7 +104,7 @@ impl Metrics {
             ),
             latency: seconds(
                 "postrider.delivery.latency",
-                "From a message's acceptance, or its time, until its receiver had it",
+                "From a message's acceptance, or its time, until its receiver had it, of deliveries that the first attempt made",
             ),
             settle_duration: seconds(
                 "postrider.settle.duration",
@@ -146,8 +146,8 @@ impl Metrics {
         self.refused.add(count as u64, &[KeyValue::new("reason", reason)]);
     }
 
-    /// An attempt for a message that was to be sent from `since` on has ended.
-    pub(crate) fn attempted(&self, tenant: TenantId, since: Timestamp, concluded: &Concluded) {
+    /// An attempt has ended. If it was the first for a message that is new, it could have been made from `since` on.
+    pub(crate) fn attempted(&self, tenant: TenantId, since: Option<Timestamp>, concluded: &Concluded) {
         let Some(attempt) = &concluded.attempt else {
             return;
         };
@@ -168,7 +168,9 @@ impl Metrics {
         if attempt.number > 1 {
             self.retries.add(1, &[]);
         }
-        if concluded.delivery.status == DeliveryStatus::Delivered {
+        if let Some(since) = since
+            && concluded.delivery.status == DeliveryStatus::Delivered
+        {
             let waited = attempt.started_at.since(since) + attempt.latency;
             self.latency.record(waited.as_secs_f64(), &[]);
         }

@@ -5,10 +5,8 @@ use opentelemetry_sdk::metrics::{
 };
 use postrider_application::ports::StoreError;
 use postrider_domain::{
-    ApplicationId, EndpointId, MessageId,
+    EndpointId, MessageId,
     deliveries::{Attempt, CapturedBody, Delivery, FailureClass, FailureReason},
-    event_types::EventTypeName,
-    messages::{Channels, ContentType, Payload},
 };
 use uuid::Uuid;
 
@@ -69,6 +67,25 @@ impl Measured {
         points.sort();
         points
     }
+
+    /// How many latencies were measured, and their sum in seconds.
+    fn latencies(&self) -> (u64, f64) {
+        self.provider.force_flush().unwrap();
+        let all = self.exporter.get_finished_metrics().unwrap();
+        let mut metrics = all
+            .last()
+            .unwrap()
+            .scope_metrics()
+            .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
+        let latency = metrics
+            .find(|metric| metric.name() == "postrider.delivery.latency")
+            .unwrap();
+        let AggregatedMetrics::F64(MetricData::Histogram(latency)) = latency.data() else {
+            panic!("no histogram");
+        };
+        let point = latency.data_points().next().unwrap();
+        (point.count(), point.sum())
+    }
 }
 
 fn tenant(number: u128) -> TenantId {
@@ -110,9 +127,9 @@ fn attempts_are_counted_by_how_they_ended() {
     let pending = DeliveryStatus::Pending { due_at: since };
     measured
         .metrics
-        .attempted(tenant(1), since, &concluded(1, timed_out(), pending));
+        .attempted(tenant(1), Some(since), &concluded(1, timed_out(), pending));
     let second = concluded(2, Outcome::of_status(204), DeliveryStatus::Delivered);
-    measured.metrics.attempted(tenant(1), since, &second);
+    measured.metrics.attempted(tenant(1), None, &second);
     assert_eq!(
         measured.counter("postrider.attempts"),
         [
@@ -176,8 +193,8 @@ fn tenants_have_labels_only_where_that_is_asked_for() {
     let without = Measured::new(0);
     let with = Measured::new(1);
     for number in 1..=3 {
-        without.metrics.attempted(tenant(number), since, &delivered);
-        with.metrics.attempted(tenant(number), since, &delivered);
+        without.metrics.attempted(tenant(number), Some(since), &delivered);
+        with.metrics.attempted(tenant(number), Some(since), &delivered);
     }
     assert_eq!(
         without.counter("postrider.attempts"),
@@ -192,60 +209,19 @@ fn tenants_have_labels_only_where_that_is_asked_for() {
     );
 }
 
-fn message(tenant: TenantId) -> Message {
-    Message {
-        id: MessageId::from_uuid(Uuid::nil()),
-        tenant,
-        application: ApplicationId::from_uuid(Uuid::nil()),
-        event_type: EventTypeName::parse("invoice.paid").unwrap(),
-        channels: Channels::default(),
-        event_id: None,
-        payload: Payload::restore(*b"{}", ContentType::json()),
-        created_at: Timestamp::from_micros(1_000_000),
-        trace: None,
-        deliver_at: None,
-    }
-}
-
-/// What the instruments cost a message that is accepted, delivered at once and settled in a batch; in nanoseconds.
-fn cost_of_a_message(metrics: &Metrics) -> f64 {
-    const BATCH: usize = 64;
-    const BATCHES: usize = 20_000;
-    let delivered = concluded(1, Outcome::of_status(204), DeliveryStatus::Delivered);
-    let message = message(tenant(1));
-    let since = Timestamp::from_micros(1_000_000);
-    #[expect(clippy::disallowed_methods, reason = "it is a measurement")]
-    let began = std::time::Instant::now();
-    for _ in 0..BATCHES {
-        metrics.accepted(std::iter::repeat_n(&message, BATCH));
-        for number in 0..BATCH {
-            metrics.asked(1, None, Duration::from_micros(number as u64 * 100));
-            metrics.attempted(tenant(1), since, std::hint::black_box(&delivered));
-        }
-        metrics.settled(BATCH, Duration::from_millis(3));
-        metrics.concluded(std::iter::repeat_n(&delivered, BATCH));
-    }
-    #[expect(clippy::cast_precision_loss, reason = "far below where it matters")]
-    let messages = (BATCH * BATCHES) as f64;
-    began.elapsed().as_secs_f64() * 1e9 / messages
-}
-
 #[test]
-#[ignore = "a measurement, and only worth anything optimised: see docs/performance.md"]
-fn what_a_message_costs() {
-    let none = opentelemetry::metrics::noop::NoopMeterProvider::new().meter("test");
-    let quiet = Metrics::new(&none, &EngineOptions::default());
-    for (what, measured) in [("no label of tenants", 0), ("with labels of tenants", 100)] {
-        let measured = Measured::new(measured);
-        let mut costs = [f64::MAX; 2];
-        // The least of several rounds, taken in turns: others use this machine too.
-        for _ in 0..10 {
-            costs[0] = costs[0].min(cost_of_a_message(&quiet));
-            costs[1] = costs[1].min(cost_of_a_message(&measured.metrics));
-        }
-        println!(
-            "{what}: {:.0} ns a message without a provider, {:.0} ns with one",
-            costs[0], costs[1]
-        );
-    }
+fn the_latency_is_of_first_attempts_that_deliver() {
+    let measured = Measured::new(0);
+    let since = Timestamp::from_micros(1_000_000);
+    let delivered = concluded(1, Outcome::of_status(204), DeliveryStatus::Delivered);
+    let pending = DeliveryStatus::Pending { due_at: since };
+    let failed = concluded(1, timed_out(), pending);
+    measured.metrics.attempted(tenant(1), Some(since), &delivered);
+    measured.metrics.attempted(tenant(1), Some(since), &failed);
+    measured.metrics.attempted(tenant(1), None, &delivered);
+    assert_eq!(
+        measured.latencies(),
+        (1, 1.02),
+        "of one delivery: a second, and the attempt"
+    );
 }

@@ -11,8 +11,8 @@ use clap::{Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use xtask::bench;
 use xtask::{
-    check_arch, check_docs, conformance, deploy, faults, follow, generate, interrupt, postgres_ways, recovery,
-    sbom, tenancy, test,
+    check_arch, check_docs, conformance, deploy, faults, follow, generate, interrupt, postgres_ways,
+    recovery, sbom, tenancy, test,
 };
 
 #[derive(Parser)]

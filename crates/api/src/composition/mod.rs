@@ -8,6 +8,7 @@ mod caches;
 mod composing;
 mod denials;
 mod key_uses;
+mod last_words;
 mod opening;
 mod options;
 mod platform;
@@ -17,8 +18,9 @@ mod system;
 #[cfg(test)]
 mod test_support;
 
+pub use last_words::LastWords;
 pub use options::{OpenError, PlatformOptions, RunError};
-pub use platform::{LastWords, Platform};
+pub use platform::Platform;
 pub use postrider_outbox::{JsonLinesTarget, RelayOptions};
 pub use server::{Server, ServerOptions};
 pub use system::{SystemClock, UuidV7Ids};

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use postrider_application::ports::{MessageIntake, NodeRegistry as _, StoreError, WorkBell as _};
+use postrider_application::ports::{MessageIntake, StoreError, WorkBell as _};
 use postrider_crypto::KeyRing;
 use postrider_engine::{EngineHandle, Intake};
 use postrider_outbox::RelaySignal;
@@ -13,10 +13,14 @@ use super::{
     background::Background,
     caches::Caches,
     composing::Opened,
+    last_words::LastWords,
     opening::{System, open_database, open_sealer},
     prober::Prober,
 };
 use crate::{ApiContext, App, Health};
+
+/// How long saying goodbye to the database may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The composed system, without a listener.
 pub struct Platform {
@@ -86,7 +90,7 @@ impl Platform {
 
     /// Takes messages in, delivers, relays and does the chores until `shutdown`. Then it drains, hands back what is left,
     /// waits for `served`, which is to end when no request is served any more (as [`super::Server::stop`] does), and
-    /// closes what is its own. Until then messages are taken in, for the next start or another node; requests that end
+    /// closes what is its own, the database's connections last. Until then messages are taken in, for the next start or another node; requests that end
     /// after the drain leave no denials in the audit log. Meanwhile it looks whether this node can serve, and from the
     /// moment of `shutdown` on says that it cannot.
     ///
@@ -102,6 +106,7 @@ impl Platform {
             store,
             prober,
             health,
+            database,
             ..
         } = self;
         health.serves();
@@ -128,6 +133,13 @@ impl Platform {
             tracing::warn!(%error, "other nodes were not told of what is left");
         }
         health.drain();
+        // Nobody asks it anything more.
+        watch.shutdown().await;
+        match tokio::time::timeout(CLOSE_WITHIN, database.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the database's connections could not be closed"),
+            Err(_) => tracing::warn!("the database's connections did not close in time"),
+        }
         ended
     }
 
@@ -142,38 +154,5 @@ impl Platform {
     /// Closes the database without having run.
     pub async fn close(self) -> Result<(), StoreError> {
         self.database.close().await
-    }
-}
-
-/// What is left to be done for a platform whose end took too long and was cut short.
-pub struct LastWords {
-    store: Arc<SqlStore>,
-    engine: EngineHandle,
-}
-
-impl LastWords {
-    /// How long it may take; if it fails, the lease runs out by itself.
-    const WITHIN: Duration = Duration::from_secs(2);
-
-    /// Says what is left, and gives it back: others may have it at once. To be called once [`Platform::run`] was
-    /// dropped.
-    pub async fn say(self) {
-        let status = self.engine.status();
-        tracing::warn!(
-            in_flight = status.in_flight,
-            waiting = status.waiting,
-            holds_lease = status.epoch.is_some(),
-            "the shutdown took too long and is cut short; what was under way goes back to the queue and will be repeated"
-        );
-        let Some(epoch) = status.epoch else { return };
-        let leaving = async {
-            self.store.leave(epoch).await?;
-            self.store.ring().await
-        };
-        match tokio::time::timeout(Self::WITHIN, leaving).await {
-            Ok(Ok(())) => tracing::info!(%epoch, "left; nothing is leased any more"),
-            Ok(Err(error)) => tracing::warn!(%epoch, %error, "could not leave; the lease will run out"),
-            Err(_) => tracing::warn!(%epoch, "could not leave in time; the lease will run out"),
-        }
     }
 }

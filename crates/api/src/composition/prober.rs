@@ -26,7 +26,38 @@ pub(super) struct Prober {
     health: Arc<Health>,
     database: Database,
     engine: EngineHandle,
+    answers: Answers,
+}
+
+/// What one question to the database came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Good,
+    Bad,
+    Late,
+}
+
+/// The database's answers, as far as they decide of the next one.
+#[derive(Debug, Default)]
+struct Answers {
+    /// Those in a row that were late.
     late: u32,
+}
+
+impl Answers {
+    /// Whether the database counts as ready after this one, and why; it `was_ready` before.
+    fn judge(&mut self, answer: Answer, was_ready: bool) -> (bool, &'static str) {
+        self.late = match answer {
+            Answer::Late => self.late.saturating_add(1),
+            Answer::Good | Answer::Bad => 0,
+        };
+        match answer {
+            Answer::Good => (true, "answers"),
+            Answer::Bad => (false, "does not answer"),
+            Answer::Late if self.late < LATE_ANSWERS => (was_ready, "answers late"),
+            Answer::Late => (false, "does not answer in time"),
+        }
+    }
 }
 
 impl Prober {
@@ -35,7 +66,7 @@ impl Prober {
             health,
             database,
             engine,
-            late: 0,
+            answers: Answers::default(),
         }
     }
 
@@ -61,23 +92,17 @@ impl Prober {
 
     /// Whether it answered now.
     async fn database(&mut self) -> bool {
-        let answer = time::timeout(ANSWER_TIMEOUT, self.database.ping()).await;
-        self.late = if answer.is_err() {
-            self.late.saturating_add(1)
-        } else {
-            0
-        };
-        let (ready, detail) = match &answer {
-            Ok(Ok(())) => (true, "answers"),
+        let answer = match time::timeout(ANSWER_TIMEOUT, self.database.ping()).await {
+            Ok(Ok(())) => Answer::Good,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the database does not answer");
-                (false, "does not answer")
+                Answer::Bad
             }
-            Err(_) if self.late < LATE_ANSWERS => (self.was_ready(), "answers late"),
-            Err(_) => (false, "does not answer in time"),
+            Err(_) => Answer::Late,
         };
+        let (ready, detail) = self.answers.judge(answer, self.was_ready());
         self.health.report(Subject::Database, ready, detail);
-        matches!(answer, Ok(Ok(())))
+        answer == Answer::Good
     }
 
     fn was_ready(&self) -> bool {
@@ -115,5 +140,33 @@ impl Prober {
             (false, false) => (false, "holds no lease: starting, or cut off from the database"),
         };
         self.health.report(Subject::Engine, ready, detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_late_answers_in_a_row_make_a_node_not_ready_and_one_does_not() {
+        let mut answers = Answers::default();
+        let mut ready = false;
+        let mut judged = |answer| {
+            ready = answers.judge(answer, ready).0;
+            ready
+        };
+        assert!(
+            !judged(Answer::Late),
+            "one late answer does not make it ready either"
+        );
+        assert!(judged(Answer::Good));
+        assert!(judged(Answer::Late), "one");
+        assert!(judged(Answer::Good));
+        assert!(judged(Answer::Late), "one again, not two in a row");
+        assert!(!judged(Answer::Late), "two");
+        assert!(!judged(Answer::Late));
+        assert!(judged(Answer::Good));
+        assert!(!judged(Answer::Bad), "one refusal is enough");
+        assert!(!judged(Answer::Late), "what is not ready stays so");
     }
 }

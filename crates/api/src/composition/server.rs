@@ -41,6 +41,7 @@ pub struct Server {
     address: SocketAddr,
     handle: ServerHandle,
     task: JoinHandle<io::Result<()>>,
+    connections: Arc<Connections>,
     watch: JoinHandle<()>,
     stop_watching: CancellationToken,
 }
@@ -69,11 +70,15 @@ impl Server {
         let stopped = stop_watching.clone();
         let quiet = options.keep_alive + options.request_head_timeout;
         #[expect(clippy::disallowed_methods, reason = "stop() awaits it")]
-        let watch = tokio::spawn(async move { connections.watch(quiet, stopped).await });
+        let watch = {
+            let connections = Arc::clone(&connections);
+            tokio::spawn(async move { connections.watch(quiet, stopped).await })
+        };
         Ok(Self {
             address,
             handle,
             task,
+            connections,
             watch,
             stop_watching,
         })
@@ -86,7 +91,20 @@ impl Server {
 
     /// Finishes the requests under way, and ends.
     pub async fn stop(self) {
-        self.handle.stop(true).await;
+        self.stop_by(CancellationToken::new()).await;
+    }
+
+    /// The same; but at `hurry`, clients that are still reading what they were answered are cut off: what they asked for is
+    /// done, and how fast they read is not for us to wait for.
+    pub async fn stop_by(self, hurry: CancellationToken) {
+        let cut = async {
+            hurry.cancelled().await;
+            self.connections.let_go().await;
+        };
+        tokio::select! {
+            () = self.handle.stop(true) => {}
+            () = cut => {}
+        }
         match self.task.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the listener failed"),

@@ -1,7 +1,8 @@
 //! What whoever runs the installation asks of one process: its metrics, its health, and what it logs.
 //!
 //! It is a listener of its own, on loopback by default, with a thread of its own: it answers while the API is overloaded
-//! or not yet up. Nothing on it asks for a credential, and nothing on it shows or takes one.
+//! or not yet up. Nothing on it asks for a credential, and nothing on it shows or takes one: whoever reaches it may look; what
+//! is logged, only who asks from the same machine may change, unless the operator says otherwise.
 
 mod health;
 mod log_level;
@@ -60,4 +61,6 @@ pub struct ManagementContext {
     pub health: Arc<Health>,
     /// What is logged.
     pub logs: Arc<dyn LogControl>,
+    /// Whether other machines may change what is logged.
+    pub remote_log_level: bool,
 }

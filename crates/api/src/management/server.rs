@@ -1,17 +1,23 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
 use actix_web::{
-    App, HttpServer,
-    dev::ServerHandle,
+    App, Error, HttpServer,
+    body::MessageBody,
+    dev::{ServerHandle, ServiceRequest, ServiceResponse},
+    error::ErrorRequestTimeout,
+    middleware::{Next, from_fn},
     web::{self, Data, JsonConfig},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{ManagementContext, health, log_level, metrics};
+use crate::connections::{Connections, under_way};
 
 /// The most bytes of a body here.
 pub(crate) const MAX_BODY: usize = 4 * 1024;
@@ -19,6 +25,24 @@ pub(crate) const MAX_BODY: usize = 4 * 1024;
 pub(crate) const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send a request's head.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client may take to send a request's body and have its answer.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be silent after an answer.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// How long each of them is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    head: Duration,
+    request: Duration,
+    keep_alive: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    head: HEAD_TIMEOUT,
+    request: REQUEST_TIMEOUT,
+    keep_alive: KEEP_ALIVE,
+};
 
 /// What the listener serves.
 fn routes(config: &mut web::ServiceConfig) {
@@ -31,38 +55,71 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(log_level::change_log_level);
 }
 
+/// Ends a request whose body does not come.
+async fn in_time<B: MessageBody + 'static>(
+    limit: Duration,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    match timeout(limit, next.call(request)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ErrorRequestTimeout("the request did not arrive in time")),
+    }
+}
+
 /// The management listener.
 pub struct ManagementServer {
     address: SocketAddr,
     handle: ServerHandle,
-    task: JoinHandle<io::Result<()>>,
+    running: JoinSet<io::Result<()>>,
+    stop_watching: CancellationToken,
 }
 
 impl ManagementServer {
     /// Serves `context` on `listener`, on a thread of its own.
     pub fn start(listener: TcpListener, context: ManagementContext) -> io::Result<Self> {
+        Self::start_with(listener, context, PATIENCE)
+    }
+
+    fn start_with(listener: TcpListener, context: ManagementContext, patience: Patience) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let context = Data::new(context);
+        let connections = Arc::new(Connections::default());
+        let admitted = Arc::clone(&connections);
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(context.clone())
                 .app_data(JsonConfig::default().limit(MAX_BODY))
                 .configure(routes)
+                .wrap(from_fn(move |request, next| {
+                    in_time(patience.request, request, next)
+                }))
+                .wrap(from_fn(under_way))
         })
+        .on_connect(move |io, data| admitted.admit(io, data))
         .workers(1)
         .max_connections(MAX_CONNECTIONS)
-        .client_request_timeout(HEAD_TIMEOUT)
+        .client_request_timeout(patience.head)
+        .keep_alive(patience.keep_alive)
         .shutdown_timeout(1)
         .disable_signals()
         .listen(listener)?
         .run();
         let handle = server.handle();
-        #[expect(clippy::disallowed_methods, reason = "stop() awaits it")]
-        let task = tokio::spawn(server);
+        let stop_watching = CancellationToken::new();
+        let stopped = stop_watching.clone();
+        let mut running = JoinSet::new();
+        running.spawn(server);
+        running.spawn(async move {
+            let quiet = patience.keep_alive + patience.head;
+            connections.watch(quiet, stopped).await;
+            Ok(())
+        });
         Ok(Self {
             address,
             handle,
-            task,
+            running,
+            stop_watching,
         })
     }
 
@@ -72,12 +129,15 @@ impl ManagementServer {
     }
 
     /// Ends; the last thing that a process does.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.handle.stop(true).await;
-        match self.task.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the management listener failed"),
-            Err(error) => tracing::error!(%error, "the management listener panicked"),
+        self.stop_watching.cancel();
+        while let Some(ended) = self.running.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the management listener failed"),
+                Err(error) => tracing::error!(%error, "the management listener panicked"),
+            }
         }
     }
 }
@@ -132,6 +192,7 @@ mod tests {
             metrics: Arc::new(Page),
             health: Arc::new(Health::new(Arc::new(TestClock::new()))),
             logs: Arc::new(Logs(Mutex::new("info".into()))),
+            remote_log_level: false,
         }
     }
 
@@ -179,6 +240,7 @@ mod tests {
         let put = |directives: &str| {
             TestRequest::put()
                 .uri("/log-level")
+                .peer_addr("127.0.0.1:40000".parse().unwrap())
                 .set_json(json!({ "directives": directives }))
                 .to_request()
         };
@@ -191,5 +253,60 @@ mod tests {
         let now = call_service(&app, TestRequest::get().uri("/log-level").to_request()).await;
         let now: Value = read_body_json(now).await;
         assert_eq!(now, json!({ "directives": "debug" }));
+    }
+
+    #[actix_web::test]
+    async fn from_elsewhere_the_log_level_is_read_and_not_changed_unless_the_operator_says_so() {
+        for (remote_log_level, expected) in [(false, StatusCode::FORBIDDEN), (true, StatusCode::OK)] {
+            let context = ManagementContext {
+                remote_log_level,
+                ..context()
+            };
+            let app = init_service(App::new().app_data(Data::new(context)).configure(routes)).await;
+            let elsewhere = "192.0.2.7:40000".parse().unwrap();
+            let put = TestRequest::put()
+                .uri("/log-level")
+                .peer_addr(elsewhere)
+                .set_json(json!({ "directives": "debug" }))
+                .to_request();
+            assert_eq!(call_service(&app, put).await.status(), expected);
+            let get = TestRequest::get()
+                .uri("/log-level")
+                .peer_addr(elsewhere)
+                .to_request();
+            assert_eq!(call_service(&app, get).await.status(), StatusCode::OK);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_sends_half_a_request_does_not_hold_a_connection() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let patience = Patience {
+            head: Duration::from_millis(500),
+            request: Duration::from_millis(500),
+            keep_alive: Duration::from_secs(2),
+        };
+        let server = ManagementServer::start_with(listener, context(), patience).unwrap();
+        let address = server.address();
+        let live = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+        let put = "PUT /log-level HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 30\r\n\r\n{";
+        let mut holders = JoinSet::new();
+        for beginning in ["", "GET /metr", put, &format!("{live}GET /")] {
+            let beginning = beginning.to_owned();
+            holders.spawn(async move {
+                let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+                stream.write_all(beginning.as_bytes()).await.unwrap();
+                let mut rest = Vec::new();
+                // Ended in order or by force: what matters is that it is.
+                let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+                assert!(ended.is_ok(), "{beginning:?} was held");
+            });
+        }
+        while let Some(one) = holders.join_next().await {
+            one.unwrap();
+        }
+        server.stop().await;
     }
 }

@@ -172,7 +172,6 @@ impl Node {
 async fn a_node_gets_ready_says_why_and_is_not_ready_at_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let (node, app) = Node::start(directory.path()).await;
-    drop(app);
     let ready = node.until("", "/health/ready", |status, _| status == 200).await;
     let checks = ready["checks"].as_array().unwrap();
     let names: Vec<_> = checks
@@ -195,6 +194,10 @@ async fn a_node_gets_ready_says_why_and_is_not_ready_at_its_end() {
     assert!(health.is_draining());
     let process = &health.checks()[0];
     assert!(!process.ready && process.name == "process");
+    // It has closed its database, whoever still holds the use cases: another one may have it.
+    let (next, _) = Node::start(directory.path()).await;
+    next.stop().await;
+    drop(app);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use postrider_domain::{
-    ApplicationId, Description, EndpointId, Metadata, Uid,
-    access::{Grant, Role},
+    Description, Metadata, Uid,
     endpoints::{EndpointRef, EndpointUrl, Filter, Overlap},
     messages::DedupKey,
 };
@@ -15,36 +14,13 @@ use super::{
 };
 use crate::{
     ErrorCode, IfMatch, Patch, Result,
-    access::Caller,
     applications::DeleteApplication,
     once::{Once, OnceKey},
     ports::EndpointView,
-    testing::{World, create_endpoint},
+    testing::Scene,
 };
 
-struct Scene {
-    world: World,
-    owner: Caller,
-    application: ApplicationId,
-    endpoint: EndpointId,
-}
-
 impl Scene {
-    async fn new() -> Self {
-        let world = World::new();
-        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
-        let application = world.application(&owner, None).await.id;
-        let request = create_endpoint(application, "https://a.example/");
-        let endpoint = world.send(&owner, request).await.unwrap().endpoint.id;
-        assert_eq!(world.barrier.count(), 0, "nobody waits for what is new");
-        Self {
-            world,
-            owner,
-            application,
-            endpoint,
-        }
-    }
-
     fn disable(&self) -> DisableEndpoint {
         DisableEndpoint {
             application: self.application.into(),

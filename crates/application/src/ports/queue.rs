@@ -54,7 +54,9 @@ pub struct ClaimedWork {
     pub payload_bytes: u32,
     /// The version of the application's endpoints when the row was claimed; 0 if the application is gone.
     pub endpoints_version: i64,
-    /// The trace that somebody asked in for this delivery to be made again; none otherwise, or if nobody records it.
+    /// Whether somebody asked for this delivery: a resend or a replay put the row there. Not so of the retries after it.
+    pub asked_for: bool,
+    /// The trace that they asked in; none otherwise, or if nobody records it.
     pub asked_in: Option<TraceParent>,
 }
 

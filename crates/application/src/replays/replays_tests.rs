@@ -1,41 +1,25 @@
 use std::time::Duration;
 
 use postrider_domain::{
-    EndpointId, Rule, Timestamp,
+    Rule, Timestamp,
     access::{Grant, Role},
     replays::{ReplayLimit, ReplayMode, ReplayStatus},
 };
 
 use super::*;
 use crate::{
-    access::Caller,
     endpoints::DisableEndpoint,
     ports::{PageRequest, ReplayLimits, ReplayStep, ReplayWorker as _},
     replays::{CancelReplay, GetReplay, ListReplays},
-    testing::{World, create_endpoint, publish},
+    testing::{Scene, World, create_endpoint, publish},
 };
 
-struct Scene {
-    world: World,
-    owner: Caller,
-    application: ApplicationId,
-    endpoint: EndpointId,
-}
-
 impl Scene {
-    async fn new() -> Self {
-        let world = World::new();
-        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
-        let application = world.application(&owner, None).await.id;
-        let request = create_endpoint(application, "https://a.example/");
-        let endpoint = world.send(&owner, request).await.unwrap().endpoint.id;
-        world.pass(Duration::from_secs(1));
-        Self {
-            world,
-            owner,
-            application,
-            endpoint,
-        }
+    /// A second after its endpoint was made.
+    async fn later() -> Self {
+        let scene = Self::new().await;
+        scene.world.pass(Duration::from_secs(1));
+        scene
     }
 
     fn create(&self) -> CreateReplay {
@@ -76,7 +60,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_replay_is_begun_worked_and_told_of() {
-    let scene = Scene::new().await;
+    let scene = Scene::later().await;
     let replay = scene.world.send(&scene.owner, scene.create()).await.unwrap();
     assert_eq!(replay.status, ReplayStatus::Running);
     assert_eq!(replay.to, scene.world.now(), "what comes later is none of it");
@@ -109,7 +93,7 @@ async fn a_replay_is_begun_worked_and_told_of() {
 
 #[tokio::test]
 async fn a_cancelled_replay_queues_nothing() {
-    let scene = Scene::new().await;
+    let scene = Scene::later().await;
     let message = publish(scene.application, "{}", None);
     scene.world.send(&scene.owner, message).await.unwrap();
     scene.world.pass(Duration::from_secs(1));
@@ -126,7 +110,7 @@ async fn a_cancelled_replay_queues_nothing() {
 
 #[tokio::test]
 async fn what_cannot_be_replayed_is_refused() {
-    let scene = Scene::new().await;
+    let scene = Scene::later().await;
     for (from, to) in [(5, Some(5)), (6, Some(5)), (i64::MAX, None)] {
         let mut request = scene.create();
         request.replay.from = Timestamp::from_micros(from);
@@ -146,7 +130,7 @@ async fn what_cannot_be_replayed_is_refused() {
 
 #[tokio::test]
 async fn only_so_many_are_under_way() {
-    let scene = Scene::new().await;
+    let scene = Scene::later().await;
     let mut last = None;
     for _ in 0..Settings::default().max_replays_per_endpoint {
         last = Some(scene.world.send(&scene.owner, scene.create()).await.unwrap().id);
@@ -163,7 +147,7 @@ async fn only_so_many_are_under_way() {
 
 #[tokio::test]
 async fn who_may() {
-    let scene = Scene::new().await;
+    let scene = Scene::later().await;
     let replay = scene.world.send(&scene.owner, scene.create()).await.unwrap().id;
     let viewer = World::same_tenant(&scene.owner, Grant::tenant(Role::Viewer));
     let stranger = scene

@@ -18,14 +18,18 @@ mod args;
 mod batches;
 mod client;
 #[path = "../../src/configuration/mod.rs"]
-#[expect(dead_code, reason = "the product's own, whose schema is not printed here")]
+#[expect(dead_code, reason = "the product's own, of which `serve` here needs less")]
 mod configuration;
+#[path = "../../src/ending.rs"]
+#[expect(dead_code, reason = "the product's own, of which `serve` here needs less")]
+mod ending;
+#[path = "../../src/files.rs"]
+mod files;
 mod intake;
 #[path = "../../src/options.rs"]
 #[expect(dead_code, reason = "the product's own, of which only `serve` is used here")]
 mod options;
 #[path = "../../src/runtime.rs"]
-#[expect(dead_code, reason = "the product's own, of which `serve` here needs less")]
 mod runtime;
 mod serve;
 mod sql;

@@ -10,6 +10,7 @@ use crate::{
     Failure,
     args::ServeArgs,
     configuration::Configuration,
+    ending::{self, Signals},
     intake::{Discard, Plain},
     options, runtime,
     storage::Storage,
@@ -39,11 +40,11 @@ enum Kind {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let configuration = Configuration::load(&args.serve.config, args.serve.listen)?;
     let _telemetry = Telemetry::start(&configuration.telemetry, Scope::Server)?;
-    runtime::raise_open_file_limit();
-    runtime::block_on(serve(&configuration, args.intake))?
+    let files = runtime::raise_open_file_limit();
+    runtime::block_on(serve(&configuration, files, args.intake))?
 }
 
-async fn serve(configuration: &Configuration, kind: Kind) -> Result<(), Failure> {
+async fn serve(configuration: &Configuration, files: Option<u64>, kind: Kind) -> Result<(), Failure> {
     let listener = TcpListener::bind(configuration.server.listen)?;
     let intake: Arc<dyn MessageIntake> = match kind {
         Kind::Discard => Arc::new(Discard),
@@ -56,10 +57,13 @@ async fn serve(configuration: &Configuration, kind: Kind) -> Result<(), Failure>
         intake,
     ))
     .await?;
-    let server = Server::start(&platform, listener, options::server(&configuration.server))?;
+    let server = Server::start(&platform, listener, options::server(configuration, files))?;
     let shutdown = CancellationToken::new();
     let mut signals = tokio::task::JoinSet::new();
-    signals.spawn(runtime::cancel_on_signal(shutdown.clone()));
+    signals.spawn(ending::cancel_on_signal(
+        Signals::install(None)?,
+        shutdown.clone(),
+    ));
     let ended = Box::pin(platform.run(shutdown, server.stop())).await;
     signals.abort_all();
     Ok(ended?)

@@ -14,6 +14,9 @@ pub(super) fn check(args: &ConfigArgs) -> Outcome {
     } else {
         format!("SQLite in {}", configuration.database.directory.display())
     };
+    for doubt in configuration.doubts() {
+        println!("  {}: {}", doubt.key, doubt.message);
+    }
     println!(
         "The configuration is valid: {database}, listening on {}.",
         configuration.server.listen

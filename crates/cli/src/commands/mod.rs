@@ -6,6 +6,7 @@ mod doctor;
 mod health;
 mod keys;
 mod limits;
+mod listening;
 mod migrate;
 mod openapi;
 mod operator;

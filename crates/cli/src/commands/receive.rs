@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Outcome, quiet_telemetry};
 use crate::{
     args::ReceiveArgs,
+    ending::{self, Signals},
     receiver::{self, Receiver},
     runtime,
 };
@@ -34,7 +35,7 @@ async fn receive(args: &ReceiveArgs, secrets: Vec<SigningSecret>) -> Outcome {
         println!("Receiving on {} (any path). Ctrl-C ends.", receiver.url());
     }
     let shutdown = CancellationToken::new();
-    let signal = runtime::cancel_on_signal(shutdown.clone());
+    let signal = ending::cancel_on_signal(Signals::install(None)?, shutdown.clone());
     tokio::pin!(signal);
     let color = std::io::stdout().is_terminal();
     loop {
@@ -42,8 +43,7 @@ async fn receive(args: &ReceiveArgs, secrets: Vec<SigningSecret>) -> Outcome {
             Some(arrival) = arrivals.recv() => {
                 println!("{}", if args.json { arrival.to_json() } else { arrival.to_line(color) });
             }
-            () = shutdown.cancelled() => break,
-            result = &mut signal => result?,
+            () = &mut signal => break,
         }
     }
     receiver.stop().await;

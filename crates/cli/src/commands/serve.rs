@@ -13,17 +13,16 @@ use postrider_api::{
 use tokio::{net::TcpSocket, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, start};
+use super::{Outcome, listening, start};
 use crate::{
     args::ServeArgs,
-    configuration::Configuration,
-    dev, options,
-    runtime::{self, Farewell, Signals},
+    configuration::{Configuration, ServerConfig},
+    dev,
+    ending::{self, Deadline, Farewell, Signals},
+    files::Files,
+    options, runtime,
     telemetry::{Scope, Telemetry},
 };
-
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1_024;
 
 /// Serves until a signal.
 pub(super) fn run(args: &ServeArgs) -> Outcome {
@@ -32,15 +31,29 @@ pub(super) fn run(args: &ServeArgs) -> Outcome {
         dev::refuse_dev_directory(&configuration.database.directory)?;
     }
     let telemetry = Telemetry::start(&configuration.telemetry, Scope::Server)?;
-    runtime::raise_open_file_limit();
-    runtime::block_on(serve(&configuration, &telemetry))?
+    for doubt in configuration.doubts() {
+        tracing::warn!(key = doubt.key, "{}", doubt.message);
+    }
+    let files = runtime::raise_open_file_limit();
+    tell_of_files(&configuration, files);
+    let limit = Duration::from_secs(configuration.server.shutdown_timeout_s);
+    let signals = Signals::install(Some(limit))?;
+    let deadline = Arc::new(Deadline::new(limit));
+    let ended = runtime::block_on(serve(&configuration, &telemetry, files, signals, &deadline));
+    telemetry.flush(deadline.left());
+    ended?
 }
 
 /// From the first moment on the management listener tells how the process is, while it waits for its database too.
-async fn serve(configuration: &Configuration, telemetry: &Telemetry) -> Outcome {
-    let signals = Signals::install()?;
+async fn serve(
+    configuration: &Configuration,
+    telemetry: &Telemetry,
+    files: Option<u64>,
+    signals: Signals,
+    deadline: &Arc<Deadline>,
+) -> Outcome {
     // First: a taken port is told before anything is touched.
-    let socket = reserve(configuration.server.listen)?;
+    let socket = listening::reserve(configuration.server.listen)?;
     let health = Arc::new(Health::new(Arc::new(SystemClock::new())));
     health.observe();
     let mut heart = JoinSet::new();
@@ -52,74 +65,103 @@ async fn serve(configuration: &Configuration, telemetry: &Telemetry) -> Outcome 
     } else {
         "sqlite"
     });
-    let ended = live(configuration, &health, socket, signals).await;
+    let ready = Ready {
+        socket,
+        files,
+        signals,
+    };
+    let ended = live(configuration, &health, ready, deadline).await;
     health.drain();
+    deadline.begin();
     if let Some(management) = management {
-        management.stop().await;
+        let stopped = tokio::time::timeout(deadline.left() / 2, management.stop()).await;
+        if stopped.is_err() {
+            tracing::warn!("the management listener did not end in time");
+        }
     }
     ended
+}
+
+/// What a server has before it has its database.
+struct Ready {
+    /// The address of the API.
+    socket: TcpSocket,
+    /// How many files it may have open.
+    files: Option<u64>,
+    signals: Signals,
 }
 
 /// Starts, serves and stops.
 async fn live(
     configuration: &Configuration,
     health: &Arc<Health>,
-    socket: TcpSocket,
-    mut signals: Signals,
+    ready: Ready,
+    deadline: &Arc<Deadline>,
 ) -> Outcome {
+    let Ready {
+        socket,
+        files,
+        signals,
+    } = ready;
     let platform = tokio::select! {
         biased;
-        () = signals.next() => {
+        () = signals.asked() => {
             tracing::info!("a signal: stopped before it had started");
             return Ok(ExitCode::SUCCESS);
         }
         opened = Box::pin(start::open(configuration, health)) => opened?,
     };
-    let listener = socket.listen(BACKLOG)?.into_std()?;
-    let server = Server::start(&platform, listener, options::server(&configuration.server))?;
+    let listener = listening::open(socket)?;
+    let server = Server::start(&platform, listener, options::server(configuration, files))?;
     tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "serving");
     let farewell = Farewell {
         health: Arc::clone(health),
         grace: Duration::from_secs(configuration.server.drain_grace_s),
+        deadline: Arc::clone(deadline),
         asked: CancellationToken::new(),
         shutdown: CancellationToken::new(),
     };
-    let limit = Duration::from_secs(configuration.server.shutdown_timeout_s);
-    drain(platform, server, signals, farewell, limit).await
+    drain(platform, server, signals, farewell, &configuration.server).await
 }
 
-/// Runs until a signal, and then for as long as the end may take in all.
+/// Runs until a signal, and then for as long as the end may take.
 async fn drain(
     platform: Platform,
     server: Server,
     signals: Signals,
     farewell: Farewell,
-    limit: Duration,
+    limits: &ServerConfig,
 ) -> Outcome {
     let (asked, shutdown) = (farewell.asked.clone(), farewell.shutdown.clone());
+    let deadline = Arc::clone(&farewell.deadline);
+    let (answers, work) = (limits.answers_limit(), limits.work_limit());
+    let hurry = CancellationToken::new();
     let overdue = async {
         // It also ends by itself, when something gives up that nobody can do without.
         tokio::select! {
             () = asked.cancelled() => {}
             () = shutdown.cancelled() => {}
         }
-        tokio::time::sleep(limit).await;
+        deadline.begin();
+        tokio::time::sleep(answers).await;
+        hurry.cancel();
+        tokio::time::sleep(work.saturating_sub(answers)).await;
     };
     let last_words = platform.last_words();
     let mut watch = JoinSet::new();
-    watch.spawn(runtime::farewell_on_signal(signals, farewell));
+    watch.spawn(ending::farewell_on_signal(signals, farewell));
     let mut running = JoinSet::new();
     // The engine drains first, while the API goes on accepting: what it accepts is durable either way. The database
     // connections that the API's threads opened live as long as those threads, so they end after it.
     //
     // On a thread of the runtime's, beside the attempts and the database's answers that it works with: on this one each
     // of them would have to wake it across threads.
-    running.spawn(platform.run(shutdown.clone(), server.stop()));
+    running.spawn(platform.run(shutdown.clone(), server.stop_by(hurry.clone())));
     let ended = tokio::select! {
         ended = running.join_next() => ended,
         () = overdue => {
             running.shutdown().await;
-            last_words.say().await;
+            last_words.say(deadline.left() / 2).await;
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -132,23 +174,21 @@ async fn drain(
     Ok(ExitCode::SUCCESS)
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))
+fn tell_of_files(configuration: &Configuration, limit: Option<u64>) {
+    let wanted = Files::wanted(configuration);
+    if let Some(clients) = wanted.fewer_clients(limit) {
+        tracing::warn!(
+            limit,
+            for_us = wanted.ours,
+            for_clients = wanted.of_clients,
+            connections_per_worker = clients,
+            "the limit of open files is too low for server.max_connections_per_worker: fewer are held"
+        );
+    }
 }
 
-/// Takes the address, but lets nobody in yet: until this node can answer, whoever comes is told at once that nobody is
-/// there.
-fn reserve(address: SocketAddr) -> Result<TcpSocket, String> {
-    let taken = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        std::io::Result::Ok(socket)
-    };
-    taken().map_err(|error| format!("cannot listen on {address}: {error}"))
+fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 /// The listener for whoever runs it, unless it is switched off.
@@ -171,6 +211,7 @@ fn manage(
         metrics,
         health: Arc::clone(health),
         logs,
+        remote_log_level: configuration.management.remote_log_level,
     };
     let server = ManagementServer::start(bind(address)?, context)?;
     tracing::info!(address = %server.address(), "metrics, health and log level");

@@ -11,8 +11,11 @@ use super::Faults;
 pub(crate) struct ManagementConfig {
     /// Whether it listens.
     pub(crate) enabled: bool,
-    /// Where it listens. Whoever reaches it may read metrics and change what is logged.
+    /// Where it listens. Whoever reaches it may read metrics and health.
     pub(crate) listen: SocketAddr,
+    /// Whether other machines may change what is logged (`PUT /log-level`). Otherwise only who asks from the same
+    /// machine, container or pod (a loopback address) may.
+    pub(crate) remote_log_level: bool,
 }
 
 impl Default for ManagementConfig {
@@ -20,6 +23,7 @@ impl Default for ManagementConfig {
         Self {
             enabled: true,
             listen: (Ipv4Addr::LOCALHOST, 9464).into(),
+            remote_log_level: false,
         }
     }
 }

@@ -137,6 +137,28 @@ impl Configuration {
         Ok(configuration)
     }
 
+    /// How long attempts under way have to end in a shutdown.
+    pub(crate) fn drain_limit(&self) -> Duration {
+        Duration::from_millis(self.delivery.drain_timeout_ms).min(self.server.drain_limit())
+    }
+
+    /// What is allowed, and hardly meant.
+    pub(crate) fn doubts(&self) -> Vec<Fault> {
+        let mut doubts = Faults::default();
+        let (drain, timeout) = (self.drain_limit(), self.delivery.attempt_timeout_ms);
+        if Duration::from_millis(timeout) > drain {
+            doubts.push(
+                "delivery.attempt_timeout_ms",
+                format!(
+                    "a shutdown leaves attempts {} ms (delivery.drain_timeout_ms, or what server.shutdown_timeout_s leaves \
+                     of it): those that take longer are cut at each restart, and repeated",
+                    drain.as_millis()
+                ),
+            );
+        }
+        doubts.0
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         let faults = self.check();
         if faults.wrong.is_empty() {
@@ -242,6 +264,13 @@ fn fault(error: &figment::Error) -> Fault {
         .metadata
         .as_ref()
         .map(|metadata| format!(" (from {})", metadata.name));
+    // The value is not told; that nothing stands there is what matters here.
+    let message =
+        if key == "management.listen" && matches!(&error.kind, Kind::InvalidValue(..) | Kind::Message(_)) {
+            format!("{message}; to have no such listener, set management.enabled to false")
+        } else {
+            message
+        };
     Fault {
         key: if key.is_empty() {
             "configuration".into()
@@ -370,6 +399,35 @@ mod tests {
             assert!(error.contains("database.admin_url"), "{error}");
             assert!(
                 error.contains("database.url") && !error.contains("s3cret"),
+                "{error}"
+            );
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn attempts_that_outlast_a_shutdown_are_doubted() {
+        let mut configuration = Configuration::default();
+        assert_eq!(configuration.doubts(), []);
+        configuration.delivery.attempt_timeout_ms = 20_001;
+        assert_eq!(configuration.doubts()[0].key, "delivery.attempt_timeout_ms");
+        configuration.delivery.drain_timeout_ms = 30_000;
+        assert_eq!(
+            configuration.doubts().len(),
+            1,
+            "server.shutdown_timeout_s leaves no more"
+        );
+        configuration.server.shutdown_timeout_s = 40;
+        assert_eq!(configuration.doubts(), []);
+    }
+
+    #[test]
+    fn who_wants_no_management_listener_is_told_how() {
+        jailed(|jail| {
+            jail.set_env("POSTRIDER_MANAGEMENT__LISTEN", "");
+            let error = load(&ConfigArgs::default()).unwrap_err();
+            assert!(
+                error.contains("management.listen") && error.contains("set management.enabled to false"),
                 "{error}"
             );
             Ok(())

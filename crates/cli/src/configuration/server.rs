@@ -10,8 +10,14 @@ use serde::Deserialize;
 
 use super::Faults;
 
-/// For what comes after the engine's drain: outcomes are written, the lease is given back, requests end.
+/// For what comes after the engine's drain, at most, or else a third of what the grace leaves: outcomes are written, the lease
+/// is given back, requests end, and then [`FAREWELL`] and [`GOODBYE`].
 const AFTER_DRAIN: Duration = Duration::from_secs(8);
+/// For clients that are still reading their answers to be cut off, at most, or else a sixth of what the grace leaves.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// For what is left of a shutdown that is cut short, for the management listener and for telemetry, at most, or else a sixth
+/// of what the grace leaves.
+const GOODBYE: Duration = Duration::from_secs(4);
 
 /// `[server]`: the API's listener and its bounds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -99,8 +105,24 @@ impl ServerConfig {
 
     /// How long the engine may drain: what the grace leaves of the whole, but for what comes after it.
     pub(crate) fn drain_limit(&self) -> Duration {
-        let left = Duration::from_secs(self.shutdown_timeout_s.saturating_sub(self.drain_grace_s));
+        let left = self.after_grace();
         left.saturating_sub(AFTER_DRAIN.min(left / 3))
+    }
+
+    /// When, in a shutdown, requests and attempts that have not ended are given up.
+    pub(crate) fn work_limit(&self) -> Duration {
+        let whole = Duration::from_secs(self.shutdown_timeout_s);
+        whole.saturating_sub(GOODBYE.min(self.after_grace() / 6))
+    }
+
+    /// When, in a shutdown, clients that have not read their answers are cut off.
+    pub(crate) fn answers_limit(&self) -> Duration {
+        self.work_limit()
+            .saturating_sub(FAREWELL.min(self.after_grace() / 6))
+    }
+
+    fn after_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_timeout_s.saturating_sub(self.drain_grace_s))
     }
 }
 
@@ -121,5 +143,23 @@ mod tests {
         assert_eq!(ServerConfig::default().drain_limit(), Duration::from_secs(20));
         assert_eq!(limit(0, 600), Duration::from_secs(592));
         assert_eq!(limit(4, 10), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn the_end_has_room_for_each_of_its_steps() {
+        for (drain_grace_s, shutdown_timeout_s) in [(2, 30), (0, 1), (3, 8), (0, 900), (299, 300)] {
+            let config = ServerConfig {
+                drain_grace_s,
+                shutdown_timeout_s,
+                ..ServerConfig::default()
+            };
+            let drained = Duration::from_secs(drain_grace_s) + config.drain_limit();
+            let (answers, work) = (config.answers_limit(), config.work_limit());
+            assert!(drained <= answers + Duration::from_millis(1), "{config:?}");
+            assert!(
+                answers < work && work < Duration::from_secs(shutdown_timeout_s),
+                "{config:?}"
+            );
+        }
     }
 }

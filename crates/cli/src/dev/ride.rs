@@ -20,8 +20,8 @@ use super::{
     shop,
 };
 use crate::{
+    ending::{self, Signals},
     receiver::{self, Arrival, Receiver, Verdict},
-    runtime,
 };
 
 /// How long an event may take from the 202 to its arrival, and its delivery from arrival to the record.
@@ -74,7 +74,10 @@ pub(crate) async fn run(
     let mut background = tokio::task::JoinSet::new();
     background.spawn(platform.run(shutdown.clone(), server.stop()));
     let mut signal = tokio::task::JoinSet::new();
-    signal.spawn(runtime::cancel_on_signal(shutdown.clone()));
+    signal.spawn(ending::cancel_on_signal(
+        Signals::install(None)?,
+        shutdown.clone(),
+    ));
 
     let screen = Screen::new();
     screen.header(&api_url, &receiver.url(), directory.path(), taken);

@@ -1,127 +1,121 @@
 //! What is left out of the log because it is no fault of ours.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Metadata,
     field::{Field, Visit},
 };
-use tracing_subscriber::{
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
-    registry::LookupSpan,
-};
+use tracing_subscriber::filter::Targets;
 
-/// Leaves out what clients do wrong: one that sends no HTTP has its 400, or its connection closed, and that is no error
-/// of ours, though the server's library says so as one. What fails of our answers it says at the same place, and that
-/// stays.
-///
-/// It stands at the writing of a line: a filter of a layer that looks at an event's fields disturbs the others.
-pub(super) struct NotOfClients<F> {
-    lines: F,
-    /// Whether somebody asked for it by name.
-    wanted: bool,
+/// What clients do wrong: one that sends no HTTP has its 400, or its connection closed, and that is no error of ours, though
+/// the server's library says so as one. Such lines count as of the level `debug`, and are written if that is asked for at
+/// their place. Everything else that is said there, such as what fails of our answers, stays what it is.
+#[derive(Debug)]
+pub(super) struct FaultsOfClients {
+    wanted: AtomicBool,
 }
 
 /// Where it is said.
-const OF_CLIENTS: &str = "actix_http::h1::dispatcher";
+pub(super) const PLACE: &str = "actix_http::h1::dispatcher";
+/// How it is said: what came in cannot be read, did not come in time, or is left behind unread.
+const OF_REQUESTS: [&str; 4] = [
+    "stream error: request parse error: ",
+    "stream error: request did not complete within",
+    "stream error: connection shutdown timeout",
+    "stream error: handler dropped payload before reading EOF",
+];
+/// How it is said that a connection broke, and what then follows if it was the other side, or we at our own time-out.
+const OF_CONNECTIONS: &str = "stream error: I/O error: ";
+const BROKEN: [&str; 5] = [
+    "Connection reset by peer",
+    "Broken pipe",
+    "Connection timed out",
+    "Transport endpoint is not connected",
+    "Socket not connected",
+];
 
-impl<F> NotOfClients<F> {
-    pub(super) fn unless_named_in(directives: &str, lines: F) -> Self {
+impl FaultsOfClients {
+    /// As the level `directives` have it.
+    pub(super) fn at(directives: &str) -> Self {
         Self {
-            lines,
-            wanted: directives.contains("actix_http"),
+            wanted: AtomicBool::new(are_wanted(directives)),
         }
+    }
+
+    /// Other directives are in force from now on.
+    pub(super) fn follow(&self, directives: &str) {
+        self.wanted.store(are_wanted(directives), Ordering::Relaxed);
+    }
+
+    /// Whether this is one, and not to be written.
+    pub(super) fn hide(&self, event: &Event<'_>) -> bool {
+        is_place(event.metadata()) && !self.wanted.load(Ordering::Relaxed) && is_of_client(event)
     }
 }
 
-impl<S, N, F> FormatEvent<S, N> for NotOfClients<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        if !self.wanted && event.metadata().target() == OF_CLIENTS && is_of_client(event) {
-            return Ok(());
-        }
-        self.lines.format_event(context, writer, event)
-    }
+fn is_place(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == PLACE
 }
 
-/// Whether it is about what came in, as its message says it.
+fn are_wanted(directives: &str) -> bool {
+    // Those of spans say nothing of this place.
+    let of_places: Vec<&str> = directives
+        .split(',')
+        .filter(|directive| !directive.contains(['[', ']', '{', '}']))
+        .collect();
+    let targets = of_places.join(",").parse::<Targets>();
+    targets.is_ok_and(|targets| targets.would_enable(PLACE, &Level::DEBUG))
+}
+
+/// Whether it is about what came in, or about a connection that broke, as its message says it.
 fn is_of_client(event: &Event<'_>) -> bool {
-    struct Beginning(bool);
+    struct Said(bool);
 
-    impl Visit for Beginning {
+    impl Visit for Said {
         fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
             if field.name() == "message" {
-                self.0 = format!("{value:?}").starts_with("stream error");
+                let said = format!("{value:?}");
+                let of_connection = said
+                    .strip_prefix(OF_CONNECTIONS)
+                    .is_some_and(|error| BROKEN.iter().any(|broken| error.starts_with(broken)));
+                self.0 = of_connection || OF_REQUESTS.iter().any(|beginning| said.starts_with(beginning));
             }
         }
     }
 
-    let mut beginning = Beginning(false);
-    event.record(&mut beginning);
-    beginning.0
+    let mut said = Said(false);
+    event.record(&mut said);
+    said.0
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
-    use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
-
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// What is written of what the server's library says, and of what we say.
-    fn written(directives: &str) -> String {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(move || writer.clone())
-            .map_event_format(|lines| NotOfClients::unless_named_in(directives, lines));
-        let subscriber = tracing_subscriber::registry().with(layer.with_filter(EnvFilter::new(directives)));
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::error!(target: OF_CLIENTS, "stream error: {}", "theirs");
-            tracing::error!(target: OF_CLIENTS, "Response payload stream error: ours");
-            tracing::error!(target: "postrider", "stream error of our own");
-            tracing::debug!(target: "postrider", "a detail");
-        });
-        let bytes = lines.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
     #[test]
-    fn what_clients_do_wrong_is_no_error_of_ours() {
-        let text = written("info");
-        assert!(!text.contains("theirs") && !text.contains("a detail"), "{text}");
-        assert!(
-            text.contains("ours") && text.contains("stream error of our own"),
-            "{text}"
-        );
-        assert!(written("info,actix_http=error").contains("theirs"));
-        assert!(written("debug").contains("a detail"));
+    fn faults_of_clients_are_of_the_level_debug() {
+        for hidden in [
+            "info",
+            "debug,actix_http=info",
+            "info,[span{field=1}]=debug",
+            "off",
+        ] {
+            assert!(!are_wanted(hidden), "{hidden}");
+        }
+        for shown in [
+            "debug",
+            "trace",
+            "info,actix_http=debug",
+            "info,actix_http::h1=trace",
+        ] {
+            assert!(are_wanted(shown), "{shown}");
+        }
+        let faults = FaultsOfClients::at("info");
+        faults.follow("debug");
+        assert!(faults.wanted.load(Ordering::Relaxed));
     }
 }

@@ -6,6 +6,9 @@ use std::env;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 
+/// How many spans are sent together, unless it is said otherwise, as the specification has it.
+const SPANS_IN_A_BATCH: usize = 512;
+
 /// What can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
@@ -86,12 +89,19 @@ impl Environment {
             .collect()
     }
 
-    /// How many ended spans may wait to be sent.
-    pub(super) fn span_queue(&self) -> usize {
-        self.get("OTEL_BSP_MAX_QUEUE_SIZE")
-            .and_then(|size| size.parse().ok())
-            .filter(|size| *size > 0)
-            .unwrap_or(opentelemetry_sdk::trace::OTEL_BSP_MAX_QUEUE_SIZE_DEFAULT)
+    /// How many ended spans may wait to be sent, and how many of them are sent together. 0 would lose all of them, and is no
+    /// number that anybody means: it counts as unset.
+    pub(super) fn spans_waiting(&self) -> (usize, usize) {
+        let most = |name: &str, default: usize| {
+            let told = self.get(name).and_then(|size| size.trim().parse().ok());
+            told.filter(|size| *size > 0).unwrap_or(default)
+        };
+        let queue = most(
+            "OTEL_BSP_MAX_QUEUE_SIZE",
+            opentelemetry_sdk::trace::OTEL_BSP_MAX_QUEUE_SIZE_DEFAULT,
+        );
+        let batch = most("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", SPANS_IN_A_BATCH);
+        (queue, batch.min(queue))
     }
 
     /// Who it is that tells.
@@ -157,5 +167,14 @@ mod tests {
             _ => None,
         });
         assert!(!metrics.grpc(), "metrics are not exported");
+    }
+
+    #[test]
+    fn a_queue_without_room_is_none_that_anybody_wants() {
+        assert_eq!(with(|_| None).spans_waiting(), (2_048, 512));
+        let none = with(|name| name.starts_with("OTEL_BSP_MAX").then(|| "0".into()));
+        assert_eq!(none.spans_waiting(), (2_048, 512));
+        let few = with(|name| (name == "OTEL_BSP_MAX_QUEUE_SIZE").then(|| "64".into()));
+        assert_eq!(few.spans_waiting(), (64, 64));
     }
 }

@@ -1,20 +1,28 @@
 //! What is logged, changeable while the process runs.
 
+use std::sync::Arc;
+
 use postrider_api::management::{LogControl, LogControlError};
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-/// The filter of log lines, behind a handle.
+use super::clients::FaultsOfClients;
+
+/// The filter of log lines, behind a handle, and what goes by the level besides.
 #[derive(Clone)]
 pub(super) struct Level {
     handle: reload::Handle<EnvFilter, Registry>,
+    clients: Arc<FaultsOfClients>,
 }
 
 impl Level {
     /// `directives` were validated with the configuration; of any others `info` is made.
-    pub(super) fn new(directives: &str) -> (Self, reload::Layer<EnvFilter, Registry>) {
+    pub(super) fn new(
+        directives: &str,
+        clients: Arc<FaultsOfClients>,
+    ) -> (Self, reload::Layer<EnvFilter, Registry>) {
         let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
         let (filter, handle) = reload::Layer::new(filter);
-        (Self { handle }, filter)
+        (Self { handle, clients }, filter)
     }
 }
 
@@ -26,42 +34,22 @@ impl LogControl for Level {
 
     fn change(&self, directives: &str) -> Result<(), LogControlError> {
         let filter = EnvFilter::try_new(directives).map_err(|_| LogControlError::Unreadable)?;
-        self.handle.reload(filter).map_err(|_| LogControlError::Gone)
+        self.handle.reload(filter).map_err(|_| LogControlError::Gone)?;
+        self.clients.follow(directives);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tracing_subscriber::{Layer as _, fmt::MakeWriter, layer::SubscriberExt as _};
+    use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
 
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'w> MakeWriter<'w> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&'w self) -> Self {
-            self.clone()
-        }
-    }
+    use super::{super::written::Written, *};
 
     #[test]
     fn the_level_changes_while_it_runs_and_nonsense_changes_nothing() {
-        let written = Lines::default();
-        let (level, filter) = Level::new("warn");
+        let written = Written::default();
+        let (level, filter) = Level::new("warn", Arc::new(FaultsOfClients::at("warn")));
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(written.clone())
             .with_filter(filter);
@@ -77,7 +65,7 @@ mod tests {
             assert_eq!(level.directives(), "info");
             tracing::info!("three");
         });
-        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let written = written.text();
         assert!(!written.contains("one"), "{written}");
         assert!(written.contains("two") && written.contains("three"), "{written}");
     }

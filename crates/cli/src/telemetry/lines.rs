@@ -135,49 +135,25 @@ impl Visit for Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Mutex, PoisonError},
-    };
-
     use opentelemetry::trace::TracerProvider as _;
     use opentelemetry_sdk::trace::SdkTracerProvider;
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use super::{super::written::Written, *};
 
     /// The lines that `say` makes, with traces.
     fn lines(say: impl FnOnce()) -> Vec<Value> {
         let written = Written::default();
-        let writer = written.clone();
         let provider = SdkTracerProvider::builder().build();
         let layer = tracing_subscriber::fmt::layer()
-            .with_writer(move || writer.clone())
+            .with_writer(written.clone())
             .fmt_fields(JsonFields::new())
             .event_format(JsonLines::new(Arc::new(Repeats::new(0))));
         let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
         let subscriber = tracing_subscriber::registry().with(layer).with(traces);
         tracing::subscriber::with_default(subscriber, say);
-        let written = written.0.lock().unwrap();
-        std::str::from_utf8(&written)
-            .unwrap()
+        written
+            .text()
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()

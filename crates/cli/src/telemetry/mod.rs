@@ -3,6 +3,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | `choice` | which lines are written, of those that the level lets through |
 //! | `clients` | what is left out of the log because clients do it |
 //! | `environment` | what the `OTEL_*` variables ask for |
 //! | `traces` | spans on their way to the collector, bounded and counted |
@@ -13,6 +14,7 @@
 //! | `repeats` | lines that say the same over and over |
 //! | `level` | what is logged, changeable while it runs |
 
+mod choice;
 mod clients;
 mod environment;
 mod ids;
@@ -22,6 +24,8 @@ mod metrics;
 mod process;
 mod repeats;
 mod traces;
+#[cfg(test)]
+mod written;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -34,12 +38,13 @@ use crate::configuration::{LogFormat, TelemetryConfig};
 
 pub(crate) use self::metrics::OtelUseCaseMetrics;
 use self::{
-    clients::NotOfClients,
+    choice::Choice,
+    clients::FaultsOfClients,
     environment::{Environment, Signal},
     level::Level,
     lines::JsonLines,
     metrics::Prometheus,
-    repeats::{Repeats, Within},
+    repeats::Repeats,
 };
 
 /// What the exporters themselves do must not be traced, or it would never end.
@@ -116,25 +121,20 @@ impl Telemetry {
                 .with_tracked_inactivity(false)
                 .with_filter(EnvFilter::new(TRACED))
         });
-        let (level, filter) = Level::new(&config.log);
+        let choice = Choice {
+            clients: Arc::new(FaultsOfClients::at(&config.log)),
+            repeats: Arc::clone(&repeats),
+        };
+        let (level, filter) = Level::new(&config.log, Arc::clone(&choice.clients));
         let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
         let lines = match config.format {
             LogFormat::Json => lines
                 .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
-                .event_format(NotOfClients::unless_named_in(
-                    &config.log,
-                    Within {
-                        lines: JsonLines::new(Arc::clone(&repeats)),
-                        repeats: Arc::clone(&repeats),
-                    },
-                ))
+                .event_format(choice.of(JsonLines::new(Arc::clone(&repeats))))
                 .boxed(),
             LogFormat::Pretty => lines
                 .with_target(false)
-                .map_event_format(|lines| {
-                    let repeats = Arc::clone(&repeats);
-                    NotOfClients::unless_named_in(&config.log, Within { repeats, lines })
-                })
+                .map_event_format(|lines| choice.told_after(lines))
                 .boxed(),
         };
         tracing_subscriber::registry()
@@ -171,15 +171,29 @@ impl Telemetry {
     }
 }
 
+/// How long sending what is left of each signal may take at the end.
+const FLUSH: Duration = Duration::from_secs(5);
+
+impl Telemetry {
+    /// Sends what is left, and ends, well within so long.
+    pub(crate) fn flush(mut self, within: Duration) {
+        self.end(FLUSH.min(within / 3));
+    }
+
+    fn end(&mut self, each: Duration) {
+        // At the end there is nobody left to tell of a failure.
+        if let Some(tracer) = self.tracer.take() {
+            let _ = tracer.shutdown_with_timeout(each);
+        }
+        if let Some(meter) = self.meter.take() {
+            let _ = meter.shutdown_with_timeout(each);
+        }
+    }
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        // At the end there is nobody left to tell of a failure.
-        if let Some(tracer) = &self.tracer {
-            let _ = tracer.shutdown_with_timeout(Duration::from_secs(5));
-        }
-        if let Some(meter) = &self.meter {
-            let _ = meter.shutdown_with_timeout(Duration::from_secs(5));
-        }
+        self.end(FLUSH);
     }
 }
 

@@ -5,19 +5,14 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tracing::{Event, Subscriber, callsite::Identifier};
-use tracing_subscriber::{
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
-    registry::LookupSpan,
-};
+use tracing::{Event, callsite::Identifier};
 
 /// For how long a place's lines are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -58,6 +53,24 @@ impl Repeats {
         self.suppressed.load(Ordering::Relaxed)
     }
 
+    /// Whether this is one too many.
+    pub(super) fn hide(&self, event: &Event<'_>) -> bool {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "log lines are no business of the domain's clock"
+        )]
+        let now = Instant::now();
+        !self.allows(event.metadata().callsite(), now)
+    }
+
+    /// As if all windows were over.
+    #[cfg(test)]
+    pub(super) fn begin_anew(&self) {
+        for place in self.places.lock().unwrap().values_mut() {
+            place.lines = 0;
+        }
+    }
+
     /// Whether `place` may say something at `now`.
     fn allows(&self, place: Identifier, now: Instant) -> bool {
         if self.most == 0 {
@@ -95,39 +108,6 @@ impl Repeats {
     }
 }
 
-/// Writes the lines that [`Repeats`] allows.
-///
-/// It stands at the writing of a line: a filter of a layer that decides by the event disturbs the other layers.
-pub(super) struct Within<F> {
-    pub(super) repeats: Arc<Repeats>,
-    pub(super) lines: F,
-}
-
-impl<S, N, F> FormatEvent<S, N> for Within<F>
-where
-    S: Subscriber + for<'l> LookupSpan<'l>,
-    N: for<'l> FormatFields<'l> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "log lines are no business of the domain's clock"
-        )]
-        let now = Instant::now();
-        if self.repeats.allows(event.metadata().callsite(), now) {
-            self.lines.format_event(context, writer, event)
-        } else {
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,53 +138,5 @@ mod tests {
         let start = Instant::now();
         assert!((0..1_000).all(|_| repeats.allows(here.clone(), start)));
         assert_eq!((repeats.suppressed(), repeats.kept_back(&here)), (0, None));
-    }
-
-    #[test]
-    fn lines_are_kept_back_without_disturbing_other_layers() {
-        use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
-
-        #[derive(Clone, Default)]
-        struct Written(Arc<Mutex<Vec<u8>>>);
-
-        impl std::io::Write for Written {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-
-        fn lines(written: &Written) -> usize {
-            let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-            text.lines().count()
-        }
-
-        let (some, all) = (Written::default(), Written::default());
-        let (first, second) = (some.clone(), all.clone());
-        let repeats = Arc::new(Repeats::new(2));
-        let within = tracing_subscriber::fmt::layer()
-            .with_writer(move || first.clone())
-            .map_event_format(|lines| Within {
-                repeats: Arc::clone(&repeats),
-                lines,
-            })
-            .with_filter(EnvFilter::new("info"));
-        let beside = tracing_subscriber::fmt::layer()
-            .with_writer(move || second.clone())
-            .with_filter(EnvFilter::new("info"));
-        let subscriber = tracing_subscriber::registry().with(within).with(beside);
-        tracing::subscriber::with_default(subscriber, || {
-            for number in 0..5 {
-                tracing::warn!(number, "the same");
-                tracing::debug!("less");
-            }
-            tracing::warn!("another");
-        });
-        assert_eq!((lines(&some), lines(&all)), (3, 6));
-        assert_eq!(repeats.suppressed(), 3);
     }
 }

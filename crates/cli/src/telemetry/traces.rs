@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     propagation::TraceContextPropagator,
-    trace::{BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanProcessor},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanProcessor},
 };
 
 use super::{TelemetryError, environment::Environment, ids::SpanIds};
@@ -50,10 +50,17 @@ pub(super) fn provider(
         inner: SpanExporter::builder().build()?,
         counts: Arc::clone(&counts),
     };
+    let (most, batch) = environment.spans_waiting();
+    let config = BatchConfigBuilder::default()
+        .with_max_queue_size(most)
+        .with_max_export_batch_size(batch)
+        .build();
     let processor = Bounded {
-        inner: BatchSpanProcessor::builder(exporter).build(),
+        inner: BatchSpanProcessor::builder(exporter)
+            .with_batch_config(config)
+            .build(),
         counts: Arc::clone(&counts),
-        most: environment.span_queue(),
+        most,
     };
     let provider = SdkTracerProvider::builder()
         .with_span_processor(processor)

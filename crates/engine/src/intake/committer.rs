@@ -274,6 +274,7 @@ impl Committer {
             seq: 0,
             payload_bytes: u32::try_from(message.payload.bytes().len()).unwrap_or(u32::MAX),
             endpoints_version,
+            asked_for: false,
             asked_in: None,
         }
     }

@@ -192,6 +192,7 @@ impl Life {
             endpoint,
             attempts: work.attempts,
             failures: work.failures,
+            asked_for: work.asked_for,
         };
         let job = Job {
             subject,

@@ -90,6 +90,7 @@ impl Life {
                     endpoint: endpoint.id,
                     attempts: 0,
                     failures: 0,
+                    asked_for: false,
                 },
                 origin: Origin::Part(work.work),
                 version: known.set.version,
@@ -171,7 +172,8 @@ impl Life {
         let (endpoint, version) = (endpoint.id, endpoint.version);
         let (ports, options) = (Arc::clone(&self.ports), Arc::clone(&self.options));
         let (lease, shared) = (Arc::clone(&self.lease), Arc::clone(&self.shared));
-        let since = payload.message.deliver_at.unwrap_or(payload.message.created_at);
+        let due = payload.message.deliver_at.unwrap_or(payload.message.created_at);
+        let since = job.subject.is_at_its_first().then_some(due);
         self.attempts.spawn(async move {
             let subject = attempting.subject;
             let begun = Begun::now(&ports);

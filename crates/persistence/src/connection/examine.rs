@@ -186,6 +186,25 @@ impl Database {
             .transpose()
     }
 
+    /// How many endpoints that are not disabled have a time-out of their own that is longer; counted up to 1,000.
+    pub async fn endpoints_slower_than(&self, timeout: Duration) -> Result<u64, StoreError> {
+        let timeout = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let statement = self.dialect().exactly(
+            "SELECT count(*) AS slow FROM (
+                SELECT 1 FROM endpoints WHERE timeout_ms > $1 AND disabled_at IS NULL LIMIT 1000
+            ) AS slower",
+            [timeout.into()],
+        );
+        let row = self
+            .read(Scope::Engine)
+            .await?
+            .query_one_raw(statement)
+            .await
+            .or_store_error()?;
+        let slow = row.map(|row| row.try_get::<i64>("", "slow")).transpose();
+        Ok(slow.or_store_error()?.unwrap_or(0).unsigned_abs())
+    }
+
     /// The tables that PostgreSQL does not guard as it should: without forced row-level security, without its policies,
     /// or not owned by the role that owns them all. On SQLite, which has one process and no roles, there are none.
     pub async fn unguarded_tables(&self) -> Result<Vec<String>, StoreError> {

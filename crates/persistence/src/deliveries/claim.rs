@@ -162,6 +162,7 @@ impl WorkRow {
             seq: self.seq,
             payload_bytes: read_count("size of the payload of queued work", self.payload_bytes)?,
             endpoints_version: self.endpoints_version,
+            asked_for: self.asked_in.is_some(),
             // Whatever it is, it must not keep a delivery back.
             asked_in: self.asked_in.and_then(|text| TraceParent::parse(&text).ok()),
         })

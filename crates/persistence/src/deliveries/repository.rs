@@ -39,6 +39,9 @@ INSERT INTO outbox_work
 SELECT $6, m.tenant, m.app, m.id, $2, {now}, 0, 0, $4, $5, s.last, m.payload_bytes, $7 FROM messages m, outbox_work_seq s
 WHERE m.id = $1 AND m.app = $3 AND m.tenant = {tenant} AND EXISTS (SELECT 1 FROM payloads p WHERE p.message = m.id)";
 
+/// In what was asked for, in place of the trace that nobody records: a row without either was not asked for.
+const UNTRACED: &str = "";
+
 /// Whether there is anything to send.
 const PAYLOAD: &str = "
 SELECT m.id FROM messages m JOIN payloads p ON p.message = m.id AND p.tenant = m.tenant
@@ -119,10 +122,10 @@ impl DeliveryRepository for SqlUnitOfWork {
             Dialect::Postgres => (QUEUE_ON_POSTGRES, 1),
             Dialect::Sqlite => (QUEUE_ON_SQLITE, 2),
         };
-        let named = of
-            .clone()
-            .into_iter()
-            .chain([work.as_uuid().into(), asked_in.map(TraceParent::as_str).into()]);
+        let named = of.clone().into_iter().chain([
+            work.as_uuid().into(),
+            asked_in.map_or(UNTRACED, TraceParent::as_str).into(),
+        ]);
         let queue = self.dialect.of_tenant(tenant, queue, named)?;
         let queued = self.transaction.execute_raw(queue).await.or_store_error()?;
         if queued.rows_affected() != rows {

@@ -14,7 +14,7 @@ use crate::{
     error::{OrStoreError as _, corrupt},
 };
 
-/// The queue's rows, due at once. Which deliveries are queued already, a unique index knows: those are left alone.
+/// The queue's rows, due at once, and marked as asked for even if no trace is. Which deliveries are queued already, a unique index knows: those are left alone.
 macro_rules! queue {
     ($columns:literal, $seq:literal, $pairs:literal, $order:literal) => {
         concat!(
@@ -24,7 +24,7 @@ macro_rules! queue {
             $columns,
             ")
             SELECT pair.two, m.tenant, m.app, m.id, {endpoint}, {now}, 0, 0, coalesce(d.attempts, 0), 0, m.payload_bytes,
-                (SELECT r.asked_in FROM replays r WHERE r.tenant = {tenant} AND r.id = {replay})",
+                coalesce((SELECT r.asked_in FROM replays r WHERE r.tenant = {tenant} AND r.id = {replay}), '')",
             $seq,
             " FROM ",
             $pairs,

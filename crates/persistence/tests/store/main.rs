@@ -34,4 +34,5 @@ mod retention;
 mod roles;
 mod schema;
 mod secrets;
+mod slow_endpoints;
 mod writing;

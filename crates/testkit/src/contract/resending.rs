@@ -102,9 +102,9 @@ pub async fn a_resend_is_queued_at_once<H: Harness>(harness: &H) {
     );
 
     assert_eq!(
-        row.asked_in,
-        Some(asked_in()),
-        "it says in which trace it was asked for"
+        (row.asked_for, row.asked_in),
+        (true, Some(asked_in())),
+        "it says that it was asked for, and in which trace"
     );
 
     let attempt = fixture.attempt(2, Outcome::of_status(200));

@@ -36,6 +36,7 @@ pub(super) struct Work {
     pub(super) failures: u32,
     pub(super) seq: i64,
     pub(super) payload_bytes: u32,
+    pub(super) asked_for: bool,
     pub(super) asked_in: Option<TraceParent>,
 }
 
@@ -57,6 +58,7 @@ impl Work {
             seq: self.seq,
             payload_bytes: self.payload_bytes,
             endpoints_version,
+            asked_for: self.asked_for,
             asked_in: self.asked_in.clone(),
         }
     }
@@ -253,6 +255,7 @@ impl Hot {
             failures: 0,
             seq: self.next_seq(),
             payload_bytes: self.payload_bytes(message.id),
+            asked_for: false,
             asked_in: None,
         };
         self.work.insert(work, row);
@@ -290,6 +293,7 @@ impl Hot {
             failures: delivery.failures,
             seq: self.next_seq(),
             payload_bytes: self.payload_bytes(message),
+            asked_for: true,
             asked_in,
         };
         self.work.insert(work, row);

@@ -165,6 +165,7 @@ impl State {
                 failures: 0,
                 seq: hot.next_seq(),
                 payload_bytes: hot.payload_bytes(message.id),
+                asked_for: false,
                 asked_in: None,
             };
             hot.work.insert(WorkId::from(message.id), fan_out);

@@ -105,6 +105,7 @@ impl Hot {
                 claim: 0,
                 attempts: delivery.attempts,
                 failures: delivery.failures,
+                asked_for: false,
                 asked_in: None,
                 ..row.clone()
             };

@@ -14,7 +14,7 @@ use super::stage::Stage;
 use crate::cargo;
 use crate::http::Client;
 use crate::interrupt;
-use crate::metrics_page::{self, Metrics};
+use crate::metrics_page::{self, Metrics, Since};
 use crate::postgres::free_port;
 use crate::product::Database;
 
@@ -43,7 +43,7 @@ fn on(database: Database, ground: &Ground, management: SocketAddr, listed: &Metr
     loop {
         interrupt::check()?;
         let text = page(management)?;
-        let findings = metrics_page::compare(listed, &metrics_page::exposed(&text));
+        let findings = metrics_page::compare(listed, &metrics_page::exposed(&text), Since::Use);
         if findings.is_empty() {
             let series = text.lines().filter(|line| !line.starts_with('#')).count();
             println!(

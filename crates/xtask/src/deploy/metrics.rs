@@ -1,9 +1,9 @@
 //! docs/metrics.md against the alerts and the dashboard that name metrics, and against a node that shows them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::ground::{Ground, LIMIT, list, text};
@@ -11,32 +11,14 @@ use super::promql::{self, Named};
 use super::table::Verdict;
 use super::{Options, dashboards, rules};
 use crate::http::Client;
+use crate::metrics_page::{self, Metric, Metrics, OF_HISTOGRAMS, PAGE, Since};
 
-/// The list.
-const PAGE: &str = "docs/metrics.md";
 /// Series that Prometheus makes itself, and labels that it adds.
 const OF_PROMETHEUS: [&str; 2] = ["up", "ALERTS"];
 const LABELS_OF_PROMETHEUS: [&str; 5] = ["job", "instance", "alertname", "alertstate", "severity"];
-/// What the exporter adds to every series.
-const LABELS_OF_THE_EXPORTER: [&str; 3] = ["otel_scope_name", "otel_scope_version", "otel_scope_schema_url"];
-/// Endings of a histogram's series.
-const OF_HISTOGRAMS: [&str; 3] = ["_bucket", "_sum", "_count"];
-
-/// A metric of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Metric {
-    kind: String,
-    labels: BTreeSet<String>,
-    /// Labels that are there only if they were switched on.
-    optional: BTreeSet<String>,
-}
-
-/// The list.
-pub(super) type Metrics = BTreeMap<String, Metric>;
-
 /// Every metric and label that an alert, a recording rule or a panel names is in the list.
 pub(super) fn named(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
-    let metrics = read(&ground.text(PAGE)?)?;
+    let metrics = metrics_page::listed(&ground.text(PAGE)?)?;
     let recorded = rules::recorded(ground)?;
     let mut findings = Vec::new();
     let mut used = BTreeSet::new();
@@ -130,137 +112,23 @@ fn metric_of<'a>(series: &str, metrics: &'a Metrics) -> Option<(&'a str, &'a Met
     (metric.kind != "histogram").then_some((name, metric, false))
 }
 
-/// The tables of the page: metric, type, labels, meaning.
-fn read(page: &str) -> anyhow::Result<Metrics> {
-    let mut metrics = Metrics::new();
-    for line in page.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [name, kind, labels, _] = cells.as_slice() else {
-            bail!("{PAGE}: not four cells: {line}");
-        };
-        ensure!(
-            ["counter", "gauge", "histogram"].contains(kind),
-            "{PAGE}: {kind} is no type of a metric: {line}"
-        );
-        let mut metric = Metric {
-            kind: (*kind).to_owned(),
-            labels: BTreeSet::new(),
-            optional: BTreeSet::new(),
-        };
-        // Names stand in backticks, values in parentheses; (T) marks what must be switched on.
-        let mut parts = labels.split('`').skip(1);
-        while let Some(label) = parts.next() {
-            let after = parts.next().unwrap_or_default();
-            let labels = if after.trim_start().starts_with("(T)") {
-                &mut metric.optional
-            } else {
-                &mut metric.labels
-            };
-            labels.insert(label.to_owned());
-        }
-        let known = metrics.insert(name.trim_matches('`').to_owned(), metric);
-        ensure!(known.is_none(), "{PAGE}: {name} stands twice");
-    }
-    ensure!(!metrics.is_empty(), "{PAGE}: no metrics");
-    Ok(metrics)
-}
-
 /// The list and what a node shows are the same: names, types, labels.
 pub(super) fn shown(ground: &Ground, options: &Options) -> anyhow::Result<Verdict> {
     let Some(source) = &options.metrics else {
         return Ok(Verdict::Skipped("no --metrics FILE|URL".to_owned()));
     };
-    let metrics = read(&ground.text(PAGE)?)?;
+    let metrics = metrics_page::listed(&ground.text(PAGE)?)?;
     let exposition = if source.starts_with("http://") {
         fetch(source)?
     } else {
         std::fs::read_to_string(source).with_context(|| source.clone())?
     };
-    let shown = exposed(&exposition);
+    let shown = metrics_page::exposed(&exposition);
     ensure!(!shown.is_empty(), "{source} shows no metrics");
     Ok(Verdict::of(
-        compare(&metrics, &shown),
+        metrics_page::compare(&metrics, &shown, Since::Start),
         format!("{} metrics in {source}, all as listed", shown.len()),
     ))
-}
-
-fn compare(metrics: &Metrics, shown: &Metrics) -> Vec<String> {
-    let mut findings = Vec::new();
-    for name in metrics.keys().filter(|name| !shown.contains_key(*name)) {
-        findings.push(format!("{name} is listed and not shown"));
-    }
-    for (name, seen) in shown {
-        let Some(metric) = metrics.get(name) else {
-            findings.push(format!("{name} is shown and not listed"));
-            continue;
-        };
-        if metric.kind != seen.kind {
-            findings.push(format!(
-                "{name} is listed as a {} and shown as a {}",
-                metric.kind, seen.kind
-            ));
-        }
-        let allowed: BTreeSet<&String> = metric.labels.union(&metric.optional).collect();
-        for label in seen.labels.iter().filter(|label| !allowed.contains(label)) {
-            findings.push(format!(
-                "{name} is shown with the label {label}, which is not listed"
-            ));
-        }
-        // A metric that has had no event yet is shown by its head alone.
-        if !seen.labels.is_empty() {
-            for label in metric.labels.difference(&seen.labels) {
-                findings.push(format!("{name} is shown without its label {label}"));
-            }
-        }
-    }
-    findings
-}
-
-/// What an exposition in Prometheus' text form declares, with the labels of its series.
-fn exposed(text: &str) -> Metrics {
-    let mut metrics = Metrics::new();
-    for line in text.lines() {
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            // OpenTelemetry's own description of who exports.
-            if name != "target_info" {
-                metrics.insert(
-                    name.to_owned(),
-                    Metric {
-                        kind: kind.trim().to_owned(),
-                        labels: BTreeSet::new(),
-                        optional: BTreeSet::new(),
-                    },
-                );
-            }
-        } else if !line.starts_with('#') {
-            note_labels(&mut metrics, line);
-        }
-    }
-    metrics
-}
-
-fn note_labels(metrics: &mut Metrics, line: &str) {
-    let named = promql::named(line.rsplit_once(' ').map_or(line, |(series, _)| series));
-    let Some((series, labels)) = named.series.into_iter().next() else {
-        return;
-    };
-    let name = OF_HISTOGRAMS
-        .iter()
-        .filter_map(|ending| series.strip_suffix(ending))
-        .find(|name| {
-            metrics
-                .get(*name)
-                .is_some_and(|metric| metric.kind == "histogram")
-        })
-        .unwrap_or(&series)
-        .to_owned();
-    if let Some(metric) = metrics.get_mut(&name) {
-        metric.labels.extend(
-            labels
-                .into_iter()
-                .filter(|label| label != "le" && !LABELS_OF_THE_EXPORTER.contains(&label.as_str())),
-        );
-    }
 }
 
 /// GET of a URL without TLS.
@@ -307,7 +175,7 @@ mod tests {
     fn findings(expression: &str) -> Vec<String> {
         let (mut used, mut findings) = (BTreeSet::new(), Vec::new());
         let recorded = BTreeSet::from(["r:a".to_owned()]);
-        let metrics = read(LISTED).unwrap();
+        let metrics = metrics_page::listed(LISTED).unwrap();
         judge(
             "here",
             &promql::named(expression),
@@ -338,47 +206,5 @@ mod tests {
         assert!(findings("a_total{knd=\"x\"}")[0].contains("no label knd"));
         assert!(findings("c{le=\"1\"}")[0].contains("no label le"));
         assert!(findings("sum by (pol) (c)")[0].contains("grouped by pol"));
-    }
-
-    #[test]
-    fn a_node_shows_what_is_listed_and_nothing_else() {
-        let metrics = read(LISTED).unwrap();
-        let good = "\
-# HELP a_total How many.
-# TYPE a_total counter
-a_total{kind=\"x\",otel_scope_name=\"postrider\"} 1
-# TYPE b_seconds histogram
-b_seconds_bucket{le=\"+Inf\"} 1
-b_seconds_sum 0.1
-# TYPE c gauge
-c{pool=\"a b{\"} 1
-# TYPE target_info gauge
-target_info{service_name=\"postrider\"} 1
-";
-        assert_eq!(compare(&metrics, &exposed(good)), Vec::<String>::new());
-        let bad = good
-            .replace("c{pool=", "c{pol=")
-            .replace("TYPE a_total counter", "TYPE a_total gauge")
-            .replace("b_seconds", "e_seconds");
-        let found = compare(&metrics, &exposed(&bad));
-        for expected in [
-            "b_seconds is listed and not shown",
-            "e_seconds is shown and not listed",
-            "a_total is listed as a counter and shown as a gauge",
-            "c is shown with the label pol, which is not listed",
-            "c is shown without its label pool",
-        ] {
-            assert!(
-                found.iter().any(|finding| finding == expected),
-                "{expected}: {found:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_page_that_cannot_be_read_is_an_error() {
-        assert!(read("nothing").is_err());
-        assert!(read("| `a` | timer | - | x |").is_err());
-        assert!(read("| `a` | gauge | - | x |\n| `a` | gauge | - | x |").is_err());
     }
 }

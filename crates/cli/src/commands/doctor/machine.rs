@@ -12,14 +12,12 @@ use tokio::{
 };
 
 use super::report::Report;
-use crate::configuration::Configuration;
+use crate::{configuration::Configuration, files::Files};
 
 /// How long a server may take to say who it is.
 const LIMIT: Duration = Duration::from_secs(3);
 /// The most that is read of its answer.
 const MOST: u64 = 16 << 10;
-/// What a process needs of files besides connections.
-const OTHER_FILES: u64 = 256;
 
 /// Looks at ports and limits.
 pub(super) async fn examine(configuration: &Configuration, report: &mut Report) {
@@ -79,22 +77,24 @@ async fn is_ours(address: SocketAddr) -> bool {
 
 /// `serve` raises its limit to the highest that it may.
 fn files(configuration: &Configuration, highest: Option<u64>, report: &mut Report) {
-    let wanted = configuration.delivery.max_in_flight as u64
-        + u64::from(configuration.database.max_connections)
-        + OTHER_FILES;
+    let wanted = Files::wanted(configuration);
     let Some(highest) = highest else {
         report.ok("open files", "no limit");
         return;
     };
     let said = format!("{highest} may be open at once");
-    if highest < wanted {
-        report.warning(
+    match wanted.fewer_clients(Some(highest)) {
+        Some(clients) => report.warning(
             "open files",
-            format!("{said}; attempts in flight and the database's connections alone may take {wanted}, clients come on top"),
-            "raise the limit (ulimit -Hn, LimitNOFILE of systemd), or lower delivery.max_in_flight",
-        );
-    } else {
-        report.ok("open files", said);
+            format!(
+                "{said}; attempts in flight, the database's connections and the rest may take {}, clients {}: each worker \
+                 of the API holds {clients} clients at the most",
+                wanted.ours, wanted.of_clients
+            ),
+            "raise the limit (ulimit -Hn, LimitNOFILE of systemd), or lower server.max_connections_per_worker and \
+             delivery.max_in_flight",
+        ),
+        None => report.ok("open files", said),
     }
 }
 

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `report` | how it is told |
 //! | `storage` | the database: there, of this version, guarded; its clock; the data directory |
+//! | `drain` | whether attempts have the time to end when the server does |
 //! | `keys` | whether the keys fit the database |
 //! | `network` | names, and where telemetry goes |
 //! | `machine` | ports and open files |
 //!
 //! Findings name keys of the configuration, addresses and causes; never a password, a key or a token.
 
+mod drain;
 mod keys;
 mod machine;
 mod network;
@@ -56,6 +58,7 @@ pub(super) fn run(args: &DoctorArgs) -> Outcome {
 
 async fn examine(configuration: &Configuration, name: &str, report: &mut Report) {
     let database = storage::examine(configuration, report).await;
+    drain::examine(configuration, database.as_ref(), report).await;
     if let Some(database) = database {
         keys::examine(configuration, &database, report).await;
         // Its last answer was had; nothing depends on how it says goodbye.

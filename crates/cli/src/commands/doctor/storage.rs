@@ -159,33 +159,39 @@ async fn migrations(configuration: &Configuration, options: DatabaseOptions, rep
         schema.close().await?;
         pending
     };
-    match pending.await {
-        Ok(pending) if pending.is_empty() => {
-            report.ok("migrations", "the tables are of this version");
-            true
-        }
-        Ok(pending) => {
-            let said = format!("the tables lack {} migrations", pending.len());
-            if configuration.database.migrate_on_start {
-                report.warning(
-                    "migrations",
-                    said,
-                    "`serve` applies them at its start; or run `postrider migrate`",
-                );
-            } else {
-                report.failed(
-                    "migrations",
-                    said,
-                    "run `postrider migrate` (database.migrate_on_start is off)",
-                );
-            }
-            false
-        }
+    told_of(configuration, pending.await, report)
+}
+
+/// Whether the tables are there to be used, or the fault is told that kept us from seeing it.
+fn told_of(
+    configuration: &Configuration,
+    pending: Result<Vec<String>, ConnectError>,
+    report: &mut Report,
+) -> bool {
+    let pending = match pending {
+        Ok(pending) => pending.len(),
         Err(error) => {
             failed(report, "migrations", "", &error);
-            true
+            return true;
         }
+    };
+    let said = format!("the tables lack {pending} migrations");
+    if pending == 0 {
+        report.ok("migrations", "the tables are of this version");
+    } else if configuration.database.migrate_on_start {
+        report.warning(
+            "migrations",
+            said,
+            "`serve` applies them at its start; or run `postrider migrate`",
+        );
+    } else {
+        report.failed(
+            "migrations",
+            said,
+            "run `postrider migrate` (database.migrate_on_start is off)",
+        );
     }
+    pending == 0
 }
 
 async fn sqlite(
@@ -237,29 +243,7 @@ async fn sqlite(
             return None;
         }
     }
-    let pending = database.pending_migrations().await;
-    match pending {
-        Ok(pending) if pending.is_empty() => report.ok("migrations", "the tables are of this version"),
-        Ok(pending) => {
-            let said = format!("the tables lack {} migrations", pending.len());
-            if configuration.database.migrate_on_start {
-                report.warning(
-                    "migrations",
-                    said,
-                    "`serve` applies them at its start; or run `postrider migrate`",
-                );
-            } else {
-                report.failed(
-                    "migrations",
-                    said,
-                    "run `postrider migrate` (database.migrate_on_start is off)",
-                );
-            }
-            return None;
-        }
-        Err(error) => failed(report, "migrations", "", &error),
-    }
-    Some(database)
+    told_of(configuration, database.pending_migrations().await, report).then_some(database)
 }
 
 /// Looks at the data directory: whether there is a database in it; none if it cannot be used.

@@ -27,6 +27,7 @@ pub async fn what_a_replay_queues_says_in_which_trace_it_was_asked_for<H: Harnes
         let node = scene.fixture.node().await;
         let row = scene.fixture.claim_one(node).await;
         assert_eq!((row.endpoint, &row.asked_in), (Some(late), &asked_in));
+        assert!(row.asked_for, "whether anybody records a trace of it or not");
         if asked_in.is_some() {
             let concluded = scene.fixture.delivered(row.message, late);
             assert!(scene.fixture.settle(node, row.work, concluded).await);
