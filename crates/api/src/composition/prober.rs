@@ -3,15 +3,15 @@ use std::{sync::Arc, time::Duration};
 use postrider_application::ports::StoreError;
 use postrider_engine::EngineHandle;
 use postrider_persistence::{Database, SchemaState};
-use tokio::time::{self, Instant};
+use tokio::time;
 
 use crate::{Health, Subject};
 
-/// The pause between two rounds.
-const PAUSE: Duration = Duration::from_secs(2);
-/// How often the engine is looked at meanwhile. That asks nobody, and a node that has just got its lease should not wait
+/// The engine is looked at as often as this. That asks nobody, and a node that has just got its lease should not wait
 /// for the next round before it is sent requests.
 const GLANCE: Duration = Duration::from_millis(50);
+/// So many times between two rounds: 2 s.
+const GLANCES: u32 = 40;
 /// How long the database may take for one answer: longer than requests wait for a connection, so that a node which serves
 /// them late is not the first to go.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
@@ -82,8 +82,7 @@ impl Prober {
             if answers && rounds >= ROUNDS_PER_LOOK && self.migrations().await {
                 rounds = 0;
             }
-            let next_round = Instant::now() + PAUSE;
-            while Instant::now() < next_round {
+            for _ in 0..GLANCES {
                 time::sleep(GLANCE).await;
                 self.engine();
             }

@@ -156,7 +156,7 @@ impl Configuration {
                 ),
             );
         }
-        doubts.0
+        doubts.wrong
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
