@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::{AllowedRange, Configuration};
+use super::{Configuration, faults::AllowedRange};
 
 /// The schema, in the words of JSON Schema 2020-12.
 pub(crate) fn schema() -> Value {
