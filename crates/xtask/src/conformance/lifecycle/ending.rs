@@ -65,6 +65,7 @@ fn at_the_very_end(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resu
     let endpoint = format!("http://{}", collector.local_addr()?);
     installation.set("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
     installation.set("POSTRIDER_SERVER__DRAIN_GRACE_S", "0".to_owned());
+    installation.set("POSTRIDER_TELEMETRY__LOG", "info");
     let mut running = Running::begin(installation)?;
     running.server.signal(Signal::TERM)?;
     until(SEEN_WITHIN, || running.server.log().contains("\"stopped\"")).context("it does not stop")?;
