@@ -62,9 +62,9 @@ pub enum InvalidPasswordOptions {
 
 /// Hashes passwords with argon2id, off the async threads and a bounded number at a time.
 ///
-/// An existing hash is verified with the costs that it was made with. With no hash, the same work is done against a
-/// hash of nothing that anybody could type, made with the costs of the options: as long as those have not changed
-/// since, unknown users take as long as wrong passwords.
+/// An existing hash is verified with the costs that it was made with. With no hash, the same work is done against
+/// random bytes that claim to be one, with the costs of the options: as long as those have not changed since, unknown
+/// users take as long as wrong passwords.
 pub struct Argon2Passwords {
     argon2: Argon2<'static>,
     decoy: PasswordHash,
@@ -83,7 +83,7 @@ impl Argon2Passwords {
     /// The longest password, in bytes. Longer ones are refused, so that a megabyte of password costs nothing.
     pub const MAX_BYTES: usize = 1024;
 
-    /// A hasher. Makes one hash, on the calling thread (some 20 ms with the default costs).
+    /// A hasher. Makes no hash: nothing takes the memory of one until somebody logs in.
     pub fn new(
         options: PasswordOptions,
         randomness: Arc<dyn Randomness>,
@@ -97,8 +97,8 @@ impl Argon2Passwords {
         let params = Params::new(options.memory_kib, options.iterations, options.parallelism, None)
             .map_err(|error| costs(&error))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let decoy =
-            hash(&argon2, &randomness.bytes::<32>(), &randomness.bytes()).map_err(|error| costs(&error))?;
+        let decoy = decoy(argon2.params(), &randomness.bytes(), &randomness.bytes())
+            .map_err(|error| costs(&error))?;
         Ok(Self {
             argon2,
             decoy,
@@ -179,6 +179,22 @@ impl fmt::Debug for Argon2Passwords {
             .field("params", self.argon2.params())
             .finish_non_exhaustive()
     }
+}
+
+/// What looks like a hash with these costs. No password is known that has it: it was drawn, not made.
+fn decoy(
+    params: &Params,
+    salt: &[u8; SALT_BYTES],
+    output: &[u8; Params::DEFAULT_OUTPUT_LEN],
+) -> password_hash::Result<PasswordHash> {
+    let hash = phc::PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: phc::ParamsString::try_from(params)?,
+        salt: Some(phc::Salt::new(salt)?),
+        hash: Some(phc::Output::new(output)?),
+    };
+    Ok(PasswordHash::from_phc(hash.to_string()))
 }
 
 fn hash(
