@@ -5,6 +5,7 @@ mod batches;
 mod case;
 mod cursors;
 mod heads;
+mod schemas;
 mod slow;
 mod values;
 mod wire;
@@ -33,7 +34,7 @@ const GOOD_EVERY: usize = 10;
 
 /// Runs on each database.
 pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
-    stage.each(ground::UNHURRIED, on)
+    stage.each(&[], on)
 }
 
 fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
@@ -41,6 +42,8 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
     let process = ground.nodes[0].id().context("no process")?;
     let watch = Watch::begin(process);
     println!("{}:", database.name());
+    let schemas = schemas::schemas(&tried.pen);
+    let lit_fuses = schemas::lit_fuses(&tried.pen, schemas.len());
     let inputs = [
         ("lengths", heads::lengths(&tried.pen)),
         ("targets", heads::targets(&tried.pen)),
@@ -50,11 +53,9 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
         ("JSON", values::json_bodies(&tried.pen)),
         ("sizes", values::json_sizes(&tried.pen)),
         ("fields", values::fields(&tried.pen)),
-        ("schemas", values::schemas(&tried.pen)),
-        (
-            "what the schemas do",
-            values::lit_fuses(&tried.pen, values::schemas(&tried.pen).len()),
-        ),
+        ("times", values::times(&tried.pen)),
+        ("schemas", schemas),
+        ("what the schemas do", lit_fuses),
         ("cursors", cursors::cases(ground, &tried.pen)?),
     ];
     // Making them up has made what cursors point at.
