@@ -7,12 +7,10 @@ use super::case::{ACCEPTED, Case, INVALID, MALFORMED, Pen};
 const APPLICATIONS: &str = "/v1/applications";
 const DEEP: usize = 100_000;
 
-/// What is no JSON, and texts that nobody may store.
+/// What is no JSON.
 pub(super) fn json_bodies(pen: &Pen) -> Vec<Case> {
     let application = |body: &[u8]| pen.post(APPLICATIONS, body);
     let message = |body: &[u8]| pen.post(&pen.messages(), body);
-    let payload =
-        |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
     let named = |name: &[u8]| [b"{\"name\":\"", name, b"\"}"].concat();
     vec![
         Case::new("no body", MALFORMED, application(b"")),
@@ -39,6 +37,17 @@ pub(super) fn json_bodies(pen: &Pen) -> Vec<Case> {
         ),
         Case::new("half of a surrogate", MALFORMED, application(&named(br"\ud800"))),
         Case::new("a raw NUL in a text", MALFORMED, application(&named(b"a\0b"))),
+    ]
+}
+
+/// Texts with a NUL, which no text of a database may hold.
+pub(super) fn texts(pen: &Pen) -> Vec<Case> {
+    let application = |body: &[u8]| pen.post(APPLICATIONS, body);
+    let message = |body: &[u8]| pen.post(&pen.messages(), body);
+    let payload =
+        |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
+    let named = |name: &[u8]| [b"{\"name\":\"", name, b"\"}"].concat();
+    vec![
         Case::new("\\u0000 in a name", INVALID, application(&named(br"a\u0000b"))),
         Case::new(
             "\\u0000 in metadata",
@@ -76,19 +85,14 @@ pub(super) fn json_bodies(pen: &Pen) -> Vec<Case> {
     ]
 }
 
-/// JSON that is deep, long, said twice, or out of all range.
-pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
+/// JSON in JSON in JSON.
+pub(super) fn depths(pen: &Pen) -> Vec<Case> {
     let application = |body: &[u8]| pen.post(APPLICATIONS, body);
     let message = |body: &[u8]| pen.post(&pen.messages(), body);
     let arrays = format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP));
     let objects = format!("{}1{}", "{\"a\":".repeat(DEEP), "}".repeat(DEEP));
     let payload =
         |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
-    let keys = (0..20_000)
-        .map(|n| format!("\"k{n}\":\"v\""))
-        .collect::<Vec<_>>()
-        .join(",");
-    let digits = "9".repeat(100_000);
     vec![
         Case::new(
             "an array in 100,000 arrays",
@@ -106,6 +110,17 @@ pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
             INVALID,
             pen.post("/v1/auth/login", "[".repeat(DEEP)),
         ),
+    ]
+}
+
+/// Keys that are said twice, or that are many.
+pub(super) fn keys(pen: &Pen) -> Vec<Case> {
+    let application = |body: &[u8]| pen.post(APPLICATIONS, body);
+    let many = (0..20_000)
+        .map(|n| format!("\"k{n}\":\"v\""))
+        .collect::<Vec<_>>()
+        .join(",");
+    vec![
         Case::new(
             "a key twice",
             MALFORMED,
@@ -124,13 +139,24 @@ pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
         Case::new(
             "20,000 keys in metadata",
             INVALID,
-            application(format!("{{\"name\":\"a\",\"metadata\":{{{keys},\"z\":\"v\"}}}}").as_bytes()),
+            application(format!("{{\"name\":\"a\",\"metadata\":{{{many},\"z\":\"v\"}}}}").as_bytes()),
         ),
         Case::new(
             "20,000 unknown keys",
             INVALID,
-            application(format!("{{{keys},\"name\":\"a\"}}").as_bytes()),
+            application(format!("{{{many},\"name\":\"a\"}}").as_bytes()),
         ),
+    ]
+}
+
+/// Numbers out of all range.
+pub(super) fn numbers(pen: &Pen) -> Vec<Case> {
+    let application = |body: &[u8]| pen.post(APPLICATIONS, body);
+    let message = |body: &[u8]| pen.post(&pen.messages(), body);
+    let payload =
+        |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
+    let digits = "9".repeat(100_000);
+    vec![
         Case::new(
             "1e999 where a text belongs",
             INVALID_OR_MALFORMED,
@@ -171,8 +197,8 @@ pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
 const NOT_LET_IN: &[(u16, &str)] = &[(422, "validation_failed"), (401, "invalid_credentials")];
 const INVALID_OR_MALFORMED: &[(u16, &str)] = &[(422, "validation_failed"), (400, "malformed_request")];
 
-/// What would be sent on in a header, or says that a request is one of before.
-pub(super) fn fields(pen: &Pen) -> Vec<Case> {
+/// What would be sent on in a header or a URL.
+pub(super) fn injections(pen: &Pen) -> Vec<Case> {
     let endpoint = |headers: &serde_json::Value| {
         pen.post(
             &pen.endpoints(),
@@ -212,6 +238,12 @@ pub(super) fn fields(pen: &Pen) -> Vec<Case> {
                     .to_string(),
             ),
         ),
+    ]
+}
+
+/// Keys that say that a request is one of before.
+pub(super) fn idempotency_keys(pen: &Pen) -> Vec<Case> {
+    vec![
         Case::new(
             "bytes that are no UTF-8 in an Idempotency-Key",
             INVALID,
