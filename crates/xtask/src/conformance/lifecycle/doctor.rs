@@ -55,40 +55,46 @@ pub(super) fn run(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resul
             "configuration",
         ),
     ];
-    let mut found = 0;
     for (what, name, value, fails) in &sick {
         expect(&running.installation, what, &[(name, value)], &[fails], &secrets)?;
-        found += 1;
     }
-    if let (Some(server), Some(database)) = (postgres, running.installation.database()) {
-        let port = server.port().context("a given database is not used here")?;
-        let nobody = free_port()?;
-        let url = |user: &str, port: u16| format!("postgres://{user}:{PASSWORD}@127.0.0.1:{port}/{database}");
-        let sick = [
-            ("a superuser", url("postgres", port), "roles"),
-            ("a login that is not there", url("stranger", port), "database"),
-            ("a database that is away", url("postrider", nobody), "database"),
-        ];
-        for (what, url, fails) in &sick {
-            let changed = [("POSTRIDER_DATABASE__URL", url.as_str())];
-            expect(&running.installation, what, &changed, &[fails], &secrets)?;
-            found += 1;
-        }
-        // The owner's protection is taken away by hand, and given back.
-        let mut outside = crate::postgres::Connection::open(port, database)?;
-        outside.query("ALTER TABLE endpoints NO FORCE ROW LEVEL SECURITY")?;
-        expect(
-            &running.installation,
-            "an unguarded table",
-            &[],
-            &["row security"],
-            &secrets,
-        )?;
-        outside.query("ALTER TABLE endpoints FORCE ROW LEVEL SECURITY")?;
-        found += 1;
+    let mut found = sick.len();
+    if let Some(server) = postgres {
+        found += sick_databases(&running.installation, server, &secrets)?;
     }
     println!("  doctor           {found} faults found, each by its name; no secret told");
     Ok(())
+}
+
+/// What only a database that is a server can have; how many faults that were.
+fn sick_databases(installation: &Installation, server: &Postgres, secrets: &[&str]) -> anyhow::Result<usize> {
+    let port = server.port().context("a given database is not used here")?;
+    let database = installation
+        .database()
+        .context("the installation has no database")?;
+    let nobody = free_port()?;
+    let url = |user: &str, port: u16| format!("postgres://{user}:{PASSWORD}@127.0.0.1:{port}/{database}");
+    let sick = [
+        ("a superuser", url("postgres", port), "roles"),
+        ("a login that is not there", url("stranger", port), "database"),
+        ("a database that is away", url("postrider", nobody), "database"),
+    ];
+    for (what, url, fails) in &sick {
+        let changed = [("POSTRIDER_DATABASE__URL", url.as_str())];
+        expect(installation, what, &changed, &[fails], secrets)?;
+    }
+    // The owner's protection is taken away by hand, and given back.
+    let mut outside = crate::postgres::Connection::open(port, database)?;
+    outside.query("ALTER TABLE endpoints NO FORCE ROW LEVEL SECURITY")?;
+    expect(
+        installation,
+        "an unguarded table",
+        &[],
+        &["row security"],
+        secrets,
+    )?;
+    outside.query("ALTER TABLE endpoints FORCE ROW LEVEL SECURITY")?;
+    Ok(sick.len() + 1)
 }
 
 /// How a command ended, and what it said.
