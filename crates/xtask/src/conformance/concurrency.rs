@@ -1,12 +1,12 @@
 //! Many at once say the same: one result, and the same answer for all.
 
 use std::net::SocketAddr;
-use std::sync::Barrier;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::ground::{self, Ground};
 use super::recorder::Recorder;
@@ -30,7 +30,7 @@ const STACK_BYTES: usize = 256 << 10;
 
 /// Runs on each database.
 pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
-    stage.each(ground::UNHURRIED, |database, ground| {
+    stage.each(&[], |database, ground| {
         same_event_id(database, ground)?;
         same_key(database, ground)
     })
@@ -87,11 +87,8 @@ fn same_event_id(database: Database, ground: &Ground) -> anyhow::Result<()> {
         "it was delivered {} times: {arrivals:?}",
         arrivals.len()
     );
-    let listed = messages(ground, &ask.path)?;
-    ensure!(
-        listed.is_none_or(|listed| listed == 1),
-        "the list has {listed:?} messages"
-    );
+    let listed = ground::list(&mut client, &ask.path, 10)?.len();
+    ensure!(listed == 1, "the list has {listed} messages");
     println!(
         "{}: {} publishes over {PUBLISHERS} connections with one event_id: one message, delivered once, in {:.1} s; {}",
         database.name(),
@@ -148,40 +145,51 @@ fn same_key(database: Database, ground: &Ground) -> anyhow::Result<()> {
     ensure!(made == 1, "{made} applications were made");
     ask.body = json!({ "name": "Another body" }).to_string();
     let conflict = at_once(ground.nodes[0].address, 1, 1, &ask)?.remove(0).response;
-    let code = conflict.json().ok().and_then(|said| text(&said, "code").ok());
+    let code = text(&conflict.json()?, "code")?;
     ensure!(
-        matches!(conflict.status, 409 | 422),
-        "another body under the same key: {} {code:?}",
+        (conflict.status, code.as_str()) == (409, "idempotency_conflict"),
+        "another body under the same key: {} {code}",
         conflict.status
     );
     println!(
-        "{}: {} creations with one Idempotency-Key: one application, {} equal answers of {} bytes; another body: {} {}",
+        "{}: {} creations with one Idempotency-Key: one application, {} equal answers of {} bytes; another body: {} {code}",
         database.name(),
         answers.len(),
         answers.len(),
         first.body.len(),
-        conflict.status,
-        code.unwrap_or_default()
+        conflict.status
     );
     Ok(())
 }
 
 /// The same from so many connections, all open before the first is used, so many times on each.
 fn at_once(address: SocketAddr, connections: usize, times: usize, ask: &Ask) -> anyhow::Result<Vec<Answer>> {
-    let start = Barrier::new(connections);
     thread::scope(|scope| {
+        let (opened, ready) = channel();
+        // Nobody begins before all were made; who waits is let go if one of them could not be.
         let workers = (0..connections)
             .map(|_| {
-                thread::Builder::new()
+                let (begin, begins) = channel();
+                let opened = opened.clone();
+                let worker = thread::Builder::new()
                     .stack_size(STACK_BYTES)
-                    .spawn_scoped(scope, || one_connection(address, times, ask, &start))
-                    .context("no thread")
+                    .spawn_scoped(scope, move || {
+                        one_connection(address, times, ask, opened, &begins)
+                    })
+                    .context("no thread")?;
+                Ok((worker, begin))
             })
-            .collect::<Vec<_>>();
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        drop(opened);
+        // One that fails says nothing, and its end is seen below.
+        let _ = ready.iter().take(connections).count();
+        for (_, begin) in &workers {
+            let _ = begin.send(());
+        }
         let mut answers = Vec::with_capacity(connections * times);
-        for worker in workers {
+        for (worker, _) in workers {
             answers.extend(
-                worker?
+                worker
                     .join()
                     .map_err(|_| anyhow::anyhow!("a client panicked"))??,
             );
@@ -194,16 +202,16 @@ fn one_connection(
     address: SocketAddr,
     times: usize,
     ask: &Ask,
-    start: &Barrier,
+    opened: Sender<()>,
+    begins: &Receiver<()>,
 ) -> anyhow::Result<Vec<Answer>> {
     let mut connection = Connection::new(address, TIMEOUT);
     // A request that changes nothing opens the connection; it stays open.
-    let opened = connection.send("GET", "/health/live", &[], &[]);
-    start.wait();
-    ensure!(
-        matches!(opened, Outcome::Answered(_)),
-        "no connection: {opened:?}"
-    );
+    let first = connection.send("GET", "/health/live", &[], &[]);
+    let _ = opened.send(());
+    drop(opened);
+    begins.recv().context("not all connections were made")?;
+    ensure!(matches!(first, Outcome::Answered(_)), "no connection: {first:?}");
     let headers: Vec<(&str, &str)> = ask
         .headers
         .iter()
@@ -238,18 +246,4 @@ fn settled(recorder: &Recorder) -> anyhow::Result<Vec<String>> {
         .iter()
         .map(|record| record.id().to_owned())
         .collect())
-}
-
-/// How many messages the application's list has; `None` where there is no such list.
-fn messages(ground: &Ground, path: &str) -> anyhow::Result<Option<usize>> {
-    let mut client = ground.client(0);
-    let answer = client.ask("GET", &format!("{path}?limit=10"), None)?;
-    if answer.status == 405 {
-        return Ok(None);
-    }
-    ensure!(answer.status == 200, "GET {path}: {}", answer.status);
-    match answer.json()?["data"].take() {
-        Value::Array(entries) => Ok(Some(entries.len())),
-        _ => bail!("GET {path}: no `data`"),
-    }
 }

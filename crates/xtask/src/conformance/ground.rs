@@ -9,9 +9,6 @@ use crate::tenancy::client::{Client, text};
 use crate::tenancy::company::{Company, Key, mint_key};
 use crate::tenancy::site::{MasterKeys, Node, Site};
 
-/// Settings under which one client may ask as fast as it can: what is limited is tried elsewhere.
-pub(super) const UNHURRIED: &[(&str, &str)] = &[];
-
 /// The ground. Dropping it stops its nodes; [`Ground::leave`] also looks how they end.
 #[derive(Debug)]
 pub(super) struct Ground {

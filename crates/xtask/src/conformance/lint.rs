@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::tools;
+use crate::process::Group;
 use crate::product::Binary;
 use crate::{cargo, process};
 
@@ -46,20 +47,22 @@ pub(super) fn run(binary: &Binary) -> anyhow::Result<()> {
         "--ruleset",
         "docs/openapi-lint/spectral.yaml",
     ]);
-    let outcomes = [(REDOCLY, redocly), (SPECTRAL, spectral)].map(|(name, command)| lint(name, command));
-    let unclean: Vec<&str> = outcomes.into_iter().filter_map(Result::err).collect();
+    let mut unclean = Vec::new();
+    for (name, command) in [(REDOCLY, redocly), (SPECTRAL, spectral)] {
+        if !is_clean(name, command).context(name)? {
+            unclean.push(name);
+        }
+    }
     ensure!(unclean.is_empty(), "findings of {}", unclean.join(" and "));
     Ok(())
 }
 
-/// The linter's name if it does not end well; what it found is printed.
-fn lint(name: &'static str, mut command: Command) -> Result<(), &'static str> {
+/// Whether the linter finds nothing; what it finds is printed.
+fn is_clean(name: &str, mut command: Command) -> anyhow::Result<bool> {
     command.arg(DOCUMENT).current_dir(cargo::workspace_root());
-    match process::run(&mut command) {
-        Ok(status) if status.success() => {
-            println!("  {name}: clean");
-            Ok(())
-        }
-        _ => Err(name),
+    let clean = Group::spawn(&mut command)?.wait(Some(LIMIT))?.success();
+    if clean {
+        println!("  {name}: clean");
     }
+    Ok(clean)
 }

@@ -140,8 +140,8 @@ impl Part {
 
 /// Runs the chosen parts; the last line says how many held.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let parts = plan(options);
-    ensure!(!parts.is_empty(), "this part does not run on this database");
+    let (parts, left_out) = plan(options);
+    ensure!(!parts.is_empty(), "{left_out:?} needs PostgreSQL");
     let binary = if parts.iter().any(|part| part.needs_the_binary()) {
         Some(Binary::get(&options.which)?)
     } else {
@@ -168,6 +168,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    if !left_out.is_empty() {
+        println!("\nnot tried without PostgreSQL: {left_out:?}");
+    }
     println!("\n{} parts held, {failed} failed", parts.len() - failed);
     Ok(if failed == 0 {
         ExitCode::SUCCESS
@@ -182,37 +185,32 @@ fn play(
     databases: Option<&Databases>,
     options: &Options,
 ) -> anyhow::Result<()> {
-    if part == Part::PostgresWays {
-        return ways();
-    }
-    let binary = binary.context("no binary")?;
-    match part {
-        Part::Unprivileged => return unprivileged::run(binary),
-        Part::Lint => return lint::run(binary),
-        _ => {}
-    }
-    let databases = databases.context("no database")?;
-    let stage = Stage {
-        binary,
-        databases,
-        options,
+    let binary = || binary.context("no binary");
+    let stage = || {
+        anyhow::Ok(Stage {
+            binary: binary()?,
+            databases: databases.context("no database")?,
+            options,
+        })
     };
     match part {
-        Part::Lifecycle => lifecycle::run(&stage),
-        Part::Payloads => payloads::run(binary, databases),
-        Part::Retries => retries::run(binary, databases),
-        Part::Traces => traces::run(binary, databases),
-        Part::Api => api::run(&stage),
-        Part::Clients => clients::run(&stage),
-        Part::Signatures => signatures::run(&stage),
-        Part::Concurrency => concurrency::run(&stage),
-        Part::Replay => replay::run(&stage),
-        Part::Metrics => metrics::run(&stage),
-        Part::Raw => raw::run(&stage),
-        Part::Barrier => barrier::run(&stage),
-        Part::Relay => relay::run(&stage),
-        Part::Retention => retention::run(&stage),
-        Part::PostgresWays | Part::Lint | Part::Unprivileged => Ok(()),
+        Part::PostgresWays => ways(),
+        Part::Lint => lint::run(binary()?),
+        Part::Unprivileged => unprivileged::run(binary()?),
+        Part::Lifecycle => lifecycle::run(&stage()?),
+        Part::Payloads => payloads::run(&stage()?),
+        Part::Retries => retries::run(&stage()?),
+        Part::Traces => traces::run(&stage()?),
+        Part::Api => api::run(&stage()?),
+        Part::Clients => clients::run(&stage()?),
+        Part::Signatures => signatures::run(&stage()?),
+        Part::Concurrency => concurrency::run(&stage()?),
+        Part::Replay => replay::run(&stage()?),
+        Part::Metrics => metrics::run(&stage()?),
+        Part::Raw => raw::run(&stage()?),
+        Part::Barrier => barrier::run(&stage()?),
+        Part::Relay => relay::run(&stage()?),
+        Part::Retention => retention::run(&stage()?),
     }
 }
 
@@ -222,12 +220,12 @@ fn ways() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The chosen parts that can run on the chosen databases.
-fn plan(options: &Options) -> Vec<Part> {
+/// The chosen parts: those that can run on the chosen databases, and those that cannot.
+fn plan(options: &Options) -> (Vec<Part>, Vec<Part>) {
     let postgres = chosen(&options.database, &Database::ALL).contains(&Database::Postgres);
-    let mut parts = chosen(&options.part, &Part::ALL);
-    parts.retain(|part| postgres || !part.needs_postgres());
-    parts
+    chosen(&options.part, &Part::ALL)
+        .into_iter()
+        .partition(|part| postgres || !part.needs_postgres())
 }
 
 /// Without a choice: all.
@@ -249,23 +247,28 @@ mod tests {
         options: Options,
     }
 
-    fn of(arguments: &[&str]) -> Vec<Part> {
+    fn of(arguments: &[&str]) -> (Vec<Part>, Vec<Part>) {
         let words = std::iter::once(&"conformance").chain(arguments);
         plan(&Line::try_parse_from(words).unwrap().options)
     }
 
     #[test]
     fn without_a_choice_everything_is_tried() {
-        assert_eq!(of(&[]), Part::ALL);
-        assert_eq!(of(&["--part", "retries"]), [Part::Retries]);
-        assert_eq!(of(&["--only", "api", "--part", "lint"]), [Part::Lint, Part::Api]);
+        assert_eq!(of(&[]), (Part::ALL.to_vec(), vec![]));
+        assert_eq!(of(&["--part", "retries"]).0, [Part::Retries]);
+        assert_eq!(
+            of(&["--only", "api", "--part", "lint"]).0,
+            [Part::Lint, Part::Api]
+        );
         assert!(!Part::PostgresWays.needs_the_binary() && Part::Retries.needs_databases());
     }
 
     #[test]
-    fn two_nodes_are_not_tried_on_sqlite() {
-        let on_sqlite = of(&["--database", "sqlite"]);
-        assert!(!on_sqlite.contains(&Part::Barrier) && on_sqlite.contains(&Part::Replay));
-        assert_eq!(of(&["--database", "sqlite", "--part", "barrier"]), []);
+    fn what_needs_postgres_is_left_out_on_sqlite_and_named() {
+        let (tried, left_out) = of(&["--database", "sqlite"]);
+        assert!(tried.contains(&Part::Replay));
+        assert_eq!(left_out, [Part::Barrier, Part::Retention]);
+        let barrier = of(&["--database", "sqlite", "--part", "barrier"]);
+        assert_eq!(barrier, (vec![], vec![Part::Barrier]));
     }
 }

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use super::check::{Seen, Sent, Tally, hold};
 use super::examples::{self, Example};
 use super::python::PythonReceiver;
-use super::stage::Databases;
+use super::stage::Stage;
 use crate::interrupt;
-use crate::product::{Binary, Database, Running, Tenant, signing_secret};
+use crate::product::{Database, Running, Tenant, signing_secret};
 use crate::receiver::{Pace, Receiver};
 
 const PUBLISHERS: usize = 4;
@@ -22,11 +22,13 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Runs on each database.
-pub(super) fn run(binary: &Binary, databases: &Databases) -> anyhow::Result<()> {
+pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     let mut all = examples::fetch()?;
     println!("{} example payloads of GitHub's webhooks", all.len());
     all.extend(examples::awkward()?);
-    databases.each(binary, |database, running| on(database, running, &all))
+    stage
+        .databases
+        .each(stage.binary, |database, running| on(database, running, &all))
 }
 
 fn on(database: Database, running: &Running, examples: &[Example]) -> anyhow::Result<()> {

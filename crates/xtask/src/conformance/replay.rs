@@ -70,8 +70,9 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
         "the replay was over before it could be killed: {:?}",
         course.last()
     );
-    let killed = Instant::now();
     ground.nodes[0].kill_hard();
+    // Dead by now: what began before it is told from what begins after the next start.
+    let killed = Instant::now();
     let at_kill = recorder.count();
     ground.nodes[0].start_again()?;
     let mut client = ground.client(0);

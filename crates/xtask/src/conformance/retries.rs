@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
-use super::stage::Databases;
+use super::stage::Stage;
 use crate::interrupt;
 use crate::postgres::free_port;
 use crate::process::Speaker;
@@ -23,11 +23,13 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(1_200 + 3_000);
 const START_LIMIT: Duration = Duration::from_secs(20);
 const ARRIVE_LIMIT: Duration = Duration::from_secs(30);
+/// Settling follows the answer.
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Runs on each database.
-pub(super) fn run(binary: &Binary, databases: &Databases) -> anyhow::Result<()> {
-    databases.each(binary, on)
+pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.databases.each(stage.binary, on)
 }
 
 fn on(database: Database, running: &Running) -> anyhow::Result<()> {
@@ -79,7 +81,7 @@ fn judge_tries(tries: &[(Value, Instant)], message: &str) -> anyhow::Result<Vec<
 
 /// Waits until the API says that the delivery is over; it must be delivered, by three attempts.
 fn await_end(tenant: &Tenant, api: &mut Api, message: &str) -> anyhow::Result<()> {
-    let deadline = Instant::now() + START_LIMIT;
+    let deadline = Instant::now() + SETTLE_LIMIT;
     let mut deliveries = tenant.deliveries(api, message)?;
     while deliveries.iter().any(|one| one["status"] == "pending") && Instant::now() < deadline {
         interrupt::check()?;

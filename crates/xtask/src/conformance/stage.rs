@@ -8,6 +8,9 @@ use crate::chance;
 use crate::postgres::{Postgres, Settings};
 use crate::product::{Binary, Database, Installation, Running};
 
+/// How many different complaints of a server are shown.
+const SHOWN: usize = 5;
+
 /// The databases to run on, with a server for PostgreSQL.
 pub(super) struct Databases {
     chosen: Vec<Database>,
@@ -33,7 +36,7 @@ impl Databases {
         self.postgres.as_ref().filter(|_| database == Database::Postgres)
     }
 
-    /// Begins a new installation on each and hands it over, one after the other.
+    /// Begins a new installation on each and hands it over, one after the other; looks how its server ends.
     pub(super) fn each(
         &self,
         binary: &Binary,
@@ -52,16 +55,22 @@ impl Databases {
         for &database in &self.chosen {
             let mut installation = Installation::new(binary, self.server(database))?;
             prepare(database, &mut installation);
-            let running = Running::begin(installation)?;
-            job(database, &running).map_err(|error| error.context(format!("on {}", database.name())))?;
+            let mut running = Running::begin(installation)?;
+            let outcome = job(database, &running);
+            let ended = running.server.stop();
             let complaints = running.complaints();
-            for (said, count) in complaints.others.iter().take(5) {
+            for (said, count) in complaints.others.iter().take(SHOWN) {
                 println!("  logged {count} times: {said}");
             }
+            outcome.with_context(|| format!("on {}", database.name()))?;
             ensure!(
                 complaints.panics.is_empty(),
                 "the server panicked: {}",
                 complaints.panics.join(" | ")
+            );
+            ensure!(
+                ended.is_some_and(|status| status.success()),
+                "the server ended with {ended:?} after SIGTERM"
             );
         }
         Ok(())
@@ -107,7 +116,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The chosen ones.
+    /// The chosen databases.
     pub(super) fn databases(&self) -> Vec<Database> {
         self.databases.chosen.clone()
     }

@@ -39,7 +39,9 @@ pub(super) fn npm(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
         .current_dir(staging.path());
     process::capture(&mut command, INSTALL_LIMIT)
         .with_context(|| format!("npm, which brings {}", packages.join(", ")))?;
-    std::fs::rename(staging.keep(), &target).context("could not keep the packages")?;
+    // Until it is in its place it is removed, whatever happens.
+    std::fs::rename(staging.path(), &target).context("could not keep the packages")?;
+    let _ = staging.keep();
     Ok(target)
 }
 

@@ -108,11 +108,27 @@ fn served(binary: &Binary, account: Account) -> anyhow::Result<()> {
         .environment("TMPDIR", "/nonexistent")
         .environment("POSTRIDER_MANAGEMENT__LISTEN", management.to_string());
     let began = Instant::now();
-    let mut server = Server::start(launch)?;
+    let server = Server::start(launch)?;
     println!("serves after {:.2} s", began.elapsed().as_secs_f64());
-    for (listener, address) in [("API", api), ("management", management)] {
+    answers_its_probes(&[("API", api), ("management", management)])?;
+
+    let (first, arguments) = confined(account, data.path(), &program);
+    let mut doctor = Command::new(first);
+    without_own_settings(&mut doctor)
+        .args(arguments)
+        .args(words("doctor"))
+        .arg("--json")
+        .current_dir(folder.path())
+        .env("POSTRIDER_MANAGEMENT__LISTEN", management.to_string());
+    let found: Value = serde_json::from_str(&process::capture(&mut doctor, LIMIT)?)?;
+    println!("doctor beside it: exit 0, {}", found["status"]);
+    ends_in_order(server, data.path())
+}
+
+fn answers_its_probes(listeners: &[(&str, SocketAddr)]) -> anyhow::Result<()> {
+    for (listener, address) in listeners {
         for probe in ["live", "ready", "startup"] {
-            let answer = Client::new(address, ASK_LIMIT).get(&format!("/health/{probe}"), &[])?;
+            let answer = Client::new(*address, ASK_LIMIT).get(&format!("/health/{probe}"), &[])?;
             let body = answer.json()?;
             ensure!(
                 answer.status == 200,
@@ -126,18 +142,11 @@ fn served(binary: &Binary, account: Account) -> anyhow::Result<()> {
         }
     }
     println!("/health/{{live,ready,startup}}: 200 on both listeners, with ages");
+    Ok(())
+}
 
-    let (first, arguments) = confined(account, data.path(), &program);
-    let mut doctor = Command::new(first);
-    without_own_settings(&mut doctor)
-        .args(arguments)
-        .args(words("doctor"))
-        .arg("--json")
-        .current_dir(folder.path())
-        .env("POSTRIDER_MANAGEMENT__LISTEN", management.to_string());
-    let found: Value = serde_json::from_str(&process::capture(&mut doctor, LIMIT)?)?;
-    println!("doctor beside it: exit 0, {}", found["status"]);
-
+/// Ends it, and looks what it leaves in its data directory.
+fn ends_in_order(mut server: Server, data: &Path) -> anyhow::Result<()> {
     let status = server.stop().context("SIGTERM did not end it in time")?;
     ensure!(status.code() == Some(0), "after SIGTERM it ended with {status}");
     let complaints = Complaints::of(&server.log());
@@ -146,7 +155,7 @@ fn served(binary: &Binary, account: Account) -> anyhow::Result<()> {
         "it panicked: {:?}",
         complaints.panics
     );
-    let mut files: Vec<_> = std::fs::read_dir(data.path())?
+    let mut files: Vec<_> = std::fs::read_dir(data)?
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use super::ground::{self, Ground};
+use super::ground::Ground;
 use super::recorder::Recorder;
 use super::stage::Stage;
 use super::tools;
@@ -24,6 +24,8 @@ const HOOKS: &str = include_str!("hooks.py");
 const PHASES: &str = "examples,coverage,fuzzing,stateful";
 /// The option that leaves one operation.
 const ONLY: &str = "--include-operation-id";
+/// The file that the hooks write what they counted to.
+const COUNTED: &str = "counted";
 /// For all runs on one database.
 const RUN_LIMIT: Duration = Duration::from_mins(25);
 /// No answer may take longer: time is bounded whatever is sent.
@@ -36,14 +38,16 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     let programs = tools::python("schemathesis", &[TOOL])?;
     let seed = stage.seed()?;
     println!("{TOOL}, {PHASES}, seed {seed} (--seed {seed} repeats it)");
-    stage.each(ground::UNHURRIED, |database, ground| {
+    stage.each(&[], |database, ground| {
         let recorder = Recorder::start(Duration::ZERO)?;
         let document = document(ground)?;
         let fixtures = Fixtures::make(ground, &document, &recorder)?;
         let lacking = fixtures.lacking(&document);
-        if !lacking.is_empty() {
-            println!("  nothing is known to exist for {}", lacking.join(", "));
-        }
+        ensure!(
+            lacking.is_empty(),
+            "no fixture for the path parameters {}: their operations would be tried with what nobody has, and nothing else",
+            lacking.join(", ")
+        );
         let fuzz = Fuzz {
             stage,
             programs: &programs,
@@ -52,6 +56,7 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
             protected: fixtures.protected.clone(),
             seed,
             database: database.name(),
+            until: Instant::now() + RUN_LIMIT,
         };
         fuzz.everything(&document)
     })
@@ -66,46 +71,87 @@ struct Fuzz<'a> {
     protected: Vec<String>,
     seed: u64,
     database: &'static str,
+    /// When all runs must be over.
+    until: Instant,
 }
 
 impl Fuzz<'_> {
     /// All operations with the machine's key; then those of a person, each with a session of its own, for one of
     /// them ends all sessions and another changes the password.
     fn everything(mut self, document: &Value) -> anyhow::Result<()> {
-        let personal = personal(document);
+        let operations = operations(document);
+        let personal = personal(&operations);
+        ensure!(!personal.is_empty(), "the document names no operation of persons");
         // Before anything is fuzzed: then the throttle of the public routes has had enough of this address.
         let address = self.ground.nodes[0].address;
         let mut people = Vec::new();
         for operation in &personal {
             let (_, member, tokens) = hire(&mut self.ground.client(0), "admin", address)?;
             self.protected.push(member);
-            people.push((operation, tokens.access));
+            people.push((*operation, tokens.access));
         }
-        let others: Vec<String> = personal
+        let others: Vec<&str> = personal
             .iter()
-            .flat_map(|operation| ["--exclude-operation-id".to_owned(), operation.clone()])
+            .flat_map(|operation| ["--exclude-operation-id", operation])
             .collect();
         let key = &self.ground.key.token;
         let mut problems = Vec::new();
-        problems.extend(self.once("all but a person's", key, &others).err());
+        let rest = operations.len() - personal.len();
+        problems.extend(self.once("all but a person's", key, &others, rest).err());
         for (operation, token) in people {
-            let only = [ONLY.to_owned(), operation.clone()];
-            problems.extend(self.once(operation, &token, &only).err());
+            problems.extend(self.once(operation, &token, &[ONLY, operation], 1).err());
         }
         let said: Vec<_> = problems.iter().map(|problem| format!("{problem:#}")).collect();
         ensure!(said.is_empty(), "{}", said.join("; "));
         Ok(())
     }
 
-    fn once(&self, what: &str, bearer: &str, filter: &[String]) -> anyhow::Result<()> {
+    /// Runs the tool on what the filter leaves, which is so many operations.
+    fn once(&self, what: &str, bearer: &str, filter: &[&str], operations: usize) -> anyhow::Result<()> {
         let folder = tempfile::Builder::new().prefix("postrider-api-").tempdir()?;
-        let counted = folder.path().join("counted");
-        std::fs::write(folder.path().join("hooks.py"), HOOKS)?;
-        let config = folder.path().join("schemathesis.toml");
-        std::fs::write(&config, configuration(self.fixtures, self.seed))?;
         let log = folder.path().join("log");
+        let mut command = self.command(folder.path(), bearer, filter)?;
+        command
+            .stdout(std::fs::File::create(&log)?)
+            .stderr(std::fs::File::options().append(true).open(&log)?);
+        let began = Instant::now();
+        let left = self.until.saturating_duration_since(began);
+        let ended = process::Group::spawn(&mut command)?.wait(Some(left));
+        let said = std::fs::read_to_string(&log)?;
+        let counted = read(&folder.path().join(COUNTED));
+        println!(
+            "  {what}: {} in {:.0} s{}",
+            summary(&said),
+            began.elapsed().as_secs_f64(),
+            refusals(&counted)
+        );
+        let fault = match ended {
+            Ok(status) if status.success() => match judged(&counted, operations) {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            },
+            Ok(_) => anyhow!(verdict(&said)),
+            Err(error) => error,
+        };
+        let report = format!("schemathesis-{}-{}.txt", self.database, what.replace(' ', "-"));
+        let kept = tools::keep(&report.to_lowercase(), &said)?;
+        let failures = failures(&said);
+        for failure in failures.iter().take(SHOWN) {
+            println!("    {failure}");
+        }
+        if failures.len() > SHOWN {
+            println!("    and {} more", failures.len() - SHOWN);
+        }
+        bail!("{what}: {fault:#} (all of it: {})", kept.display());
+    }
+
+    /// The tool with our hooks and our configuration, which are written to this folder.
+    fn command(&self, folder: &Path, bearer: &str, filter: &[&str]) -> anyhow::Result<Command> {
+        std::fs::write(folder.join("hooks.py"), HOOKS)?;
+        let config = folder.join("schemathesis.toml");
+        std::fs::write(&config, configuration(self.fixtures, self.seed))?;
         // What is only one operation is linked to nothing.
-        let phases = if filter.first().is_some_and(|first| first == ONLY) {
+        let phases = if filter.first() == Some(&ONLY) {
             PHASES.trim_end_matches(",stateful")
         } else {
             PHASES
@@ -130,32 +176,9 @@ impl Fuzz<'_> {
             .env("BEARER", bearer)
             .env("OPERATOR", self.ground.site.operator_token())
             .env("PROTECTED", json!(self.protected).to_string())
-            .env("COUNTED", &counted)
-            .current_dir(folder.path())
-            .stdout(std::fs::File::create(&log)?)
-            .stderr(std::fs::File::options().append(true).open(&log)?);
-        let began = Instant::now();
-        let status = process::Group::spawn(&mut command)?.wait(Some(RUN_LIMIT))?;
-        let said = std::fs::read_to_string(&log)?;
-        println!(
-            "  {what}: {} in {:.0} s{}",
-            summary(&said),
-            began.elapsed().as_secs_f64(),
-            refusals(&read(&counted))
-        );
-        if status.success() {
-            return Ok(());
-        }
-        let report = format!("schemathesis-{}-{}.txt", self.database, what.replace(' ', "-"));
-        let kept = tools::keep(&report.to_lowercase(), &said)?;
-        let failures = failures(&said);
-        for failure in failures.iter().take(SHOWN) {
-            println!("    {failure}");
-        }
-        if failures.len() > SHOWN {
-            println!("    and {} more", failures.len() - SHOWN);
-        }
-        bail!("{what}: {} (all of it: {})", verdict(&said), kept.display());
+            .env("COUNTED", folder.join(COUNTED))
+            .current_dir(folder);
+        Ok(command)
     }
 }
 
@@ -166,14 +189,21 @@ fn document(ground: &Ground) -> anyhow::Result<Value> {
     answer.json()
 }
 
-/// The operations that a machine cannot use at all.
-fn personal(document: &Value) -> Vec<String> {
+/// All operations: the id, and the permission that is asked for.
+fn operations(document: &Value) -> Vec<(&str, &Value)> {
     let items = document["paths"].as_object().into_iter().flatten();
     items
         .flat_map(|(_, item)| item.as_object().into_iter().flatten())
-        .filter(|(_, operation)| operation["x-permission"] == "person")
-        .filter_map(|(_, operation)| operation["operationId"].as_str().map(str::to_owned))
+        .filter_map(|(_, operation)| Some((operation["operationId"].as_str()?, &operation["x-permission"])))
         .collect()
+}
+
+/// Those that a machine cannot use at all.
+fn personal<'d>(operations: &[(&'d str, &Value)]) -> Vec<&'d str> {
+    let personal = operations
+        .iter()
+        .filter(|(_, permission)| **permission == "person");
+    personal.map(|(operation, _)| *operation).collect()
 }
 
 /// Half of the path parameters name what exists, the other half what is made up.
@@ -260,6 +290,20 @@ fn read(counted: &Path) -> Value {
         .unwrap_or_default()
 }
 
+/// A good end is one only if each operation has answered, and our own checks were among those that looked at it.
+fn judged(counted: &Value, operations: usize) -> anyhow::Result<()> {
+    let answered = counted["answered"].as_u64().unwrap_or_default();
+    ensure!(
+        answered == u64::try_from(operations)?,
+        "{answered} of {operations} operations have answered"
+    );
+    ensure!(
+        counted["looked"].as_u64().unwrap_or_default() > 0,
+        "our own checks have looked at nothing"
+    );
+    Ok(())
+}
+
 /// How often the document could not say why something is refused, and what never succeeded.
 fn refusals(counted: &Value) -> String {
     let rules = counted["excused"]
@@ -325,12 +369,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_tried_too_little_is_no_good_end() {
+        let counted = |answered: u64, looked: u64| json!({ "answered": answered, "looked": looked });
+        assert!(judged(&counted(2, 9), 2).is_ok());
+        assert!(judged(&counted(1, 9), 2).is_err());
+        assert!(judged(&counted(2, 0), 2).is_err());
+        assert!(judged(&Value::Null, 0).is_err());
+    }
+
+    #[test]
     fn operations_of_people_are_found() {
         let document = json!({ "paths": { "/a": {
             "get": { "operationId": "getA", "x-permission": "public" },
             "put": { "operationId": "putA", "x-permission": "person" },
         } } });
-        assert_eq!(personal(&document), ["putA"]);
+        let operations = operations(&document);
+        assert_eq!(operations.len(), 2);
+        assert_eq!(personal(&operations), ["putA"]);
     }
 
     #[test]

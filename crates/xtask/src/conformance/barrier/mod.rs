@@ -45,7 +45,7 @@ const PROBE_PATH: &str = "/probe";
 pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     let trials = stage.options.trials;
     let seed = stage.seed()?;
-    stage.two_nodes(ground::UNHURRIED, |_, ground| {
+    stage.two_nodes(&[], |_, ground| {
         disabled(ground, trials, seed)?;
         created::run(ground, trials)
     })
@@ -58,7 +58,7 @@ struct Flow<'a> {
     endpoint: String,
     recorder: Recorder,
     stop: AtomicBool,
-    /// Of our own requests: how long each was under way to the receiver.
+    /// When each of our own requests to the receiver was sent, by its number.
     probes: Mutex<Vec<Instant>>,
 }
 
@@ -234,7 +234,7 @@ impl Flow<'_> {
         let under_way = self.under_way(&records);
         let allowance = under_way.worst();
         let mut problems = Vec::new();
-        let (mut late, mut afterwards, mut unlisted) = (0, 0, 0);
+        let (mut late, mut afterwards) = (0, 0);
         for one in after {
             let by = one.by.as_secs_f64() * 1e3;
             if one.by > allowance {
@@ -245,7 +245,10 @@ impl Flow<'_> {
                 ));
             }
             match self.began(&one.message)? {
-                None => unlisted += 1,
+                None => problems.push(format!(
+                    "trial {}: {} seen after the answer, and the API lists no attempt of it",
+                    one.trial, one.message
+                )),
                 Some(began) if began > one.answered.micros => {
                     afterwards += 1;
                     let by = began - one.answered.micros;
@@ -257,6 +260,10 @@ impl Flow<'_> {
                 Some(_) => {}
             }
         }
+        ensure!(
+            published.iter().all(|count| *count > 0),
+            "a node took no messages: {published:?}"
+        );
         let deliveries = records.iter().filter(|record| record.path == STEADY_PATH).count();
         println!(
             "{trials} disables by turns at two nodes: {} messages published at them ({published:?}), {deliveries} \
@@ -266,7 +273,7 @@ impl Flow<'_> {
         println!("  a request of our own to the receiver: {under_way}");
         println!(
             "  seen after the answer: {}, the latest by {:.2} ms; later than the slowest of ours: {}; begun after it by \
-             the API's account: {}; not listed: {unlisted}",
+             the API's account: {}",
             after.len(),
             after
                 .iter()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::ground::{self, Ground};
+use super::ground::Ground;
 use super::recorder::Recorder;
 use super::stage::Stage;
 use super::tools;
@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_mins(3);
 pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     let packages = tools::npm("clients", &TYPESCRIPT)?;
     let programs = tools::python("clients", &PYTHON)?;
-    stage.each(ground::UNHURRIED, |database, ground| {
+    stage.each(&[], |database, ground| {
         let folder = tempfile::Builder::new().prefix("postrider-clients-").tempdir()?;
         let document = document(ground, folder.path())?;
         let began = Instant::now();

@@ -1,12 +1,20 @@
-use std::process::{Command, Stdio};
+//! What `doctor` finds of installations that are well, and of some that are not.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::chance::secret_hex;
 use crate::postgres::{Postgres, free_port};
+use crate::process::Group;
 use crate::product::{Binary, Installation, Running};
 
+/// For one examination.
+const LIMIT: Duration = Duration::from_mins(1);
 /// In front of each secret, so that it would be seen wherever it showed up.
 const PASSWORD: &str = "doctors-must-not-tell";
 
@@ -22,7 +30,8 @@ pub(super) fn run(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resul
     let master_key = secret_hex(32)?;
     let mut installation = Installation::new(binary, postgres)?;
     installation.set("POSTRIDER_SECURITY__MASTER_KEY", &master_key);
-    let secrets = [master_key.as_str(), PASSWORD];
+    let other = secret_hex(32)?;
+    let secrets = [master_key.as_str(), other.as_str(), PASSWORD];
     expect(&installation, "before its first start", &[], &[], &secrets)?;
     let running = Running::begin(installation)?;
     let healthy = expect(&running.installation, "beside a server", &[], &[], &secrets)?;
@@ -32,55 +41,86 @@ pub(super) fn run(binary: &Binary, postgres: Option<&Postgres>) -> anyhow::Resul
         healthy.join(", ")
     );
 
-    let other = secret_hex(32)?;
     let sick = [
         (
             "another master key",
             "POSTRIDER_SECURITY__MASTER_KEY",
-            other,
+            other.as_str(),
             "master key",
         ),
         (
             "a wrong setting",
             "POSTRIDER_SERVER__MAX_PAYLOAD_BYTES",
-            "0".to_owned(),
+            "0",
             "configuration",
         ),
     ];
-    let mut found = 0;
     for (what, name, value, fails) in &sick {
         expect(&running.installation, what, &[(name, value)], &[fails], &secrets)?;
-        found += 1;
     }
-    if let (Some(server), Some(database)) = (postgres, running.installation.database()) {
-        let port = server.port().context("a given database is not used here")?;
-        let nobody = free_port()?;
-        let url = |user: &str, port: u16| format!("postgres://{user}:{PASSWORD}@127.0.0.1:{port}/{database}");
-        let sick = [
-            ("a superuser", url("postgres", port), "roles"),
-            ("a login that is not there", url("stranger", port), "database"),
-            ("a database that is away", url("postrider", nobody), "database"),
-        ];
-        for (what, url, fails) in &sick {
-            let changed = [("POSTRIDER_DATABASE__URL", url.as_str())];
-            expect(&running.installation, what, &changed, &[fails], &secrets)?;
-            found += 1;
-        }
-        // The owner's protection is taken away by hand, and given back.
-        let mut outside = crate::postgres::Connection::open(port, database)?;
-        outside.query("ALTER TABLE endpoints NO FORCE ROW LEVEL SECURITY")?;
-        expect(
-            &running.installation,
-            "an unguarded table",
-            &[],
-            &["row security"],
-            &secrets,
-        )?;
-        outside.query("ALTER TABLE endpoints FORCE ROW LEVEL SECURITY")?;
-        found += 1;
+    let mut found = sick.len();
+    if let Some(server) = postgres {
+        found += sick_databases(&running.installation, server, &secrets)?;
     }
     println!("  doctor           {found} faults found, each by its name; no secret told");
     Ok(())
+}
+
+/// What only a database that is a server can have; how many faults that were.
+fn sick_databases(installation: &Installation, server: &Postgres, secrets: &[&str]) -> anyhow::Result<usize> {
+    let port = server.port().context("a given database is not used here")?;
+    let database = installation
+        .database()
+        .context("the installation has no database")?;
+    let nobody = free_port()?;
+    let url = |user: &str, port: u16| format!("postgres://{user}:{PASSWORD}@127.0.0.1:{port}/{database}");
+    let sick = [
+        ("a superuser", url("postgres", port), "roles"),
+        ("a login that is not there", url("stranger", port), "database"),
+        ("a database that is away", url("postrider", nobody), "database"),
+    ];
+    for (what, url, fails) in &sick {
+        let changed = [("POSTRIDER_DATABASE__URL", url.as_str())];
+        expect(installation, what, &changed, &[fails], secrets)?;
+    }
+    // The owner's protection is taken away by hand, and given back.
+    let mut outside = crate::postgres::Connection::open(port, database)?;
+    outside.query("ALTER TABLE endpoints NO FORCE ROW LEVEL SECURITY")?;
+    expect(
+        installation,
+        "an unguarded table",
+        &[],
+        &["row security"],
+        secrets,
+    )?;
+    outside.query("ALTER TABLE endpoints FORCE ROW LEVEL SECURITY")?;
+    Ok(sick.len() + 1)
+}
+
+/// How a command ended, and what it said.
+struct Said {
+    status: ExitStatus,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Said {
+    fn by(command: &mut Command) -> anyhow::Result<Self> {
+        let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+        let status = Group::spawn(command)?.wait(Some(LIMIT))?;
+        let read = |mut file: File| -> std::io::Result<Vec<u8>> {
+            let mut text = Vec::new();
+            file.rewind()?;
+            file.read_to_end(&mut text)?;
+            Ok(text)
+        };
+        Ok(Self {
+            status,
+            stdout: read(stdout)?,
+            stderr: read(stderr)?,
+        })
+    }
 }
 
 fn expect(
@@ -108,14 +148,13 @@ fn examine(
         let mut command = installation.command(&["doctor", "--resolve", "localhost"]);
         command
             .args(["--listen", &installation.address().to_string()])
-            .envs(changed.iter().copied())
-            .stdin(Stdio::null());
+            .envs(changed.iter().copied());
         if json {
             command.arg("--json");
         }
         command
     };
-    let (table, json) = (command(false).output()?, command(true).output()?);
+    let (table, json) = (Said::by(&mut command(false))?, Said::by(&mut command(true))?);
     for output in [&table, &json] {
         let said = [output.stdout.as_slice(), &output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
@@ -134,6 +173,7 @@ fn examine(
         )
     })?;
     let checks = report["checks"].as_array().context("no checks")?;
+    ensure!(!checks.is_empty(), "nothing was examined: {report}");
     let name = |check: &Value| check["name"].as_str().unwrap_or_default().to_owned();
     let bad: Vec<&Value> = checks
         .iter()

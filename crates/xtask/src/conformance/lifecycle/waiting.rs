@@ -178,7 +178,7 @@ impl Bridge {
         let acceptor = thread::spawn(move || {
             while !stopped.load(Ordering::SeqCst) {
                 match listener.accept() {
-                    Ok((near, _)) => drop(join(&near, to)),
+                    Ok((near, _)) => drop(couple(&near, to)),
                     Err(_) => thread::sleep(POLL),
                 }
             }
@@ -199,7 +199,8 @@ impl Drop for Bridge {
     }
 }
 
-fn join(near: &TcpStream, to: u16) -> std::io::Result<()> {
+/// Passes on what comes at either end, until one of them ends.
+fn couple(near: &TcpStream, to: u16) -> std::io::Result<()> {
     near.set_nonblocking(false)?;
     let far = TcpStream::connect((Ipv4Addr::LOCALHOST, to))?;
     for (mut from, mut into) in [(near.try_clone()?, far.try_clone()?), (far, near.try_clone()?)] {

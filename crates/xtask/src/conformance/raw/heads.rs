@@ -177,88 +177,94 @@ const BARE_OR_INVALID: &[(u16, &str)] = &[(400, ""), (400, "malformed_request"),
 const BARE_OR_NOT_FOUND: &[(u16, &str)] = &[(400, ""), (404, "not_found"), (422, "validation_failed")];
 const BARE_OR_NOT_ALLOWED: &[(u16, &str)] = &[(400, ""), (405, "method_not_allowed")];
 
+/// A head that says in two ways where its body ends, and then what one of them takes for the next request.
+fn hiding(pen: &Pen, lines: &str) -> Vec<u8> {
+    let lines = format!("content-type: application/json\r\n{lines}");
+    [
+        pen.head("POST", APPLICATIONS, &lines),
+        format!("0\r\n\r\n{HIDDEN}").into_bytes(),
+    ]
+    .concat()
+}
+
+const HIDDEN: &str = "GET /v1/me HTTP/1.1\r\nhost: raw\r\n\r\n";
+
 /// Two opinions about where a body ends are a way to smuggle a request past whoever stands in front: there must be one
-/// answer, and it must be a refusal.
-pub(super) fn smuggling(pen: &Pen) -> Vec<Case> {
-    let hidden = "GET /v1/me HTTP/1.1\r\nhost: raw\r\n\r\n";
-    let lengths = |lines: &str| {
-        let lines = format!("content-type: application/json\r\n{lines}");
-        [
-            pen.head("POST", APPLICATIONS, &lines),
-            format!("0\r\n\r\n{hidden}").into_bytes(),
-        ]
-        .concat()
-    };
-    let one_zero = format!(
-        "POST {APPLICATIONS} HTTP/1.0\r\nhost: raw\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
-    );
+/// answer, and it must be a refusal. Here by its length.
+pub(super) fn lengths_of_bodies(pen: &Pen) -> Vec<Case> {
+    let hiding = |lines: &str| hiding(pen, lines);
     vec![
         Case::new(
             "Content-Length twice, the same",
             BARE,
-            lengths("content-length: 5\r\ncontent-length: 5\r\n"),
+            hiding("content-length: 5\r\ncontent-length: 5\r\n"),
         ),
         Case::new(
             "Content-Length twice, different",
             BARE,
-            lengths("content-length: 5\r\ncontent-length: 0\r\n"),
+            hiding("content-length: 5\r\ncontent-length: 0\r\n"),
         ),
-        Case::new("Content-Length: 5, 5", BARE, lengths("content-length: 5, 5\r\n")),
-        Case::new("Content-Length: +5", BARE, lengths("content-length: +5\r\n")),
-        Case::new("Content-Length: -1", BARE, lengths("content-length: -1\r\n")),
-        Case::new("Content-Length: 0x5", BARE, lengths("content-length: 0x5\r\n")),
+        Case::new("Content-Length: 5, 5", BARE, hiding("content-length: 5, 5\r\n")),
+        Case::new("Content-Length: +5", BARE, hiding("content-length: +5\r\n")),
+        Case::new("Content-Length: -1", BARE, hiding("content-length: -1\r\n")),
+        Case::new("Content-Length: 0x5", BARE, hiding("content-length: 0x5\r\n")),
         Case::new(
             "Content-Length above 2^64",
             BARE,
-            lengths("content-length: 18446744073709551621\r\n"),
+            hiding("content-length: 18446744073709551621\r\n"),
         ),
+    ]
+}
+
+/// The same by its coding.
+pub(super) fn codings(pen: &Pen) -> Vec<Case> {
+    let hiding = |lines: &str| hiding(pen, lines);
+    let one_zero = format!(
+        "POST {APPLICATIONS} HTTP/1.0\r\nhost: raw\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{HIDDEN}"
+    );
+    vec![
         Case::new(
             "Content-Length and Transfer-Encoding",
             BARE,
-            lengths("content-length: 5\r\ntransfer-encoding: chunked\r\n"),
+            hiding("content-length: 5\r\ntransfer-encoding: chunked\r\n"),
         ),
         Case::new(
             "Transfer-Encoding twice",
             BARE,
-            lengths("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n"),
+            hiding("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n"),
         ),
         Case::new(
             "Transfer-Encoding: chunked, identity",
             BARE,
-            lengths("transfer-encoding: chunked, identity\r\n"),
+            hiding("transfer-encoding: chunked, identity\r\n"),
         ),
         Case::new(
             "Transfer-Encoding: identity",
             BARE,
-            lengths("transfer-encoding: identity\r\ncontent-length: 5\r\n"),
+            hiding("transfer-encoding: identity\r\ncontent-length: 5\r\n"),
         ),
         Case::new(
             "Transfer-Encoding: xchunked",
             BARE,
-            lengths("transfer-encoding: xchunked\r\n"),
+            hiding("transfer-encoding: xchunked\r\n"),
         ),
         Case::new(
             "Transfer-Encoding with a vertical tab",
             BARE,
-            lengths("transfer-encoding: \u{b}chunked\r\n"),
+            hiding("transfer-encoding: \u{b}chunked\r\n"),
         ),
         Case::new(
             "Transfer-Encoding with a space before the colon",
             BARE,
-            lengths("transfer-encoding : chunked\r\n"),
+            hiding("transfer-encoding : chunked\r\n"),
         ),
         Case::new("Transfer-Encoding in HTTP/1.0", BARE, one_zero),
     ]
 }
 
-/// Chunks that are wrong, and bodies that are too long or encoded.
-pub(super) fn framing(pen: &Pen) -> Vec<Case> {
+/// Chunks that are wrong.
+pub(super) fn chunks(pen: &Pen) -> Vec<Case> {
     let chunks = |chunks: &str| pen.chunked(APPLICATIONS, chunks);
-    let long = format!("{{\"name\":\"{}\"}}", "a".repeat(3 << 20));
-    let long_chunks = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
-    let announced = "content-type: application/json\r\ncontent-length: 109951162777600\r\n";
-    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\x56\xca\x4b\xcc\x4d\x55\xb2\x52\x4a\x54\xaa\x05\0";
-    let login = "/v1/auth/login";
     vec![
         Case::new("a chunk size of zz", MALFORMED, chunks("zz\r\n{}\r\n0\r\n\r\n")),
         Case::new("a chunk size of -1", MALFORMED, chunks("-1\r\n{}\r\n0\r\n\r\n")),
@@ -282,6 +288,18 @@ pub(super) fn framing(pen: &Pen) -> Vec<Case> {
             MALFORMED,
             chunks("2;\u{1}\r\n{}\r\n0\r\n\r\n"),
         ),
+    ]
+}
+
+/// Bodies that are too long, encoded, or of another type.
+pub(super) fn bodies(pen: &Pen) -> Vec<Case> {
+    let chunks = |chunks: &str| pen.chunked(APPLICATIONS, chunks);
+    let long = format!("{{\"name\":\"{}\"}}", "a".repeat(3 << 20));
+    let long_chunks = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
+    let announced = "content-type: application/json\r\ncontent-length: 109951162777600\r\n";
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\x56\xca\x4b\xcc\x4d\x55\xb2\x52\x4a\x54\xaa\x05\0";
+    let login = "/v1/auth/login";
+    vec![
         Case::new("3 MB with their length", TOO_LARGE, pen.post(APPLICATIONS, &long)).or_closed(),
         Case::new("3 MB in chunks", TOO_LARGE, chunks(&long_chunks)).or_closed(),
         Case::new("3 MB to a login", TOO_LARGE, pen.post(login, &long)).or_closed(),

@@ -5,6 +5,7 @@ mod batches;
 mod case;
 mod cursors;
 mod heads;
+mod schemas;
 mod slow;
 mod values;
 mod wire;
@@ -33,7 +34,7 @@ const GOOD_EVERY: usize = 10;
 
 /// Runs on each database.
 pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
-    stage.each(ground::UNHURRIED, on)
+    stage.each(&[], on)
 }
 
 fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
@@ -41,20 +42,26 @@ fn on(database: Database, ground: &mut Ground) -> anyhow::Result<()> {
     let process = ground.nodes[0].id().context("no process")?;
     let watch = Watch::begin(process);
     println!("{}:", database.name());
+    let schemas = schemas::schemas(&tried.pen);
+    let lit_fuses = schemas::lit_fuses(&tried.pen, schemas.len());
     let inputs = [
         ("lengths", heads::lengths(&tried.pen)),
         ("targets", heads::targets(&tried.pen)),
         ("headers", heads::headers(&tried.pen)),
-        ("smuggling", heads::smuggling(&tried.pen)),
-        ("framing", heads::framing(&tried.pen)),
+        ("two lengths of a body", heads::lengths_of_bodies(&tried.pen)),
+        ("two codings of a body", heads::codings(&tried.pen)),
+        ("chunks", heads::chunks(&tried.pen)),
+        ("bodies", heads::bodies(&tried.pen)),
         ("JSON", values::json_bodies(&tried.pen)),
-        ("sizes", values::json_sizes(&tried.pen)),
-        ("fields", values::fields(&tried.pen)),
-        ("schemas", values::schemas(&tried.pen)),
-        (
-            "what the schemas do",
-            values::lit_fuses(&tried.pen, values::schemas(&tried.pen).len()),
-        ),
+        ("texts", values::texts(&tried.pen)),
+        ("depths", values::depths(&tried.pen)),
+        ("keys", values::keys(&tried.pen)),
+        ("numbers", values::numbers(&tried.pen)),
+        ("injections", values::injections(&tried.pen)),
+        ("idempotency keys", values::idempotency_keys(&tried.pen)),
+        ("times", values::times(&tried.pen)),
+        ("schemas", schemas),
+        ("what the schemas do", lit_fuses),
         ("cursors", cursors::cases(ground, &tried.pen)?),
     ];
     // Making them up has made what cursors point at.

@@ -13,9 +13,14 @@ use crate::interrupt;
 
 /// Of each kind, at the same time.
 const EACH: usize = 8;
-/// The longest that one may be held: a body that does not arrive (30 s), then an end that does not come (15 s), and as
-/// long again for a busy machine.
-const ENDED_WITHIN: Duration = Duration::from_secs(90);
+/// A request that is not there yet: a head (10 s), and a kept connection's end (5 s).
+const HEAD: Duration = Duration::from_secs(15);
+/// A body that does not arrive (30 s), then an end that does not come (15 s).
+const BODY: Duration = Duration::from_secs(45);
+/// Who takes nothing of an answer (60 s).
+const ANSWER: Duration = Duration::from_mins(1);
+/// What a busy machine adds at most.
+const SLACK: Duration = Duration::from_secs(15);
 /// How often a byte is sent, where some are.
 const DRIP: Duration = Duration::from_secs(1);
 /// Others are answered meanwhile.
@@ -33,6 +38,8 @@ struct Hold {
     /// What is sent again and again.
     drip: &'static [u8],
     reads: bool,
+    /// The longest that it may be held.
+    within: Duration,
 }
 
 /// Holds connections in every way; how long each way lasted at most.
@@ -72,97 +79,100 @@ pub(super) fn hold(address: SocketAddr, pen: &Pen) -> anyhow::Result<Vec<(&'stat
 }
 
 fn ways(pen: &Pen) -> Vec<Hold> {
-    let live = "GET /health/live HTTP/1.1\r\nhost: raw\r\n";
-    let way = |name, first: Vec<u8>, then, drip| Hold {
+    let mut ways = heads();
+    ways.extend(bodies(pen));
+    ways.push(Hold {
+        name: "reads no answer",
+        first: "GET /openapi.json HTTP/1.1\r\nhost: raw\r\n\r\n"
+            .repeat(UNREAD)
+            .into_bytes(),
+        then: b"",
+        drip: b"",
+        reads: false,
+        within: ANSWER + SLACK,
+    });
+    ways
+}
+
+const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: raw\r\n";
+
+/// Heads that do not come to an end.
+fn heads() -> Vec<Hold> {
+    let way = |name, first: &str, then, drip| Hold {
         name,
-        first,
+        first: first.as_bytes().to_vec(),
         then,
         drip,
         reads: true,
+        within: HEAD + SLACK,
+    };
+    let whole = format!("{LIVE}\r\n");
+    vec![
+        way("says nothing", "", b"", b""),
+        way("a head, byte by byte", "GET /", b"", b"a"),
+        way("a header without end", &format!("{LIVE}x-a: "), b"", b"a"),
+        way("a second head that stops", &whole, b"GET /", b""),
+        way("a second head, byte by byte", &whole, b"GET /", b"a"),
+    ]
+}
+
+/// Bodies that do not come to an end.
+fn bodies(pen: &Pen) -> Vec<Hold> {
+    let way = |name, first, drip| Hold {
+        name,
+        first,
+        then: b"",
+        drip,
+        reads: true,
+        within: BODY + SLACK,
     };
     let body = "content-type: application/json\r\ncontent-length: 500\r\n";
     let chunked = "content-type: application/json\r\ntransfer-encoding: chunked\r\n";
     let messages = pen.messages();
     let post =
         |lines: &str, start: &str| [pen.head("POST", &messages, lines), start.as_bytes().to_vec()].concat();
+    let unwanted = |lines: &str| format!("{LIVE}{lines}").into_bytes();
+    let unwanted_chunks = "transfer-encoding: chunked\r\n\r\n1f4\r\n";
     vec![
-        way("says nothing", Vec::new(), b"", b""),
-        way("a head, byte by byte", b"GET /".to_vec(), b"", b"a"),
-        way(
-            "a header without end",
-            format!("{live}x-a: ").into_bytes(),
-            b"",
-            b"a",
-        ),
-        way(
-            "a second head that stops",
-            format!("{live}\r\n").into_bytes(),
-            b"GET /",
-            b"",
-        ),
-        way(
-            "a second head, byte by byte",
-            format!("{live}\r\n").into_bytes(),
-            b"GET /",
-            b"a",
-        ),
-        way("a body that stops", post(body, "{"), b"", b""),
-        way("a body, byte by byte", post(body, "{"), b"", b" "),
-        way("a chunk, byte by byte", post(chunked, "1f4\r\n{"), b"", b" "),
-        way(
-            "a chunk's extension, byte by byte",
-            post(chunked, "1f4;"),
-            b"",
-            b"a",
-        ),
+        way("a body that stops", post(body, "{"), b""),
+        way("a body, byte by byte", post(body, "{"), b" "),
+        way("a chunk, byte by byte", post(chunked, "1f4\r\n{"), b" "),
+        way("a chunk's extension, byte by byte", post(chunked, "1f4;"), b"a"),
         way(
             "chunks that nobody reads, byte by byte",
-            format!("{live}transfer-encoding: chunked\r\n\r\n1f4\r\n").into_bytes(),
-            b"",
+            unwanted(unwanted_chunks),
             b"a",
         ),
         way(
             "chunks that nobody reads and that stop",
-            format!("{live}transfer-encoding: chunked\r\n\r\n1f4\r\n").into_bytes(),
-            b"",
+            unwanted(unwanted_chunks),
             b"",
         ),
         way(
             "a body that nobody reads, byte by byte",
-            format!("{live}content-length: 500\r\n\r\n").into_bytes(),
-            b"",
+            unwanted("content-length: 500\r\n\r\n"),
             b"a",
         ),
         way(
             "waits to be told to go on, and does not",
             post(&format!("{body}expect: 100-continue\r\n"), ""),
             b"",
-            b"",
         ),
-        Hold {
-            name: "reads no answer",
-            first: "GET /openapi.json HTTP/1.1\r\nhost: raw\r\n\r\n"
-                .repeat(UNREAD)
-                .into_bytes(),
-            then: b"",
-            drip: b"",
-            reads: false,
-        },
     ]
 }
 
 /// Holds one connection; how long that was possible.
 fn one(address: SocketAddr, way: &Hold) -> anyhow::Result<Duration> {
-    let mut stream = TcpStream::connect_timeout(&address, ENDED_WITHIN)?;
+    let mut stream = TcpStream::connect_timeout(&address, way.within)?;
     stream.set_read_timeout(Some(POLL))?;
     stream.set_nodelay(true)?;
     let began = Instant::now();
     stream.write_all(&way.first)?;
     if !way.reads {
-        return unread(&mut stream, began);
+        return unread(&mut stream, began, way.within);
     }
     let (mut piece, mut answered, mut dripped) = ([0; 4096], false, Instant::now());
-    while began.elapsed() < ENDED_WITHIN {
+    while began.elapsed() < way.within {
         match stream.read(&mut piece) {
             Ok(0) => return Ok(began.elapsed()),
             Ok(_) if !answered => {
@@ -180,12 +190,13 @@ fn one(address: SocketAddr, way: &Hold) -> anyhow::Result<Duration> {
             }
         }
     }
-    anyhow::bail!("it was still held after {ENDED_WITHIN:?}")
+    anyhow::bail!("it was still held after {:?}", way.within)
 }
 
-/// Reads nothing until it must have been given up, and looks whether it was: then an end comes before the last answer.
-fn unread(stream: &mut TcpStream, began: Instant) -> anyhow::Result<Duration> {
-    let limit = began + ENDED_WITHIN;
+/// Reads nothing until it must have been given up, and looks whether it was: then the connection is reset, and what is
+/// still in between is not all of the answers.
+fn unread(stream: &mut TcpStream, began: Instant, within: Duration) -> anyhow::Result<Duration> {
+    let limit = began + within;
     // Who is given up is told so, which a look at the socket shows without reading it.
     while Instant::now() < limit {
         if stream.take_error()?.is_some() {
@@ -200,13 +211,13 @@ fn unread(stream: &mut TcpStream, began: Instant) -> anyhow::Result<Duration> {
             Ok(_) => silent = 0,
             Err(error) if is_silence(&error) => {
                 silent += 1;
-                ensure!(silent < 20, "it was still held after {ENDED_WITHIN:?}");
+                ensure!(silent < 20, "it was still held after {within:?}");
             }
             // Reset: given up.
-            Err(_) => return Ok(ENDED_WITHIN),
+            Err(_) => return Ok(within),
         }
     }
-    anyhow::bail!("all of it was still answered after {ENDED_WITHIN:?}")
+    anyhow::bail!("all of it was still answered after {within:?}")
 }
 
 fn is_silence(error: &std::io::Error) -> bool {

@@ -5,17 +5,12 @@ use serde_json::json;
 use super::case::{ACCEPTED, Case, INVALID, MALFORMED, Pen};
 
 const APPLICATIONS: &str = "/v1/applications";
-const EVENT_TYPES: &str = "/v1/event-types";
 const DEEP: usize = 100_000;
-/// Stored, or refused: what matters is that it is soon, and that it is one of the two.
-const EITHER: &[(u16, &str)] = &[(201, ""), (422, "validation_failed")];
 
-/// What is no JSON, and texts that nobody may store.
+/// What is no JSON.
 pub(super) fn json_bodies(pen: &Pen) -> Vec<Case> {
     let application = |body: &[u8]| pen.post(APPLICATIONS, body);
     let message = |body: &[u8]| pen.post(&pen.messages(), body);
-    let payload =
-        |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
     let named = |name: &[u8]| [b"{\"name\":\"", name, b"\"}"].concat();
     vec![
         Case::new("no body", MALFORMED, application(b"")),
@@ -42,6 +37,17 @@ pub(super) fn json_bodies(pen: &Pen) -> Vec<Case> {
         ),
         Case::new("half of a surrogate", MALFORMED, application(&named(br"\ud800"))),
         Case::new("a raw NUL in a text", MALFORMED, application(&named(b"a\0b"))),
+    ]
+}
+
+/// Texts with a NUL, which no text of a database may hold.
+pub(super) fn texts(pen: &Pen) -> Vec<Case> {
+    let application = |body: &[u8]| pen.post(APPLICATIONS, body);
+    let message = |body: &[u8]| pen.post(&pen.messages(), body);
+    let payload =
+        |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
+    let named = |name: &[u8]| [b"{\"name\":\"", name, b"\"}"].concat();
+    vec![
         Case::new("\\u0000 in a name", INVALID, application(&named(br"a\u0000b"))),
         Case::new(
             "\\u0000 in metadata",
@@ -79,19 +85,14 @@ pub(super) fn json_bodies(pen: &Pen) -> Vec<Case> {
     ]
 }
 
-/// JSON that is deep, long, said twice, or out of all range.
-pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
+/// JSON in JSON in JSON.
+pub(super) fn depths(pen: &Pen) -> Vec<Case> {
     let application = |body: &[u8]| pen.post(APPLICATIONS, body);
     let message = |body: &[u8]| pen.post(&pen.messages(), body);
     let arrays = format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP));
     let objects = format!("{}1{}", "{\"a\":".repeat(DEEP), "}".repeat(DEEP));
     let payload =
         |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
-    let keys = (0..20_000)
-        .map(|n| format!("\"k{n}\":\"v\""))
-        .collect::<Vec<_>>()
-        .join(",");
-    let digits = "9".repeat(100_000);
     vec![
         Case::new(
             "an array in 100,000 arrays",
@@ -109,6 +110,17 @@ pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
             INVALID,
             pen.post("/v1/auth/login", "[".repeat(DEEP)),
         ),
+    ]
+}
+
+/// Keys that are said twice, or that are many.
+pub(super) fn keys(pen: &Pen) -> Vec<Case> {
+    let application = |body: &[u8]| pen.post(APPLICATIONS, body);
+    let many = (0..20_000)
+        .map(|n| format!("\"k{n}\":\"v\""))
+        .collect::<Vec<_>>()
+        .join(",");
+    vec![
         Case::new(
             "a key twice",
             MALFORMED,
@@ -127,13 +139,24 @@ pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
         Case::new(
             "20,000 keys in metadata",
             INVALID,
-            application(format!("{{\"name\":\"a\",\"metadata\":{{{keys},\"z\":\"v\"}}}}").as_bytes()),
+            application(format!("{{\"name\":\"a\",\"metadata\":{{{many},\"z\":\"v\"}}}}").as_bytes()),
         ),
         Case::new(
             "20,000 unknown keys",
             INVALID,
-            application(format!("{{{keys},\"name\":\"a\"}}").as_bytes()),
+            application(format!("{{{many},\"name\":\"a\"}}").as_bytes()),
         ),
+    ]
+}
+
+/// Numbers out of all range.
+pub(super) fn numbers(pen: &Pen) -> Vec<Case> {
+    let application = |body: &[u8]| pen.post(APPLICATIONS, body);
+    let message = |body: &[u8]| pen.post(&pen.messages(), body);
+    let payload =
+        |payload: &str| format!("{{\"event_type\":\"raw.value\",\"payload\":{payload}}}").into_bytes();
+    let digits = "9".repeat(100_000);
+    vec![
         Case::new(
             "1e999 where a text belongs",
             INVALID_OR_MALFORMED,
@@ -174,15 +197,15 @@ pub(super) fn json_sizes(pen: &Pen) -> Vec<Case> {
 const NOT_LET_IN: &[(u16, &str)] = &[(422, "validation_failed"), (401, "invalid_credentials")];
 const INVALID_OR_MALFORMED: &[(u16, &str)] = &[(422, "validation_failed"), (400, "malformed_request")];
 
-/// What would be sent on in a header, and when.
-pub(super) fn fields(pen: &Pen) -> Vec<Case> {
+/// What would be sent on in a header or a URL.
+pub(super) fn injections(pen: &Pen) -> Vec<Case> {
     let endpoint = |headers: &serde_json::Value| {
         pen.post(
             &pen.endpoints(),
             json!({"url": "https://example.com/", "headers": headers}).to_string(),
         )
     };
-    let mut cases = vec![
+    vec![
         Case::new(
             "CR LF in an endpoint's header",
             INVALID,
@@ -215,6 +238,12 @@ pub(super) fn fields(pen: &Pen) -> Vec<Case> {
                     .to_string(),
             ),
         ),
+    ]
+}
+
+/// Keys that say that a request is one of before.
+pub(super) fn idempotency_keys(pen: &Pen) -> Vec<Case> {
+    vec![
         Case::new(
             "bytes that are no UTF-8 in an Idempotency-Key",
             INVALID,
@@ -250,8 +279,12 @@ pub(super) fn fields(pen: &Pen) -> Vec<Case> {
                 r#"{"event_type":"a","payload":1}"#,
             ),
         ),
-    ];
-    for time in [
+    ]
+}
+
+/// Times that there are not, or that nobody may name.
+pub(super) fn times(pen: &Pen) -> Vec<Case> {
+    let times = [
         json!("9999-12-31T23:59:59Z"),
         json!("9999-12-31T23:59:59.999999999+23:59"),
         json!("10000-01-01T00:00:00Z"),
@@ -263,128 +296,14 @@ pub(super) fn fields(pen: &Pen) -> Vec<Case> {
         json!(1e18),
         json!(""),
         json!("2026-11-23T00:00:00+99:99"),
-    ] {
+    ];
+    let case = |time: &serde_json::Value| {
         let body = json!({"event_type": "raw.time", "payload": 1, "deliver_at": time});
-        cases.push(Case::new(
+        Case::new(
             format!("deliver_at {time}"),
             INVALID,
             pen.post(&pen.messages(), body.to_string()),
-        ));
-    }
-    cases
-}
-
-/// Schemas that are small to write and large, or slow, to hold a payload against.
-pub(super) fn schemas(pen: &Pen) -> Vec<Case> {
-    let doubling: serde_json::Map<_, _> = (0..60)
-        .map(|n| {
-            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
-            (format!("d{n}"), json!({"allOf": [next, next]}))
-        })
-        .chain([("d60".to_owned(), json!({"type": "string"}))])
-        .collect();
-    let patterns: serde_json::Map<_, _> = (0..1_000)
-        .map(|n| (format!("^a{n}.*b$"), json!({"type": "string"})))
-        .collect();
-    let properties: serde_json::Map<_, _> = (0..1_000)
-        .map(|n| {
-            (
-                format!("p{n}"),
-                json!({"pattern": format!("^(a|b){{1,{}}}$", n + 1)}),
-            )
-        })
-        .collect();
-    let deep = (0..5_000).fold(String::from("true"), |inner, _| format!("{{\"not\":{inner}}}"));
-    [
-        (
-            "nested quantifiers",
-            EITHER,
-            json!({"pattern": "^(a+)+$"}).to_string(),
-        ),
-        (
-            "nested counted quantifiers",
-            INVALID,
-            json!({"pattern": "^((a{1,100}){1,100}){1,100}$"}).to_string(),
-        ),
-        (
-            "a count of 10^9",
-            INVALID,
-            json!({"pattern": "a{1000000000}"}).to_string(),
-        ),
-        (
-            "a pattern that looks back",
-            INVALID,
-            json!({"pattern": "^(a)\\1$"}).to_string(),
-        ),
-        (
-            "a pattern that looks ahead, nested",
-            INVALID,
-            json!({"pattern": "^(?=(a+)+$)"}).to_string(),
-        ),
-        ("a reference to itself", EITHER, json!({"$ref": "#"}).to_string()),
-        (
-            "references in a circle",
-            EITHER,
-            json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}})
-                .to_string(),
-        ),
-        (
-            "references that double 60 times",
-            INVALID,
-            json!({"$ref": "#/$defs/d0", "$defs": doubling}).to_string(),
-        ),
-        (
-            "1,000 patterns of properties",
-            INVALID,
-            json!({"patternProperties": patterns}).to_string(),
-        ),
-        (
-            "1,000 patterns",
-            INVALID,
-            json!({"properties": properties}).to_string(),
-        ),
-        (
-            "a reference to a server",
-            INVALID,
-            json!({"$ref": "http://127.0.0.1:9/x.json"}).to_string(),
-        ),
-        (
-            "a reference to a file",
-            INVALID,
-            json!({"$ref": "file:///etc/passwd"}).to_string(),
-        ),
-        ("5,000 levels", INVALID, deep),
-        (
-            "\\u0000 in a pattern",
-            EITHER,
-            r#"{"pattern":"a\u0000"}"#.to_owned(),
-        ),
-    ]
-    .into_iter()
-    .enumerate()
-    .map(|(n, (name, right, schema))| {
-        let body = format!("{{\"name\":\"raw.bomb{n}\",\"schema\":{schema}}}");
-        Case::new(
-            format!("a schema with {name}"),
-            right,
-            pen.post(EVENT_TYPES, body),
         )
-    })
-    .collect()
-}
-
-/// A payload that would make a slow pattern slow, for each of the event types that [`schemas`] may have made.
-pub(super) fn lit_fuses(pen: &Pen, schemas: usize) -> Vec<Case> {
-    const SAID: &[(u16, &str)] = &[(202, ""), (422, "validation_failed")];
-    let long = format!("{}!", "a".repeat(500_000));
-    (0..schemas)
-        .map(|n| {
-            let body = json!({"event_type": format!("raw.bomb{n}"), "payload": long}).to_string();
-            Case::new(
-                format!("500 kB against schema {n}"),
-                SAID,
-                pen.post(&pen.messages(), body),
-            )
-        })
-        .collect()
+    };
+    times.iter().map(case).collect()
 }

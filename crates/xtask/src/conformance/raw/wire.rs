@@ -20,8 +20,6 @@ pub(super) struct Outcome {
     pub(super) status: Option<u16>,
     /// The first answer's problem code; empty if it has no body.
     pub(super) code: String,
-    /// The first answer's body.
-    pub(super) body: Vec<u8>,
     /// How many answers came; one that says "continue" is none.
     pub(super) answers: usize,
     /// Whether the server had neither answered nor closed in time.
@@ -120,7 +118,6 @@ fn read(received: &[u8]) -> Outcome {
         outcome.answers += 1;
         if outcome.answers == 1 {
             outcome.status = status;
-            body.clone_into(&mut outcome.body);
             if status.is_some_and(|status| status >= 400) && !body.is_empty() {
                 if header("content-type").as_deref() != Some("application/problem+json") {
                     outcome.fault = Some("a body that is no problem");

@@ -98,15 +98,14 @@ pub(super) fn full_disk(scene: &mut Scene<'_>) -> anyhow::Result<()> {
         client.expect(200, "PATCH", &path, Some(&body))?;
     }
     thread::sleep(HOLDS);
+    await_that(
+        || Ok(scene.subscriber(WEBHOOKS)?["lag"] == 0),
+        || "a full disk of the sink holds the webhooks".to_owned(),
+    )?;
     let sink = scene.subscriber(SINK)?;
     ensure!(
         sink["lag"].as_u64() >= Some(u64::try_from(COMMANDS)?),
         "a full disk does not hold the sink: {sink}"
-    );
-    let webhooks = scene.subscriber(WEBHOOKS)?;
-    ensure!(
-        webhooks["lag"] == 0,
-        "a full disk of the sink holds the webhooks: {webhooks}"
     );
     lead(&scene.link, &scene.sink)?;
     let took = scene.caught_up()?;

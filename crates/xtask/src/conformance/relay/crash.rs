@@ -167,6 +167,10 @@ impl<'g> Scene<'g> {
         let told = Told::read(&self.sink)?;
         told.judge(&log, self.kills)?;
         let (webhooks, again) = self.webhooks(&log)?;
+        ensure!(
+            webhooks > 0 && storm.answered.load(Ordering::SeqCst) > 0,
+            "there was no storm: {webhooks} webhooks"
+        );
         println!(
             "{}: {} commands answered, {} not, in {:.1} s with {} kills of the relay's node",
             self.database.name(),

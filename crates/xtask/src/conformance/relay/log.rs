@@ -102,7 +102,7 @@ fn event(row: Row) -> anyhow::Result<(i64, Event)> {
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// In the order of the file, repeats included.
-    pub(super) lines: Vec<(i64, Event)>,
+    lines: Vec<(i64, Event)>,
     /// Lines that a kill cut off.
     pub(super) halves: usize,
 }

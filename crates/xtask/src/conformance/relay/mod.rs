@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use super::ground::{self, Ground};
+use super::ground::Ground;
 use super::stage::Stage;
 use super::statistics::{Durations, ratio};
 use crate::interrupt;
@@ -41,7 +41,7 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
         return Ok(());
     }
     let trials = stage.options.trials.min(MOST_TRIALS);
-    stage.two_nodes(ground::UNHURRIED, |postgres, ground| {
+    stage.two_nodes(&[], |postgres, ground| {
         seen(postgres, ground, trials)?;
         idle(postgres, ground)
     })
@@ -116,18 +116,19 @@ fn idle(postgres: &Postgres, ground: &Ground) -> anyhow::Result<()> {
         set(postgres, "'all'")?;
     }
     let begins = postgres.log().map_or(0, |log| log.len());
-    let before = transactions(postgres, database)?;
-    sleep(MINUTE)?;
-    let after = transactions(postgres, database)?;
+    let counted = transactions_of_a_minute(postgres, database);
     let log = postgres.log().unwrap_or_default();
     if logs {
+        // Other parts use the server after us.
         set(postgres, "default")?;
     }
+    let counted = counted?;
     println!(
-        "{} idle nodes, a minute: {} transactions",
-        ground.nodes.len(),
-        after - before
+        "{} idle nodes, a minute: {counted} transactions",
+        ground.nodes.len()
     );
+    // Each tells that it lives, several times a minute.
+    ensure!(counted > 0, "the database counts nothing of {database}");
     let Some(said) = log.get(begins..).filter(|_| logs) else {
         println!("  statements are not counted: this PostgreSQL's log cannot be read");
         return Ok(());
@@ -143,6 +144,12 @@ fn idle(postgres: &Postgres, ground: &Ground) -> anyhow::Result<()> {
         println!("          and {} others", shown.len() - SHOWN);
     }
     Ok(())
+}
+
+fn transactions_of_a_minute(postgres: &Postgres, database: &str) -> anyhow::Result<i64> {
+    let before = transactions(postgres, database)?;
+    sleep(MINUTE)?;
+    Ok(transactions(postgres, database)? - before)
 }
 
 fn sleep(time: Duration) -> anyhow::Result<()> {

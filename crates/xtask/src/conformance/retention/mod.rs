@@ -62,7 +62,12 @@ struct Days {
 pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     let rows = u64::from(stage.options.attempts) / 4;
     stage.on_postgres(SETTINGS, |postgres, ground| {
-        Show::new(postgres, ground)?.play(rows)
+        let show = Show::new(postgres, ground)?;
+        // Of sessions that begin from now on; other parts use the server after us.
+        postgres.query("alter role postrider set log_min_duration_statement = 0")?;
+        let played = show.play(rows);
+        postgres.query("alter role postrider reset log_min_duration_statement")?;
+        played
     })
 }
 
@@ -98,7 +103,6 @@ impl<'s> Show<'s> {
         // Until it is let go, no node drops anything.
         ours.query(&format!("select pg_advisory_lock({ADVISORY_LOCK})"))?;
         let days = Self::lay(&mut ours, rows)?;
-        ours.query("alter role postrider set log_min_duration_statement = 0")?;
         let ((), before) = self.with_others(|| sleep(BEFORE))?;
         println!("\nwith nothing going on\n{}", before.1);
         self.while_read(&mut ours, &days, &before.1)?;
@@ -236,6 +240,10 @@ impl<'s> Show<'s> {
         ensure!(again == seen, "the reader saw {seen:?}, and now {again:?}");
         println!("  the reader sees what it saw: {again:?}");
         ensure!(tables == 4, "the day went while somebody read it");
+        ensure!(
+            watched.saw_it(),
+            "retention was not seen to wait for the reader: nobody was looked at"
+        );
         judge(&watched)?;
 
         let mark = self.log_length();

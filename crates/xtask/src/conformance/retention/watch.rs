@@ -111,6 +111,11 @@ impl Watched {
         self.open = still;
     }
 
+    /// Whether the one that is watched was seen at all: if not, nothing was looked at.
+    pub(super) fn saw_it(&self) -> bool {
+        self.longest.keys().any(|lock| lock.ours)
+    }
+
     /// The longest that the one that is watched waited for a lock or a transaction, at a stretch.
     pub(super) fn waited(&self) -> Duration {
         let waits = self.longest.iter().filter(|(lock, _)| lock.ours && !lock.granted);
@@ -179,6 +184,10 @@ mod tests {
         watched.look(&waits[..1], at(350));
         assert_eq!(watched.waited(), Duration::from_millis(100));
         assert_eq!(watched.behind, Duration::from_millis(100));
+        assert!(watched.saw_it());
+        let mut others = Watched::default();
+        others.look(&waits[1..], at(0));
+        assert!(!others.saw_it() && others.behind.is_zero());
         let said = watched.to_string();
         assert!(
             said.contains("end of a transaction") && said.contains("5 looks"),

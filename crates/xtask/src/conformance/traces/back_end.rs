@@ -120,6 +120,10 @@ fn program() -> anyhow::Result<PathBuf> {
     if fresh && program.is_file() {
         return Ok(program);
     }
+    // Of another manifest: it must not be taken for this one's if this one does not build.
+    if program.is_file() {
+        fs::remove_file(&program)?;
+    }
     println!("  building the OTLP back end, once");
     let mut build = cargo::command();
     build

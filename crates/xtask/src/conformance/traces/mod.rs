@@ -14,12 +14,12 @@ use serde_json::Value;
 use self::back_end::BackEnd;
 use self::judge::{Published, Trace, tells_nothing_of, whole};
 use super::retries::receive;
-use super::stage::Databases;
+use super::stage::Stage;
 use crate::chance::secret_hex;
 use crate::collector::Collector;
 use crate::interrupt;
 use crate::process::Speaker;
-use crate::product::{Binary, Database, Installation, Running, Tenant, signing_secret};
+use crate::product::{Database, Installation, Running, Tenant, signing_secret};
 use crate::watchdog::Watchdog;
 
 const ARRIVE_LIMIT: Duration = Duration::from_secs(30);
@@ -32,15 +32,17 @@ const RESEND: &str = "POST /v1/applications/{application}/messages/{message}/del
 const SECRETS: [&str; 3] = ["pAyL0ad-4711", "p4th-t0ken", "qu3ry-t0ken"];
 
 /// Runs on each database, by gRPC and by HTTP.
-pub(super) fn run(binary: &Binary, databases: &Databases) -> anyhow::Result<()> {
+pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     let back_end = BackEnd::start()?;
     let by_grpc = |database: Database, installation: &mut Installation| {
         exports_to(installation, &back_end.endpoint(), "grpc");
         installation.set("OTEL_SERVICE_NAME", service(database));
     };
-    databases.each_with(binary, by_grpc, |database, running| {
-        grpc(database, running, &back_end)
-    })?;
+    stage
+        .databases
+        .each_with(stage.binary, by_grpc, |database, running| {
+            grpc(database, running, &back_end)
+        })?;
     let collector = Collector::start()?;
     let by_http = |_: Database, installation: &mut Installation| {
         exports_to(installation, &collector.endpoint(), "http/protobuf");
@@ -48,9 +50,11 @@ pub(super) fn run(binary: &Binary, databases: &Databases) -> anyhow::Result<()> 
         installation.set("OTEL_TRACES_SAMPLER", "parentbased_traceidratio");
         installation.set("OTEL_TRACES_SAMPLER_ARG", "0");
     };
-    databases.each_with(binary, by_http, |database, running| {
-        http(database, running, &collector)
-    })
+    stage
+        .databases
+        .each_with(stage.binary, by_http, |database, running| {
+            http(database, running, &collector)
+        })
 }
 
 /// The service under which the spans of an installation are found.
@@ -160,6 +164,10 @@ fn grpc(database: Database, running: &Running, back_end: &BackEnd) -> anyhow::Re
         Trace::of_message(traces, &marker).is_some_and(|trace| trace.named("POST").len() == 2)
     })?;
     ensure!(
+        Trace::of_message(&traces, &marker).is_some(),
+        "the trace of what was published after it did not arrive"
+    );
+    ensure!(
         back_end.trace(&quiet.trace)?.is_empty(),
         "a trace that its caller does not record was exported"
     );
@@ -202,7 +210,7 @@ fn resent(
     Ok((traces, asked))
 }
 
-/// Waits until the traces are as they must be, or time is up: then they are judged as they are.
+/// Waits until the traces are as they must be, or time is up: whoever asks judges them as they are.
 fn until(
     get: impl Fn() -> anyhow::Result<Vec<Value>>,
     holds: impl Fn(&[Value]) -> bool,
