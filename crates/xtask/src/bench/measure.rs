@@ -23,6 +23,8 @@ const STILL: Duration = Duration::from_millis(300);
 const STILL_CPU: u64 = 15_000_000;
 /// How long stillness is waited for.
 const STILL_LIMIT: Duration = Duration::from_secs(15);
+/// The answer to whoever asks more often than its limit allows.
+const TOO_MANY_REQUESTS: u16 = 429;
 /// The most that is expected of any server here, in messages a second: room for so many is made.
 const MOST_RATE: f64 = 60_000.0;
 
@@ -194,12 +196,7 @@ pub(super) fn measure(
         }
         Ok(())
     })?;
-    ensure!(
-        report.wrong.is_empty(),
-        "the server answered: {}",
-        report.wrong.join("; ")
-    );
-    ensure!(report.accepted > 0, "nothing was accepted: {:?}", report.refused);
+    judge_answers(&report)?;
     let backlog = stage.queued()?.unwrap_or_default();
     let arrivals = await_arrivals(stage, sink, &report, order.endpoints)?;
     if order.to_rest {
@@ -266,6 +263,22 @@ fn await_rest(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         }
     }
     // Something else keeps it busy: what was measured says so by its CPU.
+    Ok(())
+}
+
+/// The server answered as it must, and it is the server that was measured.
+fn judge_answers(report: &load::Report) -> anyhow::Result<()> {
+    ensure!(
+        report.wrong.is_empty(),
+        "the server answered: {}",
+        report.wrong.join("; ")
+    );
+    ensure!(report.accepted > 0, "nothing was accepted: {:?}", report.refused);
+    ensure!(
+        !report.refused.contains_key(&TOO_MANY_REQUESTS),
+        "a limit of requests was measured, not the server: {:?}",
+        report.refused
+    );
     Ok(())
 }
 
@@ -338,5 +351,23 @@ fn put_together(
             0.0
         },
         ..Measured::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_met_a_limit_of_requests_is_no_measurement() {
+        let mut report = load::Report {
+            accepted: 1,
+            ..load::Report::default()
+        };
+        report.refused.insert(503, 1);
+        assert!(judge_answers(&report).is_ok());
+        report.refused.insert(TOO_MANY_REQUESTS, 1);
+        assert!(judge_answers(&report).is_err());
+        assert!(judge_answers(&load::Report::default()).is_err());
     }
 }
