@@ -80,6 +80,9 @@ pub(super) fn play(plan: Plan, binary: &Binary, postgres: Option<&mut Postgres>)
     }
     let mut problems = report.problems();
     problems.extend(complaints.panics);
+    if let Err(error) = ledger.judge_whole(plan.messages) {
+        problems.push(error.to_string());
+    }
     if plan.fault == Fault::Terminate {
         problems.extend(report.cut_attempts());
     }
@@ -270,8 +273,8 @@ fn await_settled(running: &Running, ids: &[&str]) -> anyhow::Result<Vec<String>>
         let mut api = running.tenant.api();
         let mut unsettled = Vec::new();
         while let Some(id) = ids.get(next.fetch_add(1, Ordering::SeqCst)) {
-            interrupt::check()?;
             loop {
+                interrupt::check()?;
                 let deliveries = running.tenant.deliveries(&mut api, id)?;
                 if deliveries.len() == 1 && deliveries[0]["status"] == "delivered" {
                     break;
