@@ -203,10 +203,23 @@ impl<'a> Stage<'a> {
         self.owner.post(path, body)
     }
 
-    /// CPU time of the database's server so far, in nanoseconds; 0 where it is embedded or cannot be seen.
-    pub(super) fn database_cpu(&self) -> u64 {
-        let postmaster = self.base.as_ref().and_then(|base| base.postmaster);
-        postmaster.map_or(0, processes::cpu_of_family)
+    /// CPU time of the server so far, in nanoseconds.
+    pub(super) fn server_cpu(&self) -> anyhow::Result<u64> {
+        processes::cpu(self.server()?).context("the server's CPU time cannot be read")
+    }
+
+    /// The most resident memory of the server, in bytes.
+    pub(super) fn server_peak(&self) -> anyhow::Result<u64> {
+        processes::peak(self.server()?).context("the server's memory cannot be read")
+    }
+
+    /// CPU time of the database's server so far, in nanoseconds: 0 where it is embedded, nothing where it cannot be seen
+    /// (in a container).
+    pub(super) fn database_cpu(&self) -> Option<u64> {
+        match &self.base {
+            None => Some(0),
+            Some(base) => processes::cpu_of_family(base.postmaster?),
+        }
     }
 
     /// Asks the database, where it is a server; nothing where it is embedded.
@@ -242,7 +255,7 @@ impl<'a> Stage<'a> {
         let number = |column: usize| row.get(column)?.as_ref()?.parse().ok();
         Ok(Written {
             wal: number(0).context("no position of the log")?,
-            whole_pages: number(1).unwrap_or_default(),
+            whole_pages: number(1).context("no count of whole pages")?,
             files: 0,
         })
     }

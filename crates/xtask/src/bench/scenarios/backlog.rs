@@ -9,7 +9,7 @@ use super::Bench;
 use super::rows::Rows;
 use crate::bench::load::fate;
 use crate::bench::numbers::{float, length, share};
-use crate::bench::processes::{self, megabytes};
+use crate::bench::processes::megabytes;
 use crate::bench::results::Results;
 use crate::bench::sink::Begin;
 use crate::bench::stage::{Cast, Stage, Written};
@@ -216,7 +216,7 @@ fn note(
     stage: &mut Stage<'_>,
     name: &str,
     moments: &[Moment; 4],
-    before: (Written, u64),
+    before: (Written, Option<u64>),
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let database = stage.database();
@@ -224,24 +224,20 @@ fn note(
     let rate =
         |from: &Moment, to: &Moment| share(float(to.arrived - from.arrived), (to.at - from.at).as_secs_f64());
     let each = |count: u64| share(float(count), float(end.arrived));
-    let server = processes::cpu(stage.server()?);
-    let facts = [
+    let mut facts = vec![
         ("messages a second", rate(start, end)),
         (
             "messages a second, last tenth in first",
             share(rate(late, end), rate(start, early)),
         ),
-        ("server CPU us a message", each(server) / 1e3),
-        (
-            "database CPU us a message",
-            each(stage.database_cpu() - before.1) / 1e3,
-        ),
+        ("server CPU us a message", each(stage.server_cpu()?) / 1e3),
         ("WAL bytes a message", each(stage.written()?.wal - before.0.wal)),
-        (
-            "MB at most",
-            processes::peak(stage.server()?).map_or(0.0, megabytes),
-        ),
+        ("MB at most", megabytes(stage.server_peak()?)),
     ];
+    if let Some((after, before)) = stage.database_cpu().zip(before.1) {
+        let cpu = each(after.saturating_sub(before)) / 1e3;
+        facts.push(("database CPU us a message", cpu));
+    }
     for (what, value) in facts {
         table::fact(&format!("{name}: {what}"), database, value, results);
     }
