@@ -1,5 +1,6 @@
 //! `cargo xtask faults`: what was answered with 202 must arrive, whatever is killed in the middle.
 
+mod arrivals;
 mod publisher;
 mod report;
 mod rolling;
