@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::peer;
 use super::results::Results;
+use super::scenarios::GROWTH;
 use crate::product::Database;
 
 /// One hope, and what came of it.
@@ -174,7 +175,7 @@ impl Hopes<'_> {
             fact("MB under full load at most"),
             fact("MB when idle after the start"),
         );
-        let flat = fact("memory in the last fifth of ten minutes, in that of the second");
+        let flat = fact(GROWTH);
         self.at_most("p99 at half the highest rate, in that at a tenth", calm, 4.0);
         self.at_most("p99 beside a slow endpoint, in that without", fair, 1.2);
         self.at_most("bytes of write-ahead log a message, 1 endpoint", wal, 4_096.0);
@@ -200,7 +201,7 @@ impl Hopes<'_> {
         );
         self.at_most("claiming the last tenth of a backlog, in the first", claim, 1.1);
         self.at_most("the same while an old snapshot is held", held, 1.1);
-        self.at_most("memory after ten minutes, in that after two", flat, 1.1);
+        self.at_most(GROWTH, flat, 1.1);
     }
 }
 

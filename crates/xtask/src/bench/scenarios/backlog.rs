@@ -99,7 +99,13 @@ impl Bench<'_> {
             "backlog"
         };
         note(&mut stage, name, &moments, before, results)?;
-        self.judge(&stage, messages)?;
+        let again = self.judge(&stage, messages)?;
+        table::fact(
+            &format!("{name}: arrived again"),
+            stage.database(),
+            float(again),
+            results,
+        );
         drop(held);
         Ok(())
     }
@@ -136,7 +142,8 @@ impl Bench<'_> {
         moments.try_into().ok().context("four moments")
     }
 
-    fn judge(&mut self, stage: &Stage<'_>, messages: u64) -> anyhow::Result<()> {
+    /// An error if a message has not arrived; how many arrivals were of one that had arrived already.
+    fn judge(&mut self, stage: &Stage<'_>, messages: u64) -> anyhow::Result<u64> {
         let file = stage.folder().join("fates");
         std::fs::write(&file, fate::ACCEPTED.to_le_bytes().repeat(length(messages)))?;
         let audit = self.sink.audit(&file)?;
@@ -145,7 +152,7 @@ impl Bench<'_> {
             "LOST: {} of {messages} have not arrived",
             audit.lost
         );
-        Ok(())
+        Ok(audit.duplicates)
     }
 
     /// Fills rows in while nobody serves.

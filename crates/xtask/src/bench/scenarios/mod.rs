@@ -20,6 +20,8 @@ use super::{Options, table};
 use crate::postgres::Postgres;
 use crate::product::Database;
 
+pub(super) use steady::GROWTH;
+
 /// How long a server is warmed up, in seconds.
 const WARM_UP: f64 = 1.5;
 const CONNECTIONS: usize = 64;
