@@ -34,13 +34,13 @@ struct Node {
 struct Shared {
     nodes: Vec<Node>,
     turn: AtomicUsize,
-    connections: AtomicUsize,
     stopping: AtomicBool,
     /// Requests that were tried at another node because the first took no connection.
     elsewhere: AtomicUsize,
 }
 
-/// A running proxy. Dropping it ends it.
+/// A running proxy. Dropping it ends it: it takes no connection any more, and each that it has ends with the answer under
+/// way, or when its client is silent.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -60,7 +60,6 @@ impl Proxy {
         let shared = Arc::new(Shared {
             nodes: nodes.iter().map(node).collect(),
             turn: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             elsewhere: AtomicUsize::new(0),
         });
@@ -121,11 +120,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         match listener.accept() {
             Ok((stream, _)) => {
                 let own = Arc::clone(shared);
-                own.connections.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
                     // However it ends, the client sees it.
                     let _ = serve(stream, &own);
-                    own.connections.fetch_sub(1, Ordering::SeqCst);
                 });
             }
             // Nobody is there, or was any more.
@@ -134,7 +131,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Until the client is done.
+/// Until the client is done, or silent for too long, or we end.
 fn serve(stream: TcpStream, shared: &Shared) -> anyhow::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
@@ -146,7 +143,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> anyhow::Result<()> {
         let last = request.is_last();
         let answer = forward(&request, &mut upstream, shared)?;
         stream.get_mut().write_all(&answer)?;
-        if last {
+        if last || shared.stopping.load(Ordering::SeqCst) {
             break;
         }
     }

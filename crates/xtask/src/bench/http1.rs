@@ -11,6 +11,8 @@ pub(super) struct Message<'a> {
     pub(super) body: &'a [u8],
     /// How long it is in all.
     pub(super) length: usize,
+    /// Whether its sender says that the connection ends with it.
+    pub(super) last: bool,
 }
 
 /// What stands at the beginning of a buffer.
@@ -31,7 +33,7 @@ pub(super) fn read(buffer: &[u8]) -> Read<'_> {
     };
     let mut lines = buffer[..end].split(|byte| *byte == b'\n').map(trimmed);
     let start = lines.next().unwrap_or_default();
-    let (mut body, mut webhook_id) = (0, &[][..]);
+    let (mut body, mut webhook_id, mut last) = (0, &[][..], false);
     for line in lines {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             return Read::Strange;
@@ -45,6 +47,10 @@ pub(super) fn read(buffer: &[u8]) -> Read<'_> {
             body = told;
         } else if name.eq_ignore_ascii_case(b"webhook-id") {
             webhook_id = value;
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            last |= value
+                .split(|byte| *byte == b',')
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             return Read::Strange;
         }
@@ -56,6 +62,7 @@ pub(super) fn read(buffer: &[u8]) -> Read<'_> {
             webhook_id,
             body,
             length: end + 4 + body.len(),
+            last,
         }),
     }
 }
@@ -78,8 +85,8 @@ mod tests {
 
     #[test]
     fn messages_follow_one_another_in_a_buffer() {
-        let buffer =
-            b"POST /e/1 HTTP/1.1\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\n\r\n";
+        let buffer = b"POST /e/1 HTTP/1.1\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n\r\n{}\
+            GET / HTTP/1.1\r\nConnection: te, Close\r\n\r\n";
         let Read::Whole(first) = read(buffer) else {
             panic!("no message")
         };
@@ -88,7 +95,7 @@ mod tests {
         let Read::Whole(second) = read(&buffer[first.length..]) else {
             panic!("no second message")
         };
-        assert_eq!(second.body, b"");
+        assert_eq!((second.body, first.last, second.last), (&b""[..], false, true));
         assert_eq!(first.length + second.length, buffer.len());
         assert_eq!(read(&buffer[..first.length - 1]), Read::Part);
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use super::histogram::Summary;
@@ -23,6 +23,8 @@ const STILL: Duration = Duration::from_millis(300);
 const STILL_CPU: u64 = 15_000_000;
 /// How long stillness is waited for.
 const STILL_LIMIT: Duration = Duration::from_secs(15);
+/// The answer to whoever asks more often than its limit allows.
+const TOO_MANY_REQUESTS: u16 = 429;
 /// The most that is expected of any server here, in messages a second: room for so many is made.
 const MOST_RATE: f64 = 60_000.0;
 
@@ -76,15 +78,16 @@ impl Order {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Cpu {
     pub(super) server: f64,
-    pub(super) database: f64,
+    /// Nothing where the database's server cannot be seen: it has a cost then, and nobody knows which.
+    pub(super) database: Option<f64>,
     pub(super) generator: f64,
     pub(super) receiver: f64,
 }
 
 impl Cpu {
-    /// Of server and database.
-    pub(super) fn product(self) -> f64 {
-        self.server + self.database
+    /// Of server and database, if both are known.
+    pub(super) fn product(self) -> Option<f64> {
+        Some(self.server + self.database?)
     }
 }
 
@@ -97,12 +100,14 @@ pub(super) struct Measured {
     pub(super) accepted_per_s: f64,
     /// Messages a second until all were delivered; where nothing is delivered, the same as accepted.
     pub(super) delivered_per_s: f64,
-    /// Accepted and not arrived.
+    /// Accepted and not arrived; where no endpoint hears of anything, that is not asked.
     pub(super) lost: u64,
     /// Arrived more than once.
     pub(super) duplicates: u64,
-    /// Refused for now.
+    /// Refused for now (503).
     pub(super) refused: u64,
+    /// Answered that nobody knows whether it was accepted (503, `outcome_unknown`).
+    pub(super) unknown: u64,
     /// CPU a message.
     pub(super) cpu_us: Cpu,
     /// Bytes of write-ahead log a message.
@@ -127,7 +132,7 @@ pub(super) struct Measured {
     /// Resident memory of the server by second, in bytes.
     pub(super) resident_by_second: Vec<u64>,
     /// The queue's length when the last 202 came, where it can be asked.
-    pub(super) backlog: u64,
+    pub(super) backlog: Option<u64>,
     /// How long from the last 202 until all had arrived, in seconds.
     pub(super) drained_s: f64,
 }
@@ -135,7 +140,7 @@ pub(super) struct Measured {
 /// Whatever is counted before and after.
 struct Meter {
     server: u64,
-    database: u64,
+    database: Option<u64>,
     receiver: u64,
     written: Written,
 }
@@ -145,7 +150,7 @@ impl Meter {
         Ok(Self {
             written: stage.written()?,
             receiver: sink.state()?.cpu,
-            server: processes::cpu(stage.server()?),
+            server: stage.server_cpu()?,
             database: stage.database_cpu(),
         })
     }
@@ -186,7 +191,8 @@ pub(super) fn measure(
     let (server, mut resident) = (stage.server()?, Vec::new());
     let report = load::run_plan(children, &plan, &fates, |elapsed| {
         if elapsed >= float(count(resident.len())) {
-            resident.push(processes::resident(server).unwrap_or_default());
+            stage.check()?;
+            resident.push(processes::resident(server).context("the server's memory cannot be read")?);
         }
         if checkpoint_due && elapsed > order.seconds / 2.0 {
             checkpoint_due = false;
@@ -194,14 +200,9 @@ pub(super) fn measure(
         }
         Ok(())
     })?;
-    ensure!(
-        report.wrong.is_empty(),
-        "the server answered: {}",
-        report.wrong.join("; ")
-    );
-    ensure!(report.accepted > 0, "nothing was accepted: {:?}", report.refused);
-    let backlog = stage.queued()?.unwrap_or_default();
-    let arrivals = await_arrivals(stage, sink, &report, order.endpoints)?;
+    judge_answers(&report)?;
+    let backlog = stage.queued()?;
+    let arrivals = await_arrivals(stage, sink, &report, &fates, order.endpoints)?;
     if order.to_rest {
         await_rest(stage)?;
     }
@@ -211,7 +212,7 @@ pub(super) fn measure(
     judge(&audit, &report)?;
     let measured = put_together(order, &report, &audit, &arrivals, &before, &after);
     Ok(Measured {
-        peak_bytes: processes::peak(server).unwrap_or_default(),
+        peak_bytes: stage.server_peak()?,
         resident_by_second: resident,
         backlog,
         ..measured
@@ -223,6 +224,7 @@ fn await_arrivals(
     stage: &mut Stage<'_>,
     sink: &mut Sink,
     report: &load::Report,
+    fates: &Path,
     endpoints: usize,
 ) -> anyhow::Result<State> {
     let wanted = report.accepted * count(endpoints);
@@ -230,7 +232,8 @@ fn await_arrivals(
     loop {
         interrupt::check()?;
         let seen_now = sink.state()?;
-        if seen_now.distinct >= wanted {
+        // Some of what has arrived may be of publishes of which nobody knows whether they were accepted.
+        if seen_now.distinct >= wanted && (report.unknown == 0 || sink.audit(fates)?.lost == 0) {
             return Ok(seen_now);
         }
         if seen_now.distinct > seen {
@@ -240,7 +243,7 @@ fn await_arrivals(
             bail!(
                 "nothing arrived for a minute, and {} of {wanted} webhooks are missing ({} in the queue); the server \
                  complains: {:?}",
-                wanted - seen_now.distinct,
+                wanted.saturating_sub(seen_now.distinct),
                 stage
                     .queued()?
                     .map_or_else(|| "unknown".to_owned(), |rows| rows.to_string()),
@@ -255,17 +258,43 @@ fn await_arrivals(
 /// Waits until the queue is empty and the server has next to nothing to do.
 fn await_rest(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let deadline = Instant::now() + STILL_LIMIT;
-    let server = stage.server()?;
     while Instant::now() < deadline {
         interrupt::check()?;
-        let before = processes::cpu(server);
+        stage.check()?;
+        let before = stage.server_cpu()?;
         std::thread::sleep(STILL);
-        let still = processes::cpu(server) - before <= STILL_CPU;
+        let still = stage.server_cpu()?.saturating_sub(before) <= STILL_CPU;
         if still && stage.queued()?.unwrap_or_default() == 0 {
             return Ok(());
         }
     }
     // Something else keeps it busy: what was measured says so by its CPU.
+    Ok(())
+}
+
+/// The seconds that count: the first warms up, the last is cut off, and one of which nothing has arrived (the server stalled,
+/// and a closed loop published nothing) has no percentiles.
+fn counted(windows: &[Summary]) -> Vec<&Summary> {
+    let inner = match windows.len() {
+        0..=2 => windows,
+        many => &windows[1..many - 1],
+    };
+    inner.iter().filter(|window| window.count > 0).collect()
+}
+
+/// The server answered as it must, and it is the server that was measured.
+fn judge_answers(report: &load::Report) -> anyhow::Result<()> {
+    ensure!(
+        report.wrong.is_empty(),
+        "the server answered: {}",
+        report.wrong.join("; ")
+    );
+    ensure!(report.accepted > 0, "nothing was accepted: {:?}", report.refused);
+    ensure!(
+        !report.refused.contains_key(&TOO_MANY_REQUESTS),
+        "a limit of requests was measured, not the server: {:?}",
+        report.refused
+    );
     Ok(())
 }
 
@@ -304,11 +333,7 @@ fn put_together(
     let last_arrival = arrivals.last_at.max(report.last_at);
     let delivering = seconds(last_arrival.saturating_sub(report.first_at));
     let delivers = order.endpoints > 0;
-    // The first second warms up, the last is cut off.
-    let windows = match audit.windows.len() {
-        0..=2 => &audit.windows[..],
-        many => &audit.windows[1..many - 1],
-    };
+    let windows = counted(&audit.windows);
     Measured {
         messages: report.accepted,
         accepted_per_s: share(messages, accepting),
@@ -317,9 +342,13 @@ fn put_together(
         // What comes of an earlier run had come already: that run ended when it was complete.
         duplicates: audit.duplicates + arrivals.strangers,
         refused: report.refused.values().sum(),
+        unknown: report.unknown,
         cpu_us: Cpu {
             server: each(after.server - before.server) / 1e3,
-            database: each(after.database.saturating_sub(before.database)) / 1e3,
+            database: after
+                .database
+                .zip(before.database)
+                .map(|(after, before)| each(after.saturating_sub(before)) / 1e3),
             generator: each(report.cpu) / 1e3,
             receiver: each(after.receiver - before.receiver) / 1e3,
         },
@@ -338,5 +367,41 @@ fn put_together(
             0.0
         },
         ..Measured::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_in_which_nothing_arrived_makes_no_percentile_better() {
+        let second = |count, p99_us| Summary {
+            count,
+            p99_us,
+            ..Summary::default()
+        };
+        let windows = [
+            second(9, 1.0),
+            second(9, 5.0),
+            second(0, 0.0),
+            second(9, 7.0),
+            second(2, 2.0),
+        ];
+        let counted: Vec<f64> = counted(&windows).iter().map(|window| window.p99_us).collect();
+        assert_eq!(counted, [5.0, 7.0]);
+    }
+
+    #[test]
+    fn a_load_that_met_a_limit_of_requests_is_no_measurement() {
+        let mut report = load::Report {
+            accepted: 1,
+            ..load::Report::default()
+        };
+        report.refused.insert(503, 1);
+        assert!(judge_answers(&report).is_ok());
+        report.refused.insert(TOO_MANY_REQUESTS, 1);
+        assert!(judge_answers(&report).is_err());
+        assert!(judge_answers(&load::Report::default()).is_err());
     }
 }

@@ -45,7 +45,7 @@ pub struct Options {
     #[arg(long, default_value = "both")]
     database: Databases,
     /// How long each scenario publishes
-    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 15.0, value_name = "SECONDS", value_parser = length_of_a_load)]
     seconds: f64,
     /// Play these scenarios only (several with commas)
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -54,7 +54,7 @@ pub struct Options {
     #[arg(long)]
     quick: bool,
     /// How many rows there are in `slow`, `scale` and `backlog`, instead of as many as the targets say
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     rows: Option<u64>,
     /// Write everything that was measured to this file as well
     #[arg(long, value_name = "FILE")]
@@ -106,6 +106,16 @@ impl Options {
         } else {
             self.scenario.clone()
         }
+    }
+}
+
+/// Seconds, from one to an hour: what is shorter measures nothing.
+fn length_of_a_load(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (1.0..=3_600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("not from 1 to 3600".to_owned())
     }
 }
 
@@ -165,4 +175,17 @@ fn count_statements(server: &mut Postgres) -> anyhow::Result<()> {
     server.query("alter system set shared_preload_libraries = 'pg_stat_statements'")?;
     server.stop()?;
     server.start_again()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_has_a_length_that_can_be_measured() {
+        assert!(length_of_a_load("2.5").is_ok());
+        for wrong in ["0", "-1", "NaN", "inf", "4000", "soon"] {
+            assert!(length_of_a_load(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -7,21 +7,19 @@ use super::numbers::float;
 /// Where the children's clocks are finer than the kernel's ticks, they are read there.
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// CPU time of a process so far, its ended threads included, in nanoseconds; 0 if there is no such process.
-pub(super) fn cpu(process: u32) -> u64 {
-    Stat::of(process).map_or(0, |stat| stat.own)
+/// CPU time of a process so far, its ended threads included, in nanoseconds.
+pub(super) fn cpu(process: u32) -> Option<u64> {
+    Stat::of(process).map(|stat| stat.own)
 }
 
 /// CPU time of a process and all its children, ended ones included.
-pub(super) fn cpu_of_family(parent: u32) -> u64 {
-    let Some(own) = Stat::of(parent) else { return 0 };
-    let children = children(parent);
-    own.own
-        + own.ended_children
-        + children
-            .into_iter()
-            .map(|child| fine(child).unwrap_or_else(|| cpu(child)))
-            .sum::<u64>()
+pub(super) fn cpu_of_family(parent: u32) -> Option<u64> {
+    let own = Stat::of(parent)?;
+    let children = children(parent)
+        .into_iter()
+        // One that has ended since it was listed is among the ended ones the next time.
+        .filter_map(|child| fine(child).or_else(|| cpu(child)));
+    Some(own.own + own.ended_children + children.sum::<u64>())
 }
 
 /// The parent of a process.
@@ -134,7 +132,8 @@ mod tests {
     #[test]
     fn a_child_that_ended_is_still_counted() {
         let us = std::process::id();
-        let before = cpu_of_family(us);
+        let ended = || Stat::of(us).unwrap().ended_children;
+        let (before, of_all) = (ended(), cpu_of_family(us).unwrap());
         let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         let mut child = std::process::Command::new("/bin/sh")
             .args(["-c", script])
@@ -142,7 +141,8 @@ mod tests {
             .unwrap();
         assert_eq!(parent(child.id()), Some(us));
         child.wait().unwrap();
-        assert!(cpu_of_family(us) > before + 20_000_000);
+        assert!(ended() > before + 20_000_000);
+        assert!(cpu_of_family(us).unwrap() > of_all + 20_000_000);
         assert!(peak(us) > Some(1 << 20) && resident(us) > Some(1 << 20));
         assert!(name(us).is_some());
         assert_eq!(kilobytes("VmHWM:\t   20480 kB\n", "VmHWM:"), Some(20_480));

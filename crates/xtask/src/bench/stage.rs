@@ -17,6 +17,13 @@ use crate::server::{Launch, Server};
 /// The event type of all messages.
 pub(super) const EVENT_TYPE: &str = "bench.sent";
 
+/// How many requests a second a tenant and a credential may make: more than any server here answers, as it is the server
+/// that is measured. By default one credential has a limit that the servers of `limits` reach.
+const REQUESTS_PER_S: [(&str, &str); 2] = [
+    ("POSTRIDER_LIMITS__TENANT_REQUESTS_PER_SECOND", "1000000"),
+    ("POSTRIDER_LIMITS__CREDENTIAL_REQUESTS_PER_SECOND", "1000000"),
+];
+
 /// How long another program may take; filling millions of rows in takes minutes.
 const RUN_LIMIT: Duration = Duration::from_mins(40);
 
@@ -57,12 +64,12 @@ pub(super) struct Cast<'a> {
     pub(super) instead: Option<(PathBuf, Vec<String>)>,
     /// On this server, else embedded.
     pub(super) postgres: Option<&'a Postgres>,
-    /// Settings beside the product's defaults.
+    /// Settings beside the product's defaults and the limits of requests.
     pub(super) settings: Vec<(String, String)>,
 }
 
 impl<'a> Cast<'a> {
-    /// The product with its defaults.
+    /// The product with its defaults, but for the limits of requests.
     pub(super) fn product(binary: &'a Binary, postgres: Option<&'a Postgres>) -> Self {
         Self {
             binary,
@@ -77,6 +84,9 @@ impl<'a> Stage<'a> {
     /// Sets up a tenant, and serves.
     pub(super) fn set(cast: &Cast<'a>) -> anyhow::Result<Self> {
         let mut installation = Installation::new(cast.binary, cast.postgres)?;
+        for (name, value) in REQUESTS_PER_S {
+            installation.set(name, value);
+        }
         for (name, value) in &cast.settings {
             installation.set(name, value);
         }
@@ -193,10 +203,23 @@ impl<'a> Stage<'a> {
         self.owner.post(path, body)
     }
 
-    /// CPU time of the database's server so far, in nanoseconds; 0 where it is embedded or cannot be seen.
-    pub(super) fn database_cpu(&self) -> u64 {
-        let postmaster = self.base.as_ref().and_then(|base| base.postmaster);
-        postmaster.map_or(0, processes::cpu_of_family)
+    /// CPU time of the server so far, in nanoseconds.
+    pub(super) fn server_cpu(&self) -> anyhow::Result<u64> {
+        processes::cpu(self.server()?).context("the server's CPU time cannot be read")
+    }
+
+    /// The most resident memory of the server, in bytes.
+    pub(super) fn server_peak(&self) -> anyhow::Result<u64> {
+        processes::peak(self.server()?).context("the server's memory cannot be read")
+    }
+
+    /// CPU time of the database's server so far, in nanoseconds: 0 where it is embedded, nothing where it cannot be seen
+    /// (in a container).
+    pub(super) fn database_cpu(&self) -> Option<u64> {
+        match &self.base {
+            None => Some(0),
+            Some(base) => processes::cpu_of_family(base.postmaster?),
+        }
     }
 
     /// Asks the database, where it is a server; nothing where it is embedded.
@@ -232,7 +255,7 @@ impl<'a> Stage<'a> {
         let number = |column: usize| row.get(column)?.as_ref()?.parse().ok();
         Ok(Written {
             wal: number(0).context("no position of the log")?,
-            whole_pages: number(1).unwrap_or_default(),
+            whole_pages: number(1).context("no count of whole pages")?,
             files: 0,
         })
     }

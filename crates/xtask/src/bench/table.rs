@@ -8,6 +8,9 @@ use super::processes::megabytes;
 use super::results::Results;
 use crate::product::Database;
 
+/// Where nothing was measured.
+const UNKNOWN: &str = "-";
+
 /// On what is measured.
 pub(super) fn machine(machine: &Machine) -> String {
     let mut text = String::new();
@@ -35,7 +38,7 @@ pub(super) fn machine(machine: &Machine) -> String {
 
 fn heading() -> String {
     format!(
-        "{:<20} {:<10} {:>8} {:>8} {:>8} | {:>6} {:>6} {:>6} {:>6} | {:>6} {:>6} {:>6} | {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>4} {:>4} {:>5}",
+        "{:<20} {:<10} {:>8} {:>8} {:>8} | {:>6} {:>6} {:>6} {:>6} | {:>6} {:>6} {:>6} | {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>4} {:>4} {:>7}",
         "",
         "",
         "messages",
@@ -55,7 +58,7 @@ fn heading() -> String {
         "e2e 99.9",
         "lost",
         "dup",
-        "again"
+        "refused"
     )
 }
 
@@ -67,28 +70,38 @@ pub(super) fn line(name: &str, database: &str, measured: &Measured) -> String {
         end_to_end,
         ..
     } = measured;
-    let milli = |us: f64| format!("{:.2}", us / 1e3);
+    let answered = |us: f64| known(answer.count > 0, || format!("{:.2}", us / 1e3));
+    let arrived = |us: f64| known(end_to_end.count > 0, || format!("{:.2}", us / 1e3));
+    let counted = |count: u64| known(end_to_end.count > 0, || count.to_string());
     format!(
-        "{name:<20} {database:<10} {:>8} {:>8.0} {:>8.0} | {:>6.1} {:>6.1} {:>6.1} {:>6.1} | {:>6.0} {:>6.0} {:>6.1} | {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>4} {:>4} {:>5}",
+        "{name:<20} {database:<10} {:>8} {:>8.0} {:>8.0} | {:>6.1} {:>6} {:>6.1} {:>6.1} | {:>6.0} {:>6.0} {:>6} | {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>4} {:>4} {:>7}",
         measured.messages,
         measured.accepted_per_s,
         measured.delivered_per_s,
         cpu.server,
-        cpu.database,
+        cpu.database
+            .map_or_else(|| UNKNOWN.to_owned(), |us| format!("{us:.1}")),
         cpu.generator,
         cpu.receiver,
         measured.wal_bytes,
         measured.file_bytes,
-        megabytes(measured.peak_bytes),
-        milli(answer.p50_us),
-        milli(answer.p99_us),
-        milli(measured.median_p50_us),
-        milli(measured.median_p99_us),
-        milli(end_to_end.p999_us),
-        measured.lost,
-        measured.duplicates,
+        known(measured.peak_bytes > 0, || {
+            format!("{:.1}", megabytes(measured.peak_bytes))
+        }),
+        answered(answer.p50_us),
+        answered(answer.p99_us),
+        arrived(measured.median_p50_us),
+        arrived(measured.median_p99_us),
+        arrived(end_to_end.p999_us),
+        counted(measured.lost),
+        counted(measured.duplicates),
         measured.refused,
     )
+}
+
+/// A figure, if it was measured: a 0 that was not would look like the best.
+fn known(measured: bool, figure: impl FnOnce() -> String) -> String {
+    if measured { figure() } else { UNKNOWN.to_owned() }
 }
 
 /// Everything.
@@ -101,7 +114,8 @@ pub(super) fn results(results: &Results) -> String {
         text,
         "\nPayloads of 1 KiB, {} s each. 202/s: accepted; all/s: until all had arrived. CPU in us a message. WAL and \
          file growth in bytes a message.\nTimes in ms from the (scheduled) send: to the 202, to the arrival (e2e, \
-         p50 and p99 are medians over the seconds). again: refused and sent anew.",
+         p50 and p99 are medians over the seconds). lost, dup: not arrived, arrived again. refused: answered \"not now\" \
+         (503). -: not measured there.",
         results.seconds
     );
     if !results.facts.is_empty() {
@@ -126,4 +140,21 @@ pub(super) fn results(results: &Results) -> String {
 pub(super) fn fact(name: &str, database: Database, value: f64, results: &mut Results) {
     println!("    {name}: {value:.2}");
     results.note(name, database, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_no_zero() {
+        let told = line("limit-client", "SQLite", &Measured::default());
+        let cells: Vec<&str> = told.split_whitespace().filter(|cell| *cell != "|").collect();
+        let [.., rss, p50, p99, e2e_p50, e2e_p99, e2e_p999, lost, dup, refused] = cells[..] else {
+            panic!("{told}")
+        };
+        let unknown = [rss, p50, p99, e2e_p50, e2e_p99, e2e_p999, lost, dup, cells[6]];
+        assert_eq!((unknown, refused), ([UNKNOWN; 9], "0"));
+        assert_eq!(told.len(), heading().len());
+    }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask faults`: what was answered with 202 must arrive, whatever is killed in the middle.
 
+mod arrivals;
 mod publisher;
 mod report;
 mod rolling;
@@ -20,7 +21,7 @@ use round::Plan;
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// How often each fault strikes on each database, at another moment each time
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Strike with this fault only (may be repeated)
     #[arg(long, value_name = "FAULT")]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::http::{Outcome, Response};
@@ -36,6 +36,22 @@ pub(super) struct Ledger {
     pub(super) knocks: usize,
     /// What should never be answered.
     pub(super) wrong: Vec<String>,
+}
+
+impl Ledger {
+    /// An error unless each of so many numbers has met its fate: a server that never again takes what is published has
+    /// lost nothing that it accepted, and does not work all the same.
+    pub(super) fn judge_whole(&self, total: usize) -> anyhow::Result<()> {
+        let dealt_with = self.accepted.len() + self.unknown.len() + self.wrong.len();
+        ensure!(
+            dealt_with == total,
+            "of {total} messages {dealt_with} were published, each under an id of its own; {} tries were answered \
+             \"not now\", {} found no server",
+            self.refused,
+            self.knocks
+        );
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -236,6 +252,19 @@ mod tests {
         );
         assert!(read(500, r#"{"code":"internal"}"#).is_err());
         assert!(read(202, "{}").is_err());
+    }
+
+    #[test]
+    fn whoever_gave_up_or_was_given_the_id_of_another_is_missed() {
+        let mut ledger = Ledger {
+            unknown: vec![0],
+            wrong: vec!["message 1: 500".to_owned()],
+            ..Ledger::default()
+        };
+        ledger.accepted.insert("msg_a".to_owned(), (2, Instant::now()));
+        assert!(ledger.judge_whole(3).is_ok());
+        ledger.accepted.insert("msg_a".to_owned(), (3, Instant::now()));
+        assert!(ledger.judge_whole(4).is_err());
     }
 
     #[test]

@@ -1,58 +1,11 @@
 //! What a round amounts to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::publisher::{Ledger, payload_hash};
+use super::arrivals::{Course, Sorted, Standing};
+use super::publisher::Ledger;
 use crate::receiver::Arrival;
-
-/// How things stood when the fault came.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
-    /// 202s read by the clients.
-    pub(super) accepted: usize,
-    /// Webhooks that had arrived.
-    pub(super) arrived: usize,
-    /// Of those, answered.
-    pub(super) answered: usize,
-    /// When it came.
-    pub(super) at: Instant,
-}
-
-impl Standing {
-    /// Requests at the receiver that had no answer yet.
-    pub(super) fn in_flight(&self) -> usize {
-        self.arrived.saturating_sub(self.answered)
-    }
-
-    /// Accepted, and not answered by the receiver.
-    pub(super) fn unfinished(&self) -> usize {
-        self.accepted.saturating_sub(self.answered)
-    }
-}
-
-/// When things happened.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Course {
-    /// How things stood when the fault came.
-    pub(super) standing: Standing,
-    /// When the server process was gone, if it was the one to go: answers written later were read by nobody.
-    pub(super) gone: Option<Instant>,
-    /// When what had been stopped was started again.
-    pub(super) restarted: Instant,
-    /// When it was ready.
-    pub(super) over: Instant,
-}
-
-impl Course {
-    /// Whether a server can have known that this arrival was answered.
-    fn is_acknowledged(&self, arrival: &Arrival) -> bool {
-        arrival
-            .answered
-            .is_some_and(|answered| self.gone.is_none_or(|gone| answered <= gone || arrival.at > gone))
-    }
-}
 
 /// What came of the messages.
 #[derive(Debug)]
@@ -92,58 +45,18 @@ impl Report {
             over,
             ..
         } = *course;
-        let mut acknowledged: BTreeSet<&str> = BTreeSet::new();
-        let mut firsts: BTreeMap<&str, Instant> = BTreeMap::new();
-        let (mut expected_duplicates, mut odd_duplicates) = (0, 0);
-        let mut last_duplicate = None;
-        let (mut bad, mut strangers) = (Vec::new(), BTreeSet::new());
-        let unknown: HashMap<[u8; 32], usize> = ledger
-            .unknown
-            .iter()
-            .map(|&number| (payload_hash(number), number))
-            .collect();
-        for arrival in arrivals {
-            let known = ledger.accepted.get(&arrival.id);
-            let exact = known.map_or_else(
-                || unknown.contains_key(&arrival.sha256),
-                |(number, _)| payload_hash(*number) == arrival.sha256,
-            );
-            if let Some(fault) = &arrival.fault {
-                bad.push(format!("{}: {fault}", arrival.id));
-                continue;
-            }
-            if !exact {
-                bad.push(format!("{}: not what was published", arrival.id));
-                continue;
-            }
-            if known.is_none() {
-                strangers.insert(arrival.id.as_str());
-            }
-            if course.is_acknowledged(arrival) {
-                acknowledged.insert(&arrival.id);
-            }
-            let Some(first) = firsts.get(arrival.id.as_str()) else {
-                firsts.insert(&arrival.id, arrival.at);
-                continue;
-            };
-            last_duplicate = last_duplicate.max(Some(arrival.at));
-            if *first <= over {
-                expected_duplicates += 1;
-            } else {
-                odd_duplicates += 1;
-            }
-        }
-        let lost = ledger
+        let sorted = Sorted::of(course, ledger, arrivals);
+        let Sorted {
+            firsts, acknowledged, ..
+        } = &sorted;
+        let (arrived, lost): (Vec<&String>, Vec<&String>) = ledger
             .accepted
             .keys()
-            .filter(|id| !firsts.contains_key(id.as_str()));
-        let unacknowledged = ledger
-            .accepted
-            .keys()
-            .filter(|id| firsts.contains_key(id.as_str()) && !acknowledged.contains(id.as_str()));
+            .partition(|id| firsts.contains_key(id.as_str()));
+        let unacknowledged = arrived.iter().filter(|id| !acknowledged.contains(id.as_str()));
         let after = |at: &&Instant| **at > restarted;
         let old = firsts.iter().filter(|(id, at)| {
-            **at > restarted
+            after(at)
                 && ledger
                     .accepted
                     .get(**id)
@@ -152,19 +65,14 @@ impl Report {
         Self {
             standing,
             accepted: ledger.accepted.len(),
-            arrived: ledger
-                .accepted
-                .keys()
-                .filter(|id| firsts.contains_key(id.as_str()))
-                .count(),
-            lost: lost.cloned().collect(),
-            unacknowledged: unacknowledged.cloned().collect(),
-            bad,
-            expected_duplicates,
-            odd_duplicates,
+            arrived: arrived.len(),
+            lost: lost.iter().copied().cloned().collect(),
+            unacknowledged: unacknowledged.copied().cloned().collect(),
+            expected_duplicates: sorted.expected_duplicates,
+            odd_duplicates: sorted.odd_duplicates,
             unknown: ledger.unknown.len(),
             said_unknown: ledger.said_unknown,
-            unknown_arrived: strangers.len(),
+            unknown_arrived: sorted.strangers.len(),
             refused: ledger.refused,
             knocks: ledger.knocks,
             wrong: ledger.wrong.clone(),
@@ -172,8 +80,9 @@ impl Report {
             first: firsts.values().filter(after).min().copied(),
             first_old: old.map(|(_, at)| *at).min(),
             last: firsts.values().max().copied(),
-            last_duplicate,
+            last_duplicate: sorted.last_duplicate,
             fault_over: over.saturating_duration_since(restarted),
+            bad: sorted.bad,
         }
     }
 
@@ -265,6 +174,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::publisher::payload_hash;
 
     struct Story {
         begin: Instant,

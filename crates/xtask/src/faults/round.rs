@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use super::Fault;
+use super::arrivals::{Course, Standing};
 use super::publisher::Publisher;
-use super::report::{Course, Report, Standing};
+use super::report::Report;
 use crate::chance::Dice;
 use crate::interrupt;
 use crate::postgres::Postgres;
@@ -80,6 +81,9 @@ pub(super) fn play(plan: Plan, binary: &Binary, postgres: Option<&mut Postgres>)
     }
     let mut problems = report.problems();
     problems.extend(complaints.panics);
+    if let Err(error) = ledger.judge_whole(plan.messages) {
+        problems.push(error.to_string());
+    }
     if plan.fault == Fault::Terminate {
         problems.extend(report.cut_attempts());
     }
@@ -101,12 +105,7 @@ fn await_moment(plan: Plan, publisher: &Publisher, receiver: &Receiver) -> anyho
     let deadline = Instant::now() + FILL_LIMIT;
     loop {
         interrupt::check()?;
-        let standing = Standing {
-            accepted: publisher.accepted(),
-            arrived: receiver.count(),
-            answered: receiver.answered(),
-            at: Instant::now(),
-        };
+        let standing = standing(publisher, receiver);
         if standing.unfinished() >= plan.unfinished + more && standing.answered > 0 {
             break;
         }
@@ -131,17 +130,22 @@ fn await_moment(plan: Plan, publisher: &Publisher, receiver: &Receiver) -> anyho
         !publisher.is_finished(),
         "the fault would come after the publishing: give more messages"
     );
-    let standing = Standing {
-        accepted: publisher.accepted(),
-        arrived: receiver.count(),
-        answered: receiver.answered(),
-        at: Instant::now(),
-    };
+    let standing = standing(publisher, receiver);
     ensure!(
         standing.answered > 0 && standing.in_flight() > 0,
         "the fault would not come in the middle of delivering: {standing:?}"
     );
     Ok(standing)
+}
+
+/// How things stand now.
+fn standing(publisher: &Publisher, receiver: &Receiver) -> Standing {
+    Standing {
+        accepted: publisher.accepted(),
+        arrived: receiver.count(),
+        answered: receiver.answered(),
+        at: Instant::now(),
+    }
 }
 
 /// Strikes and starts again.
@@ -160,31 +164,9 @@ fn strike(
             *gone.insert(Instant::now())
         }
         Fault::Terminate => {
-            let began = Instant::now();
             publisher.take_it_easy(true);
-            let status = running
-                .server
-                .stop()
-                .context("SIGTERM did not end the server in time")?;
-            ensure!(
-                status.code() == Some(0),
-                "after SIGTERM the server ended with {status}"
-            );
-            println!(
-                "  SIGTERM          exit code 0 after {:.2} s",
-                began.elapsed().as_secs_f64()
-            );
-            let ended = *gone.insert(Instant::now());
-            let left = running.installation.leases(postgres.as_deref())?;
-            println!(
-                "  at the end       {} rows leased, {} nodes that have not left, {} rows in the queue",
-                left.rows, left.nodes, left.waiting
-            );
-            ensure!(
-                (left.rows, left.nodes) == (0, 0),
-                "the server left behind: {left:?}"
-            );
-            ended
+            let ended = terminate(running, postgres.as_deref())?;
+            *gone.insert(ended)
         }
         Fault::Rolling => bail!("played elsewhere"),
         Fault::Database => {
@@ -213,6 +195,34 @@ fn strike(
         restarted,
         over: Instant::now(),
     })
+}
+
+/// SIGTERM, which the server must obey in order, with nothing left leased; when it was gone.
+fn terminate(running: &mut Running, postgres: Option<&Postgres>) -> anyhow::Result<Instant> {
+    let began = Instant::now();
+    let status = running
+        .server
+        .stop()
+        .context("SIGTERM did not end the server in time")?;
+    let ended = Instant::now();
+    ensure!(
+        status.code() == Some(0),
+        "after SIGTERM the server ended with {status}"
+    );
+    println!(
+        "  SIGTERM          exit code 0 after {:.2} s",
+        (ended - began).as_secs_f64()
+    );
+    let left = running.installation.leases(postgres)?;
+    println!(
+        "  at the end       {} rows leased, {} nodes that have not left, {} rows in the queue",
+        left.rows, left.nodes, left.waiting
+    );
+    ensure!(
+        (left.rows, left.nodes) == (0, 0),
+        "the server left behind: {left:?}"
+    );
+    Ok(ended)
 }
 
 /// Sleeps, unless a signal comes.
@@ -270,8 +280,8 @@ fn await_settled(running: &Running, ids: &[&str]) -> anyhow::Result<Vec<String>>
         let mut api = running.tenant.api();
         let mut unsettled = Vec::new();
         while let Some(id) = ids.get(next.fetch_add(1, Ordering::SeqCst)) {
-            interrupt::check()?;
             loop {
+                interrupt::check()?;
                 let deliveries = running.tenant.deliveries(&mut api, id)?;
                 if deliveries.len() == 1 && deliveries[0]["status"] == "delivered" {
                     break;

@@ -12,7 +12,7 @@ use crate::http::Outcome;
 use crate::interrupt;
 use crate::postgres::free_port;
 use crate::product::{Api, Installation, Running, signing_secret};
-use crate::receiver::{Pace, Receiver};
+use crate::receiver::{Arrival, Pace, Receiver};
 
 /// Of the endpoint that is up: some attempts are under way whenever anything happens.
 const PACE: Pace = Pace {
@@ -196,13 +196,15 @@ impl Scene {
         let known: BTreeSet<&str> = before.iter().map(|message| message.id.as_str()).collect();
         let gone: BTreeSet<&str> = after.iter().map(|message| message.id.as_str()).collect();
         await_all(&self.up, before, "the endpoint that is up")?;
-        let arrivals = self.up.since(seen);
-        let mut times: BTreeMap<String, usize> = BTreeMap::new();
-        for arrival in self.up.since(0) {
-            *times.entry(arrival.id).or_default() += 1;
+        let (up, other) = (self.up.since(0), other.since(0));
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for arrival in &up {
+            *times.entry(&arrival.id).or_default() += 1;
         }
-        for arrival in arrivals.iter().chain(&other.since(0)) {
+        for arrival in up.iter().chain(&other) {
             ensure!(arrival.fault.is_none(), "{}: {:?}", arrival.id, arrival.fault);
+        }
+        for arrival in up.iter().skip(seen).chain(&other) {
             ensure!(
                 !gone.contains(arrival.id.as_str()),
                 "{} was delivered, which is not there",
@@ -223,7 +225,8 @@ impl Scene {
 fn await_all(receiver: &Receiver, messages: &[Accepted], who: &str) -> anyhow::Result<()> {
     let deadline = Instant::now() + ARRIVAL_LIMIT;
     loop {
-        let got: BTreeSet<String> = receiver.since(0).into_iter().map(|arrival| arrival.id).collect();
+        let well_signed = |arrival: Arrival| arrival.fault.is_none().then_some(arrival.id);
+        let got: BTreeSet<String> = receiver.since(0).into_iter().filter_map(well_signed).collect();
         let missing = messages
             .iter()
             .filter(|message| !got.contains(&message.id))

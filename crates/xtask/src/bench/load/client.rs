@@ -84,7 +84,8 @@ pub(super) struct Client {
     pub(super) busy: Option<Stamp>,
     /// Whether the request waits for the socket.
     pub(super) blocked: bool,
-    /// Whether the server has closed the connection while nothing was under way.
+    /// Whether the server has closed the connection while nothing was under way, or has said that it does: what is sent
+    /// there would not be answered.
     pub(super) closed: bool,
 }
 
@@ -152,7 +153,10 @@ impl Client {
         let (answer, length) = match read(&self.input) {
             Read::Part => return Ok(None),
             Read::Strange => return Err(ErrorKind::InvalidData.into()),
-            Read::Whole(message) => (understand(message.start, message.body), message.length),
+            Read::Whole(message) => {
+                self.closed |= message.last;
+                (understand(message.start, message.body), message.length)
+            }
         };
         self.input.drain(..length);
         Ok(Some(answer))

@@ -168,6 +168,9 @@ impl Generator<'_> {
                 if let Some(stamp) = self.clients[token].busy.take() {
                     self.tally.answered(stamp, answer, now());
                     self.idle.push(token);
+                    if self.clients[token].closed {
+                        self.events.remove(&self.clients[token].stream)?;
+                    }
                     return Ok(());
                 }
                 // A server that has waited long enough for a request says so (408), and closes.
@@ -214,40 +217,58 @@ mod tests {
     use crate::http::Message;
     use std::io::{BufReader, Write as _};
     use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
-    /// A server that accepts all but every tenth message.
-    fn server() -> SocketAddr {
+    const BUSY: &str = "503 Service Unavailable";
+    const LAST: &str = "429 Too Many Requests\r\nconnection: close";
+    const LINGER: Duration = Duration::from_millis(100);
+
+    /// A server that refuses every tenth message with this head, and accepts the others.
+    fn server(refusal: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let served = Arc::new(AtomicUsize::new(0));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || serve(stream));
+                let served = Arc::clone(&served);
+                std::thread::spawn(move || serve(stream, refusal, &served));
             }
         });
         address
     }
 
-    fn serve(stream: TcpStream) -> Option<()> {
-        static SERVED: AtomicUsize = AtomicUsize::new(0);
+    fn serve(stream: TcpStream, refusal: &str, served: &AtomicUsize) -> Option<()> {
         let mut stream = BufReader::new(stream);
         loop {
             let request = Message::read(&mut stream).ok()??;
             assert_eq!(request.header("authorization"), Some("Bearer k"));
-            let (status, body) = match SERVED.fetch_add(1, Ordering::SeqCst) % 10 {
-                9 => (503, r#"{"code":"unavailable"}"#.to_owned()),
-                n => (202, format!(r#"{{"id":"msg_{n}"}}"#)),
+            let (head, body) = match served.fetch_add(1, Ordering::SeqCst) % 10 {
+                9 => (refusal, r#"{"code":"later"}"#.to_owned()),
+                n => ("202 Accepted", format!(r#"{{"id":"msg_{n}"}}"#)),
             };
             let length = body.len();
-            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+            let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}");
             stream.get_mut().write_all(answer.as_bytes()).ok()?;
+            if head.contains("connection: close") {
+                // As a server does that has not read the whole request: what still comes is thrown away.
+                stream.get_ref().set_read_timeout(Some(LINGER)).ok()?;
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                return None;
+            }
         }
     }
 
-    fn publish(messages: Option<u64>, rate: Option<f64>, seconds: f64) -> (Report, Vec<u64>) {
+    fn publish(
+        server: SocketAddr,
+        messages: Option<u64>,
+        rate: Option<f64>,
+        seconds: f64,
+    ) -> (Report, Vec<u64>) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let options = LoadOptions {
-            address: server(),
+            address: server,
             path: "/v1/x".to_owned(),
             run: 1,
             connections: 4,
@@ -269,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_closed_loop_publishes_as_many_as_are_wanted() {
-        let (report, fates) = publish(Some(200), None, 60.0);
+        let (report, fates) = publish(server(BUSY), Some(200), None, 60.0);
         assert_eq!((fates.len(), report.wrong.len(), report.unknown), (200, 0, 0));
         assert_eq!(report.accepted + report.refused[&503], 200);
         let accepted = fates.iter().filter(|fate| **fate > fate::ACCEPTED).count();
@@ -277,8 +298,18 @@ mod tests {
     }
 
     #[test]
+    fn after_an_answer_that_ends_the_connection_nothing_is_sent_there() {
+        let (report, fates) = publish(server(LAST), Some(200), None, 60.0);
+        assert_eq!((report.wrong, report.unknown), (Vec::new(), 0));
+        assert_eq!(
+            (report.refused[&429], report.accepted, fates.len()),
+            (20, 180, 200)
+        );
+    }
+
+    #[test]
     fn an_open_loop_keeps_to_its_schedule() {
-        let (report, fates) = publish(None, Some(400.0), 0.5);
+        let (report, fates) = publish(server(BUSY), None, Some(400.0), 0.5);
         assert_eq!(fates.len(), 200);
         assert!(report.last_at - report.first_at >= SECOND * 45 / 100);
         assert!(report.latency.count == report.accepted && report.cpu > 0);

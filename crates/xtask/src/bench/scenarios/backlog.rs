@@ -9,29 +9,46 @@ use super::Bench;
 use super::rows::Rows;
 use crate::bench::load::fate;
 use crate::bench::numbers::{float, length, share};
-use crate::bench::processes::{self, megabytes};
+use crate::bench::processes::megabytes;
 use crate::bench::results::Results;
 use crate::bench::sink::Begin;
 use crate::bench::stage::{Cast, Stage, Written};
 use crate::bench::table;
 use crate::interrupt;
 use crate::postgres::{Connection, Postgres};
+use crate::product::Database;
 
 const ROWS: u64 = 1_000_000;
 const ROWS_QUICK: u64 = 50_000;
 const POLL: Duration = Duration::from_millis(20);
 const STANDSTILL: Duration = Duration::from_mins(2);
-/// Claims since the statistics were reset: how many rows, and how many milliseconds.
+/// Claims since the statistics were reset: how many rows, and how many milliseconds. What settles skips what is locked as
+/// well, and has the queue in it too; only what claims updates the queue after it.
 const CLAIMS: &str = "select coalesce(sum(rows), 0)::bigint, coalesce(sum(total_exec_time), 0)::text
-    from pg_stat_statements where query ilike '%outbox_work%' and query ilike '%skip locked%'";
+    from pg_stat_statements where query ilike '%skip locked%update outbox_work w set owner = %'";
 
 /// How it stood at some moment.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     at: Instant,
     arrived: u64,
-    /// Rows claimed and milliseconds spent on it, where the database tells.
-    claims: Option<(f64, f64)>,
+    /// What claiming has done so far, where the database tells.
+    claims: Option<Claims>,
+}
+
+/// Rows claimed, and milliseconds spent on it.
+#[derive(Debug, Clone, Copy)]
+struct Claims {
+    rows: f64,
+    millis: f64,
+}
+
+impl Claims {
+    /// Microseconds a row since then; nothing if no row was claimed since.
+    fn each_since(self, then: Self) -> Option<f64> {
+        let rows = self.rows - then.rows;
+        (rows > 0.0).then(|| (self.millis - then.millis) / rows * 1e3)
+    }
 }
 
 impl Bench<'_> {
@@ -82,7 +99,13 @@ impl Bench<'_> {
             "backlog"
         };
         note(&mut stage, name, &moments, before, results)?;
-        self.judge(&stage, messages)?;
+        let again = self.judge(&stage, messages)?;
+        table::fact(
+            &format!("{name}: arrived again"),
+            stage.database(),
+            float(again),
+            results,
+        );
         drop(held);
         Ok(())
     }
@@ -103,7 +126,7 @@ impl Bench<'_> {
                 moments.push(Moment {
                     at: Instant::now(),
                     arrived,
-                    claims: if tells { claims(stage)? } else { None },
+                    claims: tells.then(|| claims(stage)).transpose()?,
                 });
                 bound = bounds.next();
                 continue;
@@ -119,7 +142,8 @@ impl Bench<'_> {
         moments.try_into().ok().context("four moments")
     }
 
-    fn judge(&mut self, stage: &Stage<'_>, messages: u64) -> anyhow::Result<()> {
+    /// An error if a message has not arrived; how many arrivals were of one that had arrived already.
+    fn judge(&mut self, stage: &Stage<'_>, messages: u64) -> anyhow::Result<u64> {
         let file = stage.folder().join("fates");
         std::fs::write(&file, fate::ACCEPTED.to_le_bytes().repeat(length(messages)))?;
         let audit = self.sink.audit(&file)?;
@@ -128,7 +152,7 @@ impl Bench<'_> {
             "LOST: {} of {messages} have not arrived",
             audit.lost
         );
-        Ok(())
+        Ok(audit.duplicates)
     }
 
     /// Fills rows in while nobody serves.
@@ -186,22 +210,20 @@ fn hold(
     Ok(Some(connection))
 }
 
-fn claims(stage: &mut Stage<'_>) -> anyhow::Result<Option<(f64, f64)>> {
-    let rows = stage.query(CLAIMS)?;
-    Ok(rows.and_then(|rows| {
-        let row = rows.first()?;
-        Some((
-            row.first()?.as_ref()?.parse().ok()?,
-            row.get(1)?.as_ref()?.parse().ok()?,
-        ))
-    }))
+fn claims(stage: &mut Stage<'_>) -> anyhow::Result<Claims> {
+    let rows = stage.query(CLAIMS)?.unwrap_or_default();
+    let column = |column: usize| rows.first()?.get(column)?.as_ref()?.parse().ok();
+    let claims = column(0)
+        .zip(column(1))
+        .map(|(rows, millis)| Claims { rows, millis });
+    claims.context("no statistics of claims")
 }
 
 fn note(
     stage: &mut Stage<'_>,
     name: &str,
     moments: &[Moment; 4],
-    before: (Written, u64),
+    before: (Written, Option<u64>),
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let database = stage.database();
@@ -209,50 +231,52 @@ fn note(
     let rate =
         |from: &Moment, to: &Moment| share(float(to.arrived - from.arrived), (to.at - from.at).as_secs_f64());
     let each = |count: u64| share(float(count), float(end.arrived));
-    let server = processes::cpu(stage.server()?);
-    let facts = [
+    let mut facts = vec![
         ("messages a second", rate(start, end)),
         (
             "messages a second, last tenth in first",
             share(rate(late, end), rate(start, early)),
         ),
-        ("server CPU us a message", each(server) / 1e3),
-        (
-            "database CPU us a message",
-            each(stage.database_cpu() - before.1) / 1e3,
-        ),
+        ("server CPU us a message", each(stage.server_cpu()?) / 1e3),
         ("WAL bytes a message", each(stage.written()?.wal - before.0.wal)),
-        (
-            "MB at most",
-            processes::peak(stage.server()?).map_or(0.0, megabytes),
-        ),
+        ("MB at most", megabytes(stage.server_peak()?)),
     ];
+    if let Some((after, before)) = stage.database_cpu().zip(before.1) {
+        let cpu = each(after.saturating_sub(before)) / 1e3;
+        facts.push(("database CPU us a message", cpu));
+    }
     for (what, value) in facts {
         table::fact(&format!("{name}: {what}"), database, value, results);
     }
-    let claim = |from: &Moment, to: &Moment| {
-        let ((rows, millis), (rows_before, millis_before)) = (to.claims?, from.claims?);
-        Some(share(millis - millis_before, rows - rows_before) * 1e3)
+    note_claims(name, database, moments, results)
+}
+
+/// What claiming a row took at the beginning and at the end, where the database tells.
+fn note_claims(
+    name: &str,
+    database: Database,
+    moments: &[Moment; 4],
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let [Some(start), Some(early), Some(late), Some(end)] = moments.map(|moment| moment.claims) else {
+        return Ok(());
     };
-    if let Some((first, last)) = claim(start, early).zip(claim(late, end)) {
-        table::fact(
-            &format!("{name}: claim us a row, first tenth"),
-            database,
-            first,
-            results,
+    ensure!(
+        end.each_since(start).is_some(),
+        "no statement that claims is among the database's statistics"
+    );
+    let (Some(first), Some(last)) = (early.each_since(start), end.each_since(late)) else {
+        println!(
+            "    {name}: too few rows to compare claims: the last tenth was claimed before the others had arrived"
         );
-        table::fact(
-            &format!("{name}: claim us a row, last tenth"),
-            database,
-            last,
-            results,
-        );
-        table::fact(
-            &format!("{name}: claim, last tenth in first"),
-            database,
-            share(last, first),
-            results,
-        );
+        return Ok(());
+    };
+    for (what, value) in [
+        ("claim us a row, first tenth", first),
+        ("claim us a row, last tenth", last),
+        ("claim, last tenth in first", share(last, first)),
+    ] {
+        table::fact(&format!("{name}: {what}"), database, value, results);
     }
     Ok(())
 }
@@ -261,4 +285,17 @@ fn note(
 pub(super) fn wall_clock() -> anyhow::Result<u64> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     Ok(u64::try_from(now.as_millis())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_claimed_costs_nothing_that_could_be_told() {
+        let claims = |rows, millis| Claims { rows, millis };
+        let each = claims(300.0, 7.0).each_since(claims(100.0, 3.0)).unwrap();
+        assert!((each - 20.0).abs() < 1e-9);
+        assert_eq!(claims(100.0, 7.0).each_since(claims(100.0, 3.0)), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! What the machine would allow: each part of the product by itself.
 
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use super::{Bench, CONNECTIONS, keep};
@@ -63,13 +64,16 @@ impl Bench<'_> {
         let (before, cpu) = (stage.written()?, stage.database_cpu());
         let seconds = self.options.seconds().to_string();
         let said = stage.run(self.programs.limits()?, &["batches", "--seconds", &seconds], b"")?;
-        let done: Done = serde_json::from_str(said.trim())?;
+        let done = Done::read(&said)?;
         let each = |total: u64| share(float(total), float(done.count));
         let after = stage.written()?;
         let measured = Measured {
             cpu_us: Cpu {
                 server: each(done.cpu) / 1e3,
-                database: each(stage.database_cpu() - cpu) / 1e3,
+                database: stage
+                    .database_cpu()
+                    .zip(cpu)
+                    .map(|(after, before)| each(after.saturating_sub(before)) / 1e3),
                 ..Cpu::default()
             },
             wal_bytes: each(after.wal - before.wal),
@@ -94,7 +98,7 @@ impl Bench<'_> {
         let cpu = self.sink.state()?.cpu;
         let (url, seconds) = (self.sink.endpoint(0), self.options.seconds().to_string());
         let words = ["client", "--url", &url, "--seconds", &seconds];
-        let done: Done = serde_json::from_str(stage.run_bare(self.programs.limits()?, &words)?.trim())?;
+        let done = Done::read(&stage.run_bare(self.programs.limits()?, &words)?)?;
         let each = |total: u64| share(float(total), float(done.count)) / 1e3;
         let measured = Measured {
             cpu_us: Cpu {
@@ -110,6 +114,16 @@ impl Bench<'_> {
 }
 
 impl Done {
+    /// What it said; an error if it has done nothing.
+    fn read(said: &str) -> anyhow::Result<Self> {
+        let done: Self = serde_json::from_str(said.trim()).with_context(|| format!("it said: {said}"))?;
+        ensure!(
+            done.count > 0 && done.seconds > 0.0,
+            "nothing was measured: {done:?}"
+        );
+        Ok(done)
+    }
+
     fn rates(&self) -> Measured {
         let rate = share(float(self.count), self.seconds);
         Measured {

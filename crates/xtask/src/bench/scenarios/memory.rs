@@ -30,7 +30,7 @@ impl Bench<'_> {
         stage.process().stop();
         stage.process().start_again()?;
         let idle = rest(&stage)?;
-        let files = processes::mapped_files(stage.server()?).unwrap_or_default();
+        let files = processes::mapped_files(stage.server()?).context("the server's memory cannot be read")?;
         let order = Order::closed(path, 1, CONNECTIONS, self.options.seconds());
         let measured = self.measure(&mut stage, &order)?;
         let afterwards = rest(&stage)?;

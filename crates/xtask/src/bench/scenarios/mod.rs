@@ -9,6 +9,8 @@ mod scale;
 mod slow;
 mod steady;
 
+use anyhow::Context;
+
 use super::measure::{Measured, Order, measure};
 use super::programs::Programs;
 use super::results::Results;
@@ -17,6 +19,8 @@ use super::stage::{Cast, Stage};
 use super::{Options, table};
 use crate::postgres::Postgres;
 use crate::product::Database;
+
+pub(super) use steady::GROWTH;
 
 /// How long a server is warmed up, in seconds.
 const WARM_UP: f64 = 1.5;
@@ -140,10 +144,9 @@ impl<'o> Bench<'o> {
             _ => CONNECTIONS,
         };
         match scenario {
-            Scenario::Accept | Scenario::AcceptSingle => {
+            Scenario::Accept | Scenario::AcceptSingle | Scenario::AcceptKeyed => {
                 self.closed(scenario, postgres, 0, connections, results)
             }
-            Scenario::AcceptKeyed => self.closed(scenario, postgres, 0, connections, results),
             Scenario::One | Scenario::OneSingle | Scenario::OneKeyed => {
                 self.closed(scenario, postgres, 1, connections, results)
             }
@@ -205,9 +208,8 @@ impl<'o> Bench<'o> {
         if results.find(Scenario::One.name(), database).is_none() {
             self.closed(Scenario::One, postgres, 1, CONNECTIONS, results)?;
         }
-        Ok(results
-            .find(Scenario::One.name(), database)
-            .map_or(PEERS_RATE, |measured| measured.delivered_per_s))
+        let one = results.find(Scenario::One.name(), database);
+        Ok(one.context("the highest rate is not known")?.delivered_per_s)
     }
 
     /// An application with so many quick endpoints; where it is published to.
@@ -237,6 +239,12 @@ impl<'o> Bench<'o> {
 /// Keeps a measurement and shows it at once.
 pub(super) fn keep(name: &str, stage: &Stage<'_>, measured: Measured, results: &mut Results) {
     println!("{}", table::line(name, stage.database().name(), &measured));
+    if measured.unknown > 0 {
+        println!(
+            "    nobody knows whether {} messages were accepted",
+            measured.unknown
+        );
+    }
     for (what, often) in stage.complaints().others {
         println!("    the server complained {often} times: {what}");
     }

@@ -68,7 +68,11 @@ impl Bench<'_> {
         }
         let last = self.exporting(&To::Nowhere, postgres, results)?;
         let rate = f64::midpoint(first.delivered_per_s, last.delivered_per_s);
-        let cpu = f64::midpoint(first.cpu_us.product(), last.cpu_us.product());
+        let cpu = first
+            .cpu_us
+            .product()
+            .zip(last.cpu_us.product())
+            .map(|(first, last)| f64::midpoint(first, last));
         let off = float(first.peak_bytes.max(last.peak_bytes));
         for (name, measured) in others {
             let fact = |what: &str, value: f64, results: &mut Results| {
@@ -79,11 +83,9 @@ impl Bench<'_> {
                 share(measured.delivered_per_s, rate),
                 results,
             );
-            fact(
-                "CPU a message in that of otlp-off",
-                share(measured.cpu_us.product(), cpu),
-                results,
-            );
+            if let Some((with, without)) = measured.cpu_us.product().zip(cpu) {
+                fact("CPU a message in that of otlp-off", share(with, without), results);
+            }
             fact("MB at most", megabytes(measured.peak_bytes), results);
             fact(
                 "memory at most in that of otlp-off",

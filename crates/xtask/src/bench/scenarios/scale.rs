@@ -1,15 +1,18 @@
 //! What a message costs when there are many others, and many endpoints, against when there are few.
 
+use anyhow::ensure;
 use serde_json::json;
 
 use super::backlog::wall_clock;
 use super::rows::Rows;
 use super::{Bench, CONNECTIONS, keep};
 use crate::bench::measure::{Measured, Order};
+use crate::bench::numbers::share;
 use crate::bench::results::Results;
 use crate::bench::stage::{Cast, Stage};
 use crate::bench::table;
 use crate::postgres::Postgres;
+use crate::product::Database;
 
 const MANY: u64 = 10_000_000;
 const MANY_QUICK: u64 = 100_000;
@@ -23,6 +26,7 @@ const ENDPOINTS_EACH: u64 = 100;
 impl Bench<'_> {
     /// Plays it.
     pub(super) fn scale(&mut self, postgres: Option<&Postgres>, results: &mut Results) -> anyhow::Result<()> {
+        let database = postgres.map_or(Database::Sqlite, |_| Database::Postgres);
         let messages = self.rows(MANY, MANY_QUICK);
         let endpoints = if self.options.quick {
             MANY_ENDPOINTS_QUICK
@@ -32,14 +36,14 @@ impl Bench<'_> {
         let few = self.among("few", FEW, FEW_ENDPOINTS, postgres, results)?;
         let many = self.among("many", messages, endpoints, postgres, results)?;
         for (name, few, many) in [("no keys", &few[0], &many[0]), ("keys", &few[1], &many[1])] {
-            let growth = many.cpu_us.product() / few.cpu_us.product();
-            let database = postgres.map_or(crate::product::Database::Sqlite, |_| {
-                crate::product::Database::Postgres
-            });
+            // Nothing where the database's part is not known.
+            let Some((many, few)) = many.cpu_us.product().zip(few.cpu_us.product()) else {
+                continue;
+            };
             table::fact(
                 &format!("cost a message among many, in that among few, {name}"),
                 database,
-                growth,
+                share(many, few),
                 results,
             );
         }
@@ -76,6 +80,9 @@ impl Bench<'_> {
             now_ms: wall_clock()?,
         };
         self.fill(&mut stage, &rows.history())?;
+        if let Some(there) = stage.number("select count(*) from messages")? {
+            ensure!(there >= messages, "{there} of {messages} messages were filled in");
+        }
         stage.process().start_again()?;
         let mut order = Order::closed(path, 1, CONNECTIONS, self.options.seconds());
         order.checkpoint = true;

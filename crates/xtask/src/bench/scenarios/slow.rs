@@ -40,6 +40,10 @@ impl Bench<'_> {
         stage.endpoint(&slow, &json!({ "url": url, "timeout_ms": ATTEMPT_TIMEOUT_MS }))?;
         let filled = self.keep_waiting(&mut stage, &slow)?;
         let held = self.await_slow()?;
+        ensure!(
+            filled > held,
+            "the slow endpoint holds {held} of {filled} messages: none waits for it"
+        );
         order.to_rest = false;
         let beside = self.measure_cold(&mut stage, &order)?;
         let database = stage.database();

@@ -11,6 +11,9 @@ use crate::postgres::Postgres;
 const SECONDS: f64 = 600.0;
 const SECONDS_QUICK: f64 = 30.0;
 
+/// The fact that is judged.
+pub(in crate::bench) const GROWTH: &str = "memory in the last fifth of a long load, in that of the second";
+
 impl Bench<'_> {
     /// Plays it.
     pub(super) fn steady(
@@ -27,8 +30,7 @@ impl Bench<'_> {
         };
         let measured = self.measure(&mut stage, &Order::closed(path, 1, CONNECTIONS, seconds))?;
         if let Some(growth) = growth(&measured.resident_by_second) {
-            let name = "memory in the last fifth of ten minutes, in that of the second";
-            table::fact(name, stage.database(), growth, results);
+            table::fact(GROWTH, stage.database(), growth, results);
         }
         keep("steady", &stage, measured, results);
         Ok(())

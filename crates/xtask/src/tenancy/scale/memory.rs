@@ -8,7 +8,7 @@ use std::fs;
 pub(crate) struct Watch {
     process: u32,
     before: Option<u64>,
-    /// Whether the kernel counts its peak from here on.
+    /// Whether the kernel counts its peak from here on: else the peak may be of long ago.
     from_here: bool,
 }
 
@@ -34,10 +34,12 @@ impl Watch {
 
     /// What was seen.
     pub(crate) fn end(self) -> Option<Resident> {
-        let field = if self.from_here { "VmHWM:" } else { "VmRSS:" };
+        if !self.from_here {
+            return None;
+        }
         Some(Resident {
             before: self.before?,
-            peak: read(self.process, field)?,
+            peak: read(self.process, "VmHWM:")?,
         })
     }
 }
@@ -100,6 +102,7 @@ mod tests {
         assert!(taken.iter().map(|byte| u64::from(*byte)).sum::<u64>() == 32 << 20);
         drop(taken);
         let seen = watch.end().unwrap();
-        assert!(seen.peak >= seen.before, "{seen}");
+        // Other tests may give memory back meanwhile.
+        assert!(seen.growth() >= 16, "{seen}");
     }
 }

@@ -131,13 +131,15 @@ fn fill(node: &Node, large: &Subject, messages: usize, small: &Subject) -> anyho
 }
 
 fn judge_growth(what: &str, memory: Option<memory::Resident>) -> anyhow::Result<()> {
-    if let Some(memory) = memory {
-        ensure!(
-            memory.growth() <= GROWTH_LIMIT_MIB,
-            "{what} took {} MiB of memory, more than {GROWTH_LIMIT_MIB}",
-            memory.growth()
-        );
-    }
+    let Some(memory) = memory else {
+        println!("  node's memory    not told by this system: whether {what} stays small was not tried");
+        return Ok(());
+    };
+    ensure!(
+        memory.growth() <= GROWTH_LIMIT_MIB,
+        "{what} took {} MiB of memory, more than {GROWTH_LIMIT_MIB}",
+        memory.growth()
+    );
     Ok(())
 }
 
