@@ -26,7 +26,9 @@ pub(super) fn faults(pod: &Value) -> Vec<String> {
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         must(pod[field] != true, &format!("has {field}"));
     }
-    for container in list(&pod["containers"]) {
+    let containers = list(&pod["containers"]);
+    must(!containers.is_empty(), "runs nothing");
+    for container in containers.iter().chain(list(&pod["initContainers"])) {
         let security = &container["securityContext"];
         must(
             security["allowPrivilegeEscalation"] == false,
