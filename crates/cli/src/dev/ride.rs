@@ -227,3 +227,41 @@ fn bind_from(port: u16) -> Result<TcpListener, DevError> {
         .find_map(|port| bind(port).ok())
         .ok_or(DevError::NoPort(port))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{configuration::Configuration, options, runtime};
+
+    #[test]
+    fn what_an_interrupted_start_left_is_taken_up_and_found_again() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let path = parent.path().join("dev");
+        let ride = || {
+            let mut configuration = Configuration::default();
+            configuration.database.directory.clone_from(&path);
+            configuration.delivery.allowed_networks = vec!["127.0.0.0/8".into()];
+            let directory = Directory::kept(path.clone()).unwrap();
+            let options = options::platform(&configuration);
+            runtime::block_on(run(directory, Ports::Free, options, true)).unwrap()
+        };
+        Directory::kept(path.clone()).unwrap();
+        // Its owner has no tenant yet, and the endpoint that it remembers is gone.
+        let state = json!({
+            "owner_email": "owner@demo.example", "owner_password": "not made before", "endpoint_uid": "receiver-1",
+        });
+        std::fs::write(path.join("demo.json"), state.to_string()).unwrap();
+        assert!(ride().unwrap());
+        // The same owner, with another receiver.
+        assert!(ride().unwrap());
+
+        // Somebody who is known already is not who was written down.
+        let changed = std::fs::read_to_string(path.join("demo.json")).unwrap();
+        std::fs::write(
+            path.join("demo.json"),
+            changed.replace("not made before", "not theirs any more"),
+        )
+        .unwrap();
+        assert!(matches!(ride(), Err(DevError::Client(refused)) if refused.status() == Some(401)));
+    }
+}
