@@ -181,7 +181,7 @@ mod tests {
                 .iter()
                 .any(|fault| fault.contains("keeps capabilities"))
         );
-        assert!(found(|all| spec(all, "containers", json!([])))[0].contains("runs nothing"));
+        assert!(found(|all| spec(all, "containers", json!([]))).contains(&"runs nothing".to_owned()));
         assert!(found(|all| all[0]["spec"]["replicas"] = json!(2))[0].contains("of its own"));
         let name = |all: &mut Vec<Value>| all[1]["metadata"]["name"] = json!("other");
         assert!(found(name)[0].contains("no ConfigMap m"));
