@@ -52,18 +52,7 @@ pub(crate) async fn run(
     options: PlatformOptions,
     once: bool,
 ) -> Result<bool, DevError> {
-    let (api_listener, receiver_listener) = match ports {
-        Ports::Free => (bind(0)?, bind(0)?),
-        Ports::From(port) => {
-            let api = bind_from(port)?;
-            let next = api.local_addr()?.port().saturating_add(1);
-            (api, bind_from(next)?)
-        }
-    };
-    let taken = match ports {
-        Ports::From(port) if api_listener.local_addr()?.port() != port => Some(port),
-        _ => None,
-    };
+    let (api_listener, receiver_listener, taken) = listen(ports)?;
     let (sender, mut arrivals) = mpsc::channel(1_024);
     let receiver = Receiver::start(receiver_listener, receiver::Options::default(), sender)?;
     let platform = Platform::open(options).await?;
@@ -216,6 +205,17 @@ async fn show_arrivals(screen: Screen, arrivals: &mut mpsc::Receiver<Arrival>, s
             () = shutdown.cancelled() => return,
         }
     }
+}
+
+/// For the API, and for the receiver; and the port that was wanted for the API, if it is another's.
+fn listen(ports: Ports) -> Result<(TcpListener, TcpListener, Option<u16>), DevError> {
+    let Ports::From(wanted) = ports else {
+        return Ok((bind(0)?, bind(0)?, None));
+    };
+    let api = bind_from(wanted)?;
+    let port = api.local_addr()?.port();
+    let receiver = bind_from(port.saturating_add(1))?;
+    Ok((api, receiver, (port != wanted).then_some(wanted)))
 }
 
 fn bind(port: u16) -> std::io::Result<TcpListener> {
