@@ -1,6 +1,7 @@
 //! Who may do what with which rows of a table, on PostgreSQL: rights and row-level security in one declaration.
 //!
-//! Migrations that were released say what they said when they were: what is here may be added to, not changed.
+//! Released migrations are made of what is here, and must say what they said when they were released: it may be added
+//! to, not changed.
 
 use crate::roles::{ADMIN, API, ENGINE, IDENTITY};
 

@@ -4,8 +4,8 @@
 //! type that the two databases spell differently (the private module `ddl`); what differs by nature is written twice.
 //!
 //! A migration that was released is never edited. A change is a new file: expand first, contract in a later
-//! release, safe on a live table. One whose head says otherwise (`m20261122_000015_message_path`) is for nodes that
-//! were stopped.
+//! release, safe on a live table. Up to `m20261122_000015_message_path` they are for nodes that were stopped: logins
+//! end (`m20261122_000013_identity`), the tables get another owner (`m20261122_000014_roles`), history is partitioned.
 
 mod ddl;
 mod grants;

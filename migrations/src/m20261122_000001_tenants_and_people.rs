@@ -1,9 +1,10 @@
 //! Why: the isolation boundary (tenants), people (global, by e-mail address), their place in a tenant, and their
 //! logins.
 //!
-//! From here on every table of a tenant has the tenant in its key, and refers to others by composite foreign keys
-//! that hold it: a row can never point into another tenant. Sessions and keys are unique by id alone as well,
-//! because they are looked up before the tenant is known. A session does not refer to its membership: it may
+//! From here on every table of what a tenant configures has the tenant in its key, and refers to others of them by
+//! composite foreign keys that hold it: a row can never point into another tenant. (History and the queue are keyed
+//! by their ids and refer to nothing: 000006, 000008.) Sessions and keys are unique by id alone as well, because they
+//! are looked up before the tenant is known. A session does not refer to its membership: it may
 //! outlive it, and lets nobody in without one.
 
 crate::ddl::migration!(

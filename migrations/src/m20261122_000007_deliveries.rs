@@ -1,5 +1,6 @@
-//! Why: where each message stands with each endpoint, and every try. Written when work is settled, in the same
-//! transaction that deletes the queue's row; a delivery that was never attempted is in the queue only.
+//! Why: where each message stands with each endpoint, and every try. Written when an attempt is settled, in the same
+//! transaction that deletes the queue's row (and, for a retry, adds the next one); a delivery that was neither attempted
+//! nor asked for again is in the queue only.
 //!
 //! `due_at` is set exactly while the delivery is pending. `latency_us` is in microseconds.
 

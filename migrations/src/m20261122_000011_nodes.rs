@@ -15,7 +15,7 @@ const ON_SQLITE: &str = "CREATE TABLE nodes (
         lease_until INTEGER NOT NULL,
         dead INTEGER NOT NULL DEFAULT 0
     ) STRICT";
-/// The dead stay for ever; the living, which are looked through at every beat, are few.
+/// The dead stay until a chore removes them; the living, which are looked through at every beat, are few.
 const LIVING: &str = "CREATE INDEX nodes_living ON nodes (lease_until) WHERE dead = @false";
 
 crate::ddl::migration!(manager => [if is_postgres(manager) { ON_POSTGRES } else { ON_SQLITE }, LIVING]);

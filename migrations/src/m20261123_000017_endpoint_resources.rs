@@ -14,8 +14,12 @@
 //! A test of an endpoint is a message that is stored, with its one delivery, in the transaction of whoever asks for it:
 //! on PostgreSQL a tenant may insert its own messages and payloads.
 //!
-//! All columns may be null: the table is not rewritten, and nodes of the version before go on. Do not delete
+//! All columns may be null: no table is rewritten, and nodes of the version before go on. Do not delete
 //! applications while such nodes serve: they show a deleted one, by its id, as though it were there.
+//!
+//! On PostgreSQL the columns and the policies take a moment's lock of their tables, `messages` and `payloads` among
+//! them, and wait for it without a limit: whoever reads one of them for long (a dump) holds up the migration, and
+//! everybody who comes after it.
 
 use sea_orm_migration::SchemaManager;
 

@@ -10,8 +10,9 @@
 //!
 //! `messages_app` is for lists of an application's messages (measured: docs/adr/0025). On PostgreSQL it is built beside
 //! the writers, partition by partition, outside of a transaction: each statement may be repeated, as a migration that
-//! was interrupted is run again. Columns are added without a default, which rewrites nothing; who is in the way for
-//! longer than seconds makes the migration fail rather than queue everybody up behind it.
+//! was interrupted is run again. Columns are added without a default, or with a constant one, which rewrites nothing
+//! (`tenants`, which is small, is read through for the checks); who is in the way for longer than seconds makes the
+//! migration fail rather than queue everybody up behind it.
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, SchemaManager, async_trait,

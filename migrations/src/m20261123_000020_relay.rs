@@ -2,10 +2,12 @@
 //! node at a time moves. `owner` is that node's epoch; leases are the nodes', so that nothing is renewed here.
 //!
 //! `dead_letters` are the events that a subscriber could not take, and those after them of the same aggregate, which
-//! wait (`attempts` is 0 then). Only their positions are kept, never their bodies, which stay in the log.
+//! wait (`attempts` is 0 then). Only their positions are kept, never their bodies, which stay in the log. `again` says
+//! that the operator wants a refused one tried once more.
 //!
 //! `nodes.seen_pos` is how far a node has seen the log: whoever must know that no node begins anything by what was true
-//! before waits for it. Null is a node of a release before this one, which does not say and is not waited for.
+//! before waits for it. Null is a node of a release before this one, which does not say and is not waited for. On
+//! PostgreSQL the column takes a moment's lock of `nodes`, and waits for it without a limit.
 
 use sea_orm_migration::SchemaManager;
 

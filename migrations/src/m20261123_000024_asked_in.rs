@@ -3,7 +3,9 @@
 //! the `traceparent` of that request, and a replay carries it until its rows are queued. Only of requests whose trace is
 //! recorded; rows of messages and of retries have none.
 //!
-//! The columns have no default: adding them rewrites nothing, and a release before this one does not write them.
+//! The columns have no default: adding them rewrites nothing, and a release before this one does not write them. On
+//! PostgreSQL each takes a moment's lock of its table, of the queue first, and waits for it without a limit: whoever
+//! reads the queue for long (a dump) holds up the migration, and everybody who comes after it.
 
 crate::ddl::migration!(
     "ALTER TABLE outbox_work ADD COLUMN asked_in @text",

@@ -26,8 +26,10 @@ pub fn folder(name: &str, reader: Account) -> anyhow::Result<PathBuf> {
         if !reader.can_enter(&folder) {
             continue;
         }
-        match std::fs::create_dir_all(&folder) {
-            Ok(()) => return Ok(folder),
+        // One that is there may be another's.
+        let written = std::fs::create_dir_all(&folder).and_then(|()| tempfile::tempfile_in(&folder));
+        match written {
+            Ok(_) => return Ok(folder),
             Err(error) => reason = Some(format!("{}: {error}", folder.display())),
         }
     }

@@ -2,6 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::process;
+
+/// How long cargo may take to answer, with what it downloads for it.
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// What `cargo run` sets for the program it runs. Passed on, it would make build scripts of the inner cargo see a
 /// changed environment and rebuild.
@@ -23,6 +31,26 @@ pub fn command() -> Command {
         }
     }
     command
+}
+
+/// What cargo answers on standard output; the error of a failure carries the end of what it said beside that.
+pub fn ask(arguments: &[&str]) -> anyhow::Result<String> {
+    let (answer, said) = (tempfile::NamedTempFile::new()?, tempfile::NamedTempFile::new()?);
+    let mut command = command();
+    command
+        .args(arguments)
+        .stdout(answer.as_file().try_clone()?)
+        .stderr(said.as_file().try_clone()?);
+    let status = process::Group::spawn(&mut command)?.wait(Some(LIMIT))?;
+    if !status.success() {
+        let said = String::from_utf8_lossy(&std::fs::read(said.path())?).into_owned();
+        bail!(
+            "cargo {} failed ({status}): {}",
+            arguments.join(" "),
+            process::tail(&said, 5)
+        );
+    }
+    Ok(std::fs::read_to_string(answer.path())?)
 }
 
 fn is_set_by_cargo_run(name: &str) -> bool {
@@ -51,6 +79,16 @@ mod tests {
     #[test]
     fn the_root_is_found_from_a_crate_folder() {
         assert!(workspace_root().join("crates/xtask/arch.toml").is_file());
+    }
+
+    #[test]
+    fn cargo_answers_or_says_why_not() {
+        assert!(ask(&["--version"]).unwrap().starts_with("cargo "));
+        let error = ask(&["no-such-command"]).unwrap_err().to_string();
+        assert!(
+            error.contains("cargo no-such-command failed") && error.contains("no such command"),
+            "{error}"
+        );
     }
 
     #[test]

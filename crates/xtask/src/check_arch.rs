@@ -8,7 +8,7 @@ use crate::cargo;
 /// Checks dependencies, layout and sources against `arch.toml`; fails if a rule is broken.
 pub fn run() -> anyhow::Result<ExitCode> {
     let root = cargo::workspace_root();
-    let rules = arch::Rules::read(&root.join("crates/xtask/arch.toml"))?;
+    let rules = arch::Rules::read(&root.join(arch::FILE))?;
     let graph = arch::Graph::load(&rules)?;
     let sources = arch::Sources::list(&root)?;
     let mut findings = arch::check_dependencies(&rules, &graph);

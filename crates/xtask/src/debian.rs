@@ -84,7 +84,7 @@ pub(crate) fn unpack(cache: &Path, target: &Path, package: &str) -> anyhow::Resu
     if packages == 0 {
         bail!("apt-get downloaded nothing");
     }
-    // `dpkg -x` of a package gives its root folder's own mode, the staging folder is private: open both for nobody.
+    // `dpkg -x` gives the folder the mode of the package's root, which may be private: `nobody` must be able to enter it.
     if let Account::Nobody { .. } = Account::current() {
         std::fs::set_permissions(&root, Permissions::from_mode(0o755))?;
     }

@@ -1,11 +1,11 @@
 //! `cargo xtask generate`: files in the repository that a program writes.
 
 use std::path::Path;
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
-use crate::{cargo, process};
+use crate::{cargo, product};
 
 /// Each generated file and the arguments of `postrider` that print it.
 const DOCUMENTS: [Document; 4] = [
@@ -42,11 +42,11 @@ pub struct Options {
 
 /// Writes the files, or checks that they are current.
 pub fn run(options: Options) -> anyhow::Result<ExitCode> {
-    build()?;
+    let program = product::build(&["--package", "postrider", "--bin", "postrider"], "postrider")?;
     let root = cargo::workspace_root();
     let mut stale = false;
     for document in &DOCUMENTS {
-        let text = print(document)?;
+        let text = print(&program, document)?;
         let path = root.join(document.file);
         let stored = std::fs::read_to_string(&path).ok();
         match difference(stored.as_deref(), &text) {
@@ -68,21 +68,12 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Built on its own first, so that the build's messages are seen and the program's output is not mixed with them.
-fn build() -> anyhow::Result<()> {
-    let status = process::run(cargo::command().args(["build", "--quiet", "--package", "postrider"]))?;
-    if !status.success() {
-        bail!("postrider does not build");
-    }
-    Ok(())
-}
-
-fn print(document: &Document) -> anyhow::Result<String> {
-    let mut command = cargo::command();
+fn print(program: &Path, document: &Document) -> anyhow::Result<String> {
+    let mut command = Command::new(program);
     command
-        .args(["run", "--quiet", "--package", "postrider", "--"])
-        .args(document.arguments);
-    let output = command
+        .args(document.arguments)
+        .current_dir(cargo::workspace_root());
+    let output = product::without_own_settings(&mut command)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -95,6 +86,11 @@ fn print(document: &Document) -> anyhow::Result<String> {
         );
     }
     let text = String::from_utf8(output.stdout).context("the output is not text")?;
+    ensure!(
+        !text.trim().is_empty(),
+        "`postrider {}` prints nothing",
+        document.arguments.join(" ")
+    );
     Ok(format!("{}\n", text.trim_end()))
 }
 

@@ -1,8 +1,8 @@
 //! Postrider's chores, run as `cargo xtask <command>`.
 //!
 //! This crate depends on none of ours: it builds in seconds, works while the rest does not compile, and looks at
-//! the product only from outside. What `conformance` and `faults` need (a throw-away PostgreSQL, a server process
-//! with a guard, a blocking HTTP client) lives here as ordinary modules.
+//! the product only from outside. What several chores need (a throw-away PostgreSQL, a server process with a guard, a
+//! blocking HTTP client) lives here as ordinary modules.
 
 #![expect(
     clippy::print_stdout,

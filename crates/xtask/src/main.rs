@@ -63,7 +63,7 @@ enum Command {
     Sbom(sbom::Options),
     /// Bring up a throw-away PostgreSQL by every way this machine has
     PostgresWays,
-    /// Bring up one throw-away PostgreSQL and ask it one question
+    /// Bring up one throw-away PostgreSQL, kill it, and ask it what it kept
     #[command(hide = true)]
     PostgresProbe(postgres_ways::ProbeOptions),
 }

@@ -16,7 +16,7 @@ use crate::conformance::tools;
 use crate::{cargo, process};
 
 const PRODUCT: &str = "postrider";
-const CARGO_LIMIT: Duration = Duration::from_mins(5);
+const VALIDATOR_LIMIT: Duration = Duration::from_mins(5);
 /// The validator with the schemas of `CycloneDX`.
 const VALIDATOR: &str = "cyclonedx-python-lib[json-validation]==11.12.0";
 const VALIDATE: &str = "\
@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let python = tools::python("sbom", &[VALIDATOR])?.join("python");
         let mut command = std::process::Command::new(python);
         command.args(["-c", VALIDATE]).arg(file.path());
-        process::capture(&mut command, CARGO_LIMIT).context("not CycloneDX 1.5")?;
+        process::capture(&mut command, VALIDATOR_LIMIT).context("not CycloneDX 1.5")?;
     }
     match &options.output {
         Some(path) => std::fs::write(path, text).with_context(|| path.display().to_string())?,
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn document(target: &str) -> anyhow::Result<Value> {
-    let metadata = ask(&[
+    let metadata = cargo::ask(&[
         "metadata",
         "--locked",
         "--format-version=1",
@@ -94,24 +94,10 @@ fn document(target: &str) -> anyhow::Result<Value> {
     Ok(with_serial_number(document))
 }
 
-fn ask(arguments: &[&str]) -> anyhow::Result<String> {
-    let mut command = cargo::command();
-    command.args(arguments).stderr(std::process::Stdio::null());
-    // Captured by ourselves: what cargo says of its progress does not belong to its answer.
-    let output = command.output().context("cargo")?;
-    ensure!(
-        output.status.success(),
-        "cargo {} failed ({})",
-        arguments.join(" "),
-        output.status
-    );
-    Ok(String::from_utf8(output.stdout)?)
-}
-
 /// Name and version of all that is linked in or makes it. Not by the resolve of `cargo metadata`, which unites the
 /// features that anybody in the workspace asks for.
 fn in_the_binary(target: &str) -> anyhow::Result<BTreeSet<(String, String)>> {
-    let tree = ask(&[
+    let tree = cargo::ask(&[
         "tree",
         "--locked",
         "--edges=normal,build",

@@ -46,12 +46,7 @@ pub(crate) async fn prepare(
     receiver_url: &str,
 ) -> Result<Demo, DevError> {
     let api = ApiClient::new(api_url.to_owned());
-    let mut state = match load(directory)? {
-        Some(state) => state,
-        None => create_tenant(app, randomness, directory).await?,
-    };
-    let login = json!({ "email": state.owner_email, "password": state.owner_password });
-    let token = text(&api.post("/v1/auth/login", &login).await?, "access_token")?;
+    let (mut state, token) = owner(app, &api, randomness, directory).await?;
     let owner = api.with_bearer(token);
 
     ensure(
@@ -82,6 +77,43 @@ pub(crate) async fn prepare(
     })
 }
 
+/// The owner of the demo tenant, logged in.
+async fn owner(
+    app: &App,
+    api: &ApiClient,
+    randomness: &dyn Randomness,
+    directory: &Path,
+) -> Result<(DemoState, String), DevError> {
+    if let Some(state) = load(directory)? {
+        let token = match log_in(api, &state).await {
+            // The start that wrote them down ended before it made the tenant.
+            Err(DevError::Client(refused)) if refused.status() == Some(401) => {
+                let made = create_tenant(app, &state).await;
+                // Or somebody has changed the password: they are known then.
+                made.map_err(|_| refused)?;
+                log_in(api, &state).await?
+            }
+            outcome => outcome?,
+        };
+        return Ok((state, token));
+    }
+    let state = DemoState {
+        owner_email: format!("owner-{}@demo.example", hex::encode(randomness.bytes::<4>())),
+        owner_password: hex::encode(randomness.bytes::<16>()),
+        endpoint_uid: None,
+    };
+    // First of all: a tenant whose password is lost would be of no use.
+    save(directory, &state)?;
+    create_tenant(app, &state).await?;
+    let token = log_in(api, &state).await?;
+    Ok((state, token))
+}
+
+async fn log_in(api: &ApiClient, state: &DemoState) -> Result<String, DevError> {
+    let login = json!({ "email": state.owner_email, "password": state.owner_password });
+    text(&api.post("/v1/auth/login", &login).await?, "access_token")
+}
+
 /// "It exists already" is what we want.
 fn ensure(result: Result<serde_json::Value, ClientError>) -> Result<(), ClientError> {
     match result {
@@ -101,9 +133,12 @@ async fn ensure_endpoint(
     let path = format!("/v1/applications/{APPLICATION}/endpoints");
     if let Some(old) = state.endpoint_uid.take().filter(|old| *old != uid) {
         // Nobody listens on the old port any more.
-        owner
-            .post(&format!("{path}/{old}/disable"), &serde_json::Value::Null)
-            .await?;
+        let disable = format!("{path}/{old}/disable");
+        match owner.post(&disable, &serde_json::Value::Null).await {
+            // It was deleted, or its application was.
+            Err(gone) if gone.status() == Some(404) => {}
+            outcome => drop(outcome?),
+        }
     }
     let endpoint =
         json!({ "uid": uid, "url": format!("{receiver_url}/webhooks"), "description": "postrider dev" });
@@ -118,18 +153,7 @@ async fn ensure_endpoint(
     SigningSecret::parse(&secret).map_err(|_| DevError::UnexpectedAnswer("secret"))
 }
 
-async fn create_tenant(
-    app: &App,
-    randomness: &dyn Randomness,
-    directory: &Path,
-) -> Result<DemoState, DevError> {
-    let state = DemoState {
-        owner_email: format!("owner-{}@demo.example", hex::encode(randomness.bytes::<4>())),
-        owner_password: hex::encode(randomness.bytes::<16>()),
-        endpoint_uid: None,
-    };
-    // Saved first: a tenant whose password is lost would be of no use; a password without a tenant is made anew.
-    save(directory, &state)?;
+async fn create_tenant(app: &App, state: &DemoState) -> Result<(), DevError> {
     let valid = |_| DevError::UnexpectedAnswer("demo tenant");
     let request = CreateTenant {
         name: Name::parse("Fjord & Fern").map_err(valid)?,
@@ -138,12 +162,8 @@ async fn create_tenant(
         owner_password: state.owner_password.clone().into(),
         owner_may_be_known: false,
     };
-    let created = app.send(&Caller::operator("dev"), request).await;
-    if let Err(error) = created {
-        let _ = fs::remove_file(directory.join(STATE_FILE));
-        return Err(error.into());
-    }
-    Ok(state)
+    app.send(&Caller::operator("dev"), request).await?;
+    Ok(())
 }
 
 fn load(directory: &Path) -> Result<Option<DemoState>, DevError> {

@@ -1,3 +1,5 @@
+//! Where `dev` keeps its data: a directory that is marked as its own, which `serve` refuses.
+
 use std::{
     fs, io,
     path::{Path, PathBuf},

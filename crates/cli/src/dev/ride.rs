@@ -52,18 +52,7 @@ pub(crate) async fn run(
     options: PlatformOptions,
     once: bool,
 ) -> Result<bool, DevError> {
-    let (api_listener, receiver_listener) = match ports {
-        Ports::Free => (bind(0)?, bind(0)?),
-        Ports::From(port) => {
-            let api = bind_from(port)?;
-            let next = api.local_addr()?.port().saturating_add(1);
-            (api, bind_from(next)?)
-        }
-    };
-    let taken = match ports {
-        Ports::From(port) if api_listener.local_addr()?.port() != port => Some(port),
-        _ => None,
-    };
+    let (api_listener, receiver_listener, taken) = listen(ports)?;
     let (sender, mut arrivals) = mpsc::channel(1_024);
     let receiver = Receiver::start(receiver_listener, receiver::Options::default(), sender)?;
     let platform = Platform::open(options).await?;
@@ -218,6 +207,17 @@ async fn show_arrivals(screen: Screen, arrivals: &mut mpsc::Receiver<Arrival>, s
     }
 }
 
+/// For the API, and for the receiver; and the port that was wanted for the API, if it is another's.
+fn listen(ports: Ports) -> Result<(TcpListener, TcpListener, Option<u16>), DevError> {
+    let Ports::From(wanted) = ports else {
+        return Ok((bind(0)?, bind(0)?, None));
+    };
+    let api = bind_from(wanted)?;
+    let port = api.local_addr()?.port();
+    let receiver = bind_from(port.saturating_add(1))?;
+    Ok((api, receiver, (port != wanted).then_some(wanted)))
+}
+
 fn bind(port: u16) -> std::io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
 }
@@ -226,4 +226,42 @@ fn bind_from(port: u16) -> Result<TcpListener, DevError> {
     (port..port.saturating_add(PORTS_TRIED))
         .find_map(|port| bind(port).ok())
         .ok_or(DevError::NoPort(port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{configuration::Configuration, options, runtime};
+
+    #[test]
+    fn what_an_interrupted_start_left_is_taken_up_and_found_again() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let path = parent.path().join("dev");
+        let ride = || {
+            let mut configuration = Configuration::default();
+            configuration.database.directory.clone_from(&path);
+            configuration.delivery.allowed_networks = vec!["127.0.0.0/8".into()];
+            let directory = Directory::kept(path.clone()).unwrap();
+            let options = options::platform(&configuration);
+            runtime::block_on(run(directory, Ports::Free, options, true)).unwrap()
+        };
+        Directory::kept(path.clone()).unwrap();
+        // Its owner has no tenant yet, and the endpoint that it remembers is gone.
+        let state = json!({
+            "owner_email": "owner@demo.example", "owner_password": "not made before", "endpoint_uid": "receiver-1",
+        });
+        std::fs::write(path.join("demo.json"), state.to_string()).unwrap();
+        assert!(ride().unwrap());
+        // The same owner, with another receiver.
+        assert!(ride().unwrap());
+
+        // Somebody who is known already is not who was written down.
+        let changed = std::fs::read_to_string(path.join("demo.json")).unwrap();
+        std::fs::write(
+            path.join("demo.json"),
+            changed.replace("not made before", "not theirs any more"),
+        )
+        .unwrap();
+        assert!(matches!(ride(), Err(DevError::Client(refused)) if refused.status() == Some(401)));
+    }
 }

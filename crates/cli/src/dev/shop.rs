@@ -20,7 +20,7 @@ pub(crate) fn sample_events() -> Vec<(&'static str, Value)> {
     let monstera = json!({ "sku": "MON-DEL-17", "name": "Monstera deliciosa, 17 cm pot", "quantity": 1, "unit_price": 34900 });
     let fern =
         json!({ "sku": "NEP-EXA-12", "name": "Boston fern, 12 cm pot", "quantity": 2, "unit_price": 12900 });
-    let data = [
+    let data: [Value; EVENT_TYPES.len()] = [
         json!({ "customer": customer, "marketing_opt_in": true }),
         json!({ "cart": "crt_55120", "customer": "cus_8242", "lines": [fern], "abandoned_after_s": 3600 }),
         json!({ "order": "ord_10482", "customer": customer, "lines": [monstera, fern], "total": 60700, "currency": "NOK" }),

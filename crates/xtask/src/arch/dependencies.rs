@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Finding;
 use super::graph::{Graph, Kind, Package};
 use super::rules::{Reasons, Rules, fits};
-
-const FILE: &str = "crates/xtask/arch.toml";
+use super::{FILE, Finding};
 
 /// Everything in the graph that the rules do not allow.
 pub fn check(rules: &Rules, graph: &Graph) -> Vec<Finding> {
@@ -30,7 +28,9 @@ fn check_ours(rules: &Rules, package: &Package, ours: &BTreeSet<&str>) -> Vec<Fi
         return vec![Finding::violation(
             format!("{} is not in the table of crates", package.name),
             "every crate of the workspace has its place in the house",
-            format!("add it to [crates] in {FILE} and to the table in docs/, or make it a module"),
+            format!(
+                "add it to [crates] in {FILE}, to the table in CONTRIBUTING.md and to the tree in docs/architecture.md, or make it a module"
+            ),
         )];
     };
     let mut findings = Vec::new();

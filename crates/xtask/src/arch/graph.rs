@@ -1,22 +1,19 @@
 //! Who depends on whom, as cargo sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use cargo_metadata::{DependencyKind, Metadata};
 
 use super::Rules;
-use crate::{cargo, process};
-
-const CARGO_LIMIT: Duration = Duration::from_mins(5);
+use crate::cargo;
 
 /// Our crates with their dependencies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Graph {
     /// The members of the workspace.
     pub packages: Vec<Package>,
-    /// For the inner crates, every crate beneath them, tests included.
+    /// For the inner crates, every crate beneath them on this platform, tests included.
     pub beneath: BTreeMap<String, BTreeSet<String>>,
     /// Inner crates whose tree cargo could not tell, and why.
     pub unknown: BTreeMap<String, String>,
@@ -87,33 +84,8 @@ impl Graph {
 }
 
 fn ask(arguments: &[&str]) -> anyhow::Result<String> {
-    let run = |more: &[&str]| {
-        let mut command = cargo::command();
-        command
-            .args(arguments)
-            .arg("--locked")
-            .args(more)
-            .stderr(std::process::Stdio::piped());
-        output(&mut command)
-    };
+    let run = |more: &[&str]| cargo::ask(&[arguments, &["--locked"], more].concat());
     run(&["--offline"]).or_else(|_| run(&[]))
-}
-
-/// Standard output alone: cargo's warnings go elsewhere.
-fn output(command: &mut std::process::Command) -> anyhow::Result<String> {
-    let file = tempfile::NamedTempFile::new()?;
-    let errors = tempfile::NamedTempFile::new()?;
-    command
-        .stdout(file.as_file().try_clone()?)
-        .stderr(errors.as_file().try_clone()?);
-    let status = process::Group::spawn(command)?.wait(Some(CARGO_LIMIT))?;
-    if !status.success() {
-        bail!(
-            "cargo: {}",
-            process::tail(&std::fs::read_to_string(errors.path())?, 5)
-        );
-    }
-    Ok(std::fs::read_to_string(file.path())?)
 }
 
 fn packages(metadata: &Metadata) -> Vec<Package> {

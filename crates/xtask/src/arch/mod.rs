@@ -7,6 +7,9 @@ mod sources;
 
 use std::fmt;
 
+/// Where the rules stand, from the root.
+pub const FILE: &str = "crates/xtask/arch.toml";
+
 pub use dependencies::check as check_dependencies;
 pub use graph::{Dependency, Graph, Kind, Package};
 pub use rules::Rules;

@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
-use super::Finding;
 use super::rules::{Restricted, Rules, fits};
-
-const FILE: &str = "crates/xtask/arch.toml";
+use super::{FILE, Finding};
 
 /// The files of the repository, as git would take them.
 #[derive(Debug, Clone, Default)]
@@ -21,27 +19,14 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Lists the files: by git, or by walking where there is no git.
+    /// Lists the files: by git, or by walking where git knows of none. An error if there are none at all: whatever is
+    /// checked of no files passes.
     pub fn list(root: &Path) -> anyhow::Result<Self> {
-        let listed = Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-            .current_dir(root)
-            .stderr(Stdio::null())
-            .output()
-            .ok()
-            .filter(|output| output.status.success());
-        let mut files = BTreeSet::new();
-        match listed {
-            Some(output) => {
-                let names = String::from_utf8_lossy(&output.stdout).into_owned();
-                // A file deleted but not yet committed is still listed.
-                let names = names
-                    .split('\0')
-                    .filter(|name| !name.is_empty() && root.join(name).exists());
-                files.extend(names.map(str::to_owned));
-            }
-            None => walk(root, root, &mut files).context("could not list the files")?,
+        let mut files = by_git(root);
+        if files.is_empty() {
+            walk(root, root, &mut files).context("could not list the files")?;
         }
+        ensure!(!files.is_empty(), "{} holds no files", root.display());
         Ok(Self {
             root: root.to_path_buf(),
             files: files.into_iter().collect(),
@@ -55,6 +40,24 @@ impl Sources {
                 .is_some_and(|extension| extension == "rs")
         })
     }
+}
+
+/// None if there is no git, or if a repository around the folder ignores it.
+fn by_git(root: &Path) -> BTreeSet<String> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .stderr(Stdio::null())
+        .output()
+        .ok()
+        .filter(|output| output.status.success());
+    let names = listed.map_or_else(Vec::new, |output| output.stdout);
+    String::from_utf8_lossy(&names)
+        .split('\0')
+        // A file deleted but not yet committed is still listed.
+        .filter(|name| !name.is_empty() && root.join(name).exists())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Without git nothing tells what is ignored; build and data folders are known by name.
@@ -106,15 +109,31 @@ pub fn check_layout(rules: &Rules, sources: &Sources) -> Vec<Finding> {
         .collect()
 }
 
-/// What stands in Rust files and should not.
+/// What stands in Rust files and should not, and rules about words that stand nowhere.
 pub fn check_sources(rules: &Rules, sources: &Sources) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
+    let mut unmet: BTreeSet<&String> = rules.restricted.keys().collect();
     for file in sources.rust() {
         let bytes =
             std::fs::read(sources.root.join(file)).with_context(|| format!("could not read {file}"))?;
-        findings.extend(check_text(rules, file, &String::from_utf8_lossy(&bytes)));
+        let text = String::from_utf8_lossy(&bytes);
+        findings.extend(check_text(rules, file, &text));
+        unmet.retain(|word| !code_lines(&text).any(|(_, line)| has_word(line, word).next().is_some()));
     }
+    findings.extend(unmet.into_iter().map(|word| {
+        Finding::violation(
+            format!("{FILE} restricts {word}, which stands in no file"),
+            "a rule about a word that is gone holds nothing",
+            "name what took its place, or remove the rule",
+        )
+    }));
     Ok(findings)
+}
+
+/// With their numbers, from 1; lines that are comments are left out.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 fn check_text(rules: &Rules, file: &str, text: &str) -> Vec<Finding> {
@@ -128,12 +147,8 @@ fn check_text(rules: &Rules, file: &str, text: &str) -> Vec<Finding> {
             "split it by what its parts are about",
         ));
     }
-    for (number, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim_start().starts_with("//"))
-    {
-        let place = format!("{file}:{}", number + 1);
+    for (number, line) in code_lines(text) {
+        let place = format!("{file}:{number}");
         for name in &rules.sources.forbidden_macros {
             if has_word(line, name).any(|end| line[end..].starts_with("!(")) {
                 findings.push(Finding::violation(
@@ -232,6 +247,31 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_about_a_word_that_is_gone_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        let found = |text: &str| {
+            std::fs::write(folder.path().join("src/a.rs"), text).unwrap();
+            let mut rules = rules();
+            for restricted in rules.restricted.values_mut() {
+                restricted.allowed.push("src/".to_owned());
+            }
+            let findings = check_sources(&rules, &Sources::list(folder.path()).unwrap()).unwrap();
+            findings
+                .into_iter()
+                .map(|finding| finding.what)
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<String> = rules().restricted.into_keys().collect();
+        assert_eq!(
+            found(&format!("use x::{{{}}};", all.join(", "))),
+            Vec::<String>::new()
+        );
+        assert!(!all.is_empty());
+        assert_eq!(found(&format!("// {}", all.join(" "))).len(), all.len());
+    }
+
+    #[test]
     fn a_long_file_is_only_a_warning() {
         let findings = check_text(&rules(), "crates/x/src/lib.rs", &"\n".repeat(451));
         assert!(findings.len() == 1 && findings[0].is_warning);
@@ -270,5 +310,21 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         assert_eq!(Sources::list(folder.path()).unwrap().files, ["src/a.rs"]);
+    }
+
+    #[test]
+    fn a_folder_that_a_repository_around_it_ignores_is_walked() {
+        let around = tempfile::tempdir().unwrap();
+        let inner = around.path().join("unpacked");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(around.path().join(".gitignore"), "unpacked\n").unwrap();
+        let git = Command::new("git")
+            .args(["init", "--quiet"])
+            .current_dir(around.path())
+            .status();
+        assert!(git.unwrap().success());
+        assert!(Sources::list(&inner).is_err(), "nothing is no list");
+        std::fs::write(inner.join("a.rs"), "").unwrap();
+        assert_eq!(Sources::list(&inner).unwrap().files, ["a.rs"]);
     }
 }

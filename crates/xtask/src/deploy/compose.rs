@@ -1,8 +1,9 @@
 //! docker-compose.yml, as Compose reads it: bounded, without rights or secrets, every name meaning something.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Map, Value};
 
 use super::Options;
@@ -11,11 +12,21 @@ use super::table::Verdict;
 use crate::process;
 
 const FILE: &str = "docker-compose.yml";
+const PROMETHEUS: &str = "deploy/prometheus/prometheus.yml";
+const HAPROXY: &str = "deploy/haproxy/haproxy.cfg";
+const COLLECTOR: &str = "deploy/otel/collector.yaml";
+/// What the receiver must be given, and nobody can guess.
+const SECRET: &str = "POSTRIDER_RECEIVE_SECRET";
+/// Settings whose values are networks.
+const OF_NETWORKS: [&str; 2] = [
+    "POSTRIDER_SERVER__TRUSTED_PROXIES",
+    "POSTRIDER_DELIVERY__ALLOWED_NETWORKS",
+];
 /// Services that cannot ask themselves, or whom there is nothing to ask; the file says why at each.
 const UNASKED: [&str; 4] = ["migrate", "receiver", "otel-collector", "jaeger"];
 
-/// What Compose makes of the file. It does not run anything.
-fn resolved(ground: &Ground) -> anyhow::Result<Value> {
+/// `docker compose config`, which runs nothing, of all services: those of a profile too.
+fn config(ground: &Ground, arguments: &[&str]) -> anyhow::Result<Command> {
     let mut command = ground.packaged_program("compose", "docker-compose")?;
     command
         .args([
@@ -23,14 +34,21 @@ fn resolved(ground: &Ground) -> anyhow::Result<Value> {
             FILE,
             "--env-file",
             "/dev/null",
+            "--profile",
+            "*",
             "config",
-            "--format",
-            "json",
         ])
-        .env("POSTRIDER_RECEIVE_SECRET", "whsec_")
+        .args(arguments)
         .env_remove("COMPOSE_FILE")
-        .env_remove("COMPOSE_PROFILES");
-    let said = process::capture(&mut command, LIMIT)?;
+        .env_remove("COMPOSE_PROFILES")
+        .env_remove(SECRET);
+    Ok(command)
+}
+
+/// What Compose makes of the file.
+fn resolved(ground: &Ground) -> anyhow::Result<Value> {
+    let mut command = config(ground, &["--format", "json"])?;
+    let said = process::capture(command.env(SECRET, "whsec_"), LIMIT)?;
     // A warning on standard error would stand before it, and is a finding too.
     serde_json::from_str(&said).with_context(|| format!("docker compose config: {}", process::tail(&said, 3)))
 }
@@ -38,14 +56,10 @@ fn resolved(ground: &Ground) -> anyhow::Result<Value> {
 /// Compose reads it, without a warning.
 pub(super) fn read(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let services = resolved(ground)?;
-    let mut refused = ground.packaged_program("compose", "docker-compose")?;
-    refused
-        .args(["--file", FILE, "--env-file", "/dev/null", "config", "--quiet"])
-        .env_remove("POSTRIDER_RECEIVE_SECRET");
-    let findings = if process::capture(&mut refused, LIMIT).is_ok() {
-        vec!["it starts without POSTRIDER_RECEIVE_SECRET".to_owned()]
-    } else {
-        Vec::new()
+    let findings = match process::capture(&mut config(ground, &["--quiet"])?, LIMIT) {
+        Err(refused) if format!("{refused:#}").contains(SECRET) => Vec::new(),
+        Err(other) => vec![format!("without {SECRET}: {other:#}")],
+        Ok(_) => vec![format!("it starts without {SECRET}")],
     };
     let count = services["services"].as_object().map_or(0, Map::len);
     Ok(Verdict::of(findings, format!("{count} services")))
@@ -137,46 +151,59 @@ fn faults(name: &str, service: &Value) -> Vec<String> {
     findings
 }
 
-/// Names in other files that must be services here, and networks that must be the ones told of.
+/// Addresses in other files that are no services here, and networks that services name and that are not there.
 fn strangers(ground: &Ground, whole: &Value, services: &Map<String, Value>) -> anyhow::Result<Vec<String>> {
-    let mut named: Vec<(String, String)> = Vec::new();
-    let prometheus = ground.yaml_one("deploy/prometheus/prometheus.yml")?;
-    for job in list(&prometheus["scrape_configs"]) {
-        for target in list(&job["static_configs"])
-            .iter()
-            .flat_map(|group| list(&group["targets"]))
-        {
-            named.push((
-                "deploy/prometheus/prometheus.yml".to_owned(),
-                text(target).to_owned(),
-            ));
+    let mut findings = Vec::new();
+    for (file, addresses) in [
+        (PROMETHEUS, scraped(&ground.yaml_one(PROMETHEUS)?)),
+        (HAPROXY, proxied(&ground.text(HAPROXY)?)),
+        (COLLECTOR, exported(&ground.yaml_one(COLLECTOR)?)),
+    ] {
+        ensure!(!addresses.is_empty(), "{file} names no service");
+        for address in addresses {
+            let host = address.split(':').next().unwrap_or_default();
+            if host != "localhost" && !services.contains_key(host) {
+                findings.push(format!("{file}: {address} is no service"));
+            }
         }
     }
-    for line in ground.text("deploy/haproxy/haproxy.cfg")?.lines() {
-        if let Some(server) = line.trim().strip_prefix("server ") {
-            let address = server.split_whitespace().nth(1).unwrap_or_default();
-            named.push(("deploy/haproxy/haproxy.cfg".to_owned(), address.to_owned()));
-        }
-    }
-    let collector = ground.yaml_one("deploy/otel/collector.yaml")?;
-    for exporter in collector["exporters"]
+    findings.extend(unknown_networks(whole, services)?);
+    Ok(findings)
+}
+
+/// Whom Prometheus asks.
+fn scraped(prometheus: &Value) -> Vec<String> {
+    list(&prometheus["scrape_configs"])
+        .iter()
+        .flat_map(|job| list(&job["static_configs"]))
+        .flat_map(|group| list(&group["targets"]))
+        .map(|target| text(target).to_owned())
+        .collect()
+}
+
+/// To whom the proxy sends.
+fn proxied(haproxy: &str) -> Vec<String> {
+    haproxy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("server "))
+        .map(|server| server.split_whitespace().nth(1).unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// To whom the collector sends.
+fn exported(collector: &Value) -> Vec<String> {
+    let exporters = collector["exporters"]
         .as_object()
         .into_iter()
-        .flat_map(Map::values)
-    {
-        if let Some(endpoint) = exporter["endpoint"].as_str() {
-            named.push(("deploy/otel/collector.yaml".to_owned(), endpoint.to_owned()));
-        }
-    }
-    let mut findings: Vec<String> = named
-        .iter()
-        .filter(|(_, address)| {
-            let host = address.split(':').next().unwrap_or_default();
-            host != "localhost" && !services.contains_key(host)
-        })
-        .map(|(file, address)| format!("{file}: {address} is no service"))
-        .collect();
+        .flat_map(Map::values);
+    exporters
+        .filter_map(|exporter| exporter["endpoint"].as_str())
+        .map(str::to_owned)
+        .collect()
+}
 
+/// Networks that the settings of services name must be the ones that the services are in.
+fn unknown_networks(whole: &Value, services: &Map<String, Value>) -> anyhow::Result<Vec<String>> {
     let subnets: BTreeSet<String> = whole["networks"]
         .as_object()
         .into_iter()
@@ -184,14 +211,14 @@ fn strangers(ground: &Ground, whole: &Value, services: &Map<String, Value>) -> a
         .flat_map(|network| list(&network["ipam"]["config"]))
         .map(|config| text(&config["subnet"]).to_owned())
         .collect();
-    for (name, service) in services {
-        for variable in [
-            "POSTRIDER_SERVER__TRUSTED_PROXIES",
-            "POSTRIDER_DELIVERY__ALLOWED_NETWORKS",
-        ] {
-            let Some(value) = service["environment"][variable].as_str() else {
-                continue;
-            };
+    let mut findings = Vec::new();
+    for variable in OF_NETWORKS {
+        let set: Vec<(&String, &str)> = services
+            .iter()
+            .filter_map(|(name, service)| Some((name, service["environment"][variable].as_str()?)))
+            .collect();
+        ensure!(!set.is_empty(), "no service sets {variable}");
+        for (name, value) in set {
             let networks: Vec<String> = serde_json::from_str(value).with_context(|| variable.to_owned())?;
             for network in networks.iter().filter(|network| !subnets.contains(*network)) {
                 findings.push(format!(
@@ -221,6 +248,32 @@ mod tests {
     #[test]
     fn a_bounded_service_is_clean() {
         assert_eq!(faults("a", &good()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn addresses_are_read_out_of_other_files() {
+        let prometheus = json!({ "scrape_configs": [{ "static_configs": [{ "targets": ["a:1", "b:2"] }] }] });
+        assert_eq!(scraped(&prometheus), ["a:1", "b:2"]);
+        assert_eq!(proxied("backend x\n    server n1 a:1 check\n"), ["a:1"]);
+        assert_eq!(
+            exported(&json!({ "exporters": { "otlp": { "endpoint": "j:4317" } } })),
+            ["j:4317"]
+        );
+    }
+
+    #[test]
+    fn networks_that_settings_name_are_there() {
+        let whole = json!({ "networks": { "n": { "ipam": { "config": [{ "subnet": "10.0.1.0/24" }] } } } });
+        let found = |proxies: &str| {
+            let service = json!({ "environment": { (OF_NETWORKS[0]): proxies, (OF_NETWORKS[1]): "[]" } });
+            unknown_networks(&whole, &Map::from_iter([("a".to_owned(), service)]))
+        };
+        assert_eq!(found("[\"10.0.1.0/24\"]").unwrap(), Vec::<String>::new());
+        assert!(found("[\"10.0.2.0/24\"]").unwrap()[0].contains("no network here"));
+        assert!(
+            unknown_networks(&whole, &Map::new()).is_err(),
+            "nothing looked at is no pass"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::ground::{Ground, LIMIT, list, text};
@@ -26,8 +26,9 @@ const COLUMNS: u64 = 24;
 const ROWS: [&str; 6] = ["Traffic", "Queue", "Attempts", "Database", "Relay", "Runtime"];
 
 fn read(ground: &Ground) -> anyhow::Result<Vec<(String, Value)>> {
-    ground
-        .files(FOLDER, ".json")?
+    let files = ground.files(FOLDER, ".json")?;
+    ensure!(!files.is_empty(), "{FOLDER} has no dashboard");
+    files
         .into_iter()
         .map(|file| {
             let dashboard = serde_json::from_str(&ground.text(&file)?).with_context(|| file.clone())?;
@@ -85,7 +86,7 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     }
     Ok(Verdict::of(
         findings,
-        format!("{} dashboard, {panels} panels and rows", dashboards.len()),
+        format!("dashboards: {}, panels and rows: {panels}", dashboards.len()),
     ))
 }
 
@@ -112,6 +113,9 @@ fn faults(dashboard: &Value) -> Vec<String> {
         }
         if panel["type"] != "row" {
             findings.extend(figures(title, panel));
+        } else if !list(&panel["panels"]).is_empty() {
+            // A folded row keeps its panels inside, where nobody here looks.
+            findings.push(format!("{title}: the row is folded"));
         }
     }
     let rows: Vec<&str> = panels
@@ -130,7 +134,7 @@ fn faults(dashboard: &Value) -> Vec<String> {
 fn figures(title: &str, panel: &Value) -> Vec<String> {
     let mut findings = Vec::new();
     let targets = list(&panel["targets"]);
-    if targets.is_empty() {
+    if targets.is_empty() || targets.iter().any(|target| text(&target["expr"]).is_empty()) {
         findings.push(format!("{title}: shows nothing"));
     }
     for source in targets
@@ -230,6 +234,12 @@ mod tests {
         blind["targets"] = json!([]);
         blind["datasource"]["uid"] = json!("prometheus");
         assert_eq!(faults(&dashboard(vec![blind])).len(), 2);
+        let mut mute = panel(1, 0);
+        mute["targets"][0]["expr"] = json!(null);
+        assert!(faults(&dashboard(vec![mute]))[0].contains("shows nothing"));
+        let mut folded = dashboard(vec![]);
+        folded["panels"][0]["panels"] = json!([panel(1, 0)]);
+        assert!(faults(&folded)[0].contains("folded"));
         assert_eq!(
             faults(&json!({ "uid": "u", "title": "t", "description": "d" })).len(),
             ROWS.len()

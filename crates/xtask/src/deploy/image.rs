@@ -3,9 +3,12 @@
 use std::process::Command;
 
 use super::ground::{Ground, LIMIT};
+use anyhow::ensure;
+
+use super::Options;
 use super::programs::Program;
 use super::table::Verdict;
-use super::{Options, path};
+use crate::arch::Sources;
 use crate::process;
 
 const FILE: &str = "Dockerfile";
@@ -35,11 +38,6 @@ const MUST_HAVE: [(&str, &str); 8] = [
         "org.opencontainers.image.revision=",
     ),
 ];
-const SCRIPTS: [(&str, &str); 3] = [
-    ("deploy/compose", ".sh"),
-    ("deploy/compose/postgres", ".sh"),
-    ("deploy/recovery", ".sh"),
-];
 
 /// hadolint, whose every finding counts.
 pub(super) fn lint(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
@@ -67,22 +65,19 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     Ok(Verdict::of(findings, format!("{} properties", MUST_HAVE.len())))
 }
 
-/// Every script is one, and as shellcheck likes it where there is a shellcheck.
+/// Every shell script of the repository is one, and as shellcheck likes it where there is a shellcheck.
 pub(super) fn scripts(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
-    let mut scripts = Vec::new();
-    for (folder, ending) in SCRIPTS {
-        if path(&ground.root, folder).is_dir() {
-            scripts.extend(ground.files(folder, ending)?);
-        }
-    }
+    let mut scripts = Sources::list(&ground.root)?.files;
+    scripts.retain(|file| is_script(&std::fs::read(ground.root.join(file)).unwrap_or_default()));
+    ensure!(!scripts.is_empty(), "there are no shell scripts");
     for script in &scripts {
         let mut command = Command::new("bash");
         command.arg("-n").arg(script).current_dir(&ground.root);
         process::capture(&mut command, LIMIT)?;
     }
     let Ok(shellcheck) = Program::get("shellcheck", "shellcheck") else {
-        return Ok(Verdict::Clean(format!(
-            "{} scripts; no shellcheck here",
+        return Ok(Verdict::Skipped(format!(
+            "no shellcheck here; {} scripts are as bash -n likes them",
             scripts.len()
         )));
     };
@@ -90,6 +85,16 @@ pub(super) fn scripts(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     command.args(&scripts).current_dir(&ground.root);
     process::capture(&mut command, LIMIT)?;
     Ok(Verdict::Clean(format!("{} scripts", scripts.len())))
+}
+
+/// Whether its first line calls a shell.
+fn is_script(text: &[u8]) -> bool {
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    first
+        .strip_prefix("#!")
+        .and_then(|call| call.rsplit(['/', ' ']).next())
+        .is_some_and(|shell| ["sh", "bash"].contains(&shell))
 }
 
 /// The forge's own schema of its workflows.
@@ -101,4 +106,15 @@ pub(super) fn workflows(ground: &Ground, _: &Options) -> anyhow::Result<Verdict>
         .args(&files);
     process::capture(&mut command, LIMIT)?;
     Ok(Verdict::Clean(format!("{} workflows", files.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_told_by_its_first_line() {
+        assert!(is_script(b"#!/bin/sh\nset -eu\n") && is_script(b"#!/usr/bin/env bash\n"));
+        assert!(!is_script(b"#!/usr/bin/env python3\n") && !is_script(b"sh\n") && !is_script(b"\xff\xfe"));
+    }
 }

@@ -19,7 +19,6 @@ mod table;
 mod unit;
 mod versions;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::interrupt;
@@ -75,7 +74,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("nginx", "nginx -t", proxies::nginx),
     ("systemd unit", "systemd-analyze verify, security", unit::check),
     ("workflows", "check-jsonschema", image::workflows),
-    ("runbook", "own: headings, links", runbook::check),
+    ("runbook", "own: entries, procedures", runbook::check),
     ("versions", "own: one everywhere", versions::check),
     ("configurations", "postrider config check", configurations::check),
 ];
@@ -96,9 +95,4 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         rows.push(Row { what, with, verdict });
     }
     Ok(table::print(&rows))
-}
-
-/// A file of the repository.
-fn path(root: &std::path::Path, parts: &str) -> PathBuf {
-    root.join(parts)
 }

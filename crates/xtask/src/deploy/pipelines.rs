@@ -41,7 +41,11 @@ fn faults(configuration: &Value) -> Vec<String> {
         "extensions",
         list(&service["extensions"]).iter().map(text).collect(),
     ));
-    for (name, pipeline) in service["pipelines"].as_object().into_iter().flatten() {
+    let pipelines = service["pipelines"].as_object();
+    if pipelines.is_none_or(serde_json::Map::is_empty) {
+        findings.push("no pipelines".to_owned());
+    }
+    for (name, pipeline) in pipelines.into_iter().flatten() {
         for (kind, names) in &mut used {
             names.extend(list(&pipeline[*kind]).iter().map(text));
         }
@@ -94,5 +98,6 @@ mod tests {
         configuration["service"]["pipelines"]["traces"]["processors"] = json!(["batch", "memory_limiter"]);
         configuration["service"]["extensions"] = json!(["health_check"]);
         assert_eq!(faults(&configuration).len(), 4);
+        assert_eq!(faults(&json!({})), ["no pipelines"]);
     }
 }

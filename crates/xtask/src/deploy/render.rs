@@ -32,8 +32,8 @@ pub(super) fn compare(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
     let rendered = all(ground)?;
     let count: usize = rendered.iter().map(|(_, resources)| resources.len()).sum();
     let Some((name, command)) = real() else {
-        return Ok(Verdict::Clean(format!(
-            "{count} resources; neither kustomize nor kubectl here to compare with"
+        return Ok(Verdict::Skipped(format!(
+            "neither kustomize nor kubectl here to compare {count} resources with"
         )));
     };
     let mut findings = Vec::new();

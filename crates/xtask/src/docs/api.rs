@@ -1,6 +1,6 @@
 //! The API of section 12, compared with docs/openapi.json: routes, names, bodies, answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use serde_json::{Map, Value};
@@ -65,75 +65,62 @@ impl Document {
     }
 }
 
+/// A line within the block, from 0; what is wrong there; what to do.
+type Fault = (usize, String, &'static str);
+
 pub(super) fn check(page: &Page, document: &Document) -> Vec<Finding> {
     let Some((first, text)) = block(page, 12, "rust") else {
         return Vec::new();
     };
-    let mut findings = Vec::new();
-    let mut finding = |line: usize, what: String, mend: &str| {
-        findings.push(Finding::new(&page.file, first + line, what, mend));
-    };
-    let (found, faults) = match signatures(text) {
-        Ok(read) => read,
-        Err((line, what)) => {
-            finding(line, what, "write signatures that Rust can parse");
-            return findings;
+    let faults = match signatures(text) {
+        Ok((found, faults)) => {
+            let form = faults
+                .into_iter()
+                .map(|(line, what)| (line, what, "leave signatures without bodies"));
+            form.chain(compared(document, &routes(text), &found)).collect()
         }
+        Err((line, what)) => vec![(line, what, "write signatures that Rust can parse")],
     };
-    for (line, what) in faults {
-        finding(line, what, "leave signatures without bodies");
-    }
-    let listed = routes(text);
+    faults
+        .into_iter()
+        .map(|(line, what, mend)| Finding::new(&page.file, first + line, what, mend))
+        .collect()
+}
+
+/// The routes of the page and the signatures behind them, against those of the document.
+fn compared(document: &Document, listed: &[Route], found: &BTreeMap<String, Signature>) -> Vec<Fault> {
+    let mut faults = Vec::new();
     for operation in &document.operations {
         if !listed.iter().any(|route| route.operation == operation.route) {
             let what = format!("the route {} ({OPENAPI}) is missing", operation.route);
-            finding(0, what, "add its signature");
+            faults.push((0, what, "add its signature"));
         }
     }
     for (index, route) in listed.iter().enumerate() {
-        let operation = document
-            .operations
-            .iter()
-            .find(|operation| operation.route == route.operation);
-        let Some(operation) = operation else {
+        let of_route = |operation: &&Operation| operation.route == route.operation;
+        let Some(operation) = document.operations.iter().find(of_route) else {
             let what = format!("{} is no route of {OPENAPI}", route.operation);
-            finding(route.line, what, "take it out, or write it as it is there");
+            faults.push((route.line, what, "take it out, or write it as it is there"));
             continue;
         };
-        if listed[..index]
-            .iter()
-            .any(|before| before.operation == route.operation)
-        {
-            finding(
-                route.line,
-                format!("{} stands twice", route.operation),
-                "take one of them out",
-            );
+        let mut before = listed[..index].iter();
+        if before.any(|before| before.operation == route.operation) {
+            let what = format!("{} stands twice", route.operation);
+            faults.push((route.line, what, "take one of them out"));
         }
-        for what in differences(route, operation, &found) {
-            finding(route.line, what, "write it as it is there");
+        let differences = differences(route, operation, found).into_iter();
+        faults.extend(differences.map(|what| (route.line, what, "write it as it is there")));
+    }
+    for (name, signature) in found {
+        if !listed.iter().any(|route| route.name.as_ref() == Some(name)) {
+            let what = format!("`{name}` stands behind no route");
+            faults.push((signature.line, what, "put `/* METHOD /path */` before it"));
         }
     }
-    let without_route = found.iter().filter(|(name, _)| {
-        !listed
-            .iter()
-            .any(|route| route.name.as_deref() == Some(name.as_str()))
-    });
-    for (name, signature) in without_route {
-        finding(
-            signature.line,
-            format!("`{name}` stands behind no route"),
-            "put `/* METHOD /path */` before it",
-        );
-    }
-    findings
+    faults
 }
 
-fn differences(
-    route: &Route,
-    operation: &Operation,
-    found: &std::collections::BTreeMap<String, Signature>,
-) -> Vec<String> {
+fn differences(route: &Route, operation: &Operation, found: &BTreeMap<String, Signature>) -> Vec<String> {
     let of = &operation.route;
     let Some((name, signature)) = route
         .name

@@ -3,7 +3,7 @@
 use super::{Finding, Page, Repository};
 
 const RECORDS: &str = "docs/adr";
-/// Folders whose `README.md`, if they have one, lists every page.
+/// Folders whose `README.md` lists every page.
 const FOLDERS: [&str; 3] = [RECORDS, "docs/problems", "docs/guide"];
 
 pub(super) fn check(repository: &Repository, pages: &[Page]) -> Vec<Finding> {
@@ -11,6 +11,12 @@ pub(super) fn check(repository: &Repository, pages: &[Page]) -> Vec<Finding> {
     for folder in FOLDERS {
         let index = format!("{folder}/README.md");
         let Some(page) = pages.iter().find(|page| page.file == index) else {
+            findings.push(Finding::new(
+                &index,
+                1,
+                "is missing",
+                "list the pages of the folder there",
+            ));
             continue;
         };
         let listed: Vec<(usize, String)> = page

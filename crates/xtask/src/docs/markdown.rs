@@ -202,7 +202,7 @@ pub(super) fn code_spans(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The cells of a row of a table, without the backslash before a bar.
+/// The cells of a row of a table. A bar behind a backslash ends none.
 pub(super) fn cells(row: &str) -> Vec<&str> {
     row.trim().trim_matches('|').split(" | ").map(str::trim).collect()
 }

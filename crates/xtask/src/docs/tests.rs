@@ -366,4 +366,6 @@ fn indexes_list_what_there_is() {
         &findings(&found),
         "docs/guide/README.md:1: docs/guide/parcels.md is not listed",
     );
+    let found = findings(&REAL.clone().without("docs/problems/README.md"));
+    among(&found, "docs/problems/README.md:1: is missing");
 }

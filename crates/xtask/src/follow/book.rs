@@ -184,7 +184,7 @@ fn has_chore(chores: &str, name: &str) -> bool {
     })
 }
 
-/// The names of all functions that stand below `#[test]` or one of its relatives, or above which that stands somewhere.
+/// The names of all functions below `#[test]` or one of its relatives; other attributes may stand between them.
 fn all_tests(root: &Path) -> anyhow::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     let mut folders = vec![root.join("crates"), root.join("migrations")];

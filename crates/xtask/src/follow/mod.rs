@@ -14,6 +14,8 @@ mod session;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::ensure;
+
 use crate::postgres::Way;
 use crate::product::{Binary, Which};
 use crate::{cargo, interrupt};
@@ -50,14 +52,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         println!("{} pages, {} findings", book.pages.len(), book.findings().len());
         return Ok(exit(book.findings().is_empty()));
     }
+    let chosen = chosen(&book.pages, &options.page)?;
     let binary = Binary::get(&options.which)?;
     let mut failed = 0;
-    let chosen: Vec<&Page> = book
-        .pages
-        .iter()
-        .filter(|page| is_chosen(page, &options.page))
-        .collect();
-    anyhow::ensure!(!chosen.is_empty(), "there is no such page");
     for page in &chosen {
         let began = Instant::now();
         let counts = Counts::of(page);
@@ -88,11 +85,20 @@ fn exit(good: bool) -> ExitCode {
     }
 }
 
-fn is_chosen(page: &Page, names: &[String]) -> bool {
-    names.is_empty()
-        || names
-            .iter()
-            .any(|name| page.path == *name || page.path.ends_with(&format!("/{name}.md")))
+/// The pages of these names, in their order among all; all, if nothing is named. An error for a name that no page has.
+fn chosen<'a>(pages: &'a [Page], names: &[String]) -> anyhow::Result<Vec<&'a Page>> {
+    for name in names {
+        ensure!(
+            pages.iter().any(|page| is_named(page, name)),
+            "there is no page {name}"
+        );
+    }
+    let wanted = |page: &&Page| names.is_empty() || names.iter().any(|name| is_named(page, name));
+    Ok(pages.iter().filter(wanted).collect())
+}
+
+fn is_named(page: &Page, name: &str) -> bool {
+    page.path == name || page.path.ends_with(&format!("/{name}.md"))
 }
 
 /// What becomes of a page's blocks.
@@ -136,16 +142,22 @@ mod tests {
 
     #[test]
     fn a_page_is_chosen_by_its_name_or_path() {
-        let page = Page::parse("docs/guide/quick-start.md", "```sh\nx\n```\n").unwrap();
-        for (names, wanted) in [
-            (&[] as &[&str], true),
-            (&["quick-start"], true),
-            (&["docs/guide/quick-start.md"], true),
-            (&["start"], false),
-        ] {
+        let page = |path| Page::parse(path, "```sh\nx\n```\n").unwrap();
+        let pages = [page("README.md"), page("docs/guide/quick-start.md")];
+        let paths = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            assert_eq!(is_chosen(&page, &names), wanted, "{names:?}");
+            let pages = chosen(&pages, &names)?;
+            anyhow::Ok(pages.iter().map(|page| page.path.as_str()).collect::<Vec<_>>())
+        };
+        assert_eq!(paths(&[]).unwrap().len(), 2);
+        for name in ["quick-start", "docs/guide/quick-start.md"] {
+            assert_eq!(paths(&[name]).unwrap(), ["docs/guide/quick-start.md"]);
         }
-        assert_eq!(Counts::of(&page).run, 1);
+        assert!(paths(&["start"]).is_err());
+        assert!(
+            paths(&["README.md", "start"]).is_err(),
+            "one that is there does not do for the other"
+        );
+        assert_eq!(Counts::of(&pages[1]).run, 1);
     }
 }

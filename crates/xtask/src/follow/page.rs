@@ -86,6 +86,11 @@ impl Page {
                 page.take(block).with_context(at)?;
                 continue;
             }
+            ensure!(
+                !line.trim_start().starts_with("~~~"),
+                "{}: a block begins with backticks",
+                at()
+            );
             match marks::parse(line).with_context(at)? {
                 Some(Mark::After(other)) => page.after = Some(other),
                 Some(mark) => {
@@ -174,7 +179,7 @@ mod tests {
     use super::*;
 
     const PAGE: &str = "# T\n<!-- run: after a.md -->\n\n```sh\none\n```\n\n<!-- run: compare -->\n```text\n1\n```\n\n\
-        1. item\n\n   ~~~\n   ```json\n   {}\n   ```\n<!-- run: by .ci/run -->\n\n````sh\n```\n````\n";
+        1. item\n\n   ```json\n   {}\n   ```\n<!-- run: by .ci/run -->\n\n````sh\n```\n````\n";
 
     #[test]
     fn blocks_have_their_marks() {
@@ -195,8 +200,8 @@ mod tests {
         let wanted = [
             (4, "sh", "one\n", true),
             (9, "text", "1\n", false),
-            (16, "json", "{}\n", false),
-            (21, "sh", "```\n", false),
+            (15, "json", "{}\n", false),
+            (20, "sh", "```\n", false),
         ];
         assert_eq!(found, wanted);
     }
@@ -206,6 +211,7 @@ mod tests {
         for (wrong, why) in [
             ("```console\n$ x\n```\n", "sh"),
             ("```sh\nx\n", "no end"),
+            ("~~~sh\nx\n~~~\n", "backticks"),
             ("<!-- run: compare -->\n```text\nx\n```\n", "nothing was run"),
             ("<!-- run: until \"x\" -->\nwords\n", "no block"),
             (

@@ -15,6 +15,8 @@ const ENGINE_LIMIT: Duration = Duration::from_secs(15);
 /// With the download of the image.
 const RUN_LIMIT: Duration = Duration::from_mins(10);
 const READY_LIMIT: Duration = Duration::from_mins(2);
+/// The engine itself kills after ten seconds what does not stop.
+const STOP_LIMIT: Duration = Duration::from_mins(1);
 
 /// A throw-away container; dropping it removes it.
 #[derive(Debug)]
@@ -71,13 +73,13 @@ impl Container {
     }
 
     /// Stops the server in order.
-    pub fn stop(&mut self) {
-        let _ = quietly(&["stop", &self.name]);
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        process::capture(&mut docker(&["stop", &self.name]), STOP_LIMIT).map(drop)
     }
 
     /// Kills the server with SIGKILL.
-    pub fn kill_hard(&mut self) {
-        let _ = quietly(&["kill", &self.name]);
+    pub fn kill_hard(&mut self) -> anyhow::Result<()> {
+        process::capture(&mut docker(&["kill", &self.name]), STOP_LIMIT).map(drop)
     }
 
     fn await_answer(&mut self) -> anyhow::Result<()> {
@@ -109,7 +111,11 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         // Not through `capture`, which gives up once a signal has come.
-        let _ = quietly(&["rm", "--force", "--volumes", &self.name]);
+        let _ = docker(&["rm", "--force", "--volumes", &self.name])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
     }
 }
 
@@ -130,12 +136,4 @@ fn docker(arguments: &[&str]) -> Command {
     let mut command = Command::new("docker");
     command.args(arguments);
     command
-}
-
-fn quietly(arguments: &[&str]) -> std::io::Result<std::process::ExitStatus> {
-    docker(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
 }

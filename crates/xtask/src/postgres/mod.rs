@@ -190,7 +190,7 @@ impl Postgres {
         match self {
             Self::Given(_) => bail!("a given database is not stopped by this tool"),
             Self::Cluster(_, cluster) => cluster.stop(),
-            Self::Container(container) => container.stop(),
+            Self::Container(container) => container.stop()?,
         }
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Postgres {
         match self {
             Self::Given(_) => bail!("a given database is not killed by this tool"),
             Self::Cluster(_, cluster) => cluster.kill_hard(),
-            Self::Container(container) => container.kill_hard(),
+            Self::Container(container) => container.kill_hard()?,
         }
         Ok(())
     }

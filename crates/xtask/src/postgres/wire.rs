@@ -50,19 +50,22 @@ impl Connection {
 
     fn until_ready(&mut self) -> anyhow::Result<Vec<Row>> {
         let mut rows = Vec::new();
-        let mut problem = None;
+        let mut problem: Option<String> = None;
         loop {
-            let (kind, body) = self.message()?;
+            let (kind, body) = match (self.message(), problem) {
+                // Many errors end the connection; what the server said tells more than that it is gone.
+                (Err(_), Some(problem)) => bail!("{problem}"),
+                (message, before) => {
+                    problem = before;
+                    message?
+                }
+            };
             match kind {
                 b'R' if body != [0; 4] => bail!("the server wants a password; a throw-away server does not"),
                 b'D' => rows.push(row(&body).context("malformed row")?),
                 b'E' if problem.is_some() => {}
                 b'E' => {
                     let (code, text) = error(&body);
-                    // An error before the first "ready" ends the connection, so there is nothing to wait for.
-                    if code.starts_with("57P") || code.starts_with("28") || code.starts_with("3D") {
-                        bail!("{text} ({code})");
-                    }
                     problem = Some(format!("{text} ({code})"));
                 }
                 b'Z' => return problem.map_or(Ok(rows), |text| Err(anyhow::anyhow!(text))),

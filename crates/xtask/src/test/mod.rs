@@ -48,6 +48,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Some(status) if !status.success() && summary.failed() == 0 => {
             problems.push(format!("cargo test ended with {status}: see above"));
         }
+        // A filter that fits no test, most often.
+        Some(_) if summary.ran() == 0 => problems.push("no test ran".to_owned()),
         Some(_) => {}
     }
     if options.arguments.is_empty() {

@@ -48,6 +48,11 @@ impl Summary {
         }
     }
 
+    /// The number of tests that were run.
+    pub fn ran(&self) -> usize {
+        self.passed + self.failed
+    }
+
     /// The number of failed tests.
     pub fn failed(&self) -> usize {
         self.failed
@@ -125,6 +130,7 @@ mod tests {
              test result: ok. 4 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1.00s\n",
         );
         assert_eq!(summary.to_string(), "5 passed, 1 failed");
+        assert_eq!((summary.ran(), summary.failed()), (6, 1));
         assert!(summary.notes().contains(&"failed: b::c".to_owned()));
         assert!(summary.notes().contains(&"2 ignored".to_owned()));
     }
@@ -138,6 +144,14 @@ mod tests {
         );
         assert_eq!(summary.stores(), "memory 1, SQLite 1, PostgreSQL 1");
         assert_eq!(summary.uneven(), None);
+    }
+
+    #[test]
+    fn a_filter_that_fits_nothing_runs_nothing() {
+        let summary = read(
+            "test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0.00s\n",
+        );
+        assert_eq!(summary.ran(), 0);
     }
 
     #[test]

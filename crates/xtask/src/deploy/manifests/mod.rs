@@ -4,6 +4,7 @@ mod ends;
 mod names;
 mod pods;
 
+use anyhow::ensure;
 use serde_json::Value;
 
 use super::Options;
@@ -69,6 +70,7 @@ pub(super) fn check(ground: &Ground, _: &Options) -> anyhow::Result<Verdict> {
             note(fault);
         }
     }
+    ensure!(workloads > 0, "the kustomizations have no workloads");
     Ok(Verdict::of(findings, format!("{workloads} workloads")))
 }
 
@@ -173,6 +175,13 @@ mod tests {
             found(|all| all[2]["spec"]["ports"][0]["name"] = json!("b"))[0]
                 .contains("no Service has a port api")
         );
+        let first = |all: &mut Vec<Value>| spec(all, "initContainers", json!([{ "image": "a" }]));
+        assert!(
+            found(first)
+                .iter()
+                .any(|fault| fault.contains("keeps capabilities"))
+        );
+        assert!(found(|all| spec(all, "containers", json!([]))).contains(&"runs nothing".to_owned()));
         assert!(found(|all| all[0]["spec"]["replicas"] = json!(2))[0].contains("of its own"));
         let name = |all: &mut Vec<Value>| all[1]["metadata"]["name"] = json!("other");
         assert!(found(name)[0].contains("no ConfigMap m"));

@@ -26,40 +26,53 @@ pub(super) fn faults(pod: &Value) -> Vec<String> {
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         must(pod[field] != true, &format!("has {field}"));
     }
-    for container in list(&pod["containers"]) {
-        let security = &container["securityContext"];
-        must(
-            security["allowPrivilegeEscalation"] == false,
-            "may gain privileges",
-        );
-        must(security["privileged"] != true, "is privileged");
-        must(
-            security["readOnlyRootFilesystem"] == true,
-            "its root file system can be written to",
-        );
-        must(
-            list(&security["capabilities"]["drop"])
-                .iter()
-                .any(|one| one == "ALL"),
-            "keeps capabilities",
-        );
-        let resources = &container["resources"];
-        must(
-            ["cpu", "memory"]
-                .iter()
-                .all(|kind| !resources["requests"][*kind].is_null()),
-            "asks for no CPU and memory",
-        );
-        must(!resources["limits"]["memory"].is_null(), "has no limit of memory");
-        must(
-            resources["limits"]["cpu"].is_null(),
-            "has a limit of CPU, which stops the beat of the lease",
-        );
-        let tag = text(&container["image"]).rsplit_once(':').map(|(_, tag)| tag);
-        must(
-            tag.is_some_and(|tag| tag.contains('.')),
-            "its image is not of a certain version",
-        );
+    let containers = list(&pod["containers"]);
+    must(!containers.is_empty(), "runs nothing");
+    for container in containers.iter().chain(list(&pod["initContainers"])) {
+        findings.extend(of_container(container));
     }
+    findings
+}
+
+fn of_container(container: &Value) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            findings.push(what.to_owned());
+        }
+    };
+    let security = &container["securityContext"];
+    must(
+        security["allowPrivilegeEscalation"] == false,
+        "may gain privileges",
+    );
+    must(security["privileged"] != true, "is privileged");
+    must(
+        security["readOnlyRootFilesystem"] == true,
+        "its root file system can be written to",
+    );
+    must(
+        list(&security["capabilities"]["drop"])
+            .iter()
+            .any(|one| one == "ALL"),
+        "keeps capabilities",
+    );
+    let resources = &container["resources"];
+    must(
+        ["cpu", "memory"]
+            .iter()
+            .all(|kind| !resources["requests"][*kind].is_null()),
+        "asks for no CPU and memory",
+    );
+    must(!resources["limits"]["memory"].is_null(), "has no limit of memory");
+    must(
+        resources["limits"]["cpu"].is_null(),
+        "has a limit of CPU, which stops the beat of the lease",
+    );
+    let tag = text(&container["image"]).rsplit_once(':').map(|(_, tag)| tag);
+    must(
+        tag.is_some_and(|tag| tag.contains('.')),
+        "its image is not of a certain version",
+    );
     findings
 }
