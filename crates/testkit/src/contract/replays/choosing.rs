@@ -96,12 +96,8 @@ pub async fn failed_is_what_came_to_no_good_end<H: Harness>(harness: &H) {
     scene.published(&[endpoint]).await;
     let node = fixture.node().await;
     let (failed, row) = fixture.delivery(node, customer, endpoint).await;
-    let mut concluded = fixture.delivered(failed, endpoint);
-    let gone = Outcome::of_status(410);
-    concluded.delivery = postrider_domain::deliveries::Delivery::begin(failed, endpoint, fixture.now());
-    fixture.record(&mut concluded.delivery, gone);
-    concluded.attempt = Some(fixture.attempt(1, gone));
-    assert!(fixture.settle(node, row, concluded).await);
+    let given_up = fixture.given_up(failed, endpoint);
+    assert!(fixture.settle(node, row, given_up).await);
     let (cancelled, row) = fixture.delivery(node, customer, endpoint).await;
     assert!(
         fixture
