@@ -299,6 +299,8 @@ macro_rules! contract_cases {
                 ;
             resending:
                 a_resend_is_queued_at_once
+                the_retry_of_a_resend_was_not_asked_for
+                what_has_lost_its_payload_is_not_sent_again
                 a_resend_of_what_is_queued_is_a_conflict
                 racing_resends_are_queued_once
                 a_resend_rolled_back_is_not_queued
@@ -309,6 +311,8 @@ macro_rules! contract_cases {
                 what_is_young_is_kept
                 what_is_queued_is_kept_however_old
                 events_that_somebody_needs_are_kept
+                events_are_kept_for_their_time
+                old_entries_of_the_audit_log_go
                 ;
             delivery_list:
                 deliveries_are_found

@@ -339,7 +339,8 @@ impl Hot {
     /// is not another endpoint's alone.
     fn is_deliverable(&self, message: &Message, endpoint: EndpointId, stored: Timestamp) -> bool {
         let fate = self.fate(message.id);
-        (fate.cancelled_at, fate.payload_expunged_at) == (None, None)
+        fate.cancelled_at.is_none()
+            && self.has_payload(message.id)
             && message.deliver_at.is_none_or(|at| at <= stored)
             && fate.only_endpoint.is_none_or(|only| only == endpoint)
     }
