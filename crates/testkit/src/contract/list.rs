@@ -281,6 +281,7 @@ macro_rules! contract_cases {
             late_commits:
                 what_a_dead_node_still_commits_is_taken_over
                 what_a_node_commits_after_it_left_is_taken_over
+                what_a_node_that_nobody_knows_commits_is_taken_over
                 takers_find_all_that_a_dead_node_goes_on_to_commit
                 ;
             bells:
