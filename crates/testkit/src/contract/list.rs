@@ -17,6 +17,10 @@ macro_rules! contract_cases {
                 changed_endpoints_do_not_make_the_application_stale
                 endpoints_are_counted_within_their_application
                 ;
+            turns:
+                endpoints_are_counted_one_after_the_other
+                replays_are_counted_one_after_the_other
+                ;
             deleting:
                 a_delete_is_guarded_by_the_version
                 a_delete_is_logged_with_its_change
@@ -337,6 +341,10 @@ macro_rules! contract_cases {
                 a_replay_does_not_fill_the_queue
                 a_replay_ends_at_its_limit
                 a_cancelled_replay_goes_no_further
+                a_replay_that_is_held_takes_no_step
+                replays_take_turns
+                a_replay_waits_for_its_own_rows_only
+                a_finished_replay_is_kept_for_a_month
                 a_replay_fails_without_its_endpoint
                 racing_steps_queue_each_message_once
                 replays_are_listed_and_counted_by_endpoint

@@ -73,6 +73,7 @@ pub mod retaining;
 pub mod round_trips;
 pub mod scheduling;
 pub mod settling;
+pub mod turns;
 pub mod uniqueness;
 pub mod units_of_work;
 

@@ -211,10 +211,15 @@ impl State {
             api_keys,
             applications,
             endpoints_versions,
+            replays,
             ..
         } = &mut self.configuration;
         self.key_uses.retain(|key, _| api_keys.contains_key(key));
         endpoints_versions.retain(|application, _| applications.contains_key(application));
+        self.replays_due.retain(|replay, _| replays.contains_key(replay));
+        self.replays_queued
+            .retain(|replay, _| replays.contains_key(replay));
+        self.hot.asked_in.retain(|replay, _| replays.contains_key(replay));
         let counts = self.erasing.remove(&tenant).unwrap_or_default().into_iter();
         let rows: Vec<_> = counts.map(|(table, rows)| (table.to_owned(), rows)).collect();
         let view = ErasureView {

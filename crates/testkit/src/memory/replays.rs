@@ -158,7 +158,7 @@ impl State {
         };
         let room = limits
             .outstanding
-            .saturating_sub(self.hot.outstanding(replay.state()));
+            .saturating_sub(self.outstanding(replay.state()));
         let left = u32::try_from(replay.state().room()).unwrap_or(u32::MAX);
         let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
         if room < worth && left > 0 {
@@ -173,6 +173,7 @@ impl State {
             .look(replay.state(), &filter, limits, room.min(left), (now, stored));
         let queued = u32::try_from(found.wanted.len()).unwrap_or(u32::MAX);
         for delivery in found.wanted {
+            self.replays_queued.entry(id).or_default().push(delivery.message);
             self.hot
                 .queue_again(replay.state(), delivery, WorkId::from_uuid(ids.next()), stored)?;
         }
@@ -198,6 +199,13 @@ impl State {
                 finished: false,
             }
         })
+    }
+
+    /// How many of the messages that the replay has put into the queue are still there.
+    fn outstanding(&self, replay: &ReplayState) -> u32 {
+        let put = self.replays_queued.get(&replay.id).into_iter().flatten();
+        let there = put.filter(|message| self.hot.queued(**message, replay.endpoint).is_some());
+        u32::try_from(there.count()).unwrap_or(u32::MAX)
     }
 
     fn next_replay(&self, stored: Timestamp) -> Option<Replay> {
@@ -243,6 +251,7 @@ impl State {
             self.save_replay(replay, now)?;
         }
         self.replays_due.remove(&id);
+        self.replays_queued.remove(&id);
         Ok(ReplayStep::Made {
             replay: id,
             queued,
@@ -274,20 +283,6 @@ impl State {
 }
 
 impl Hot {
-    /// How many rows of the queue the messages have that the replay has looked at.
-    fn outstanding(&self, replay: &ReplayState) -> u32 {
-        let looked_at = |message: MessageId| Some(message) <= replay.cursor;
-        let rows = self.work.values().filter(|row| {
-            row.endpoint == Some(replay.endpoint)
-                && looked_at(row.message)
-                && self
-                    .messages
-                    .get(&row.message)
-                    .is_none_or(|message| message.created_at >= replay.from)
-        });
-        u32::try_from(rows.count()).unwrap_or(u32::MAX)
-    }
-
     fn look(
         &self,
         replay: &ReplayState,
