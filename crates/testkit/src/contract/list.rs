@@ -389,6 +389,7 @@ macro_rules! contract_cases {
                 more_of_an_aggregate_takes_the_place_of_the_last
                 nothing_is_set_aside_of_a_tenant_that_goes
                 the_operator_has_dead_letters_delivered_again
+                what_is_refused_again_is_wanted_no_more
                 the_operator_discards_dead_letters
                 living_nodes_are_waited_for_until_they_have_seen
                 what_everybody_is_past_may_go
@@ -398,6 +399,10 @@ macro_rules! contract_cases {
                 tenants_with_an_operational_application_listen
                 failed_deliveries_are_told_once_a_batch
                 nobody_is_told_what_failed_of_a_deleted_application
+                ;
+            operator:
+                the_operator_sees_the_living_nodes
+                the_operator_sees_what_waits_and_what_fails
                 ;
             backlog:
                 what_waits_is_counted_by_its_state

@@ -61,6 +61,7 @@ pub mod material;
 pub mod members;
 pub mod nodes;
 pub mod operational;
+pub mod operator;
 pub mod parking;
 pub mod partitions;
 pub mod people;
