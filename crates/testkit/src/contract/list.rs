@@ -97,6 +97,7 @@ macro_rules! contract_cases {
             identity:
                 an_api_key_is_found_by_its_id
                 a_session_has_the_grants_that_its_membership_has_now
+                actors_hold_what_they_hold_now
                 memberships_are_listed_oldest_first
                 applications_are_resolved_by_id_and_by_uid
                 credentials_carry_what_their_tenant_may_do
