@@ -322,6 +322,7 @@ macro_rules! contract_cases {
                 ;
             delivery_list:
                 deliveries_are_found
+                deliveries_are_found_by_the_time_of_their_message
                 deliveries_of_a_message_are_found_before_their_first_attempt
                 deliveries_are_listed_both_ways
                 ;
@@ -365,7 +366,10 @@ macro_rules! contract_cases {
                 it_is_too_late_to_cancel_what_is_due
                 racing_cancellers_have_one_winner
                 an_expunged_payload_is_gone
+                ;
+            message_list:
                 messages_are_listed_by_what_they_are
+                messages_are_found_by_the_time_of_their_acceptance
                 ;
             all_or_none:
                 a_batch_is_durable_whole

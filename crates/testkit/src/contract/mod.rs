@@ -59,6 +59,7 @@ pub mod late_commits;
 pub mod lists;
 pub mod material;
 pub mod members;
+pub mod message_list;
 pub mod nodes;
 pub mod operational;
 pub mod operator;
