@@ -356,6 +356,7 @@ macro_rules! contract_cases {
                 schemas_survive
                 old_schemas_go
                 a_schema_is_committed_with_its_number
+                event_types_are_counted_within_their_tenant
                 event_types_are_listed_by_name
                 a_tenants_settings_survive
                 ;
