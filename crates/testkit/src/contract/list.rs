@@ -166,6 +166,7 @@ macro_rules! contract_cases {
                 only_tenants_to_be_deleted_are_erased
                 racing_erasers_erase_once
                 what_comes_in_behind_the_eraser_goes_as_well
+                nothing_is_saved_of_a_tenant_that_is_gone
                 what_settles_behind_the_eraser_goes_as_well
                 ;
             accepting:

@@ -5,11 +5,15 @@ mod full;
 use std::{collections::BTreeMap, time::Duration};
 
 use postrider_application::ports::{ErasureStep, TenantViews as _};
-use postrider_domain::{TenantId, access::Role};
+use postrider_domain::{
+    Description, TenantId,
+    access::Role,
+    event_types::{EventType, EventTypeName},
+};
 use tokio::task::JoinSet;
 
 use self::full::{TABLES, full};
-use super::{Census, Fixture, Harness, people_steps::HOUR};
+use super::{Census, Fixture, Harness, people::assert_fault, people_steps::HOUR};
 
 type Rows = BTreeMap<String, u64>;
 
@@ -257,6 +261,36 @@ pub async fn what_comes_in_behind_the_eraser_goes_as_well<H: Census>(harness: &H
     }
     assert!(late.contains(&true), "something came in late");
     assert_eq!(harness.rows(Some(tenant.id)).await, Rows::new());
+}
+
+/// Once it is gone nothing of it is saved any more, by whoever was let in long before; nor of a person who went with it.
+pub async fn nothing_is_saved_of_a_tenant_that_is_gone<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (gone, other) = (full(&fixture, "gone").await, fixture.tenant("other").await);
+    fixture.order_deletion(&gone.tenant, fixture.ago(HOUR)).await;
+    let (bob, gone) = (gone.bob, gone.tenant);
+    erase(&fixture).await;
+    let head = fixture.ports().events.head().await.unwrap();
+
+    let scope = &gone.scope;
+    let mut application = fixture.new_application(&gone, None);
+    assert_fault(&fixture.save(scope, &mut application).await);
+    let mut membership = fixture.new_membership(&gone, other.owner, Role::Viewer);
+    assert_fault(&fixture.save(scope, &mut membership).await);
+    let mut session = fixture.new_session(gone.id, other.owner, fixture.now());
+    assert_fault(&fixture.save(scope, &mut session).await);
+    let mut invitation = fixture.new_invitation(gone.id, "late@example.com", fixture.now());
+    assert_fault(&fixture.save(scope, &mut invitation).await);
+    let name = EventTypeName::parse("invoice.paid").unwrap();
+    let mut event_type = EventType::register(gone.id, name, Description::default(), fixture.now());
+    assert_fault(&fixture.save(scope, &mut event_type).await);
+    let mut membership = fixture.new_membership(&other, bob, Role::Viewer);
+    assert_fault(&fixture.save(&other.scope, &mut membership).await);
+    let mut session = fixture.new_session(other.id, bob, fixture.now());
+    assert_fault(&fixture.save(&other.scope, &mut session).await);
+
+    assert_eq!(harness.rows(Some(gone.id)).await, Rows::new());
+    assert_eq!(fixture.ports().events.head().await.unwrap(), head);
 }
 
 /// What the queue held becomes history while the eraser is at it: attempts, and new rows of the queue in their place.
