@@ -1,6 +1,10 @@
 //! How a replay goes on, waits, and ends.
 
-use std::{collections::BTreeSet, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    time::Duration,
+};
 
 use postrider_application::{
     audit::Record,
@@ -10,7 +14,7 @@ use postrider_application::{
     },
 };
 use postrider_domain::{
-    Change, ReplayId,
+    Change,
     endpoints::{DisableReason, Endpoint},
     replays::{ReplayFailure, ReplayLimit, ReplayMode, ReplayStatus},
 };
@@ -178,28 +182,30 @@ pub async fn a_replay_that_is_held_takes_no_step<H: Harness>(harness: &H) {
     );
 }
 
-/// Of several the one that has waited the longest goes on.
+/// Of several the one that has waited the longest goes on: each has its turns, and none waits for another's end.
 pub async fn replays_take_turns<H: Harness>(harness: &H) {
+    const REPLAYS: u32 = 3;
+    const TURNS: u32 = 4;
     let scene = Scene::new(harness).await;
-    for _ in 0..4 {
+    for _ in 0..REPLAYS * TURNS {
         scene.published(&[]).await;
     }
-    let mut replays = BTreeSet::new();
-    for _ in 0..3 {
+    let mut turns = BTreeMap::new();
+    for _ in 0..REPLAYS {
         let endpoint = scene.endpoint().await;
-        replays.insert(scene.replay(endpoint, ReplayMode::Missing).await);
+        turns.insert(scene.replay(endpoint, ReplayMode::Missing).await, 0);
     }
-    let mut turns: Vec<ReplayId> = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..REPLAYS * TURNS {
         match scene.step(ReplayLimits { batch: 1, ..LIMITS }).await {
-            ReplayStep::Made { replay, .. } => turns.push(replay),
+            ReplayStep::Made { replay, .. } => *turns.get_mut(&replay).unwrap() += 1,
             step => panic!("{step:?}"),
         }
         // Where the store's clock is the case's, it goes on.
         harness.age(Duration::from_secs(1)).await;
     }
-    assert_eq!(turns[..3].iter().copied().collect::<BTreeSet<_>>(), replays);
-    assert_eq!((&turns[3..6], &turns[6..]), (&turns[..3], &turns[..3]));
+    // Two that were at it in the same millisecond may change places.
+    let fair = TURNS - 1..=TURNS + 1;
+    assert!(turns.values().all(|had| fair.contains(had)), "{turns:?}");
 }
 
 /// Rows that others have put into the queue do not count as its own.
