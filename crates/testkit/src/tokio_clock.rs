@@ -1,7 +1,4 @@
-use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use postrider_application::ports::Clock;
 use postrider_domain::Timestamp;
@@ -12,7 +9,7 @@ use tokio::time::Instant;
 /// in order.
 #[derive(Debug)]
 pub struct TokioClock {
-    wall_start: AtomicI64,
+    wall_start: Timestamp,
     start: Instant,
 }
 
@@ -32,7 +29,7 @@ impl TokioClock {
     )]
     pub fn starting_at(wall: Timestamp) -> Self {
         Self {
-            wall_start: AtomicI64::new(wall.as_micros()),
+            wall_start: wall,
             start: Instant::now(),
         }
     }
@@ -46,11 +43,6 @@ impl TokioClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::starting_at(Timestamp::from_micros(0).plus(since))
     }
-
-    /// Moves the wall clock, and not monotonic time, by `micros`, as an administrator or NTP may.
-    pub fn set_wall_off_by(&self, micros: i64) {
-        self.wall_start.fetch_add(micros, Ordering::SeqCst);
-    }
 }
 
 impl Default for TokioClock {
@@ -61,7 +53,7 @@ impl Default for TokioClock {
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.wall_start.load(Ordering::SeqCst)).plus(self.monotonic())
+        self.wall_start.plus(self.monotonic())
     }
 
     fn monotonic(&self) -> Duration {
@@ -80,13 +72,5 @@ mod tests {
         tokio::time::sleep(minute).await;
         assert_eq!(clock.monotonic(), minute);
         assert_eq!(clock.now(), TokioClock::START.plus(minute));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_jump_of_the_wall_clock_leaves_monotonic_time_alone() {
-        let clock = TokioClock::new();
-        clock.set_wall_off_by(-3_600_000_000);
-        assert_eq!(clock.monotonic(), Duration::ZERO);
-        assert_eq!(TokioClock::START.since(clock.now()), Duration::from_hours(1));
     }
 }

@@ -172,6 +172,17 @@ pub async fn an_answer_is_found_by_its_own_tenant_only<H: Harness>(harness: &H) 
         assert!(matches!(planted, Err(StoreError::Internal(_))), "{planted:?}");
         assert_eq!(kept(&fixture, &new_answer(tenant, 9, 1)).await, None);
     }
+    // Nobody keeps one of what they do in their own affairs.
+    let person = fixture.person_in(ours.id, ours.owner).await;
+    let tx = fixture.store().begin_as_person(&person).await.unwrap();
+    let planted = tx
+        .commit(Conclusion {
+            record: Record::InHistory,
+            answer: Some(new_answer(Some(ours.id), 9, 1)),
+        })
+        .await;
+    assert!(matches!(planted, Err(StoreError::Internal(_))), "{planted:?}");
+    assert_eq!(kept(&fixture, &new_answer(Some(ours.id), 9, 1)).await, None);
 }
 
 /// The answer of a command that changed nothing is kept by itself, once.

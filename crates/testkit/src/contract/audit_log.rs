@@ -37,7 +37,7 @@ pub async fn entries_are_listed_newest_first<H: Harness>(harness: &H) {
 }
 
 /// An entry of that time, with an id of its millisecond.
-fn entry_at<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, at: Timestamp) -> AuditEntry {
+pub(super) fn entry_at<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, at: Timestamp) -> AuditEntry {
     let (any, millis) = (
         fixture.uuid().as_u128(),
         u128::try_from(at.as_unix_millis()).unwrap(),

@@ -172,32 +172,38 @@ pub async fn racing_reruns_of_a_batch_store_it_once<H: Harness>(harness: &H) {
     }
 }
 
-/// One row that the database will never take, here the id of another tenant's message, refuses its batch; nothing of
-/// it is left, no key either. Without that row it is written.
+/// One row that the database will never take, here the id of another message, be it another tenant's or one's own,
+/// refuses its batch; nothing of it is left, no key either. Without that row it is written.
 pub async fn a_refused_row_leaves_nothing_of_its_batch<H: Harness>(harness: &H) {
     let (fixture, tenant, customer) = given(harness).await;
     let theirs = fixture.tenant("theirs").await;
     let their_customer = fixture.application(&theirs).await;
-    let taken = fixture.accepted(&their_customer).await;
+    let taken = [
+        fixture.accepted(&their_customer).await,
+        fixture.accepted(&customer).await,
+    ];
     let writer = &*fixture.ports().writer;
-    let poisoned = Message {
-        id: taken,
-        payload: Payload::restore(*b"other", ContentType::json()),
-        ..fixture.message(&customer)
-    };
     let sound = [
         keyed(fixture.message(&customer), 1, 1),
         alone(fixture.message(&customer), None),
     ];
-    for poison in [alone(poisoned.clone(), None), keyed(poisoned, 2, 2)] {
-        let batch = [sound[0].clone(), poison, sound[1].clone()];
-        let refused = writer.write(&batch).await;
-        assert!(matches!(refused, Err(WriteError::Refused(_))), "{refused:?}");
-        for new in &sound {
-            assert!(!is_there(&fixture, &tenant, &customer, new.message.id).await);
+    for id in taken {
+        let poisoned = Message {
+            id,
+            payload: Payload::restore(*b"other", ContentType::json()),
+            ..fixture.message(&customer)
+        };
+        for poison in [alone(poisoned.clone(), None), keyed(poisoned, 2, 2)] {
+            let batch = [sound[0].clone(), poison, sound[1].clone()];
+            for refused in [writer.write(&batch).await, writer.write_all(&batch).await] {
+                assert!(matches!(refused, Err(WriteError::Refused(_))), "{refused:?}");
+            }
+            for new in &sound {
+                assert!(!is_there(&fixture, &tenant, &customer, new.message.id).await);
+            }
         }
     }
-    assert_eq!(all_queued(&fixture).await, once([taken]));
+    assert_eq!(all_queued(&fixture).await, once(taken));
 
     let others = [
         keyed(fixture.message(&customer), 1, 3),

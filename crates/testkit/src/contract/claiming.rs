@@ -36,6 +36,7 @@ pub async fn a_claimed_row_says_what_it_is<H: Harness>(harness: &H) {
     assert_eq!((row.tenant, row.application), (tenant.id, customer.id));
     assert_eq!((row.message, row.endpoint), (message, None));
     assert_eq!((row.attempts, row.failures), (0, 0));
+    assert_eq!((row.asked_for, row.asked_in), (false, None));
 }
 
 /// Of racing claimers exactly one gets a row, and no row is left.

@@ -1,9 +1,12 @@
 //! Deliveries of many messages: found by what they are looked for by, in both directions, and nobody else's.
 
+use std::{collections::HashSet, time::Duration};
+
 use postrider_application::ports::{
-    DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews as _, ListedDelivery, Page, PageRequest,
+    DeliveryFilter, DeliveryKey, DeliveryState, DeliveryViews as _, ListedDelivery, MessageViews as _, Page,
+    PageRequest,
 };
-use postrider_domain::{EndpointId, MessageId, access::Visibility};
+use postrider_domain::{EndpointId, MessageId, Timestamp, access::Visibility};
 
 use super::{
     Customer, Fixture, Harness, Tenancy,
@@ -14,9 +17,10 @@ struct Scene<'h, H: Harness> {
     fixture: Fixture<'h, H>,
     tenant: Tenancy,
     customers: [Customer; 2],
-    endpoints: [EndpointId; 3],
-    /// Each was delivered to the first endpoint, failed at the second, and waits for another attempt at the third,
-    /// which is the second application's.
+    /// Three of the first application, one of the second.
+    endpoints: [EndpointId; 4],
+    /// One of each application: delivered to the first endpoint, failed at the second, not wanted by the third any more;
+    /// and to be attempted again at the fourth.
     messages: Vec<[MessageId; 2]>,
 }
 
@@ -31,19 +35,24 @@ impl<'h, H: Harness> Scene<'h, H> {
         let endpoints = [
             fixture.endpoint(&tenant, &customers[0]).await,
             fixture.endpoint(&tenant, &customers[0]).await,
+            fixture.endpoint(&tenant, &customers[0]).await,
             fixture.endpoint(&tenant, &customers[1]).await,
         ];
         let node = fixture.node().await;
         let mut messages = Vec::new();
         for _ in 0..3 {
-            let [one, two, three] = endpoints;
-            let (message, rows) = fixture.fanned_out(node, &customers[0], &[one, two]).await;
-            let delivered = fixture.delivered(message, one);
-            assert!(fixture.settle(node, rows[0], delivered).await);
-            let cancelled = fixture.cancelled(message, two);
-            assert!(fixture.settle(node, rows[1], cancelled).await);
-            let (other, row) = fixture.delivery(node, &customers[1], three).await;
-            let (failed, _) = fixture.failed(other, three);
+            let [one, two, three, four] = endpoints;
+            let (message, rows) = fixture.fanned_out(node, &customers[0], &[one, two, three]).await;
+            let ends = [
+                fixture.delivered(message, one),
+                fixture.given_up(message, two),
+                fixture.cancelled(message, three),
+            ];
+            for (row, concluded) in rows.into_iter().zip(ends) {
+                assert!(fixture.settle(node, row, concluded).await);
+            }
+            let (other, row) = fixture.delivery(node, &customers[1], four).await;
+            let (failed, _) = fixture.failed(other, four);
             assert!(fixture.settle(node, row, failed).await);
             messages.push([message, other]);
         }
@@ -96,68 +105,99 @@ fn keys(items: &[ListedDelivery]) -> Vec<(MessageId, EndpointId)> {
         .collect()
 }
 
-/// By application, endpoint, message, status and time.
+/// Those in that state.
+fn in_state(state: DeliveryState) -> DeliveryFilter {
+    DeliveryFilter {
+        state: Some(state),
+        ..DeliveryFilter::default()
+    }
+}
+
+/// By application, endpoint, message and state.
 pub async fn deliveries_are_found<H: Harness>(harness: &H) {
     let scene = Scene::new(harness).await;
-    let [one, two, three] = scene.endpoints;
-    let all = DeliveryFilter {
+    let [one, two, three, four] = scene.endpoints;
+    let to = |endpoint| scene.expected(|[message, _]| vec![(*message, endpoint)]);
+    let of_application = DeliveryFilter {
         application: Some(scene.customers[0].id),
         ..DeliveryFilter::default()
     };
-    let both = scene.expected(|[message, _]| vec![(*message, one), (*message, two)]);
-    assert_eq!(scene.found(all.clone()).await, both);
-    let of_endpoint = DeliveryFilter {
-        endpoint: Some(one),
-        ..all.clone()
-    };
-    assert_eq!(
-        scene.found(of_endpoint).await,
-        scene.expected(|[message, _]| vec![(*message, one)])
-    );
-    let delivered = DeliveryFilter {
-        state: Some(DeliveryState::Delivered),
-        ..all.clone()
-    };
-    assert_eq!(
-        scene.found(delivered).await,
-        scene.expected(|[message, _]| vec![(*message, one)])
-    );
-    let state = |state| DeliveryFilter {
-        state: Some(state),
-        ..DeliveryFilter::default()
-    };
-    let cancelled = scene.expected(|[message, _]| vec![(*message, two)]);
-    assert_eq!(scene.found(state(DeliveryState::Cancelled)).await, cancelled);
-    let pending = scene.expected(|[_, other]| vec![(*other, three)]);
-    assert_eq!(scene.found(state(DeliveryState::Pending)).await, pending);
-    assert_eq!(scene.found(state(DeliveryState::Failed)).await, []);
-    let of_message = DeliveryFilter {
-        message: Some(scene.messages[1][0]),
-        ..DeliveryFilter::default()
-    };
-    assert_eq!(scene.found(of_message).await.len(), 2);
-
-    let now = scene.fixture.now();
-    let long_ago = now.minus(std::time::Duration::from_hours(9));
-    for (from, to, found) in [
-        (Some(long_ago), None, 3),
-        (None, Some(long_ago), 0),
-        (Some(now.plus(std::time::Duration::from_hours(1))), None, 0),
-        (
-            Some(long_ago),
-            Some(now.plus(std::time::Duration::from_secs(1))),
-            3,
-        ),
+    let all = scene.expected(|[message, _]| [one, two, three].map(|to| (*message, to)).to_vec());
+    assert_eq!(scene.found(of_application.clone()).await, all);
+    for (endpoint, state) in [
+        (one, DeliveryState::Delivered),
+        (two, DeliveryState::Failed),
+        (three, DeliveryState::Cancelled),
     ] {
-        for filter in [
-            state(DeliveryState::Cancelled),
-            DeliveryFilter {
-                endpoint: Some(two),
-                ..all.clone()
-            },
-        ] {
-            let filter = DeliveryFilter { from, to, ..filter };
-            assert_eq!(scene.found(filter).await.len(), found, "{from:?} {to:?}");
+        let of_endpoint = DeliveryFilter {
+            endpoint: Some(endpoint),
+            ..of_application.clone()
+        };
+        assert_eq!(scene.found(of_endpoint.clone()).await, to(endpoint));
+        for wanted in DeliveryState::ALL {
+            let found = scene
+                .found(DeliveryFilter {
+                    state: Some(wanted),
+                    ..of_endpoint.clone()
+                })
+                .await;
+            let expected = if wanted == state { to(endpoint) } else { vec![] };
+            assert_eq!(found, expected, "{wanted:?} of {state:?}");
+        }
+    }
+    let pending = scene.expected(|[_, other]| vec![(*other, four)]);
+    assert_eq!(scene.found(in_state(DeliveryState::Pending)).await, pending);
+    assert_eq!(scene.found(in_state(DeliveryState::Failed)).await, to(two));
+    assert_eq!(scene.found(in_state(DeliveryState::Cancelled)).await, to(three));
+    let message = scene.messages[1][0];
+    let of_message = DeliveryFilter {
+        message: Some(message),
+        ..DeliveryFilter::default()
+    };
+    let mut expected = vec![(message, one), (message, two), (message, three)];
+    expected.sort();
+    expected.reverse();
+    assert_eq!(scene.found(of_message).await, expected);
+}
+
+/// Those of messages that were accepted at a time or later, and before a time; in whichever way they are looked for.
+pub async fn deliveries_are_found_by_the_time_of_their_message<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let (store, application) = (scene.fixture.store(), scene.customers[0].id);
+    let mut accepted = Vec::new();
+    for [message, _] in &scene.messages {
+        let view = store.message(&scene.tenant.scope, application, *message).await;
+        accepted.push((*message, view.unwrap().unwrap().created_at));
+    }
+    let moment = Duration::from_micros(1);
+    let times = accepted.iter().flat_map(|(_, at)| [*at, at.plus(moment)]);
+    let times: Vec<_> = times.map(Some).chain([None]).collect();
+    for from in &times {
+        for to in &times {
+            let between = |(_, at): &&(MessageId, Timestamp)| {
+                from.is_none_or(|from| *at >= from) && to.is_none_or(|to| *at < to)
+            };
+            let expected: HashSet<_> = accepted.iter().filter(between).map(|(id, _)| *id).collect();
+            let of_first = DeliveryFilter {
+                application: Some(application),
+                endpoint: Some(scene.endpoints[0]),
+                ..DeliveryFilter::default()
+            };
+            for filter in [of_first, in_state(DeliveryState::Failed)] {
+                let (from, to) = (*from, *to);
+                let found = scene.found(DeliveryFilter { from, to, ..filter }).await;
+                let found: HashSet<_> = found.into_iter().map(|(message, _)| message).collect();
+                assert_eq!(found, expected, "{from:?} {to:?}");
+            }
+            let (message, at) = accepted[1];
+            let of_message = DeliveryFilter {
+                message: Some(message),
+                from: *from,
+                to: *to,
+                ..DeliveryFilter::default()
+            };
+            let found = scene.found(of_message).await;
+            assert_eq!(found.len(), 3 * usize::from(between(&&(message, at))));
         }
     }
 }
@@ -166,7 +206,7 @@ pub async fn deliveries_are_found<H: Harness>(harness: &H) {
 /// it.
 pub async fn deliveries_of_a_message_are_found_before_their_first_attempt<H: Harness>(harness: &H) {
     let scene = Scene::new(harness).await;
-    let [one, two, _] = scene.endpoints;
+    let [one, two, ..] = scene.endpoints;
     let node = scene.fixture.node().await;
     let customer = &scene.customers[0];
     let (message, rows) = scene.fixture.fanned_out(node, customer, &[one, two]).await;
@@ -216,11 +256,8 @@ pub async fn deliveries_are_listed_both_ways<H: Harness>(harness: &H) {
         application: Some(scene.customers[0].id),
         ..DeliveryFilter::default()
     };
-    let cancelled = DeliveryFilter {
-        state: Some(DeliveryState::Cancelled),
-        ..DeliveryFilter::default()
-    };
-    for (filter, count) in [(&of_application, 6), (&cancelled, 3)] {
+    let cancelled = in_state(DeliveryState::Cancelled);
+    for (filter, count) in [(&of_application, 9), (&cancelled, 3)] {
         let all = scene
             .page(&scene.tenant, &Visibility::All, filter, first())
             .await

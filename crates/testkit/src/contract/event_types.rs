@@ -112,19 +112,6 @@ pub async fn schemas_survive<H: Harness>(harness: &H) {
     assert_eq!(unknown, None);
 }
 
-/// Event types are counted as the transaction sees them, and nobody else's.
-async fn are_counted<H: Harness>(fixture: &Fixture<'_, H>, tenant: &Tenancy, expected: u32) {
-    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
-    let count = tx.count_event_types(&tenant.scope).await.unwrap();
-    assert_eq!(count, expected);
-    let mut one_more =
-        EventType::register(tenant.id, name("one.more"), Description::default(), fixture.now());
-    tx.save(&tenant.scope, &mut one_more).await.unwrap();
-    let count = tx.count_event_types(&tenant.scope).await.unwrap();
-    assert_eq!(count, expected + 1);
-    drop(tx);
-}
-
 /// Of many schemas the newest are kept.
 pub async fn old_schemas_go<H: Harness>(harness: &H) {
     let fixture = Fixture::new(harness);
@@ -151,9 +138,6 @@ pub async fn old_schemas_go<H: Harness>(harness: &H) {
         .unwrap()
         .unwrap();
     assert_eq!(other.schemas.len(), 1);
-    are_counted(&fixture, &tenant, 2).await;
-    let nobody = fixture.tenant("other").await;
-    are_counted(&fixture, &nobody, 0).await;
 }
 
 /// A schema of a transaction that was not committed is not there.
@@ -173,6 +157,24 @@ pub async fn a_schema_is_committed_with_its_number<H: Harness>(harness: &H) {
         .unwrap()
         .unwrap();
     assert_eq!((view.latest, view.event_type.value.latest_schema), (None, 0));
+}
+
+/// Event types are counted as the transaction sees them, archived ones too, and nobody else's.
+pub async fn event_types_are_counted_within_their_tenant<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (tenant, other) = (fixture.tenant("acme").await, fixture.tenant("other").await);
+    register(&fixture, &tenant, "a").await;
+    let mut archived = register(&fixture, &tenant, "b").await;
+    assert_eq!(archived.archive(fixture.now()), Change::Made);
+    fixture.save(&tenant.scope, &mut archived).await.unwrap();
+    for (tenant, expected) in [(&tenant, 2), (&other, 0)] {
+        let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+        assert_eq!(tx.count_event_types(&tenant.scope).await.unwrap(), expected);
+        let (name, at) = (name("one.more"), fixture.now());
+        let mut one_more = EventType::register(tenant.id, name, Description::default(), at);
+        tx.save(&tenant.scope, &mut one_more).await.unwrap();
+        assert_eq!(tx.count_event_types(&tenant.scope).await.unwrap(), expected + 1);
+    }
 }
 
 /// A list by name, there and back; archived ones only if they are asked for.

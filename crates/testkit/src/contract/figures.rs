@@ -166,10 +166,14 @@ pub async fn figures_are_forgotten<H: Harness>(harness: &H) {
         .unwrap();
     assert_eq!(left.attempts, 1);
 
+    let their_customer = fixture.application(&leaving).await;
+    let theirs = fixture.endpoint(&leaving, &their_customer).await;
     fixture.order_deletion(&leaving, now).await;
-    figures.add_figures(&[], &[day(&leaving, 0)]).await.unwrap();
-    let of = fixture
-        .store()
-        .usage(&leaving.scope, now.minus(48 * HOUR), now.plus(48 * HOUR));
+    let late = hour((&leaving, &their_customer), theirs, now, one());
+    figures.add_figures(&[late], &[day(&leaving, 0)]).await.unwrap();
+    let (store, scope, since) = (fixture.store(), &leaving.scope, now.minus(48 * HOUR));
+    let of = store.usage(scope, since, now.plus(48 * HOUR));
     assert_eq!(of.await.unwrap(), []);
+    let of = store.endpoint_figures(scope, their_customer.id, theirs, since);
+    assert_eq!(of.await.unwrap(), EndpointFigures::default());
 }

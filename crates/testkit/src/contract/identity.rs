@@ -13,7 +13,7 @@ use postrider_domain::{
     users::{Email, Membership},
 };
 
-use super::{Fixture, Harness};
+use super::{Fixture, Harness, Tenancy};
 
 /// An API key is known by its id, with what is needed to let it in.
 pub async fn an_api_key_is_found_by_its_id<H: Harness>(harness: &H) {
@@ -87,6 +87,51 @@ pub async fn a_session_has_the_grants_that_its_membership_has_now<H: Harness>(ha
     let unknown = SessionId::from_uuid(fixture.uuid());
     assert_eq!(credentials.session(unknown).await.unwrap(), None);
     assert_eq!(identities.session_now(unknown).await.unwrap(), None);
+}
+
+/// Whom the audit log names holds what they hold now, and there: a person by their membership, a machine by its key.
+/// Who is there no more, or never was, holds nothing.
+pub async fn actors_hold_what_they_hold_now<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (tenant, other) = (fixture.tenant("acme").await, fixture.tenant("other").await);
+    let bob = fixture.stranger().await;
+    let place = fixture.membership(&tenant, bob, Role::Developer).await;
+    fixture.membership(&other, bob, Role::Viewer).await;
+    let key = fixture.api_key(&tenant).await;
+    let (person, machine) = (bob.to_string(), key.to_string());
+    let identities = &fixture.ports().identities;
+    let hold = async |expected: &[(&Tenancy, &str, Option<Role>)]| {
+        for (of, actor, role) in expected {
+            let held = identities.grants_of(of.id, actor).await.unwrap();
+            let expected: Vec<_> = role.iter().map(|role| Grant::tenant(*role)).collect();
+            assert_eq!(held, expected, "{actor}");
+        }
+    };
+    hold(&[
+        (&tenant, &person, Some(Role::Developer)),
+        (&other, &person, Some(Role::Viewer)),
+        (&tenant, &machine, Some(Role::Publisher)),
+        (&other, &machine, None),
+        (&tenant, &other.owner.to_string(), None),
+        (&tenant, &place.to_string(), None),
+        (&tenant, &ApiKeyId::from_uuid(fixture.uuid()).to_string(), None),
+        (&tenant, "operator", None),
+        (&tenant, "", None),
+    ])
+    .await;
+
+    let mut member: Membership = fixture.find(&tenant.scope, &place).await.unwrap();
+    member.remove(1).unwrap();
+    fixture.delete(&tenant.scope, member).await.unwrap();
+    let mut key: ApiKey = fixture.find(&tenant.scope, &key).await.unwrap();
+    key.revoke();
+    fixture.delete(&tenant.scope, key).await.unwrap();
+    hold(&[
+        (&tenant, &person, None),
+        (&other, &person, Some(Role::Viewer)),
+        (&tenant, &machine, None),
+    ])
+    .await;
 }
 
 /// A person's memberships are listed, the oldest first, with the tenants' names.

@@ -2,7 +2,7 @@
 
 use postrider_application::ports::{
     ApplicationViews as _, DeliveryRepository as _, EndpointViews as _, EventTypeViews as _,
-    MessageViews as _, PageRequest, Repository, Store as _, StoreError,
+    MessageViews as _, Repository, Store as _, StoreError,
 };
 use postrider_domain::{
     Aggregate as _, Description, EndpointId, MessageId, Uid,
@@ -14,11 +14,7 @@ use postrider_domain::{
     users::{Invitation, Membership, Session},
 };
 
-use super::{Customer, Fixture, Harness, Tenancy};
-
-fn first<K>() -> PageRequest<K> {
-    PageRequest::first(10)
-}
+use super::{Customer, Fixture, Harness, Tenancy, paging::first};
 
 /// Two tenants with an application each.
 struct Two<'h, H: Harness> {

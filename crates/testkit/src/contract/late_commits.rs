@@ -107,6 +107,21 @@ pub async fn what_a_node_commits_after_it_left_is_taken_over<H: Harness>(harness
     );
 }
 
+/// A node of which nothing is known any more, as it died long ago, is dead as others are.
+pub async fn what_a_node_that_nobody_knows_commits_is_taken_over<H: Harness>(harness: &H) {
+    let (fixture, _, customer) = given(harness).await;
+    let heir = fixture.node().await;
+    let unknown = Epoch(heir.0 + 1_000);
+    let late = owned_by(&fixture, &customer, unknown, 2);
+    fixture.ports().writer.write(&late).await.unwrap();
+    assert!(fixture.claim(heir).await.is_empty());
+    let rows = taken(&fixture, unknown, heir).await;
+    assert_eq!(
+        rows.iter().map(|row| row.work).collect::<HashSet<_>>(),
+        rows_of(&late, 1)
+    );
+}
+
 /// While a dead node goes on committing, and two take over: each row is taken once, and none is left.
 pub async fn takers_find_all_that_a_dead_node_goes_on_to_commit<H: Harness>(harness: &H) {
     const BATCHES: usize = 30;

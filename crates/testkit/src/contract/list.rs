@@ -17,6 +17,10 @@ macro_rules! contract_cases {
                 changed_endpoints_do_not_make_the_application_stale
                 endpoints_are_counted_within_their_application
                 ;
+            turns:
+                endpoints_are_counted_one_after_the_other
+                replays_are_counted_one_after_the_other
+                ;
             deleting:
                 a_delete_is_guarded_by_the_version
                 a_delete_is_logged_with_its_change
@@ -93,6 +97,7 @@ macro_rules! contract_cases {
             identity:
                 an_api_key_is_found_by_its_id
                 a_session_has_the_grants_that_its_membership_has_now
+                actors_hold_what_they_hold_now
                 memberships_are_listed_oldest_first
                 applications_are_resolved_by_id_and_by_uid
                 credentials_carry_what_their_tenant_may_do
@@ -161,6 +166,7 @@ macro_rules! contract_cases {
                 only_tenants_to_be_deleted_are_erased
                 racing_erasers_erase_once
                 what_comes_in_behind_the_eraser_goes_as_well
+                nothing_is_saved_of_a_tenant_that_is_gone
                 what_settles_behind_the_eraser_goes_as_well
                 ;
             accepting:
@@ -281,6 +287,7 @@ macro_rules! contract_cases {
             late_commits:
                 what_a_dead_node_still_commits_is_taken_over
                 what_a_node_commits_after_it_left_is_taken_over
+                what_a_node_that_nobody_knows_commits_is_taken_over
                 takers_find_all_that_a_dead_node_goes_on_to_commit
                 ;
             bells:
@@ -299,6 +306,8 @@ macro_rules! contract_cases {
                 ;
             resending:
                 a_resend_is_queued_at_once
+                the_retry_of_a_resend_was_not_asked_for
+                what_has_lost_its_payload_is_not_sent_again
                 a_resend_of_what_is_queued_is_a_conflict
                 racing_resends_are_queued_once
                 a_resend_rolled_back_is_not_queued
@@ -309,9 +318,12 @@ macro_rules! contract_cases {
                 what_is_young_is_kept
                 what_is_queued_is_kept_however_old
                 events_that_somebody_needs_are_kept
+                events_are_kept_for_their_time
+                old_entries_of_the_audit_log_go
                 ;
             delivery_list:
                 deliveries_are_found
+                deliveries_are_found_by_the_time_of_their_message
                 deliveries_of_a_message_are_found_before_their_first_attempt
                 deliveries_are_listed_both_ways
                 ;
@@ -332,6 +344,10 @@ macro_rules! contract_cases {
                 a_replay_does_not_fill_the_queue
                 a_replay_ends_at_its_limit
                 a_cancelled_replay_goes_no_further
+                a_replay_that_is_held_takes_no_step
+                replays_take_turns
+                a_replay_waits_for_its_own_rows_only
+                a_finished_replay_is_kept_for_a_month
                 a_replay_fails_without_its_endpoint
                 racing_steps_queue_each_message_once
                 replays_are_listed_and_counted_by_endpoint
@@ -341,6 +357,7 @@ macro_rules! contract_cases {
                 schemas_survive
                 old_schemas_go
                 a_schema_is_committed_with_its_number
+                event_types_are_counted_within_their_tenant
                 event_types_are_listed_by_name
                 a_tenants_settings_survive
                 ;
@@ -351,7 +368,10 @@ macro_rules! contract_cases {
                 it_is_too_late_to_cancel_what_is_due
                 racing_cancellers_have_one_winner
                 an_expunged_payload_is_gone
+                ;
+            message_list:
                 messages_are_listed_by_what_they_are
+                messages_are_found_by_the_time_of_their_acceptance
                 ;
             all_or_none:
                 a_batch_is_durable_whole
@@ -376,6 +396,7 @@ macro_rules! contract_cases {
                 more_of_an_aggregate_takes_the_place_of_the_last
                 nothing_is_set_aside_of_a_tenant_that_goes
                 the_operator_has_dead_letters_delivered_again
+                what_is_refused_again_is_wanted_no_more
                 the_operator_discards_dead_letters
                 living_nodes_are_waited_for_until_they_have_seen
                 what_everybody_is_past_may_go
@@ -385,6 +406,10 @@ macro_rules! contract_cases {
                 tenants_with_an_operational_application_listen
                 failed_deliveries_are_told_once_a_batch
                 nobody_is_told_what_failed_of_a_deleted_application
+                ;
+            operator:
+                the_operator_sees_the_living_nodes
+                the_operator_sees_what_waits_and_what_fails
                 ;
             backlog:
                 what_waits_is_counted_by_its_state

@@ -59,8 +59,10 @@ pub mod late_commits;
 pub mod lists;
 pub mod material;
 pub mod members;
+pub mod message_list;
 pub mod nodes;
 pub mod operational;
+pub mod operator;
 pub mod parking;
 pub mod partitions;
 pub mod people;
@@ -73,6 +75,7 @@ pub mod retaining;
 pub mod round_trips;
 pub mod scheduling;
 pub mod settling;
+pub mod turns;
 pub mod uniqueness;
 pub mod units_of_work;
 

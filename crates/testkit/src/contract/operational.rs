@@ -2,12 +2,8 @@
 
 use std::collections::HashSet;
 
-use postrider_application::ports::{Concluded, EventForm, LoggedEvent};
-use postrider_domain::{
-    EndpointId, MessageId,
-    applications::OPERATIONAL_UID,
-    deliveries::{Delivery, Outcome},
-};
+use postrider_application::ports::{EventForm, LoggedEvent};
+use postrider_domain::applications::OPERATIONAL_UID;
 
 use super::{Customer, Fixture, Harness, Tenancy, claiming::given, queue_steps::ending, resources::delete};
 
@@ -46,18 +42,6 @@ pub async fn tenants_with_an_operational_application_listen<H: Harness>(harness:
     }
 }
 
-/// Ends a delivery for good.
-fn given_up<H: Harness>(fixture: &Fixture<'_, H>, message: MessageId, endpoint: EndpointId) -> Concluded {
-    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
-    let gone = Outcome::of_status(410);
-    fixture.record(&mut delivery, gone);
-    Concluded {
-        attempt: Some(fixture.attempt(1, gone)),
-        delivery,
-        retry: None,
-    }
-}
-
 async fn told<H: Harness>(fixture: &Fixture<'_, H>, after: i64) -> Vec<LoggedEvent> {
     let mut events = fixture.ports().events.after(after, 100).await.unwrap();
     events.retain(|event| event.kind == "delivery.failed");
@@ -75,7 +59,7 @@ pub async fn failed_deliveries_are_told_once_a_batch<H: Harness>(harness: &H) {
     let fails = async |tenant: &Tenancy, customer: &Customer| {
         let endpoint = fixture.endpoint(tenant, customer).await;
         let (message, work) = fixture.delivery(node, customer, endpoint).await;
-        let ends = ending(work, given_up(&fixture, message, endpoint));
+        let ends = ending(work, fixture.given_up(message, endpoint));
         (ends, message, endpoint)
     };
     let (one, two) = (fails(&tenant, &customer).await, fails(&tenant, &customer).await);
@@ -126,8 +110,7 @@ pub async fn nobody_is_told_what_failed_of_a_deleted_application<H: Harness>(har
     for gone in [&customer, &listener] {
         let endpoint = fixture.endpoint(&tenant, gone).await;
         let (message, work) = fixture.delivery(node, gone, endpoint).await;
-        let ends = given_up(&fixture, message, endpoint);
-        unheard.push(ending(work, ends));
+        unheard.push(ending(work, fixture.given_up(message, endpoint)));
         delete(&fixture, &tenant, gone, fixture.now()).await.unwrap();
     }
     let before = fixture.ports().events.head().await.unwrap();

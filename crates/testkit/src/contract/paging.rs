@@ -46,6 +46,7 @@ pub(super) async fn pieces<T: Clone + PartialEq + Debug, K: Clone>(
         })
         .await;
         assert!(page.next.is_some(), "what it was asked from follows");
+        assert!(!page.items.is_empty(), "some came before");
         let kept = rest.len() - page.items.len();
         assert_eq!(rest.split_off(kept), page.items, "the way back shows the same");
         back = page.prev;

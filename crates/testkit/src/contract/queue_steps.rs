@@ -192,8 +192,17 @@ impl<H: Harness> Fixture<'_, H> {
 
     /// A first attempt that succeeded.
     pub fn delivered(&self, message: MessageId, endpoint: EndpointId) -> Concluded {
+        self.ended(message, endpoint, Outcome::of_status(204))
+    }
+
+    /// A first attempt that was answered with 410: the delivery failed for good.
+    pub fn given_up(&self, message: MessageId, endpoint: EndpointId) -> Concluded {
+        self.ended(message, endpoint, Outcome::of_status(410))
+    }
+
+    /// A first attempt that was the last.
+    fn ended(&self, message: MessageId, endpoint: EndpointId, outcome: Outcome) -> Concluded {
         let mut delivery = Delivery::begin(message, endpoint, self.now());
-        let outcome = Outcome::of_status(204);
         self.record(&mut delivery, outcome);
         Concluded {
             attempt: Some(self.attempt(1, outcome)),

@@ -2,7 +2,10 @@
 
 use postrider_application::{
     audit::Record,
-    ports::{Concluded, DeliveryRepository as _, Store as _, StoreError, UniqueRule, UnitOfWork as _},
+    ports::{
+        Concluded, DeliveryRepository as _, Expunged, MessageRepository as _, Store as _, StoreError,
+        UniqueRule, UnitOfWork as _,
+    },
 };
 use postrider_domain::{
     EndpointId, MessageId, WorkId,
@@ -15,6 +18,8 @@ use super::{
     Customer, Fixture, Harness, Tenancy,
     claiming::given,
     deliveries::{deliveries, find},
+    queue_steps::WAIT,
+    scheduling::expunge,
 };
 
 /// The trace that resends are asked for in.
@@ -62,15 +67,8 @@ async fn given_up<H: Harness>(
 ) -> (MessageId, EndpointId) {
     let (node, endpoint) = (fixture.node().await, fixture.endpoint(tenant, customer).await);
     let (message, work) = fixture.delivery(node, customer, endpoint).await;
-    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
-    let gone = Outcome::of_status(410);
-    fixture.record(&mut delivery, gone);
-    let settled = Concluded {
-        attempt: Some(fixture.attempt(1, gone)),
-        delivery,
-        retry: None,
-    };
-    assert!(fixture.settle(node, work, settled).await);
+    let given_up = fixture.given_up(message, endpoint);
+    assert!(fixture.settle(node, work, given_up).await);
     (message, endpoint)
 }
 
@@ -120,6 +118,62 @@ pub async fn a_resend_is_queued_at_once<H: Harness>(harness: &H) {
         (views[0].status, views[0].attempts),
         (DeliveryStatus::Delivered, 2)
     );
+}
+
+/// The attempt that follows was asked for; the one after it, if that failed, was not.
+pub async fn the_retry_of_a_resend_was_not_asked_for<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
+    fixture.resent(&tenant, &customer, message, endpoint).await;
+    let node = fixture.node().await;
+    let resent = fixture.claim_one(node).await;
+    assert_eq!((resent.asked_for, resent.asked_in), (true, Some(asked_in())));
+    let attempt = fixture.attempt(2, Outcome::of_status(500));
+    let (failed, retry) = fixture.retried(message, endpoint, attempt);
+    assert!(fixture.settle(node, resent.work, failed).await);
+    harness.age(WAIT).await;
+    let retried = fixture.claim_one(node).await;
+    assert_eq!((retried.work.id, retried.attempts), (retry, 2));
+    assert_eq!((retried.asked_for, retried.asked_in), (false, None));
+}
+
+/// What has lost its payload is not sent again; a transaction sees that it has, as soon as it took the payload itself.
+pub async fn what_has_lost_its_payload_is_not_sent_again<H: Harness>(harness: &H) {
+    let (fixture, tenant, customer) = given(harness).await;
+    let sibling = fixture.application(&tenant).await;
+    let other_tenant = fixture.tenant("other").await;
+    let (message, endpoint) = given_up(&fixture, &tenant, &customer).await;
+    let unknown = MessageId::from_uuid(fixture.uuid());
+    for (tenant, customer, message, expected) in [
+        (&tenant, &customer, message, true),
+        (&tenant, &customer, unknown, false),
+        (&tenant, &sibling, message, false),
+        (&other_tenant, &customer, message, false),
+    ] {
+        let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+        let there = tx.has_payload(&tenant.scope, customer.id, message).await;
+        assert_eq!(there.unwrap(), expected);
+    }
+    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+    let scope = &tenant.scope;
+    tx.expunge_payload(scope, customer.id, message).await.unwrap();
+    assert!(!tx.has_payload(scope, customer.id, message).await.unwrap());
+    drop(tx);
+    let found = find(&fixture, &tenant, &customer, message, endpoint).await;
+    let mut delivery = found.unwrap();
+    delivery.resend(fixture.now()).unwrap();
+
+    assert_eq!(
+        expunge(&fixture, &tenant, &customer, message).await,
+        Expunged::Now
+    );
+    let mut tx = fixture.store().begin(&tenant.scope).await.unwrap();
+    assert!(!tx.has_payload(scope, customer.id, message).await.unwrap());
+    drop(tx);
+    let refused = requeue(&fixture, &tenant, &customer, &delivery, fixture.work_id()).await;
+    assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
+    let node = fixture.node().await;
+    assert!(fixture.claim(node).await.is_empty());
 }
 
 /// What is queued already is not queued twice: neither a waiting delivery nor one that a node holds.

@@ -7,8 +7,9 @@ use postrider_domain::{MessageId, Timestamp, deliveries::Outcome};
 use uuid::Uuid;
 
 use super::{
-    Customer, Fixture, Tenancy,
-    harness::Census,
+    Census, Customer, Fixture, Tenancy,
+    audit::{commit, log},
+    audit_log::entry_at,
     queue_steps::{alone, write_one},
 };
 
@@ -62,7 +63,7 @@ async fn remove<H: Census>(
 ) -> Removed {
     let retention = &fixture.ports().retention;
     let mut all = Removed::default();
-    loop {
+    for _ in 0..100 {
         let removed = retention.remove_old(policy, needed, 100).await.unwrap();
         all.partitions += removed.partitions;
         all.rows += removed.rows;
@@ -70,6 +71,13 @@ async fn remove<H: Census>(
             return all;
         }
     }
+    panic!("there is always more");
+}
+
+/// The positions of the events that are kept.
+async fn positions<H: Census>(fixture: &Fixture<'_, H>) -> Vec<i64> {
+    let all = fixture.ports().events.after(0, 1_000).await.unwrap();
+    all.iter().map(|event| event.position).collect()
 }
 
 /// Nothing goes before its time, and nothing at all if nobody said a time.
@@ -114,29 +122,20 @@ pub async fn events_that_somebody_needs_are_kept<H: Census>(harness: &H) {
     for name in ["one", "two", "three"] {
         fixture.tenant(name).await;
     }
-    let events = &fixture.ports().events;
     let policy = RetentionPolicy {
         events: Some(Duration::ZERO),
         ..RetentionPolicy::default()
     };
-    let positions = async || {
-        let all = events.after(0, 1_000).await.unwrap();
-        all.iter().map(|event| event.position).collect::<Vec<_>>()
-    };
-    // As the sweeper does. Their times are the store's: a moment has passed when the next statement begins, and so a
-    // second round takes what the first one may have found too young.
+    // All are old enough.
+    harness.age(Duration::from_secs(1)).await;
+    // As the sweeper does.
     let (cursors, sight) = (&fixture.ports().cursors, &fixture.ports().sight);
     let least_needed = async || fixture.ports().readers.least_needed().await.unwrap();
     let swept = async |left: &[i64]| {
-        while positions().await.len() > left.len() {
-            remove(&fixture, &policy, least_needed().await).await;
-        }
-        for _ in 0..2 {
-            remove(&fixture, &policy, least_needed().await).await;
-            assert_eq!(positions().await, left);
-        }
+        remove(&fixture, &policy, least_needed().await).await;
+        assert_eq!(positions(&fixture).await, left);
     };
-    let all = positions().await;
+    let all = positions(&fixture).await;
     let (head, aside) = (all[all.len() - 1], all[all.len() - 4]);
     let node = fixture.node().await;
     cursors.declare("listener", StartAt::Beginning).await.unwrap();
@@ -167,4 +166,55 @@ pub async fn events_that_somebody_needs_are_kept<H: Census>(harness: &H) {
     assert!(cursors.advance(node, "listener", head, &[]).await.unwrap());
     assert_eq!(least_needed().await, Some(head + 1));
     swept(&all[all.len() - 1..]).await;
+}
+
+/// Events that nobody needs are kept for their time, and go then, no more at once than asked for.
+pub async fn events_are_kept_for_their_time<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    fixture.tenant("old").await;
+    let policy = RetentionPolicy {
+        events: Some(DAY),
+        ..RetentionPolicy::default()
+    };
+    let old = positions(&fixture).await;
+    harness.age(DAY / 2).await;
+    assert_eq!(remove(&fixture, &policy, None).await, Removed::default());
+    assert_eq!(positions(&fixture).await, old);
+    harness.age(DAY / 2 + Duration::from_secs(1)).await;
+    fixture.tenant("young").await;
+    let young = positions(&fixture).await.split_off(old.len());
+
+    let retention = &fixture.ports().retention;
+    let first = retention.remove_old(&policy, None, 2).await.unwrap();
+    assert!(first.rows == 2 && first.more, "{first:?}");
+    assert_eq!(positions(&fixture).await[..], [&old[2..], &young].concat());
+    remove(&fixture, &policy, None).await;
+    assert_eq!(positions(&fixture).await, young);
+}
+
+/// An entry of the audit log goes when it is older than it is kept, and no other does.
+pub async fn old_entries_of_the_audit_log_go<H: Census>(harness: &H) {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let now = fixture.now();
+    let mut entries = Vec::new();
+    for at in [
+        now.minus(YEAR + DAY),
+        now.minus(YEAR + DAY),
+        now.minus(YEAR).plus(DAY),
+        now,
+    ] {
+        let old = entry_at(&fixture, &tenant, at);
+        commit(&fixture, &tenant, &old).await;
+        entries.insert(0, old);
+    }
+    let policy = RetentionPolicy {
+        audit: Some(YEAR),
+        ..RetentionPolicy::default()
+    };
+    assert_eq!(remove(&fixture, &RetentionPolicy::default(), None).await.rows, 0);
+    assert_eq!(remove(&fixture, &policy, None).await.rows, 2);
+    assert_eq!(log(&fixture, &tenant).await, entries[..2]);
+    assert_eq!(remove(&fixture, &policy, None).await.rows, 0);
 }

@@ -5,28 +5,23 @@ use std::time::Duration;
 use postrider_application::{
     audit::Record,
     ports::{
-        Cancellation, Expunged, MessageFilter, MessageRepository as _, MessageStatus, MessageView,
-        MessageViews as _, ReadMessage, Store as _, StoreError, StoredPayload, UnitOfWork as _,
+        Cancellation, Expunged, MessageRepository as _, MessageStatus, MessageView, MessageViews as _,
+        ReadMessage, Store as _, StoreError, StoredPayload, UnitOfWork as _,
     },
 };
-use postrider_domain::{
-    MessageId, Timestamp,
-    event_types::EventTypeName,
-    messages::{Channel, Channels, Message},
-};
+use postrider_domain::{MessageId, Timestamp, messages::Message};
 
 use super::{
     Customer, Fixture, Harness, Tenancy,
     accepting::queued,
     claiming::given,
-    paging::pieces,
     queue_steps::{alone, is_stored, write_one},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Accepts the message.
-async fn accept<H: Harness>(fixture: &Fixture<'_, H>, message: Message) -> MessageId {
+pub(super) async fn accept<H: Harness>(fixture: &Fixture<'_, H>, message: Message) -> MessageId {
     let id = message.id;
     let answer = write_one(&*fixture.ports().writer, alone(message, None)).await;
     assert!(is_stored(&answer), "{answer:?}");
@@ -237,116 +232,4 @@ pub async fn an_expunged_payload_is_gone<H: Harness>(harness: &H) {
     assert!(found[&kept].whole().is_some());
     let node = fixture.node().await;
     assert_eq!(fixture.claim(node).await.len(), 2, "the engine ends them");
-}
-
-/// A list, the newest first, there and back, by each filter.
-#[expect(clippy::too_many_lines, reason = "one list, looked at by each filter")]
-pub async fn messages_are_listed_by_what_they_are<H: Harness>(harness: &H) {
-    let (fixture, tenant, customer) = given(harness).await;
-    let sibling = fixture.application(&tenant).await;
-    fixture.accepted(&sibling).await;
-    let channels = |names: &[&str]| {
-        Channels::new(names.iter().map(|name| Channel::parse(name).unwrap()).collect()).unwrap()
-    };
-    let begun = fixture.now();
-    let mut ids = Vec::new();
-    for message in [
-        fixture.message(&customer),
-        Message {
-            event_type: EventTypeName::parse("invoice.sent").unwrap(),
-            channels: channels(&["a", "b"]),
-            ..fixture.message(&customer)
-        },
-        Message {
-            event_id: Some("evt-1".to_owned()),
-            channels: channels(&["b:c"]),
-            ..fixture.message(&customer)
-        },
-        Message {
-            deliver_at: Some(fixture.now().plus(HOUR)),
-            ..fixture.message(&customer)
-        },
-        Message {
-            deliver_at: Some(fixture.now().plus(HOUR)),
-            ..fixture.message(&customer)
-        },
-    ] {
-        ids.push(accept(&fixture, message).await);
-    }
-    cancel(&fixture, &tenant, &customer, ids[4]).await.unwrap();
-    let all = MessageFilter::default();
-    let by_status = |status| MessageFilter {
-        status: Some(status),
-        ..MessageFilter::default()
-    };
-    let on = |channel| MessageFilter {
-        channel: Some(Channel::parse(channel).unwrap()),
-        ..MessageFilter::default()
-    };
-    let far = |hours: u64| begun.plus(Duration::from_hours(hours));
-    for (filter, wanted) in [
-        (all.clone(), vec![4, 3, 2, 1, 0]),
-        (by_status(MessageStatus::Accepted), vec![2, 1, 0]),
-        (by_status(MessageStatus::Scheduled), vec![3]),
-        (by_status(MessageStatus::Cancelled), vec![4]),
-        (on("a"), vec![1]),
-        (on("b"), vec![1]),
-        (on("b:c"), vec![2]),
-        (on("c"), vec![]),
-        (
-            MessageFilter {
-                event_type: Some(EventTypeName::parse("invoice.sent").unwrap()),
-                ..all.clone()
-            },
-            vec![1],
-        ),
-        (
-            MessageFilter {
-                event_id: Some("evt-1".to_owned()),
-                ..all.clone()
-            },
-            vec![2],
-        ),
-        (
-            MessageFilter {
-                from: Some(begun),
-                to: Some(far(1)),
-                ..all.clone()
-            },
-            vec![4, 3, 2, 1, 0],
-        ),
-        (
-            MessageFilter {
-                from: Some(far(1)),
-                ..all.clone()
-            },
-            vec![],
-        ),
-        (
-            MessageFilter {
-                to: Some(begun),
-                ..all.clone()
-            },
-            vec![],
-        ),
-        (
-            MessageFilter {
-                to: Some(Timestamp::from_micros(i64::MAX)),
-                from: Some(Timestamp::from_micros(i64::MIN)),
-                ..on("b")
-            },
-            vec![1],
-        ),
-    ] {
-        let list = pieces(2, async |page| {
-            let store = fixture.store();
-            store
-                .messages(&tenant.scope, customer.id, &filter, page)
-                .await
-                .unwrap()
-        });
-        let listed: Vec<_> = list.await.concat().iter().map(|view| view.id).collect();
-        let wanted: Vec<_> = wanted.into_iter().map(|at: usize| ids[at]).collect();
-        assert_eq!(listed, wanted, "{filter:?}");
-    }
 }

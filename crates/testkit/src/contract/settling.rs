@@ -1,9 +1,9 @@
 //! Settling: what became of a row is written, whole.
 
-use postrider_application::ports::{Concluded, MessageViews as _, PageRequest, Settlement, WorkRef};
+use postrider_application::ports::{MessageViews as _, PageRequest, Settlement, WorkRef};
 use postrider_domain::{
     EndpointId, MessageId,
-    deliveries::{Delivery, DeliveryStatus, Outcome},
+    deliveries::{DeliveryStatus, Outcome},
 };
 
 use super::{
@@ -157,16 +157,8 @@ pub async fn a_delivery_that_is_given_up_leaves_no_row<H: Harness>(harness: &H) 
     let node = fixture.node().await;
     let endpoint = fixture.endpoint(&tenant, &customer).await;
     let (message, work) = fixture.delivery(node, &customer, endpoint).await;
-    let mut delivery = Delivery::begin(message, endpoint, fixture.now());
-    let gone = Outcome::of_status(410);
-    fixture.record(&mut delivery, gone);
-    assert!(!matches!(delivery.status, DeliveryStatus::Pending { .. }));
-    let settled = Concluded {
-        attempt: Some(fixture.attempt(1, gone)),
-        delivery,
-        retry: None,
-    };
-    assert!(fixture.settle(node, work, settled).await);
+    let given_up = fixture.given_up(message, endpoint);
+    assert!(fixture.settle(node, work, given_up).await);
     let seen = history(&fixture, &tenant, &customer, message, endpoint).await;
     assert_eq!(seen, (Some(("failed", 1)), 1));
     assert_eq!(fixture.ports().queue.next_due(None).await.unwrap(), None);

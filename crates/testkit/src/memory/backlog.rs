@@ -13,11 +13,7 @@ use super::{
 impl State {
     /// Whether nobody who lives holds the row.
     fn is_free(&self, row: &Work) -> bool {
-        let of_dead = || {
-            let node = self.hot.nodes.get(&Epoch(row.owner));
-            row.owner > 0 && node.is_none_or(|node| node.dead)
-        };
-        row.owner == NOBODY || of_dead()
+        row.owner == NOBODY || (row.owner > NOBODY && self.hot.is_dead(Epoch(row.owner)))
     }
 
     fn queue_backlog(&self, now: Timestamp, most: usize) -> QueueBacklog {

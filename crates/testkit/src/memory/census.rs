@@ -55,7 +55,7 @@ impl State {
             .attempts
             .keys()
             .filter(|(message, ..)| of_message(message));
-        let there = |id: &&MessageId| self.hot.fate(**id).payload_expunged_at.is_none();
+        let there = |id: &&MessageId| self.hot.has_payload(**id);
         let payloads = messages.keys().filter(|id| of_message(id)).filter(there);
         let schemas = self.configuration.event_type_schemas.keys();
         let schemas = schemas.filter(|(of, ..)| *of == tenant);

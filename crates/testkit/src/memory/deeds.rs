@@ -37,7 +37,8 @@ impl Deed {
                 hot.fates.entry(message).or_default().cancelled_at = Some(now);
             }
             Self::Expunge(message) => {
-                hot.fates.entry(message).or_default().payload_expunged_at = Some(now);
+                let fate = hot.fates.entry(message).or_default();
+                (fate.payload_expunged_at, fate.has_no_payload) = (Some(now), true);
             }
         }
     }

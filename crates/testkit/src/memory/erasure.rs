@@ -1,14 +1,9 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use postrider_application::ports::{ErasureStep, ErasureView};
 use postrider_domain::{MessageId, TenantId, Timestamp, UserId, tenants::TenantStatus};
 
-use super::{
-    hot::{Fate, Hot},
-    housekeeping::takes,
-    state::State,
-    tables::Configuration,
-};
+use super::{hot::Hot, housekeeping::takes, state::State, tables::Configuration};
 
 /// A table as the databases name it: takes up to `left` of its rows that are the tenant's, or of people who are in
 /// no other tenant.
@@ -91,18 +86,10 @@ const HISTORY: [Table; 6] = [
         state.hot.dedup.retain(|(of, ..), _| !takes(left, *of == tenant));
     }),
     ("payloads", |state, tenant, left| {
-        // A payload stands with its message here, in a table of its own there: it goes by a mark.
-        let Hot { messages, fates, .. } = &mut state.hot;
-        let there = |fates: &BTreeMap<_, Fate>, id| {
-            fates
-                .get(id)
-                .is_none_or(|fate: &Fate| fate.payload_expunged_at.is_none())
-        };
-        for (id, message) in messages.iter() {
-            if takes(left, message.tenant == tenant && there(fates, id)) {
-                fates.entry(*id).or_default().payload_expunged_at = Some(message.created_at);
-            }
-        }
+        let messages = state.hot.messages.values();
+        let theirs = messages.filter(|message| message.tenant == tenant);
+        let theirs: Vec<MessageId> = theirs.map(|message| message.id).collect();
+        state.hot.remove_payloads(&theirs, left);
     }),
     ("messages", |state, tenant, left| {
         let Hot { messages, fates, .. } = &mut state.hot;
@@ -224,10 +211,15 @@ impl State {
             api_keys,
             applications,
             endpoints_versions,
+            replays,
             ..
         } = &mut self.configuration;
         self.key_uses.retain(|key, _| api_keys.contains_key(key));
         endpoints_versions.retain(|application, _| applications.contains_key(application));
+        self.replays_due.retain(|replay, _| replays.contains_key(replay));
+        self.replays_queued
+            .retain(|replay, _| replays.contains_key(replay));
+        self.hot.asked_in.retain(|replay, _| replays.contains_key(replay));
         let counts = self.erasing.remove(&tenant).unwrap_or_default().into_iter();
         let rows: Vec<_> = counts.map(|(table, rows)| (table.to_owned(), rows)).collect();
         let view = ErasureView {

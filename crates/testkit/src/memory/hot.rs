@@ -78,13 +78,17 @@ pub(super) struct Delivered {
     pub(super) updated_at: Timestamp,
 }
 
-/// What a person did to a message.
+/// What is known of a message besides itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Fate {
     /// It was made for this endpoint, and is no other's.
     pub(super) only_endpoint: Option<EndpointId>,
     pub(super) cancelled_at: Option<Timestamp>,
+    /// When its payload went on request.
     pub(super) payload_expunged_at: Option<Timestamp>,
+    /// Whether its payload went, on request or otherwise. It stands with its message here, in a table of its own in the
+    /// databases: so it goes by a mark.
+    pub(super) has_no_payload: bool,
 }
 
 /// A key that publishes are recognised by.
@@ -127,7 +131,7 @@ pub(super) struct Direct {
 #[derive(Debug, Default)]
 pub(super) struct Hot {
     pub(super) messages: BTreeMap<MessageId, Arc<Message>>,
-    /// What a person did to messages.
+    /// What is known of messages besides themselves.
     pub(super) fates: BTreeMap<MessageId, Fate>,
     pub(super) deliveries: BTreeMap<(MessageId, EndpointId), Delivered>,
     pub(super) attempts: BTreeMap<(MessageId, EndpointId, u32), Attempt>,
@@ -160,9 +164,19 @@ impl Hot {
         self.last_seq
     }
 
-    /// What was done to a message.
+    /// What is known of a message besides itself.
     pub(super) fn fate(&self, message: MessageId) -> Fate {
         self.fates.get(&message).copied().unwrap_or_default()
+    }
+
+    /// Whether the message is there, and its payload.
+    pub(super) fn has_payload(&self, message: MessageId) -> bool {
+        self.messages.contains_key(&message) && !self.fate(message).has_no_payload
+    }
+
+    /// Whether nobody lives under that epoch: a node that is not known at all is dead.
+    pub(super) fn is_dead(&self, epoch: Epoch) -> bool {
+        self.nodes.get(&epoch).is_none_or(|node| node.dead)
     }
 
     /// The queue's row of a delivery.
@@ -207,14 +221,17 @@ impl Hot {
         self.deliveries.insert(key, row);
     }
 
-    /// Refuses to queue a delivery of a message that is not the application's, one that is queued already, and one
-    /// that was attempted since it was read: the numbers of its attempts would clash.
+    /// Refuses to queue a delivery of a message that is not the application's or has no payload any more, one that is
+    /// queued already, and one that was attempted since it was read: the numbers of its attempts would clash.
     pub(super) fn may_requeue(&self, requeue: &Requeue) -> Result<(), StoreError> {
         let delivery = &requeue.delivery;
         let owner = (requeue.tenant, requeue.application);
         let message = self.messages.get(&delivery.message);
         if message.is_none_or(|message| (message.tenant, message.application) != owner) {
             return Err(fault("a message that the application does not have"));
+        }
+        if !self.has_payload(delivery.message) {
+            return Err(fault("a message whose payload is gone"));
         }
         if self.queued(delivery.message, delivery.endpoint).is_some() {
             return Err(StoreError::Conflict(UniqueRule::PendingDelivery));

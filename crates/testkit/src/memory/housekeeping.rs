@@ -7,15 +7,19 @@ use postrider_application::{
 };
 use postrider_domain::{ApiKeyId, TenantId, Timestamp};
 
-use super::store::MemoryStore;
+use super::{state::State, store::MemoryStore};
 
 #[async_trait]
 impl Housekeeping for MemoryStore {
     async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError> {
         let _turn = self.turn().await;
         let (mut state, now) = (self.state(), self.now());
-        let state = &mut *state;
-        let configuration = &mut state.configuration;
+        let State {
+            configuration,
+            answers,
+            hot,
+            ..
+        } = &mut *state;
         let mut left = limit;
         // A session that cannot be refreshed any more has no access token left that would be good.
         configuration
@@ -27,16 +31,10 @@ impl Housekeeping for MemoryStore {
         configuration
             .password_resets
             .retain(|_, reset| !takes(&mut left, reset.expires_at <= now));
-        state
-            .answers
-            .retain(|_, kept| !takes(&mut left, kept.expires_at <= now));
+        answers.retain(|_, kept| !takes(&mut left, kept.expires_at <= now));
         configuration
             .replays
             .retain(|_, row| !takes(&mut left, super::replays::is_over(&row.state, now)));
-        let (configuration, hot) = {
-            let state = &mut *state;
-            (&mut state.configuration, &state.hot)
-        };
         let queued = |id| hot.work.values().any(|row| row.application == id);
         configuration.applications.retain(|id, row| {
             let long_gone = |at: Timestamp| at.plus(DELETED_APPLICATIONS_KEPT) <= now;

@@ -57,12 +57,8 @@ async fn write_together(
     let whole = |error| BatchRefused { index: None, error };
     let folded = FoldedBatch::of(scope, messages)?;
     loop {
-        let written = writer.write_all(folded.rows()).await.map_err(|error| {
-            whole(match error {
-                WriteError::Refused(why) | WriteError::Unavailable(why) => IntakeError::Store(why),
-                WriteError::Unknown(why) => IntakeError::OutcomeUnknown(why),
-            })
-        })?;
+        let written = writer.write_all(folded.rows()).await;
+        let written = written.map_err(|error| whole(not_written(error)))?;
         if let Some(accepted) = folded.answers(&written)? {
             return Ok(accepted);
         }
@@ -84,10 +80,7 @@ async fn write_alone(
         owner: None,
     }];
     loop {
-        let written = writer.write(&batch).await.map_err(|error| match error {
-            WriteError::Refused(why) | WriteError::Unavailable(why) => IntakeError::Store(why),
-            WriteError::Unknown(why) => IntakeError::OutcomeUnknown(why),
-        })?;
+        let written = writer.write(&batch).await.map_err(not_written)?;
         match written.first() {
             Some(Written::Stored { .. }) => return Ok(Accepted::New),
             Some(Written::Replayed(id)) => return Ok(Accepted::Replayed(*id)),
@@ -95,6 +88,13 @@ async fn write_alone(
             Some(Written::Again) => {}
             None => return Err(fault("a message without an answer").into()),
         }
+    }
+}
+
+fn not_written(error: WriteError) -> IntakeError {
+    match error {
+        WriteError::Refused(why) | WriteError::Unavailable(why) => IntakeError::Store(why),
+        WriteError::Unknown(why) => IntakeError::OutcomeUnknown(why),
     }
 }
 

@@ -15,20 +15,19 @@ impl DeliveryMaterial for MemoryStore {
         keys: &[(TenantId, MessageId)],
     ) -> Result<HashMap<MessageId, ReadMessage>, StoreError> {
         let state = self.state();
-        Ok(keys
-            .iter()
-            .filter_map(|(tenant, id)| {
-                let message = state.hot.messages.get(id)?;
-                let theirs = message.tenant == *tenant && state.configuration.is_there(*tenant);
-                let expunged = state.hot.fate(*id).payload_expunged_at.is_some();
-                let read = if expunged {
-                    ReadMessage::Expunged
-                } else {
-                    ReadMessage::Whole(message.clone())
-                };
-                theirs.then_some((*id, read))
-            })
-            .collect())
+        let read = |(tenant, id): &(TenantId, MessageId)| {
+            let message = state.hot.messages.get(id)?;
+            if message.tenant != *tenant || !state.configuration.is_there(*tenant) {
+                return None;
+            }
+            if state.hot.has_payload(*id) {
+                return Some((*id, ReadMessage::Whole(message.clone())));
+            }
+            // What lost its payload by age is as good as gone.
+            let expunged = state.hot.fate(*id).payload_expunged_at;
+            expunged.map(|_| (*id, ReadMessage::Expunged))
+        };
+        Ok(keys.iter().filter_map(read).collect())
     }
 
     async fn endpoints(

@@ -1,10 +1,10 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use postrider_application::ports::{Epoch, NodeRegistry, StoreError};
 
 use super::{
-    hot::{Hot, NOBODY, Node},
+    hot::{NOBODY, Node},
     store::MemoryStore,
 };
 
@@ -37,11 +37,9 @@ impl NodeRegistry for MemoryStore {
         for node in hot.nodes.values_mut() {
             node.dead |= node.lease_until <= now;
         }
-        let dead = hot.nodes.iter().filter(|(_, node)| node.dead);
-        Ok(dead
-            .map(|(epoch, _)| *epoch)
-            .filter(|epoch| hot.owns_rows(*epoch))
-            .collect())
+        let owners: BTreeSet<i64> = hot.work.values().map(|row| row.owner).collect();
+        let nodes = owners.into_iter().filter(|owner| *owner > NOBODY).map(Epoch);
+        Ok(nodes.filter(|epoch| hot.is_dead(*epoch)).collect())
     }
 
     async fn leave(&self, node: Epoch) -> Result<(), StoreError> {
@@ -55,11 +53,5 @@ impl NodeRegistry for MemoryStore {
             node.dead = true;
         }
         Ok(())
-    }
-}
-
-impl Hot {
-    fn owns_rows(&self, epoch: Epoch) -> bool {
-        self.work.values().any(|row| row.owner == epoch.0)
     }
 }

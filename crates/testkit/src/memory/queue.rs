@@ -145,10 +145,6 @@ impl Hot {
         }
     }
 
-    fn is_dead(&self, epoch: Epoch) -> bool {
-        self.nodes.get(&epoch).is_some_and(|node| node.dead)
-    }
-
     fn release_what_is_not_due(&mut self, dead: Epoch, now: Timestamp) {
         for row in self.work.values_mut() {
             if row.owner == dead.0 && row.due_at > now {

@@ -122,9 +122,23 @@ impl ReplayWorker for MemoryStore {
         now: Timestamp,
     ) -> Result<ReplayStep, StoreError> {
         let _turn = self.turn().await;
-        let stored = self.now();
-        self.state().step(limits, ids, now, stored)
+        let (mut state, stored) = (self.state(), self.now());
+        let told = state.last_position;
+        let step = state.step(limits, ids, now, stored);
+        if state.last_position > told {
+            self.event_bells.events.ring();
+        }
+        step
     }
+}
+
+/// How many messages may be queued now, while so many of the replay's are in the queue; none if it is not worth a step
+/// yet: not one for every row that goes, but half a batch at least.
+fn room(limits: &ReplayLimits, busy: u32, replay: &ReplayState) -> Option<u32> {
+    let room = limits.outstanding.saturating_sub(busy);
+    let left = u32::try_from(replay.room()).unwrap_or(u32::MAX);
+    let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
+    (room >= worth || left == 0).then_some(room.min(left))
 }
 
 /// What a step found.
@@ -153,26 +167,22 @@ impl State {
             Ok(filter) => filter,
             Err(why) => {
                 let change = replay.fail(why, now);
-                return self.finish_replay(replay, change, 0, now);
+                return self.finish_replay(replay, change, 0, stored);
             }
         };
-        let room = limits
-            .outstanding
-            .saturating_sub(self.hot.outstanding(replay.state()));
-        let left = u32::try_from(replay.state().room()).unwrap_or(u32::MAX);
-        let worth = (limits.batch.min(limits.outstanding) / 2).clamp(1, left.max(1));
-        if room < worth && left > 0 {
+        let Some(room) = room(limits, self.outstanding(replay.state()), replay.state()) else {
             self.replays_due.insert(id, stored.plus(limits.wait));
             return Ok(ReplayStep::Waiting {
                 replay: id,
                 queued: 0,
             });
-        }
+        };
         let found = self
             .hot
-            .look(replay.state(), &filter, limits, room.min(left), (now, stored));
+            .look(replay.state(), &filter, limits, room, (now, stored));
         let queued = u32::try_from(found.wanted.len()).unwrap_or(u32::MAX);
         for delivery in found.wanted {
+            self.replays_queued.entry(id).or_default().push(delivery.message);
             self.hot
                 .queue_again(replay.state(), delivery, WorkId::from_uuid(ids.next()), stored)?;
         }
@@ -184,9 +194,9 @@ impl State {
         replay.advance(found.cursor, step);
         if found.ended || replay.state().room() == 0 {
             let change = replay.complete(now);
-            return self.finish_replay(replay, change, queued, now);
+            return self.finish_replay(replay, change, queued, stored);
         }
-        self.save_replay(replay, now)?;
+        self.save_replay(replay, stored)?;
         let wait = if found.waits { limits.wait } else { Duration::ZERO };
         self.replays_due.insert(id, stored.plus(wait));
         Ok(if found.waits {
@@ -198,6 +208,13 @@ impl State {
                 finished: false,
             }
         })
+    }
+
+    /// How many of the messages that the replay has put into the queue are still there.
+    fn outstanding(&self, replay: &ReplayState) -> u32 {
+        let put = self.replays_queued.get(&replay.id).into_iter().flatten();
+        let there = put.filter(|message| self.hot.queued(**message, replay.endpoint).is_some());
+        u32::try_from(there.count()).unwrap_or(u32::MAX)
     }
 
     fn next_replay(&self, stored: Timestamp) -> Option<Replay> {
@@ -236,13 +253,14 @@ impl State {
         replay: Replay,
         change: Change,
         queued: u32,
-        now: Timestamp,
+        stored: Timestamp,
     ) -> Result<ReplayStep, StoreError> {
         let id = replay.state().id;
         if change == Change::Made {
-            self.save_replay(replay, now)?;
+            self.save_replay(replay, stored)?;
         }
         self.replays_due.remove(&id);
+        self.replays_queued.remove(&id);
         Ok(ReplayStep::Made {
             replay: id,
             queued,
@@ -250,7 +268,7 @@ impl State {
         })
     }
 
-    fn save_replay(&mut self, mut replay: Replay, now: Timestamp) -> Result<(), StoreError> {
+    fn save_replay(&mut self, mut replay: Replay, stored: Timestamp) -> Result<(), StoreError> {
         let (state, read) = (replay.state().clone(), replay.version());
         let version = write(
             &mut self.configuration.replays,
@@ -261,33 +279,19 @@ impl State {
         )?;
         for event in replay.take_events() {
             let event = DomainEvent::Replay(state.application, state.id, event);
-            self.last_position += 1;
+            let position = self.next_position();
             let pending = PendingEvent {
                 tenant: Some(state.tenant),
                 version,
                 event,
             };
-            self.events.push(pending.at(self.last_position, now));
+            self.events.push(pending.at(position, stored));
         }
         Ok(())
     }
 }
 
 impl Hot {
-    /// How many rows of the queue the messages have that the replay has looked at.
-    fn outstanding(&self, replay: &ReplayState) -> u32 {
-        let looked_at = |message: MessageId| Some(message) <= replay.cursor;
-        let rows = self.work.values().filter(|row| {
-            row.endpoint == Some(replay.endpoint)
-                && looked_at(row.message)
-                && self
-                    .messages
-                    .get(&row.message)
-                    .is_none_or(|message| message.created_at >= replay.from)
-        });
-        u32::try_from(rows.count()).unwrap_or(u32::MAX)
-    }
-
     fn look(
         &self,
         replay: &ReplayState,
@@ -339,7 +343,8 @@ impl Hot {
     /// is not another endpoint's alone.
     fn is_deliverable(&self, message: &Message, endpoint: EndpointId, stored: Timestamp) -> bool {
         let fate = self.fate(message.id);
-        (fate.cancelled_at, fate.payload_expunged_at) == (None, None)
+        fate.cancelled_at.is_none()
+            && self.has_payload(message.id)
             && message.deliver_at.is_none_or(|at| at <= stored)
             && fate.only_endpoint.is_none_or(|only| only == endpoint)
     }

@@ -10,6 +10,7 @@ use postrider_domain::{
 };
 
 use super::{
+    deeds::Deed,
     hot::{Direct, Requeue},
     log::PendingEvent,
     state::{Row, Table, fault},
@@ -208,11 +209,15 @@ impl DeliveryRepository for MemoryTx {
         application: ApplicationId,
         message: MessageId,
     ) -> Result<bool, StoreError> {
+        if self.deeds.contains(&Deed::Expunge(message)) {
+            return Ok(false);
+        }
         let state = self.store.state();
-        let message = state.hot.messages.get(&message);
-        Ok(message.is_some_and(|message| {
-            Some(message.tenant) == self.visible(scope) && message.application == application
-        }))
+        let found = state.hot.messages.get(&message);
+        let theirs = found.is_some_and(|found| {
+            Some(found.tenant) == self.visible(scope) && found.application == application
+        });
+        Ok(theirs && state.hot.has_payload(message))
     }
 
     async fn requeue(

@@ -1,13 +1,14 @@
 //! Retention: rows go one by one.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use postrider_application::ports::{
     EventReaders, RelayCursors as _, Removed, Retention, RetentionPolicy, StoreError,
 };
 use postrider_domain::{MessageId, Timestamp};
-use std::collections::BTreeSet;
 
-use super::{housekeeping::takes, state::State, store::MemoryStore};
+use super::{hot::Hot, housekeeping::takes, state::State, store::MemoryStore};
 
 #[async_trait]
 impl Retention for MemoryStore {
@@ -18,35 +19,25 @@ impl Retention for MemoryStore {
         limit: u32,
     ) -> Result<Removed, StoreError> {
         let (mut state, now) = (self.state(), self.now());
+        let before = |kept| Option::map(kept, |kept| now.minus(kept));
         let mut removed = Removed::default();
         let mut count = |left: u32| {
             removed.rows += u64::from(limit - left);
             removed.more |= left == 0;
         };
-        let before = |kept| Option::map(kept, |kept| now.minus(kept));
         if let Some(before) = before(policy.attempts) {
-            let gone = state.old_messages(before);
+            count(state.hot.remove_attempts(before, limit));
+        }
+        if let Some(before) = before(policy.payloads) {
+            let old: Vec<MessageId> = state.hot.old_messages(before).into_iter().collect();
             let mut left = limit;
-            state
-                .hot
-                .attempts
-                .retain(|(message, ..), _| !takes(&mut left, gone.contains(message)));
+            state.hot.remove_payloads(&old, &mut left);
             count(left);
         }
         if let Some(before) = before(policy.messages) {
-            let gone = state.old_messages(before);
-            let (mut left, mut left_messages) = (limit, limit);
-            state
-                .hot
-                .deliveries
-                .retain(|(message, _), _| !takes(&mut left, gone.contains(message)));
-            let there = |message: &MessageId| gone.contains(message);
-            state
-                .hot
-                .messages
-                .retain(|message, _| !takes(&mut left_messages, there(message)));
-            count(left);
-            count(left_messages);
+            for left in state.hot.remove_messages(before, limit) {
+                count(left);
+            }
         }
         if let Some(before) = before(policy.audit) {
             let mut left = limit;
@@ -55,14 +46,8 @@ impl Retention for MemoryStore {
                 .retain(|_, entry| !takes(&mut left, entry.at < before));
             count(left);
         }
-        if let (Some(_), Some(last)) = (policy.events, state.events.last().map(|event| event.position)) {
-            // Events keep no time here: all that was read is old enough.
-            let mut left = limit;
-            let end = needed.unwrap_or(i64::MAX).min(last);
-            state
-                .events
-                .retain(|event| !takes(&mut left, event.position < end));
-            count(left);
+        if let Some(before) = before(policy.events) {
+            count(state.remove_events(before, needed, limit));
         }
         Ok(removed)
     }
@@ -76,14 +61,62 @@ impl EventReaders for MemoryStore {
     }
 }
 
-impl State {
+/// Each removes no more than `limit` rows of a table, and answers how many more it might have.
+impl Hot {
     /// Messages of before that time to which nothing in the queue refers.
     fn old_messages(&self, before: Timestamp) -> BTreeSet<MessageId> {
-        let queued: BTreeSet<_> = self.hot.work.values().map(|row| row.message).collect();
-        let messages = self.hot.messages.values();
+        let queued: BTreeSet<_> = self.work.values().map(|row| row.message).collect();
+        let messages = self.messages.values();
         messages
             .filter(|message| message.created_at < before && !queued.contains(&message.id))
             .map(|message| message.id)
             .collect()
+    }
+
+    fn remove_attempts(&mut self, before: Timestamp, limit: u32) -> u32 {
+        let (old, mut left) = (self.old_messages(before), limit);
+        let Self {
+            attempts, messages, ..
+        } = self;
+        let gone = |id: &MessageId| old.contains(id) || !messages.contains_key(id);
+        attempts.retain(|(message, ..), _| !takes(&mut left, gone(message)));
+        left
+    }
+
+    /// The messages go first: one without its deliveries would look as though it had never been sent.
+    fn remove_messages(&mut self, before: Timestamp, limit: u32) -> [u32; 2] {
+        let old = self.old_messages(before);
+        let (mut left, mut left_deliveries) = (limit, limit);
+        let Self {
+            messages,
+            fates,
+            deliveries,
+            ..
+        } = self;
+        messages.retain(|id, _| !takes(&mut left, old.contains(id)));
+        fates.retain(|id, _| messages.contains_key(id));
+        deliveries.retain(|(message, _), _| !takes(&mut left_deliveries, !messages.contains_key(message)));
+        [left, left_deliveries]
+    }
+
+    /// Removes the payloads of these messages that are there, as long as any are `left` to take.
+    pub(super) fn remove_payloads(&mut self, of: &[MessageId], left: &mut u32) {
+        for id in of {
+            if takes(left, self.has_payload(*id)) {
+                self.fates.entry(*id).or_default().has_no_payload = true;
+            }
+        }
+    }
+}
+
+impl State {
+    /// The last one stays: whoever begins at the end of the log must find it.
+    fn remove_events(&mut self, before: Timestamp, needed: Option<i64>, limit: u32) -> u32 {
+        let (end, mut left) = (needed.unwrap_or(i64::MAX).min(self.head()), limit);
+        self.events.retain(|event| {
+            let meant = event.position < end && event.recorded_at < before;
+            !takes(&mut left, meant)
+        });
+        left
     }
 }

@@ -6,7 +6,7 @@ use postrider_application::{
     ports::{AnswerKey, EndpointHour, ErasureView, LoggedEvent, StoreError, StoredSigningKey},
 };
 use postrider_domain::{
-    ApiKeyId, AuditEntryId, EndpointId, ReplayId, TenantId, Timestamp, figures::UsageFigures,
+    ApiKeyId, AuditEntryId, EndpointId, MessageId, ReplayId, TenantId, Timestamp, figures::UsageFigures,
 };
 
 use super::{answers::Answer, hot::Hot, relay::Relayed, tables::Configuration};
@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) erasures: BTreeMap<TenantId, ErasureView>,
     /// When the next step of a replay may be taken; at once, if nothing is said.
     pub(super) replays_due: BTreeMap<ReplayId, Timestamp>,
+    /// The messages that replays have put into the queue, whether they are still there or not.
+    pub(super) replays_queued: BTreeMap<ReplayId, Vec<MessageId>>,
     /// What happened at endpoints, by the hour.
     pub(super) endpoint_stats: BTreeMap<(TenantId, EndpointId, Timestamp), EndpointHour>,
     /// What happened in tenants, by the day.

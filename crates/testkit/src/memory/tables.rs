@@ -72,6 +72,22 @@ impl Configuration {
         row.is_some_and(|row| row.state.status != TenantStatus::Deleting)
     }
 
+    /// Refuses a tenant that is not there. One that is being erased is, to its end.
+    fn refers_to_tenant(&self, tenant: TenantId) -> Result<(), StoreError> {
+        let there = self.tenants.contains_key(&tenant);
+        there
+            .then_some(())
+            .ok_or_else(|| fault("a tenant that is not there"))
+    }
+
+    /// Refuses a person who is not there.
+    fn refers_to_user(&self, user: UserId) -> Result<(), StoreError> {
+        let there = self.users.contains_key(&user);
+        there
+            .then_some(())
+            .ok_or_else(|| fault("a person who is not there"))
+    }
+
     /// The person of that address.
     pub(super) fn user_by_email(&self, email: &Email) -> Option<&Row<UserState>> {
         self.users.values().find(|row| row.state.email == *email)
@@ -125,9 +141,10 @@ pub trait Kept: Aggregate<State: Clone + Send> + Send {
         None
     }
 
-    /// Refuses what contradicts other rows. `state` may be among them, as it was before.
-    fn check(_all: &Configuration, _state: &Self::State) -> Result<(), StoreError> {
-        Ok(())
+    /// Refuses what contradicts other rows, or refers to one that is not there. `state` may be among them, as it was
+    /// before.
+    fn check(all: &Configuration, state: &Self::State) -> Result<(), StoreError> {
+        all.refers_to_tenant(Self::tenant(state))
     }
 
     /// The refusal of a new aggregate whose key is in use: what was read (nothing) is not what is stored.
@@ -186,6 +203,10 @@ impl Kept for Tenant {
     fn event(state: &TenantState, event: Self::Event) -> DomainEvent {
         DomainEvent::Tenant(state.id, event)
     }
+
+    fn check(_: &Configuration, _: &TenantState) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 impl Kept for Membership {
@@ -205,6 +226,8 @@ impl Kept for Membership {
     }
 
     fn check(all: &Configuration, state: &MembershipState) -> Result<(), StoreError> {
+        all.refers_to_tenant(state.tenant)?;
+        all.refers_to_user(state.user)?;
         unique(&all.memberships, &state.id, UniqueRule::Membership, |other| {
             (other.tenant, other.user) == (state.tenant, state.user)
         })
@@ -228,6 +251,7 @@ impl Kept for Invitation {
     }
 
     fn check(all: &Configuration, state: &InvitationState) -> Result<(), StoreError> {
+        all.refers_to_tenant(state.tenant)?;
         unique(&all.invitations, &state.id, UniqueRule::Invitation, |other| {
             (other.tenant, &other.email) == (state.tenant, &state.email)
         })
@@ -244,6 +268,11 @@ impl Kept for Session {
 
     fn event(state: &SessionState, event: Self::Event) -> DomainEvent {
         DomainEvent::Session(state.id, event)
+    }
+
+    fn check(all: &Configuration, state: &SessionState) -> Result<(), StoreError> {
+        all.refers_to_tenant(state.tenant)?;
+        all.refers_to_user(state.user)
     }
 }
 
@@ -277,6 +306,7 @@ impl Kept for Application {
     }
 
     fn check(all: &Configuration, state: &ApplicationState) -> Result<(), StoreError> {
+        all.refers_to_tenant(state.tenant)?;
         unique(
             &all.applications,
             &state.id,

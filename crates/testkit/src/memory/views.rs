@@ -75,10 +75,7 @@ impl ApplicationViews for MemoryStore {
     ) -> Result<Option<Versioned<ApplicationState>>, StoreError> {
         let state = self.state();
         let row = state.configuration.application(scope.tenant(), id);
-        Ok(row.map(|row| Versioned {
-            value: row.state.clone(),
-            version: row.version,
-        }))
+        Ok(row.map(Row::versioned))
     }
 }
 
@@ -145,9 +142,7 @@ impl MemoryStore {
         let message = self.state().hot.messages.get(&id).cloned();
         message.filter(|message| (message.tenant, message.application) == (scope.tenant(), application))
     }
-}
 
-impl MemoryStore {
     fn view_of(&self, message: &Message) -> MessageView {
         let (fate, now) = (self.state().hot.fate(message.id), self.now());
         MessageView {
@@ -219,10 +214,13 @@ impl MessageViews for MemoryStore {
         id: MessageId,
     ) -> Result<Option<StoredPayload>, StoreError> {
         let message = self.message_of(scope, application, id);
-        let fate = self.state().hot.fate(id);
-        Ok(message.map(|message| match fate.payload_expunged_at {
-            Some(_) => StoredPayload::Expunged,
-            None => StoredPayload::There(message.payload.clone()),
+        let there = self.state().hot.has_payload(id);
+        Ok(message.map(|message| {
+            if there {
+                StoredPayload::There(message.payload.clone())
+            } else {
+                StoredPayload::Expunged
+            }
         }))
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use postrider_application::ports::{AggregateKey, BlockedAggregate, Epoch, HeldCursor, SetAside, StartAt};
 use tokio::task::JoinSet;
 
-use super::{NAME, held, of, refused, status, take, waiting};
+use super::{NAME, held, of, refused, take, waiting};
 use crate::contract::{Fixture, Harness, Tenancy, queue_steps::LEASE};
 
 /// A cursor is made once, where it is declared to begin.
@@ -49,7 +49,7 @@ pub async fn a_cursor_is_one_living_nodes<H: Harness>(harness: &H) {
         .map(|(node, _)| *node)
         .collect();
     let [winner] = <[_; 1]>::try_from(winners).unwrap();
-    assert_eq!(status(&fixture).await.subscribers[0].node, Some(winner));
+    assert_eq!(fixture.status().await.subscribers[0].node, Some(winner));
     for (node, _) in raced {
         assert_eq!(take(&fixture, node).await.is_some(), node == winner);
     }
@@ -62,7 +62,7 @@ pub async fn a_cursor_is_one_living_nodes<H: Harness>(harness: &H) {
     harness.age(LEASE).await;
     let next = fixture.node().await;
     assert!(take(&fixture, next).await.is_some());
-    assert_eq!(status(&fixture).await.subscribers[0].node, Some(next));
+    assert_eq!(fixture.status().await.subscribers[0].node, Some(next));
 }
 
 /// It moves forward, and for its holder only: a node that was paused moves nothing any more.

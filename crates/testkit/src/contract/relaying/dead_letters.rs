@@ -8,7 +8,7 @@ use postrider_application::{
     },
 };
 
-use super::{NAME, held, of, refused, status, take, waiting};
+use super::{NAME, held, of, refused, take, waiting};
 use crate::contract::{Fixture, Harness};
 
 /// The operator lists what was refused, both ways, and asks for it again.
@@ -59,8 +59,34 @@ pub async fn the_operator_has_dead_letters_delivered_again<H: Harness>(harness: 
         cursors.to_deliver_again(NAME, 9).await.unwrap(),
         [refused(3, "b")]
     );
-    let subscriber = status(&fixture).await.subscribers.remove(0);
+    let subscriber = fixture.status().await.subscribers.remove(0);
     assert_eq!((subscriber.dead_letters, subscriber.held_back), (3, 1));
+}
+
+/// Everything that was refused with an error is wanted again, up to so many at a time; what is refused again is not.
+pub async fn what_is_refused_again_is_wanted_no_more<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let node = held(&fixture).await;
+    let cursors = &fixture.ports().cursors;
+    let another_error = SetAside {
+        error: Some("another".to_owned()),
+        ..refused(3, "c")
+    };
+    let aside = [refused(1, "a"), refused(2, "b"), another_error, waiting(4, "a")];
+    assert!(cursors.advance(node, NAME, 6, &aside).await.unwrap());
+    let wanted = async |limit| cursors.to_deliver_again(NAME, limit).await.unwrap();
+    cursors.reconsider("nobody", "no_good").await.unwrap();
+    assert_eq!(wanted(9).await, []);
+    cursors.reconsider(NAME, "no_good").await.unwrap();
+    assert_eq!(wanted(1).await, aside[..1]);
+    assert_eq!(wanted(9).await, aside[..2]);
+    for (position, left) in [(1, &aside[1..2]), (2, &[])] {
+        assert!(take(&fixture, node).await.unwrap().again);
+        let refused = cursors.refused_again(node, NAME, position, 1, "no_good").await;
+        assert!(refused.unwrap());
+        assert_eq!(wanted(9).await, left);
+    }
+    assert!(!take(&fixture, node).await.unwrap().again);
 }
 
 /// What the operator gives up is listed no more, and told to whoever runs the subscriber; only the first of an aggregate
@@ -79,8 +105,9 @@ pub async fn the_operator_discards_dead_letters<H: Harness>(harness: &H) {
         };
         let mut tx = fixture.store().begin_as_operator(&operator).await.unwrap();
         let held_back = tx.discard(&operator, &id).await.unwrap();
+        assert_eq!(tx.discard(&operator, &id).await.unwrap(), None, "once");
         let retried = tx.deliver_again(&operator, &id).await.unwrap();
-        assert!(!retried || held_back.is_none() || !commits, "it is given up");
+        assert!(!retried, "it is given up, or was none");
         if commits {
             tx.commit(Record::InHistory).await.unwrap();
         }
@@ -115,6 +142,6 @@ pub async fn the_operator_discards_dead_letters<H: Harness>(harness: &H) {
         .map(|letter| letter.id.position)
         .collect();
     assert_eq!(listed, [3]);
-    let subscriber = status(&fixture).await.subscribers.remove(0);
+    let subscriber = fixture.status().await.subscribers.remove(0);
     assert_eq!((subscriber.dead_letters, subscriber.held_back), (1, 2));
 }

@@ -5,9 +5,7 @@ mod cursors;
 mod dead_letters;
 mod sight;
 
-use postrider_application::ports::{
-    AggregateKey, Epoch, HeldCursor, OperatorViews as _, SetAside, StartAt, StatusView,
-};
+use postrider_application::ports::{AggregateKey, Epoch, HeldCursor, SetAside, StartAt};
 
 pub use self::{
     cursors::{
@@ -15,7 +13,10 @@ pub use self::{
         a_new_cursor_begins_where_it_is_declared, more_of_an_aggregate_takes_the_place_of_the_last,
         nothing_is_set_aside_of_a_tenant_that_goes, what_is_set_aside_is_kept_in_order,
     },
-    dead_letters::{the_operator_discards_dead_letters, the_operator_has_dead_letters_delivered_again},
+    dead_letters::{
+        the_operator_discards_dead_letters, the_operator_has_dead_letters_delivered_again,
+        what_is_refused_again_is_wanted_no_more,
+    },
     sight::{
         commits_of_events_are_heard_by_every_node, living_nodes_are_waited_for_until_they_have_seen,
         what_everybody_is_past_may_go,
@@ -65,8 +66,4 @@ pub(super) fn waiting(position: i64, aggregate: &str) -> SetAside {
         error: None,
         ..refused(position, aggregate)
     }
-}
-
-async fn status<H: Harness>(fixture: &Fixture<'_, H>) -> StatusView {
-    fixture.store().status(&fixture.operator().await).await.unwrap()
 }

@@ -1,9 +1,10 @@
 //! In which trace a replay was asked for.
 
-use postrider_application::audit::Record;
-use postrider_application::ports::{ReplayRepository as _, Store as _, UnitOfWork as _};
-use postrider_domain::messages::TraceParent;
-use postrider_domain::replays::ReplayMode;
+use postrider_application::{
+    audit::Record,
+    ports::{ReplayRepository as _, Store as _, UnitOfWork as _},
+};
+use postrider_domain::{messages::TraceParent, replays::ReplayMode};
 
 use super::{LIMITS, Scene};
 use crate::contract::Harness;

@@ -1,24 +1,29 @@
 //! Which messages and deliveries a replay sends again.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use postrider_application::audit::Record;
-use postrider_application::ports::{
-    Cancellation, DirectMessages as _, Expunged, MessageViews as _, ReplayLimits, ReplayStep, Store as _,
-    UnitOfWork as _,
+use postrider_application::{
+    audit::Record,
+    ports::{
+        Cancellation, DirectMessages as _, Expunged, MessageViews as _, ReplayLimits, ReplayStep, Store as _,
+        UnitOfWork as _,
+    },
 };
-use postrider_domain::Aggregate as _;
-use postrider_domain::deliveries::{DeliveryStatus, Outcome};
-use postrider_domain::endpoints::{Endpoint, Filter};
-use postrider_domain::event_types::EventTypeName;
-use postrider_domain::replays::{ReplayMode, ReplayStatus};
+use postrider_domain::{
+    Aggregate as _,
+    deliveries::DeliveryStatus,
+    endpoints::{Endpoint, Filter},
+    event_types::EventTypeName,
+    replays::{ReplayMode, ReplayStatus},
+};
 
 use super::{LIMITS, Scene, only, progress};
-use crate::contract::Harness;
-use crate::contract::paging::first;
-use crate::contract::queue_steps::{alone, write_one};
-use crate::contract::scheduling::{cancel, expunge, scheduled};
+use crate::contract::{
+    Harness,
+    paging::first,
+    queue_steps::{alone, write_one},
+    scheduling::{cancel, expunge, scheduled},
+};
 
 /// An endpoint that came later gets exactly what it lacks, in however many steps; what other applications publish, and
 /// what it has already, it does not get.
@@ -96,12 +101,8 @@ pub async fn failed_is_what_came_to_no_good_end<H: Harness>(harness: &H) {
     scene.published(&[endpoint]).await;
     let node = fixture.node().await;
     let (failed, row) = fixture.delivery(node, customer, endpoint).await;
-    let mut concluded = fixture.delivered(failed, endpoint);
-    let gone = Outcome::of_status(410);
-    concluded.delivery = postrider_domain::deliveries::Delivery::begin(failed, endpoint, fixture.now());
-    fixture.record(&mut concluded.delivery, gone);
-    concluded.attempt = Some(fixture.attempt(1, gone));
-    assert!(fixture.settle(node, row, concluded).await);
+    let given_up = fixture.given_up(failed, endpoint);
+    assert!(fixture.settle(node, row, given_up).await);
     let (cancelled, row) = fixture.delivery(node, customer, endpoint).await;
     assert!(
         fixture

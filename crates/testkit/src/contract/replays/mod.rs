@@ -4,25 +4,32 @@ mod asking;
 mod choosing;
 mod stepping;
 
-use crate::contract::{Customer, Fixture, Harness, Tenancy};
-use crate::memory::SequentialIds;
-pub use asking::what_a_replay_queues_says_in_which_trace_it_was_asked_for;
-pub use choosing::{
-    a_message_to_one_endpoint_is_not_replayed_to_others, all_is_everything_but_what_is_pending,
-    failed_is_what_came_to_no_good_end, missing_is_exactly_what_the_endpoint_lacks,
-    missing_is_only_what_the_filter_wants, what_is_not_to_be_sent_is_not_replayed,
-};
+use std::{collections::BTreeSet, time::Duration};
+
 use postrider_application::ports::{ReplayLimits, ReplayStep, ReplayViews as _, WorkRef};
-use postrider_domain::replays::{NewReplay, Progress, Replay, ReplayLimit, ReplayMode, ReplayState};
-use postrider_domain::{Aggregate as _, EndpointId, MessageId, ReplayId, Timestamp};
-use std::collections::BTreeSet;
-use std::time::Duration;
-pub use stepping::{
-    a_cancelled_replay_goes_no_further, a_fan_out_under_way_is_waited_for, a_replay_does_not_fill_the_queue,
-    a_replay_ends_at_its_limit, a_replay_fails_without_its_endpoint,
-    a_replay_is_counted_while_it_is_under_way, racing_steps_queue_each_message_once,
-    replays_are_listed_and_counted_by_endpoint,
+use postrider_domain::{
+    Aggregate as _, EndpointId, MessageId, ReplayId, Timestamp,
+    replays::{Progress, ReplayLimit, ReplayMode, ReplayState},
 };
+
+pub use self::{
+    asking::what_a_replay_queues_says_in_which_trace_it_was_asked_for,
+    choosing::{
+        a_message_to_one_endpoint_is_not_replayed_to_others, all_is_everything_but_what_is_pending,
+        failed_is_what_came_to_no_good_end, missing_is_exactly_what_the_endpoint_lacks,
+        missing_is_only_what_the_filter_wants, what_is_not_to_be_sent_is_not_replayed,
+    },
+    stepping::{
+        a_cancelled_replay_goes_no_further, a_fan_out_under_way_is_waited_for,
+        a_finished_replay_is_kept_for_a_month, a_replay_does_not_fill_the_queue, a_replay_ends_at_its_limit,
+        a_replay_fails_without_its_endpoint, a_replay_is_counted_while_it_is_under_way,
+        a_replay_that_is_held_takes_no_step, a_replay_waits_for_its_own_rows_only,
+        racing_steps_queue_each_message_once, replays_are_listed_and_counted_by_endpoint, replays_take_turns,
+    },
+};
+use super::{Customer, Fixture, Harness, Tenancy};
+use crate::memory::SequentialIds;
+
 /// No bound is met by chance, and nothing is put off.
 const LIMITS: ReplayLimits = ReplayLimits {
     batch: 100,
@@ -66,27 +73,10 @@ impl<'h, H: Harness> Scene<'h, H> {
     }
 
     async fn replay_up_to(&self, endpoint: EndpointId, mode: ReplayMode, limit: ReplayLimit) -> ReplayId {
-        let mut replay = self.new_replay(&self.tenant, &self.customer, endpoint, mode, limit);
+        let (of, now) = ((self.customer.id, endpoint), self.now());
+        let mut replay = self.fixture.new_replay(&self.tenant, of, mode, limit, now);
         self.fixture.save(&self.tenant.scope, &mut replay).await.unwrap();
         replay.state().id
-    }
-
-    fn new_replay(
-        &self,
-        tenant: &Tenancy,
-        customer: &Customer,
-        endpoint: EndpointId,
-        mode: ReplayMode,
-        limit: ReplayLimit,
-    ) -> Replay {
-        let new = NewReplay {
-            mode,
-            from: Timestamp::from_micros(0),
-            to: None,
-            limit,
-        };
-        let id = ReplayId::from_uuid(self.fixture.uuid());
-        Replay::begin(id, tenant.id, (customer.id, endpoint), new, self.now()).unwrap()
     }
 
     async fn step(&self, limits: ReplayLimits) -> ReplayStep {

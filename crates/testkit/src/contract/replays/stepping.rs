@@ -1,20 +1,30 @@
 //! How a replay goes on, waits, and ends.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use postrider_application::audit::Record;
-use postrider_application::ports::{
-    ReplayLimits, ReplayRepository as _, ReplayStep, ReplayViews as _, RunningReplays, Store as _,
-    UnitOfWork as _,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    time::Duration,
 };
-use postrider_domain::Change;
-use postrider_domain::endpoints::{DisableReason, Endpoint};
-use postrider_domain::replays::{ReplayFailure, ReplayLimit, ReplayMode, ReplayStatus};
+
+use postrider_application::{
+    audit::Record,
+    ports::{
+        ReplayLimits, ReplayRepository as _, ReplayStep, ReplayViews as _, Repository as _, RunningReplays,
+        Store as _, UnitOfWork as _,
+    },
+};
+use postrider_domain::{
+    Change,
+    endpoints::{DisableReason, Endpoint},
+    replays::{ReplayFailure, ReplayLimit, ReplayMode, ReplayStatus},
+};
 
 use super::{LIMITS, Scene, only, progress};
-use crate::contract::paging::{first, pieces};
-use crate::contract::{Harness, Tenancy};
+use crate::contract::{
+    Harness, Tenancy,
+    members::OTHERS_TURN,
+    paging::{first, pieces},
+};
 
 /// A message that is still being fanned out is waited for, and then judged by what became of it; but not for ever.
 pub async fn a_fan_out_under_way_is_waited_for<H: Harness>(harness: &H) {
@@ -133,9 +143,7 @@ pub async fn a_cancelled_replay_goes_no_further<H: Harness>(harness: &H) {
     let mut tx = scene.fixture.store().begin(scope).await.unwrap();
     let mut held = tx.hold_replay(scope, replay).await.unwrap().unwrap();
     assert_eq!(held.cancel(scene.now()), Change::Made);
-    postrider_application::ports::Repository::save(&mut tx, scope, &mut held)
-        .await
-        .unwrap();
+    tx.save(scope, &mut held).await.unwrap();
     tx.commit(Record::InHistory).await.unwrap();
     assert_eq!(scene.step(LIMITS).await, ReplayStep::Nothing);
     assert_eq!(scene.queued(endpoint).await.len(), 1);
@@ -144,6 +152,113 @@ pub async fn a_cancelled_replay_goes_no_further<H: Harness>(harness: &H) {
         (view.status, view.progress),
         (ReplayStatus::Cancelled, progress(1, 1))
     );
+}
+
+/// While somebody holds a replay no step of it is taken; after they cancelled it, none either.
+pub async fn a_replay_that_is_held_takes_no_step<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    scene.published(&[]).await;
+    let endpoint = scene.endpoint().await;
+    let replay = scene.replay(endpoint, ReplayMode::Missing).await;
+    let scope = &scene.tenant.scope;
+    let mut tx = scene.fixture.store().begin(scope).await.unwrap();
+    let mut held = tx.hold_replay(scope, replay).await.unwrap().unwrap();
+    let mut step = pin!(scene.step(LIMITS));
+    // It passes the replay over, or waits.
+    let early = tokio::time::timeout(OTHERS_TURN, &mut step).await;
+    assert_eq!(held.cancel(scene.now()), Change::Made);
+    tx.save(scope, &mut held).await.unwrap();
+    tx.commit(Record::InHistory).await.unwrap();
+    let step = match early {
+        Ok(step) => step,
+        Err(_) => step.await,
+    };
+    assert_eq!(step, ReplayStep::Nothing);
+    assert_eq!(scene.queued(endpoint).await, []);
+    let view = scene.view(endpoint, replay).await;
+    assert_eq!(
+        (view.status, view.progress),
+        (ReplayStatus::Cancelled, progress(0, 0))
+    );
+}
+
+/// Of several the one that has waited the longest goes on: each has its turns, and none waits for another's end.
+pub async fn replays_take_turns<H: Harness>(harness: &H) {
+    const REPLAYS: u32 = 3;
+    const TURNS: u32 = 4;
+    let scene = Scene::new(harness).await;
+    for _ in 0..REPLAYS * TURNS {
+        scene.published(&[]).await;
+    }
+    let mut turns = BTreeMap::new();
+    for _ in 0..REPLAYS {
+        let endpoint = scene.endpoint().await;
+        turns.insert(scene.replay(endpoint, ReplayMode::Missing).await, 0);
+    }
+    for _ in 0..REPLAYS * TURNS {
+        match scene.step(ReplayLimits { batch: 1, ..LIMITS }).await {
+            ReplayStep::Made { replay, .. } => *turns.get_mut(&replay).unwrap() += 1,
+            step => panic!("{step:?}"),
+        }
+        // Where the store's clock is the case's, it goes on.
+        harness.age(Duration::from_secs(1)).await;
+    }
+    // Two that were at it in the same millisecond may change places.
+    let fair = TURNS - 1..=TURNS + 1;
+    assert!(turns.values().all(|had| fair.contains(had)), "{turns:?}");
+}
+
+/// Rows that others have put into the queue do not count as its own.
+pub async fn a_replay_waits_for_its_own_rows_only<H: Harness>(harness: &H) {
+    let scene = Scene::new(harness).await;
+    let (fixture, customer) = (&scene.fixture, &scene.customer);
+    let endpoint = scene.endpoint().await;
+    let node = fixture.node().await;
+    for _ in 0..3 {
+        let (message, row) = fixture.delivery(node, customer, endpoint).await;
+        let retried = fixture.failed(message, endpoint).0;
+        assert!(fixture.settle(node, row, retried).await);
+    }
+    let lacked = scene.published(&[]).await;
+    let replay = scene.replay(endpoint, ReplayMode::Missing).await;
+    let limits = ReplayLimits {
+        batch: 2,
+        outstanding: 2,
+        ..LIMITS
+    };
+    let ended = scene.steps(limits).await;
+    assert!(
+        matches!(ended, ReplayStep::Made { finished: true, .. }),
+        "{ended:?}"
+    );
+    assert_eq!(scene.view(endpoint, replay).await.progress, progress(4, 1));
+    assert_eq!(only(&scene.queued(endpoint).await), BTreeSet::from([lacked]));
+}
+
+/// To be looked at; then it goes.
+pub async fn a_finished_replay_is_kept_for_a_month<H: Harness>(harness: &H) {
+    const DAY: Duration = Duration::from_hours(24);
+    let scene = Scene::new(harness).await;
+    let endpoint = scene.endpoint().await;
+    let worker = scene.fixture.ports().replays.clone();
+    let mut finished = Vec::new();
+    for days in [31, 29] {
+        let replay = scene.replay(endpoint, ReplayMode::Missing).await;
+        let at = scene.fixture.ago(DAY * days);
+        let step = worker.step(&LIMITS, &scene.ids, at).await.unwrap();
+        assert!(
+            matches!(step, ReplayStep::Made { finished: true, .. }),
+            "{step:?}"
+        );
+        finished.push(replay);
+    }
+    let running = scene.replay(endpoint, ReplayMode::Missing).await;
+    let housekeeping = &scene.fixture.ports().housekeeping;
+    assert_eq!(housekeeping.forget_expired(100).await.unwrap(), 1);
+    let (store, scope) = (scene.fixture.store(), &scene.tenant.scope);
+    let left = store.replays(scope, scene.customer.id, endpoint, first()).await;
+    let left: Vec<_> = left.unwrap().items.iter().map(|replay| replay.id).collect();
+    assert_eq!(left, [running, finished[1]]);
 }
 
 /// What a disabled endpoint would be sent would only be cancelled; one that is gone is sent nothing either.

@@ -117,7 +117,8 @@ impl DeadLetterRepository for MemoryTx {
         self.of_operator()?;
         let state = self.store.state();
         let letter = state.relayed.letters.get(id);
-        let Some(letter) = letter.filter(|letter| letter.is_dead()) else {
+        let given_up = self.discarded.contains(id);
+        let Some(letter) = letter.filter(|letter| letter.is_dead() && !given_up) else {
             return Ok(None);
         };
         let waits = |other: &&Letter| !other.is_refused() && other.event.of == letter.event.of;

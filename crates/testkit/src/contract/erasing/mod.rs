@@ -1,116 +1,24 @@
 //! Erasing a tenant: all of its rows, none of another's, in bounded steps.
 
+mod full;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use postrider_application::ports::{Dedup, ErasureStep, Store as _, TenantViews as _, UnitOfWork as _};
+use postrider_application::ports::{ErasureStep, TenantViews as _};
 use postrider_domain::{
-    Description, TenantId, UserId,
+    Description, TenantId,
     access::Role,
     event_types::{EventType, EventTypeName},
-    users::Email,
 };
 use tokio::task::JoinSet;
 
-use super::{
-    Census, Fixture, Harness, Tenancy,
-    answers::new_answer,
-    people_steps::HOUR,
-    queue_steps::{alone, is_stored, write_one},
-};
+use self::full::{TABLES, full};
+use super::{Census, Fixture, Harness, people::assert_fault, people_steps::HOUR};
 
 type Rows = BTreeMap<String, u64>;
 
 /// How long erasing waits in the cases: half an hour.
 const GRACE: Duration = Duration::from_mins(30);
-
-/// Every table that a tenant has rows in.
-const TABLES: [&str; 19] = [
-    "api_keys",
-    "applications",
-    "attempts",
-    "audit_entries",
-    "dedup",
-    "deliveries",
-    "endpoint_failures",
-    "endpoints",
-    "event_type_schemas",
-    "event_types",
-    "idempotency_keys",
-    "invitations",
-    "memberships",
-    "messages",
-    "outbox_events",
-    "outbox_work",
-    "payloads",
-    "sessions",
-    "tenants",
-];
-
-/// A tenant with rows in every table.
-struct Full {
-    tenant: Tenancy,
-    /// A member of this tenant alone, besides the owner.
-    bob: UserId,
-}
-
-async fn full<H: Harness>(fixture: &Fixture<'_, H>, name: &str) -> Full {
-    let tenant = fixture.tenant(name).await;
-    let scope = &tenant.scope;
-    let bob = Email::parse(&format!("bob-of-{name}@example.com")).unwrap();
-    let bob = fixture.person(&bob).await;
-    fixture.membership(&tenant, bob, Role::Viewer).await;
-    for user in [tenant.owner, bob] {
-        fixture.session(&tenant, user).await;
-        fixture.password_reset(user, fixture.now().plus(HOUR)).await;
-    }
-    fixture.invitation(&tenant, "guest@example.com").await;
-    fixture.api_key(&tenant).await;
-    let event_type = EventTypeName::parse("invoice.paid").unwrap();
-    let mut event_type = EventType::register(tenant.id, event_type, Description::default(), fixture.now());
-    fixture.save(scope, &mut event_type).await.unwrap();
-    fixture.event_type_with_schema(&tenant, "invoice.sent").await;
-    let customer = fixture.application_named(&tenant, Some("customer")).await;
-    let endpoint = fixture.endpoint(&tenant, &customer).await;
-    let node = fixture.node().await;
-    for _ in 0..2 {
-        let (message, work) = fixture.delivery(node, &customer, endpoint).await;
-        assert!(
-            fixture
-                .settle(node, work, fixture.delivered(message, endpoint))
-                .await
-        );
-    }
-    for _ in 0..2 {
-        let failing = fixture.endpoint(&tenant, &customer).await;
-        let (message, work) = fixture.delivery(node, &customer, failing).await;
-        assert!(
-            fixture
-                .settle(node, work, fixture.failed(message, failing).0)
-                .await
-        );
-    }
-    fixture.delivery(node, &customer, endpoint).await;
-    for key in 0..3 {
-        let dedup = Some(Dedup {
-            key_hash: [key; 32],
-            body_hash: [7; 32],
-            window: HOUR,
-        });
-        let new = alone(fixture.message(&customer), dedup);
-        let written = write_one(&*fixture.ports().writer, new).await;
-        assert!(is_stored(&written), "{written:?}");
-    }
-    for nth in 0..3 {
-        let scope = fixture.scope_of(&tenant.caller).await;
-        let tx = fixture.store().begin(&scope).await.unwrap();
-        tx.commit(scope.did(nth)).await.unwrap();
-    }
-    for nth in 0..3 {
-        let answer = new_answer(Some(tenant.id), nth, 1);
-        fixture.ports().answers.keep(answer).await.unwrap();
-    }
-    Full { tenant, bob }
-}
 
 /// One step with a bound that every table exceeds with its neighbours.
 async fn step<H: Harness>(fixture: &Fixture<'_, H>) -> ErasureStep {
@@ -353,6 +261,36 @@ pub async fn what_comes_in_behind_the_eraser_goes_as_well<H: Census>(harness: &H
     }
     assert!(late.contains(&true), "something came in late");
     assert_eq!(harness.rows(Some(tenant.id)).await, Rows::new());
+}
+
+/// Once it is gone nothing of it is saved any more, by whoever was let in long before; nor of a person who went with it.
+pub async fn nothing_is_saved_of_a_tenant_that_is_gone<H: Census>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let (gone, other) = (full(&fixture, "gone").await, fixture.tenant("other").await);
+    fixture.order_deletion(&gone.tenant, fixture.ago(HOUR)).await;
+    let (bob, gone) = (gone.bob, gone.tenant);
+    erase(&fixture).await;
+    let head = fixture.ports().events.head().await.unwrap();
+
+    let scope = &gone.scope;
+    let mut application = fixture.new_application(&gone, None);
+    assert_fault(&fixture.save(scope, &mut application).await);
+    let mut membership = fixture.new_membership(&gone, other.owner, Role::Viewer);
+    assert_fault(&fixture.save(scope, &mut membership).await);
+    let mut session = fixture.new_session(gone.id, other.owner, fixture.now());
+    assert_fault(&fixture.save(scope, &mut session).await);
+    let mut invitation = fixture.new_invitation(gone.id, "late@example.com", fixture.now());
+    assert_fault(&fixture.save(scope, &mut invitation).await);
+    let name = EventTypeName::parse("invoice.paid").unwrap();
+    let mut event_type = EventType::register(gone.id, name, Description::default(), fixture.now());
+    assert_fault(&fixture.save(scope, &mut event_type).await);
+    let mut membership = fixture.new_membership(&other, bob, Role::Viewer);
+    assert_fault(&fixture.save(&other.scope, &mut membership).await);
+    let mut session = fixture.new_session(other.id, bob, fixture.now());
+    assert_fault(&fixture.save(&other.scope, &mut session).await);
+
+    assert_eq!(harness.rows(Some(gone.id)).await, Rows::new());
+    assert_eq!(fixture.ports().events.head().await.unwrap(), head);
 }
 
 /// What the queue held becomes history while the eraser is at it: attempts, and new rows of the queue in their place.
