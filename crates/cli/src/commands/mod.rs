@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod listening;
 mod migrate;
+mod open_files;
 mod openapi;
 mod operator;
 mod permissions;
