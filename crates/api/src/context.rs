@@ -52,6 +52,8 @@ pub struct Limits {
     pub max_payload_bytes: usize,
     /// The most bytes of a body that holds a payload.
     pub max_body_bytes: usize,
+    /// The most bytes of a body that anybody may send, without a credential.
+    pub max_public_body_bytes: usize,
     /// The most bytes of any other body.
     pub max_resource_body_bytes: usize,
     /// How long a body may take to arrive.
@@ -67,6 +69,8 @@ impl Limits {
         Self {
             max_payload_bytes,
             max_body_bytes: max_payload_bytes + Self::ENVELOPE_BYTES,
+            // Far more than an address, a name, a password of 1,024 bytes and a token come to, all of it as escapes.
+            max_public_body_bytes: 64 * 1024,
             // The largest legal resource, 50 pairs of metadata in four-byte characters, written as escapes.
             max_resource_body_bytes: 512 * 1024,
             body_timeout: Duration::from_secs(30),

@@ -23,6 +23,7 @@ pub mod audit;
 pub mod audit_entries;
 pub mod authentication;
 mod change;
+mod contention;
 pub mod deliveries;
 pub mod endpoints;
 mod error;

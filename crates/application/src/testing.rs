@@ -35,9 +35,11 @@ use crate::{
     tenants::{CreateTenant, CreatedTenant},
 };
 
+mod contended;
 mod scene;
 mod stand_ins;
 
+pub(crate) use contended::Contended;
 pub(crate) use scene::Scene;
 use stand_ins::Elsewhere;
 pub(crate) use stand_ins::PlainTokens;

@@ -200,6 +200,10 @@ pub(crate) struct RotateArgs {
     /// people's clients refresh by themselves.
     #[arg(long)]
     pub(crate) compromised: bool,
+    /// Remove those old ones that do not open, and their tokens with them. First see to it that every master key is
+    /// configured (`security.master_key`, `security.other_master_keys`): what does not open with these is gone for good.
+    #[arg(long)]
+    pub(crate) discard_unreadable: bool,
 }
 
 /// Of `operator`.

@@ -32,7 +32,7 @@ impl Files {
         let workers = workers as u64;
         Self {
             ours: configuration.delivery.max_in_flight as u64 + database + OTHER_FILES,
-            of_clients: configuration.server.max_connections_per_worker as u64 * workers * FILES_OF_A_CLIENT,
+            of_clients: configuration.server.connections_per_worker() as u64 * workers * FILES_OF_A_CLIENT,
             workers,
         }
     }

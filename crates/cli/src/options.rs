@@ -128,7 +128,7 @@ pub(crate) fn server(configuration: &Configuration, files: Option<u64>) -> Serve
     let config = &configuration.server;
     let fewer = Files::wanted(configuration).fewer_clients(files);
     ServerOptions {
-        max_connections_per_worker: fewer.unwrap_or(config.max_connections_per_worker),
+        max_connections_per_worker: fewer.unwrap_or(config.connections_per_worker()),
         request_head_timeout: Duration::from_millis(config.request_head_timeout_ms),
         // The end as a whole has a limit of its own, which comes first.
         shutdown_timeout: Duration::from_secs(config.shutdown_timeout_s),

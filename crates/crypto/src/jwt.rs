@@ -135,7 +135,10 @@ impl JwtTokens {
 #[async_trait]
 impl AccessTokens for JwtTokens {
     fn issue(&self, claims: &AccessClaims) -> Result<String, Error> {
-        let key = self.keys.signing();
+        let key = self
+            .keys
+            .signing()
+            .ok_or_else(|| Error::internal(KeyRingError::Lost))?;
         let header = Header {
             typ: Some(TYPE.to_owned()),
             kid: Some(key.kid.clone()),

@@ -143,7 +143,7 @@ async fn a_claim_that_stands_twice_is_malformed() {
     ] {
         let text = claims.to_string().replacen('{', again, 1);
         let message = format!("{}.{}", part(&header(&tokens)), URL_SAFE_NO_PAD.encode(text));
-        let key = &tokens.keys.signing().private;
+        let key = &tokens.keys.signing().unwrap().private;
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, ALGORITHM).unwrap();
         assert_eq!(
             tokens.verify(&format!("{message}.{signature}"), at(NOW)),

@@ -91,13 +91,17 @@ fn part(value: &Value) -> String {
 /// Signs whatever header and claims with our own key: what only we could have made.
 fn signed(tokens: &JwtTokens, header: &Value, claims: &Value) -> String {
     let message = format!("{}.{}", part(header), part(claims));
-    let signature =
-        jsonwebtoken::crypto::sign(message.as_bytes(), &tokens.keys.signing().private, ALGORITHM).unwrap();
+    let signature = jsonwebtoken::crypto::sign(
+        message.as_bytes(),
+        &tokens.keys.signing().unwrap().private,
+        ALGORITHM,
+    )
+    .unwrap();
     format!("{message}.{signature}")
 }
 
 fn header(tokens: &JwtTokens) -> Value {
-    json!({"alg": "RS256", "typ": "at+jwt", "kid": tokens.keys.signing().kid})
+    json!({"alg": "RS256", "typ": "at+jwt", "kid": tokens.keys.signing().unwrap().kid})
 }
 
 fn decoded(token: &str, part: usize) -> Value {

@@ -14,8 +14,8 @@ use postrider_application::{
     applications::MAX_PORTAL_TOKEN_LIFETIME,
     audit::Record,
     ports::{
-        Clock, RotatedSigningKey, SealError, Sealer, SigningKeyStore, SigningKeys, StoreError,
-        StoredSigningKey,
+        Clock, OldKeys, RetiredKeys, RotatedSigningKey, SealError, Sealer, SigningKeyStore, SigningKeys,
+        StoreError, StoredSigningKey,
     },
 };
 use postrider_domain::Timestamp;
@@ -104,7 +104,7 @@ struct LastLoad {
 
 /// What one load found.
 struct Keys {
-    /// Newest first; never empty.
+    /// Newest first; never empty, unless unreadable ones were left out.
     ring: Vec<Arc<SigningKey>>,
     /// When each of them was made, in the same order.
     made_at: Vec<Timestamp>,
@@ -136,7 +136,29 @@ impl KeyRing {
             stored = store.signing_keys().await?;
         }
         let keys = Keys::open(stored, &[], &*sealer)?;
-        Ok(Self {
+        Ok(Self::of(keys, (store, sealer, clock), began_at))
+    }
+
+    /// The installation's keys but for those that do not open: for whoever is about to discard them. There may be none,
+    /// and until then nothing is signed.
+    pub async fn load_readable(
+        store: Arc<dyn SigningKeyStore>,
+        sealer: Arc<dyn Sealer>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, KeyRingError> {
+        let began_at = clock.monotonic();
+        let mut stored = store.signing_keys().await?;
+        stored.retain(|key| SigningKey::open(key, &*sealer).is_ok());
+        let keys = Keys::of(stored, &[], &*sealer)?;
+        Ok(Self::of(keys, (store, sealer, clock), began_at))
+    }
+
+    fn of(
+        keys: Keys,
+        (store, sealer, clock): (Arc<dyn SigningKeyStore>, Arc<dyn Sealer>, Arc<dyn Clock>),
+        began_at: Duration,
+    ) -> Self {
+        Self {
             store,
             sealer,
             clock,
@@ -148,7 +170,7 @@ impl KeyRing {
                 ended: 0,
                 outcome: Ok(()),
             }),
-        })
+        }
     }
 
     /// Reads the stored keys anew: when it answers, all keys are here that were stored when it was called.
@@ -189,7 +211,7 @@ impl KeyRing {
 
     fn replace(&self, keys: Keys) {
         let keys = Arc::new(keys);
-        let signing = keys.signing().kid.clone();
+        let signing = keys.signing().map(|key| key.kid.clone());
         let before = std::mem::replace(
             &mut *self.keys.write().unwrap_or_else(PoisonError::into_inner),
             Arc::clone(&keys),
@@ -197,7 +219,7 @@ impl KeyRing {
         if before.ring.iter().any(|key| keys.position(&key.kid).is_none()) {
             self.removals.fetch_add(1, Ordering::SeqCst);
         }
-        if before.signing().kid != signing {
+        if before.signing().map(|key| key.kid.clone()) != signing {
             tracing::info!(
                 kid = signing,
                 "access tokens are signed with another key from now on"
@@ -210,8 +232,9 @@ impl KeyRing {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn signing(&self) -> Arc<SigningKey> {
-        Arc::clone(self.current().signing())
+    /// The key that signs, if there is one.
+    pub(crate) fn signing(&self) -> Option<Arc<SigningKey>> {
+        self.current().signing().map(Arc::clone)
     }
 
     /// The key of that id, and when another took its place, if one did.
@@ -232,35 +255,51 @@ impl KeyRing {
         self.current().jwks.clone()
     }
 
-    /// Adds a key, and answers its id and which ones were removed: those whose tokens have all expired, or all.
-    async fn add(&self, record: Record, compromised: bool) -> Result<RotatedSigningKey, KeyRingError> {
+    /// Adds a key, and answers its id and which ones were removed.
+    async fn add(&self, record: Record, old: OldKeys) -> Result<RotatedSigningKey, KeyRingError> {
         let now = self.clock.now();
-        let newest = self
-            .store
-            .signing_keys()
-            .await?
-            .iter()
-            .map(|key| key.created_at)
-            .max();
+        let stored = self.store.signing_keys().await?;
+        let newest = stored.iter().map(|key| key.created_at).max();
         // The newest signs: it must be that also if the clock of the node that made the last one is ahead of ours.
         let created_at = newest.map_or(now, |newest| now.max(newest.plus(Duration::from_micros(1))));
         let key = SigningKey::generate(&*self.sealer, created_at).await?;
         let kid = key.kid.clone();
-        let retired_before = if compromised {
-            Timestamp::from_micros(i64::MAX)
-        } else {
-            now.minus(KEPT_AFTER_REPLACED)
+        let mut unreadable = match old {
+            OldKeys::DiscardUnreadable => self.unreadable(&stored),
+            OldKeys::Verify | OldKeys::DiscardAll => Vec::new(),
         };
-        let removed = self.store.add_signing_key(key, retired_before, record).await?;
-        Ok(RotatedSigningKey { kid, removed })
+        let retired = RetiredKeys {
+            replaced_before: match old {
+                OldKeys::DiscardAll => Timestamp::from_micros(i64::MAX),
+                OldKeys::Verify | OldKeys::DiscardUnreadable => now.minus(KEPT_AFTER_REPLACED),
+            },
+            named: unreadable.clone(),
+        };
+        let mut removed = self.store.add_signing_key(key, retired, record).await?;
+        // Of several who discard them at once, one does.
+        unreadable.retain(|kid| removed.contains(kid));
+        removed.retain(|kid| !unreadable.contains(kid));
+        Ok(RotatedSigningKey {
+            kid,
+            removed,
+            unreadable,
+        })
+    }
+
+    /// Those that do not open, whatever is known of them here.
+    fn unreadable(&self, stored: &[StoredSigningKey]) -> Vec<String> {
+        let sealed = stored
+            .iter()
+            .filter(|key| SigningKey::open(key, &*self.sealer).is_err());
+        sealed.map(|key| key.kid.clone()).collect()
     }
 }
 
 #[async_trait]
 impl SigningKeys for KeyRing {
-    async fn rotate(&self, record: Record, compromised: bool) -> Result<RotatedSigningKey, Error> {
+    async fn rotate(&self, record: Record, old: OldKeys) -> Result<RotatedSigningKey, Error> {
         let rotated = self
-            .add(record, compromised)
+            .add(record, old)
             .await
             .map_err(|error| Arc::new(error).answer())?;
         let loaded = self.load(&mut *self.last.lock().await).await;
@@ -285,8 +324,20 @@ impl fmt::Debug for KeyRing {
 }
 
 impl Keys {
-    /// Opens what is stored, but for the keys that are open already.
+    /// Opens what is stored, but for the keys that are open already. There must be one.
     fn open(
+        stored: Vec<StoredSigningKey>,
+        known: &[Arc<SigningKey>],
+        sealer: &dyn Sealer,
+    ) -> Result<Self, KeyRingError> {
+        let keys = Self::of(stored, known, sealer)?;
+        if keys.ring.is_empty() {
+            return Err(KeyRingError::Lost);
+        }
+        Ok(keys)
+    }
+
+    fn of(
         mut stored: Vec<StoredSigningKey>,
         known: &[Arc<SigningKey>],
         sealer: &dyn Sealer,
@@ -300,9 +351,6 @@ impl Keys {
                 None => SigningKey::open(stored, sealer).map(Arc::new),
             })
             .collect::<Result<_, _>>()?;
-        if keys.is_empty() {
-            return Err(KeyRingError::Lost);
-        }
         let set = JwkSet {
             keys: keys.iter().map(|key| key.jwk.clone()).collect(),
         };
@@ -319,9 +367,8 @@ impl Keys {
         self.ring.iter().position(|key| key.kid == kid)
     }
 
-    fn signing(&self) -> &Arc<SigningKey> {
-        // Not empty, by construction.
-        &self.ring[0]
+    fn signing(&self) -> Option<&Arc<SigningKey>> {
+        self.ring.first()
     }
 }
 

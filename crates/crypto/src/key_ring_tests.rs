@@ -27,7 +27,7 @@ async fn two_nodes_that_start_at_once_use_one_key() {
     let store = StoredKeys::for_racers(2);
     let (a, b) = tokio::join!(load(&store), load(&store));
     let (a, b) = (a.unwrap(), b.unwrap());
-    assert_eq!(a.signing().kid, b.signing().kid);
+    assert_eq!(a.signing().unwrap().kid, b.signing().unwrap().kid);
     assert_eq!(a.jwks(), b.jwks());
     let offered = store.offered.lock().unwrap();
     assert_eq!(offered.len(), 2);
@@ -46,7 +46,7 @@ async fn the_key_set_publishes_the_public_half_only() {
         (&key["kty"], &key["alg"], &key["use"], &key["e"]),
         (&"RSA".into(), &"RS256".into(), &"sig".into(), &"AQAB".into())
     );
-    assert_eq!(key["kid"], ring.signing().kid);
+    assert_eq!(key["kid"], ring.signing().unwrap().kid);
     // 2,048 bits in base64url without padding.
     assert_eq!(key["n"].as_str().unwrap().len(), 342);
 }
@@ -56,7 +56,7 @@ async fn the_newest_key_signs_and_all_are_published() {
     let (old, new) = two_keys().await;
     for order in [[old.clone(), new.clone()], [new.clone(), old.clone()]] {
         let ring = load(&StoredKeys::holding(order)).await.unwrap();
-        assert_eq!(ring.signing().kid, new.kid);
+        assert_eq!(ring.signing().unwrap().kid, new.kid);
         assert!(ring.find(&old.kid).is_some() && ring.find("other").is_none());
         assert!(ring.jwks().contains(&old.kid) && ring.jwks().contains(&new.kid));
     }
@@ -69,7 +69,7 @@ async fn the_newest_key_signs_and_all_are_published() {
         .await
         .unwrap();
     let b = load(&StoredKeys::holding([new, same])).await.unwrap();
-    assert_eq!(a.signing().kid, b.signing().kid);
+    assert_eq!(a.signing().unwrap().kid, b.signing().unwrap().kid);
 }
 
 #[tokio::test]
@@ -119,10 +119,10 @@ async fn behind() -> (Arc<StoredKeys>, KeyRing, StoredSigningKey) {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_finds_keys_that_were_added_elsewhere() {
     let (store, ring, new) = behind().await;
-    let old = ring.signing();
+    let old = ring.signing().unwrap();
     assert!(ring.find(&new.kid).is_none());
     ring.refresh().await.unwrap();
-    assert_eq!(ring.signing().kid, new.kid);
+    assert_eq!(ring.signing().unwrap().kid, new.kid);
     assert!(ring.jwks().contains(&new.kid) && ring.jwks().contains(&old.kid));
     assert!(
         Arc::ptr_eq(&old, &ring.find(&old.kid).unwrap().0),
@@ -222,7 +222,7 @@ async fn a_load_that_fails_is_shared_and_leaves_the_keys_as_they_are() {
     assert_eq!(ring.jwks(), known);
     store.break_down(false);
     ring.refresh().await.unwrap();
-    assert_eq!(ring.signing().kid, new.kid);
+    assert_eq!(ring.signing().unwrap().kid, new.kid);
     // A key that does not open, and a store that has lost them all: those that are known stay.
     let known = ring.jwks();
     let mut unreadable = new.clone();
@@ -241,9 +241,9 @@ async fn a_rotation_makes_the_key_that_signs_from_now_on() {
     let (old, _) = two_keys().await;
     let store = StoredKeys::holding([old.clone()]);
     let ring = load_at(&store, Arc::new(TokioClock::new())).await.unwrap();
-    let rotated = ring.rotate(Record::InHistory, false).await.unwrap();
+    let rotated = ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap();
     assert_eq!(
-        ring.signing().kid,
+        ring.signing().unwrap().kid,
         rotated.kid,
         "at once, on the node that made it"
     );
@@ -256,7 +256,7 @@ async fn a_rotation_makes_the_key_that_signs_from_now_on() {
     );
     // Another node hears of it.
     let other = load(&store).await.unwrap();
-    assert_eq!(other.signing().kid, rotated.kid);
+    assert_eq!(other.signing().unwrap().kid, rotated.kid);
     assert_eq!(other.jwks(), ring.jwks());
 }
 
@@ -270,18 +270,18 @@ async fn a_key_goes_when_the_last_token_that_it_signed_has_expired() {
         ..old.clone()
     }]);
     let ring = load_at(&store, clock.clone()).await.unwrap();
-    let first = ring.rotate(Record::InHistory, false).await.unwrap();
+    let first = ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap();
     assert_eq!(
         store.retired_before.lock().unwrap().unwrap(),
         clock.now().minus(Duration::from_hours(25))
     );
     // The longest-lived token may have been signed at the moment of the rotation.
     tokio::time::sleep(MAX_PORTAL_TOKEN_LIFETIME).await;
-    let second = ring.rotate(Record::InHistory, false).await.unwrap();
+    let second = ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap();
     assert_eq!(second.removed, Vec::<String>::new());
     assert!(ring.find(&old.kid).is_some());
     tokio::time::sleep(Duration::from_hours(1) + Duration::from_millis(1)).await;
-    let third = ring.rotate(Record::InHistory, false).await.unwrap();
+    let third = ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap();
     assert_eq!(third.removed, [&*old.kid]);
     assert!(ring.find(&old.kid).is_none() && ring.find(&first.kid).is_some());
 }
@@ -291,12 +291,51 @@ async fn a_compromised_key_goes_at_once_and_whoever_remembers_is_told() {
     let (old, _) = two_keys().await;
     let store = StoredKeys::holding([old.clone()]);
     let ring = load_at(&store, Arc::new(TokioClock::new())).await.unwrap();
-    ring.rotate(Record::InHistory, false).await.unwrap();
+    ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap();
     assert_eq!(ring.removals(), 0);
-    let rotated = ring.rotate(Record::InHistory, true).await.unwrap();
+    let rotated = ring.rotate(Record::InHistory, OldKeys::DiscardAll).await.unwrap();
     assert_eq!(rotated.removed.len(), 2);
     assert!(ring.find(&old.kid).is_none() && ring.find(&rotated.kid).is_some());
     assert_eq!(ring.removals(), 1);
+}
+
+/// One of two keys was sealed with a master key that is gone.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_does_not_open_goes_only_when_that_is_asked() {
+    let (old, new) = two_keys().await;
+    let lost = |key: &StoredSigningKey| StoredSigningKey {
+        sealed_private_key: sealer(2).seal(&StoredSigningKey::seal_context(&key.kid), b"whatever"),
+        ..key.clone()
+    };
+    for (stored, left) in [
+        ([old.clone(), lost(&new)], vec![&*old.kid]),
+        ([lost(&old), new.clone()], vec![&*new.kid]),
+        ([lost(&old), lost(&new)], vec![]),
+    ] {
+        let store = StoredKeys::holding(stored);
+        assert!(matches!(load(&store).await, Err(KeyRingError::Sealed { .. })));
+        let clock = Arc::new(TestClock::at_seconds(3_000));
+        let ring = KeyRing::load_readable(store.clone(), Arc::new(sealer(1)), clock);
+        let ring = ring.await.unwrap();
+        assert_eq!(
+            ring.signing().map(|key| key.kid.clone()).as_deref(),
+            left.first().copied()
+        );
+        assert_eq!(store.stored.lock().unwrap().len(), 2, "looking removes nothing");
+        let kept = ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap();
+        assert!(kept.removed.is_empty() && kept.unreadable.is_empty());
+        assert!(load(&store).await.is_err(), "nor does an ordinary rotation");
+
+        let rotated = ring.rotate(Record::InHistory, OldKeys::DiscardUnreadable).await;
+        let rotated = rotated.unwrap();
+        assert!(rotated.removed.is_empty(), "what opens verifies on");
+        assert_eq!(rotated.unreadable.len(), 2 - left.len());
+        assert!(!rotated.unreadable.iter().any(|kid| left.contains(&&**kid)));
+        assert_eq!(ring.signing().unwrap().kid, rotated.kid);
+        let served = load(&store).await.unwrap();
+        assert_eq!(served.signing().unwrap().kid, rotated.kid);
+        assert!(left.iter().all(|kid| served.find(kid).is_some()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,9 +356,9 @@ async fn the_new_key_is_the_newest_also_beside_a_clock_that_is_ahead() {
     };
     let store = StoredKeys::holding([ahead.clone()]);
     let ring = load_at(&store, clock).await.unwrap();
-    let rotated = ring.rotate(Record::InHistory, false).await.unwrap();
+    let rotated = ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap();
     assert_ne!(rotated.kid, ahead.kid);
-    assert_eq!(ring.signing().kid, rotated.kid);
+    assert_eq!(ring.signing().unwrap().kid, rotated.kid);
 }
 
 #[tokio::test(start_paused = true)]
@@ -327,7 +366,7 @@ async fn a_rotation_that_cannot_be_stored_fails_and_changes_nothing() {
     let (store, ring, _) = behind().await;
     let known = ring.jwks();
     store.break_down(true);
-    let error = ring.rotate(Record::InHistory, false).await.unwrap_err();
+    let error = ring.rotate(Record::InHistory, OldKeys::Verify).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unavailable);
     assert_eq!(ring.jwks(), known);
     assert_eq!(store.stored.lock().unwrap().len(), 2);

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use postrider_application::{
     audit::Record,
-    ports::{Clock, Ids, Randomness, SigningKeyStore, StoreError, StoredSigningKey},
+    ports::{Clock, Ids, Randomness, RetiredKeys, SigningKeyStore, StoreError, StoredSigningKey},
 };
 use postrider_domain::Timestamp;
 use tokio::sync::{Barrier, OnceCell, Semaphore};
@@ -149,21 +149,22 @@ impl SigningKeyStore for StoredKeys {
     async fn add_signing_key(
         &self,
         key: StoredSigningKey,
-        retired_before: Timestamp,
+        retired: RetiredKeys,
         _: Record,
     ) -> Result<Vec<String>, StoreError> {
-        *self.retired_before.lock().unwrap() = Some(retired_before);
+        *self.retired_before.lock().unwrap() = Some(retired.replaced_before);
         let mut stored = self.stored.lock().unwrap();
         stored.push(key);
         stored.sort_by_key(|key| std::cmp::Reverse(key.created_at));
         // A key was replaced when the next newer one was made.
-        let retired: Vec<_> = stored
+        let mut gone: Vec<_> = stored
             .windows(2)
-            .filter(|pair| pair[0].created_at < retired_before)
+            .filter(|pair| pair[0].created_at < retired.replaced_before)
             .map(|pair| pair[1].kid.clone())
             .collect();
-        stored.retain(|key| !retired.contains(&key.kid));
-        Ok(retired)
+        gone.extend(retired.named);
+        stored.retain(|key| !gone.contains(&key.kid));
+        Ok(gone)
     }
 }
 

@@ -16,6 +16,30 @@ const CHORE: &str = "retention";
 /// longer than this has a connection that fell silent.
 const CALL_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// After so many rounds in a row in which the same table's days could not be dropped, it is no matter of one long reader
+/// any more: an hour, at the usual interval.
+const REFUSED_TOO_OFTEN: u32 = 6;
+
+/// In how many rounds on end days could not be dropped.
+#[derive(Debug, Default)]
+struct Refusals {
+    table: Option<&'static str>,
+    rounds: u32,
+}
+
+impl Refusals {
+    /// A round has ended. Whether days are refused too often by now.
+    fn after(&mut self, refused: Option<&'static str>) -> bool {
+        self.rounds = match refused {
+            Some(_) if refused == self.table => self.rounds.saturating_add(1),
+            Some(_) => 1,
+            None => 0,
+        };
+        self.table = refused;
+        self.rounds >= REFUSED_TOO_OFTEN
+    }
+}
+
 /// How retention is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionOptions {
@@ -74,23 +98,12 @@ impl RetentionChore {
 
     /// Removes what is old until `shutdown`. What fails is tried again in the next round.
     pub async fn run(self, shutdown: CancellationToken) {
+        let mut refusals = Refusals::default();
         let rounds = async {
             loop {
                 time::sleep(self.options.interval).await;
-                let removed = self.round().await;
-                self.notes.ended(CHORE, removed.is_ok());
-                match removed {
-                    Ok(Removed {
-                        partitions: 0,
-                        rows: 0,
-                        ..
-                    }) => {}
-                    Ok(removed) => {
-                        let Removed { partitions, rows, .. } = removed;
-                        tracing::info!(partitions, rows, "what was old enough was removed");
-                    }
-                    Err(error) => warn("what is old enough could not be removed", &error),
-                }
+                let well = tell(self.round().await, &mut refusals);
+                self.notes.ended(CHORE, well);
             }
         };
         let _ = shutdown.run_until_cancelled(rounds).await;
@@ -106,6 +119,7 @@ impl RetentionChore {
             let removed = bounded(CALL_TIMEOUT, removed).await?;
             all.partitions += removed.partitions;
             all.rows += removed.rows;
+            all.refused = removed.refused;
             if !removed.more {
                 break;
             }
@@ -113,6 +127,31 @@ impl RetentionChore {
         }
         Ok(all)
     }
+}
+
+/// Says what a round did; whether it ended well.
+fn tell(removed: Result<Removed, StoreError>, refusals: &mut Refusals) -> bool {
+    let removed = match removed {
+        Ok(removed) => removed,
+        Err(error) => {
+            warn("what is old enough could not be removed", &error);
+            return false;
+        }
+    };
+    let Removed { partitions, rows, .. } = removed;
+    if (partitions, rows) != (0, 0) {
+        tracing::info!(partitions, rows, "what was old enough was removed");
+    }
+    let too_often = refusals.after(removed.refused);
+    if too_often {
+        let (table, rounds) = (removed.refused, refusals.rounds);
+        tracing::warn!(
+            table,
+            rounds,
+            "days of history could not be dropped, round after round: somebody is in the way (at info: why)"
+        );
+    }
+    !too_often
 }
 
 #[cfg(test)]
@@ -156,6 +195,39 @@ mod tests {
         async fn least_needed(&self) -> Result<Option<i64>, StoreError> {
             Ok(Some(self.0))
         }
+    }
+
+    #[test]
+    fn one_table_refused_for_an_hour_is_too_much() {
+        let mut refusals = Refusals::default();
+        for round in 1..REFUSED_TOO_OFTEN {
+            assert!(!refusals.after(Some("attempts")), "{round}");
+        }
+        assert!(!refusals.after(Some("messages")), "another one");
+        for _ in 1..REFUSED_TOO_OFTEN - 1 {
+            assert!(!refusals.after(Some("messages")));
+        }
+        assert!(refusals.after(Some("messages")));
+        assert!(refusals.after(Some("messages")), "and it stays so");
+        assert!(!refusals.after(None), "until it goes");
+        assert!(!refusals.after(Some("messages")));
+    }
+
+    /// A round that drops nothing, time and again, is not one that ended well: so the alerts on chores tell of it.
+    #[test]
+    fn a_chore_that_is_refused_too_often_has_not_ended_well() {
+        let (mut refusals, refused) = (Refusals::default(), || {
+            Ok(Removed {
+                refused: Some("attempts"),
+                ..Removed::default()
+            })
+        });
+        let ended: Vec<bool> = (0..=REFUSED_TOO_OFTEN)
+            .map(|_| tell(refused(), &mut refusals))
+            .collect();
+        assert_eq!(ended, [true, true, true, true, true, false, false]);
+        assert!(tell(Ok(Removed::default()), &mut refusals));
+        assert!(!tell(Err(StoreError::Stale), &mut refusals));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,6 @@
-//! The locks by which nodes take turns on PostgreSQL. Numbers of our own choosing, one for each purpose, for ever.
+//! The locks by which nodes take turns on PostgreSQL. Numbers of our own choosing, one for each purpose, for ever: nodes of
+//! two versions must meet at the same one. They are the database's, whatever the schema, so that there is one installation
+//! in a database.
 
 /// Held by whoever applies migrations.
 pub(crate) const MIGRATIONS: i64 = 0x706f_7374_0001;

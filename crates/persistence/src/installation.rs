@@ -4,9 +4,8 @@
 use async_trait::async_trait;
 use postrider_application::{
     audit::Record,
-    ports::{InstallationFacts, SigningKeyStore, StoreError, StoredSigningKey},
+    ports::{InstallationFacts, RetiredKeys, SigningKeyStore, StoreError, StoredSigningKey},
 };
-use postrider_domain::Timestamp;
 use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement};
 
 use crate::{
@@ -60,6 +59,7 @@ DELETE FROM signing_keys WHERE kid IN (
     SELECT old.kid FROM signing_keys old JOIN signing_keys newer ON newer.created_at > old.created_at
     WHERE newer.created_at < $1
 ) RETURNING kid";
+const REMOVE_NAMED: &str = "DELETE FROM signing_keys WHERE kid = $1 RETURNING kid";
 
 #[async_trait]
 impl SigningKeyStore for Database {
@@ -98,7 +98,7 @@ impl SigningKeyStore for Database {
     async fn add_signing_key(
         &self,
         key: StoredSigningKey,
-        retired_before: Timestamp,
+        retired: RetiredKeys,
         record: Record,
     ) -> Result<Vec<String>, StoreError> {
         let dialect = self.dialect();
@@ -108,8 +108,18 @@ impl SigningKeyStore for Database {
             .execute_raw(add_key(dialect, key, false))
             .await
             .or_store_error()?;
-        let remove = dialect.exactly(REMOVE_REPLACED, [retired_before.as_micros().into()]);
-        let removed = transaction.query_all_raw(remove).await.or_store_error()?;
+        let before = retired.replaced_before.as_micros();
+        let mut removals = vec![dialect.exactly(REMOVE_REPLACED, [before.into()])];
+        removals.extend(
+            retired
+                .named
+                .into_iter()
+                .map(|kid| dialect.exactly(REMOVE_NAMED, [kid.into()])),
+        );
+        let mut removed = Vec::new();
+        for remove in removals {
+            removed.extend(transaction.query_all_raw(remove).await.or_store_error()?);
+        }
         let kid = |row| Ok(RemovedKey::from_query_result(row, "").or_store_error()?.kid);
         let removed = removed.iter().map(kid).collect::<Result<_, StoreError>>()?;
         audit::record(&transaction, dialect, record).await?;
@@ -154,10 +164,10 @@ impl SigningKeyStore for SqlStore {
     async fn add_signing_key(
         &self,
         key: StoredSigningKey,
-        retired_before: Timestamp,
+        retired: RetiredKeys,
         record: Record,
     ) -> Result<Vec<String>, StoreError> {
-        self.database.add_signing_key(key, retired_before, record).await
+        self.database.add_signing_key(key, retired, record).await
     }
 }
 

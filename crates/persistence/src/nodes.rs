@@ -48,6 +48,28 @@ SELECT s.epoch FROM steps s
 WHERE s.epoch > 0 AND NOT EXISTS (SELECT 1 FROM living l WHERE l.epoch = s.epoch) ORDER BY s.epoch"
 );
 
+/// How many rows a leaving node gives back at a time: few enough for a statement that is far from its time-out.
+const GIVE_BACK: u16 = 1_000;
+/// How many times. What it owns beyond that is left to those who take over the rows of dead nodes.
+const GIVE_BACK_BATCHES: usize = 100;
+
+/// From a due time on: what was given back before is not walked over again. Who takes rows of the dead at the same time
+/// has locked them.
+const GIVE_BACK_ON_POSTGRES: &str = "
+WITH held AS MATERIALIZED (
+    SELECT id FROM outbox_work WHERE owner = $1 AND due_at >= $2 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox_work w SET owner = 0 WHERE w.id = ANY (ARRAY(SELECT id FROM held)) RETURNING w.due_at";
+const GIVE_BACK_ON_SQLITE: &str = "
+UPDATE outbox_work SET owner = 0 WHERE id IN (
+    SELECT id FROM outbox_work WHERE owner = $1 AND due_at >= $2 ORDER BY due_at LIMIT $3
+) RETURNING due_at";
+
+#[derive(FromQueryResult)]
+struct GivenBack {
+    due_at: i64,
+}
+
 /// Declares every node dead.
 pub(crate) async fn bury_all(database: &Database) -> Result<(), StoreError> {
     let bury = database
@@ -75,6 +97,30 @@ impl SqlStore {
             .await
             .or_store_error()?;
         Ok(changed.rows_affected())
+    }
+
+    /// Gives rows of the node back to the queue, those that are due first, from a due time on. The latest due time of
+    /// them, if there may be more.
+    async fn give_back(&self, node: Epoch, from: i64) -> Result<Option<i64>, StoreError> {
+        let dialect = self.database.dialect();
+        let give = dialect.choose(GIVE_BACK_ON_POSTGRES, GIVE_BACK_ON_SQLITE);
+        let values = [node.0.into(), from.into(), i64::from(GIVE_BACK).into()];
+        let given = self
+            .database
+            .engine()
+            .query_all_raw(dialect.exactly(give, values))
+            .await
+            .or_store_error()?;
+        if given.len() < usize::from(GIVE_BACK) {
+            return Ok(None);
+        }
+        let due_at = |row| GivenBack::from_query_result(row, "").map(|row| row.due_at);
+        let due = given
+            .iter()
+            .map(due_at)
+            .collect::<Result<Vec<_>, _>>()
+            .or_store_error()?;
+        Ok(due.into_iter().max())
     }
 }
 
@@ -131,17 +177,16 @@ impl NodeRegistry for SqlStore {
     }
 
     async fn leave(&self, node: Epoch) -> Result<(), StoreError> {
-        let dialect = self.database.dialect();
-        let transaction = self.database.begin(Scope::Engine).await?;
-        for sql in [
-            "UPDATE nodes SET dead = true WHERE epoch = $1",
-            "UPDATE outbox_work SET owner = 0 WHERE owner = $1",
-        ] {
-            transaction
-                .execute_raw(dialect.exactly(sql, [node.0.into()]))
-                .await
-                .or_store_error()?;
+        // First of all, and by itself: from now on whatever it still owns is a dead node's, and anybody may take it.
+        self.change_nodes("UPDATE nodes SET dead = true WHERE epoch = $1", [node.0.into()])
+            .await?;
+        let mut from = i64::MIN;
+        for _ in 0..GIVE_BACK_BATCHES {
+            match self.give_back(node, from).await? {
+                Some(last) => from = last,
+                None => break,
+            }
         }
-        transaction.commit().await
+        Ok(())
     }
 }

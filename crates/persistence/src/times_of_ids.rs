@@ -4,11 +4,13 @@ use postrider_domain::Timestamp;
 use uuid::Uuid;
 
 /// How far an id, which is of its time, may be from the time that is stored beside it: they are read off the clock one
-/// after the other, and ids do not go back when a clock is set back.
+/// after the other, seconds apart if a payload is held to its schema in between, and ids do not go back when a clock is
+/// set back. An hour is for the latter. One number for all: what one list shows of a time, so does another, and retention
+/// and replays go by the same.
 const ID_DRIFT_MS: i64 = 3_600_000;
 
 /// The least id of version 7 of that millisecond since the Unix epoch.
-pub(crate) fn least_id_of(millis: i64) -> Uuid {
+fn least_id_of(millis: i64) -> Uuid {
     // 48 bits of milliseconds come first.
     let millis = u64::try_from(millis).unwrap_or(0).min((1 << 48) - 1);
     Uuid::from_u128(u128::from(millis) << 80)

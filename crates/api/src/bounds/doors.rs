@@ -27,6 +27,11 @@ pub(super) fn requests() -> Vec<Bound> {
             "413 `payload_too_large`",
         ),
         (
+            "Body without a credential: logging in and out, refreshing, accepting an invitation, a password reset",
+            bytes(limits.max_public_body_bytes),
+            "413 `payload_too_large`",
+        ),
+        (
             "Any other body",
             bytes(limits.max_resource_body_bytes),
             "413 `payload_too_large`",

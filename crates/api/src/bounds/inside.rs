@@ -2,6 +2,7 @@
 
 use postrider_domain::deliveries::CapturedHeaders;
 use postrider_engine::{EngineOptions, HttpOptions, IntakeOptions};
+use postrider_persistence::PostgresOptions;
 
 use super::{
     Bound,
@@ -48,6 +49,7 @@ pub(super) fn receivers() -> Vec<Bound> {
 
 pub(super) fn insides() -> Vec<Bound> {
     let (engine, intake) = (EngineOptions::default(), IntakeOptions::default());
+    let database = PostgresOptions::at("");
     let again = "given up, and repeated";
     vec![
         (
@@ -91,6 +93,16 @@ pub(super) fn insides() -> Vec<Bound> {
             "A call of the store by the engine",
             time(engine.store_timeout),
             again,
+        ),
+        (
+            "Work of PostgreSQL on a statement",
+            time(database.statement_timeout),
+            "503 `unavailable`",
+        ),
+        (
+            "Answer of PostgreSQL to a statement",
+            time(database.answer_timeout),
+            "503 `unavailable`; the connection is closed",
         ),
     ]
 }

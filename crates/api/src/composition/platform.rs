@@ -34,10 +34,25 @@ pub struct Platform {
     pub(super) health: Arc<Health>,
 }
 
+/// Which signing keys must open.
+#[derive(Clone, Copy)]
+enum Demand {
+    /// Each that is stored.
+    AllKeys,
+    /// None of them.
+    ReadableKeys,
+}
+
 impl Platform {
     /// Opens the database, checks keys, and composes everything. Nothing runs yet.
     pub async fn open(options: PlatformOptions) -> Result<Self, OpenError> {
-        Self::open_any(options, None).await
+        Self::open_any(options, None, Demand::AllKeys).await
+    }
+
+    /// Like [`Self::open`], also if stored signing keys do not open: for whoever is about to discard them, and not to
+    /// serve.
+    pub async fn open_with_readable_keys(options: PlatformOptions) -> Result<Self, OpenError> {
+        Self::open_any(options, None, Demand::ReadableKeys).await
     }
 
     /// Like [`Self::open`], but messages come in by this way instead of the product's own: only for measuring what
@@ -46,12 +61,13 @@ impl Platform {
         options: PlatformOptions,
         intake: Arc<dyn MessageIntake>,
     ) -> Result<Self, OpenError> {
-        Self::open_any(options, Some(intake)).await
+        Self::open_any(options, Some(intake), Demand::AllKeys).await
     }
 
     async fn open_any(
         options: PlatformOptions,
         intake: Option<Arc<dyn MessageIntake>>,
+        demand: Demand,
     ) -> Result<Self, OpenError> {
         // Both TLS users (the database driver, the sender) agree on one provider; a second call is refused and
         // means that it is done already.
@@ -60,7 +76,11 @@ impl Platform {
         let database = open_database(options.database.clone(), options.migrate).await?;
         let (sealer, cursors, asked) = open_sealer(&options, &database, &system).await?;
         let facts = Arc::new(database.clone());
-        let keys = KeyRing::load_or_create(facts, sealer.clone(), system.clock.clone()).await?;
+        let (seals, clock) = (sealer.clone(), system.clock.clone());
+        let keys = match demand {
+            Demand::AllKeys => KeyRing::load_or_create(facts, seals, clock).await?,
+            Demand::ReadableKeys => KeyRing::load_readable(facts, seals, clock).await?,
+        };
         let signal = RelaySignal::default();
         let store = SqlStore::new(database.clone(), sealer).telling(Arc::new(signal.clone()));
         let store = Arc::new(store);

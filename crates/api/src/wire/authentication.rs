@@ -35,7 +35,9 @@ pub(crate) struct Login {
     tenant: Option<String>,
 }
 
-impl Body for Login {}
+impl Body for Login {
+    const IS_PUBLIC: bool = true;
+}
 
 impl Login {
     /// The command.
@@ -65,7 +67,9 @@ pub(crate) struct PresentedRefreshToken {
     refresh_token: String,
 }
 
-impl Body for PresentedRefreshToken {}
+impl Body for PresentedRefreshToken {
+    const IS_PUBLIC: bool = true;
+}
 
 impl PresentedRefreshToken {
     fn token(&self) -> Result<RefreshToken, Error> {
@@ -103,7 +107,9 @@ pub(crate) struct NewPasswordByToken {
     password: String,
 }
 
-impl Body for NewPasswordByToken {}
+impl Body for NewPasswordByToken {
+    const IS_PUBLIC: bool = true;
+}
 
 impl NewPasswordByToken {
     /// The command.

@@ -123,7 +123,9 @@ pub(crate) struct Acceptance {
     name: String,
 }
 
-impl Body for Acceptance {}
+impl Body for Acceptance {
+    const IS_PUBLIC: bool = true;
+}
 
 impl Acceptance {
     /// The command.

@@ -48,8 +48,15 @@ pub(crate) trait Body: DeserializeOwned + Validate + 'static {
     /// Whether it has maps, such as metadata, in which a key could stand twice: looking for that costs another reading.
     const HAS_MAPS: bool = true;
 
+    /// Whether anybody may send it, without a credential.
+    const IS_PUBLIC: bool = false;
+
     /// The most bytes of it.
     fn max_bytes(limits: &Limits) -> usize {
-        limits.max_resource_body_bytes
+        if Self::IS_PUBLIC {
+            limits.max_public_body_bytes
+        } else {
+            limits.max_resource_body_bytes
+        }
     }
 }

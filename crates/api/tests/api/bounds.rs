@@ -2,7 +2,7 @@
 
 use actix_web::test::TestRequest;
 use postrider_api::Limits;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Api, Setup, message, with};
 
@@ -46,6 +46,32 @@ async fn bodies_are_bounded() {
         .insert_header(("content-type", "application/json"))
         .insert_header(("content-length", "99999999999"));
     api.send(request).await.problem(413, "payload_too_large");
+}
+
+/// Whoever has no credential may not make us hold much either: on each route that the document calls public.
+#[actix_web::test]
+async fn bodies_without_a_credential_are_short() {
+    const MOST: usize = 64 * 1024;
+    let api = Api::start().await;
+    let document: Value = serde_json::from_str(&postrider_api::openapi_json()).unwrap();
+    let public =
+        |operation: &Value| operation["x-permission"] == "public" && operation["requestBody"].is_object();
+    let paths: Vec<&String> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, item)| public(&item["post"]))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(paths.len(), 5, "{paths:?}");
+    for path in paths {
+        // JSON, as far as it goes.
+        let body = |length| format!("{{{}", " ".repeat(length - 1));
+        let answer = api.post_raw("", path, body(MOST)).await;
+        answer.problem(400, "malformed_request");
+        let answer = api.post_raw("", path, body(MOST + 1)).await;
+        answer.problem(413, "payload_too_large");
+    }
 }
 
 #[actix_web::test]

@@ -32,3 +32,4 @@ mod sessions;
 mod stations;
 mod support;
 mod tenants;
+mod unreadable_keys;

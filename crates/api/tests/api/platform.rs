@@ -33,7 +33,8 @@ use crate::support::PASSWORD;
 const PATIENCE: Duration = Duration::from_secs(20);
 const OPERATOR: &str = "pro_0000000000000000000000000000000000000000000000000000000000000000";
 
-fn options(directory: &Path) -> PlatformOptions {
+/// An installation of its own in that directory.
+pub(crate) fn options(directory: &Path) -> PlatformOptions {
     PlatformOptions {
         database: DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory)),
         migrate: true,

@@ -12,14 +12,13 @@ use super::DisableEndpoint;
 use crate::{
     access::{Origin, TenantScope},
     audit::{Actor, Occasion},
+    contention::again_while_stale,
     mediator::Request,
     ports::{
         ApplicationRepository, Clock, EndpointGuard, Ids, Repository, Store, StoreError, UnitOfWork as _,
     },
 };
 
-/// How often somebody else may save the endpoint between our reading and writing it before we give up for now.
-const TRIES: usize = 3;
 /// The part of the system that the audit log names.
 const ENGINE: &str = "engine";
 
@@ -64,13 +63,7 @@ where
         seen: Option<Version>,
     ) -> Result<Change, StoreError> {
         let key = (application, EndpointRef::Id(endpoint));
-        let mut tries = 1;
-        loop {
-            match self.try_disable(tenant, &key, why, seen).await {
-                Err(StoreError::Stale) if tries < TRIES => tries += 1,
-                ended => return ended,
-            }
-        }
+        again_while_stale(|| self.try_disable(tenant, &key, why, seen)).await
     }
 }
 
@@ -110,19 +103,18 @@ where
 mod tests {
     use super::*;
     use crate::{
-        access::{Caller, OperatorScope, PersonScope},
-        audit::{ActorKind, AuditEntry, AuditOutcome, Conclusion},
+        access::Caller,
+        audit::{ActorKind, AuditEntry, AuditOutcome},
         audit_entries::ListAuditEntries,
+        contention::TRIES,
         endpoints::{EnableEndpoint, GetEndpoint},
-        memory::MemoryStore,
-        ports::{AuditFilter, DeliveryMaterial as _, PageRequest, UnitOfWork},
-        testing::{World, create_endpoint},
+        ports::{AuditFilter, DeliveryMaterial as _, PageRequest},
+        testing::{Contended, World, create_endpoint},
     };
     use postrider_domain::{
         access::{Grant, Role},
         endpoints::EndpointStatus,
     };
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Scene {
         world: World,
@@ -274,97 +266,11 @@ mod tests {
         assert_eq!(scene.disable(DisableReason::Gone, Some(seen)).await, Change::Made);
     }
 
-    /// A store in which somebody else saves the endpoint first, so many times.
-    #[derive(Clone)]
-    struct Contended(MemoryStore, Arc<AtomicUsize>);
-
-    struct ContendedTx(<MemoryStore as Store>::Tx, Arc<AtomicUsize>);
-
-    impl Contended {
-        fn tx(&self, tx: <MemoryStore as Store>::Tx) -> ContendedTx {
-            ContendedTx(tx, self.1.clone())
-        }
-    }
-
-    impl Store for Contended {
-        type Tx = ContendedTx;
-
-        async fn begin(&self, scope: &TenantScope) -> Result<ContendedTx, StoreError> {
-            Ok(self.tx(self.0.begin(scope).await?))
-        }
-
-        async fn begin_as_operator(&self, scope: &OperatorScope) -> Result<ContendedTx, StoreError> {
-            Ok(self.tx(self.0.begin_as_operator(scope).await?))
-        }
-
-        async fn begin_as_person(&self, scope: &PersonScope) -> Result<ContendedTx, StoreError> {
-            Ok(self.tx(self.0.begin_as_person(scope).await?))
-        }
-    }
-
-    impl UnitOfWork for ContendedTx {
-        async fn commit(self, conclusion: impl Into<Conclusion> + Send) -> Result<(), StoreError> {
-            self.0.commit(conclusion).await
-        }
-    }
-
-    impl Repository<Endpoint> for ContendedTx {
-        type Key = (ApplicationId, EndpointRef);
-
-        async fn find(
-            &mut self,
-            scope: &TenantScope,
-            key: &Self::Key,
-        ) -> Result<Option<Endpoint>, StoreError> {
-            self.0.find(scope, key).await
-        }
-
-        async fn save(&mut self, scope: &TenantScope, endpoint: &mut Endpoint) -> Result<(), StoreError> {
-            let others = self
-                .1
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-            match others {
-                Ok(_) => Err(StoreError::Stale),
-                Err(_) => self.0.save(scope, endpoint).await,
-            }
-        }
-
-        async fn delete(&mut self, scope: &TenantScope, endpoint: Endpoint) -> Result<(), StoreError> {
-            self.0.delete(scope, endpoint).await
-        }
-    }
-
-    impl ApplicationRepository for ContendedTx {
-        async fn endpoints_changed(
-            &mut self,
-            scope: &TenantScope,
-            id: ApplicationId,
-        ) -> Result<(), StoreError> {
-            self.0.endpoints_changed(scope, id).await
-        }
-
-        async fn delete_endpoints(
-            &mut self,
-            scope: &TenantScope,
-            id: ApplicationId,
-        ) -> Result<(), StoreError> {
-            self.0.delete_endpoints(scope, id).await
-        }
-
-        async fn count_endpoints(
-            &mut self,
-            scope: &TenantScope,
-            id: ApplicationId,
-        ) -> Result<u32, StoreError> {
-            self.0.count_endpoints(scope, id).await
-        }
-    }
-
     #[tokio::test]
     async fn a_stale_version_is_read_again_but_not_for_ever() {
         for (others, succeeds) in [(TRIES - 1, true), (TRIES, false)] {
             let scene = Scene::new().await;
-            let store = Contended(scene.world.store.clone(), Arc::new(AtomicUsize::new(others)));
+            let store = Contended::new(scene.world.store.clone(), others);
             let guard = scene.guard_over(store);
             let why = DisableReason::Failing;
             let ended = guard

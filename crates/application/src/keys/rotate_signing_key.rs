@@ -4,15 +4,15 @@ use crate::{
     Error, Ports, Result,
     access::{AsOperator, OperatorScope},
     mediator::{Handles, Request},
-    ports::{RotatedSigningKey, SigningKeys},
+    ports::{OldKeys, RotatedSigningKey, SigningKeys},
 };
 
-/// Makes a new key to sign access tokens with. The old ones verify until their tokens have expired.
+/// Makes a new key to sign access tokens with.
 #[derive(Debug)]
 pub struct RotateSigningKey {
-    /// Whether an old one may be in wrong hands: then all old ones go at once, and with them all access and portal
-    /// tokens. People's clients refresh; portals ask for new tokens.
-    pub compromised: bool,
+    /// What becomes of the old ones. Where a key goes, so do its access and portal tokens: people's clients refresh;
+    /// portals ask for new tokens.
+    pub old: OldKeys,
 }
 
 impl Request for RotateSigningKey {
@@ -46,8 +46,6 @@ impl<S> Handles<RotateSigningKey> for RotateSigningKeyHandler<S> {
         scope: OperatorScope,
         request: RotateSigningKey,
     ) -> Result<RotatedSigningKey, Error> {
-        self.keys
-            .rotate(scope.did("signing_keys"), request.compromised)
-            .await
+        self.keys.rotate(scope.did("signing_keys"), request.old).await
     }
 }

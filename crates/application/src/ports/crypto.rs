@@ -181,14 +181,33 @@ pub trait SigningKeyStore: Send + Sync {
     /// Adds `key` if there is none yet; of several nodes that start at once, one wins.
     async fn add_first_signing_key(&self, key: StoredSigningKey) -> Result<(), StoreError>;
 
-    /// Adds `key`, which signs from now on. Removes those keys that a newer one replaced before `retired_before`:
-    /// all tokens that they signed have expired. Answers which were removed.
+    /// Adds `key`, which signs from now on, and removes those that are `retired`. Answers which were removed.
     async fn add_signing_key(
         &self,
         key: StoredSigningKey,
-        retired_before: Timestamp,
+        retired: RetiredKeys,
         record: Record,
     ) -> Result<Vec<String>, StoreError>;
+}
+
+/// Which signing keys go when another is added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetiredKeys {
+    /// Those that a newer one replaced before this: all tokens that they signed have expired.
+    pub replaced_before: Timestamp,
+    /// And these, by their ids.
+    pub named: Vec<String>,
+}
+
+/// What becomes of the old signing keys when there is a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldKeys {
+    /// They verify until their tokens have expired.
+    Verify,
+    /// The same, but those that do not open go at once, and their tokens with them.
+    DiscardUnreadable,
+    /// All of them go at once, and all tokens with them: one may be in wrong hands.
+    DiscardAll,
 }
 
 /// What a rotation of the signing keys did.
@@ -196,16 +215,17 @@ pub trait SigningKeyStore: Send + Sync {
 pub struct RotatedSigningKey {
     /// The key that signs from now on.
     pub kid: String,
-    /// Keys whose tokens have all expired and which were removed.
+    /// Keys that were removed: those whose tokens have all expired, or all of them if that was asked.
     pub removed: Vec<String>,
+    /// Keys that were removed because they do not open.
+    pub unreadable: Vec<String>,
 }
 
 /// Rotates the keys that access tokens are signed with.
 #[async_trait]
 pub trait SigningKeys: Send + Sync {
-    /// Makes a new key, which signs from now on; the old ones verify until their tokens have expired. If one is
-    /// `compromised`, all old ones go at once, and with them all tokens.
-    async fn rotate(&self, record: Record, compromised: bool) -> Result<RotatedSigningKey, Error>;
+    /// Makes a new key, which signs from now on.
+    async fn rotate(&self, record: Record, old: OldKeys) -> Result<RotatedSigningKey, Error>;
 }
 
 /// Re-encrypts what is stored secretly with the current master key.

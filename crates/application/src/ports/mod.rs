@@ -32,9 +32,10 @@ mod views;
 pub use answers::{AnswerKey, Answers, KeptAnswer, NewAnswer};
 pub use backlog::{Backlog, Backlogs, QueueBacklog, SubscriberBacklog};
 pub use crypto::{
-    AccessClaims, AccessTokens, InstallationFacts, KeyPairs, MasterKeyCheck, PasswordHasher, Reencrypted,
-    ReencryptionCursor, ReencryptionError, RotatedSigningKey, SealError, Sealer, SecretsReencryption,
-    SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified, WebhookSigner,
+    AccessClaims, AccessTokens, InstallationFacts, KeyPairs, MasterKeyCheck, OldKeys, PasswordHasher,
+    Reencrypted, ReencryptionCursor, ReencryptionError, RetiredKeys, RotatedSigningKey, SealError, Sealer,
+    SecretsReencryption, SigningKeyStore, SigningKeys, StoredSigningKey, Subject, TokenError, Verified,
+    WebhookSigner,
 };
 pub use delivery::{
     DeliverableEndpoint, DeliveryMaterial, EndpointSet, OutgoingRequest, ReadMessage, Sender, Sent, Standing,

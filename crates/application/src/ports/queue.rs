@@ -204,6 +204,7 @@ pub trait NodeRegistry: Send + Sync {
     /// Declares nodes dead whose lease ran out, and answers all dead nodes that still own rows.
     async fn bury(&self) -> Result<Vec<Epoch>, StoreError>;
 
-    /// An orderly end: everything the node owns goes back to the queue and the node is dead.
+    /// An orderly end: the node is dead, and what it owns goes back to the queue. Of very much the rest is left as that of
+    /// any dead node, for others to take over.
     async fn leave(&self, node: Epoch) -> Result<(), StoreError>;
 }

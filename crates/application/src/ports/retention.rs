@@ -30,6 +30,9 @@ pub struct Removed {
     pub rows: u64,
     /// Whether there is more that was not removed because a batch is bounded.
     pub more: bool,
+    /// A table whose days could not be dropped, because somebody is in the way: a matter of the next round, if it is not
+    /// so each time.
+    pub refused: Option<&'static str>,
 }
 
 /// Removes what is old enough. What is still queued is never removed, however old it is.

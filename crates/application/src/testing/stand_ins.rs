@@ -11,9 +11,9 @@ use crate::{
     access::TenantScope,
     audit::Record,
     ports::{
-        AccessClaims, AccessTokens, Epoch, ExportCursor, ExportPage, Reencrypted, ReencryptionCursor,
-        ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys, StoreError, Subject,
-        TenantExport, TokenError,
+        AccessClaims, AccessTokens, Epoch, ExportCursor, ExportPage, OldKeys, Reencrypted,
+        ReencryptionCursor, ReencryptionError, RotatedSigningKey, SecretsReencryption, SigningKeys,
+        StoreError, Subject, TenantExport, TokenError,
     },
 };
 
@@ -87,7 +87,7 @@ pub(super) struct Elsewhere;
 
 #[async_trait]
 impl SigningKeys for Elsewhere {
-    async fn rotate(&self, _: Record, _: bool) -> Result<RotatedSigningKey> {
+    async fn rotate(&self, _: Record, _: OldKeys) -> Result<RotatedSigningKey> {
         Err(Error::internal("no keys here"))
     }
 }

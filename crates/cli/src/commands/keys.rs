@@ -1,14 +1,30 @@
 use std::process::ExitCode;
 
-use postrider_application::keys::{RotateMasterKey, RotateSigningKey};
+use postrider_application::{
+    keys::{RotateMasterKey, RotateSigningKey},
+    ports::OldKeys,
+};
 
-use super::{Outcome, ask, configured};
+use super::{Outcome, ask, ask_with_readable_keys, configured};
 use crate::args::{ConfigArgs, RotateArgs};
 
 /// Makes a new key to sign access tokens with.
 pub(super) fn rotate(args: &RotateArgs) -> Outcome {
+    let configuration = configured(&args.config)?;
     let compromised = args.compromised;
-    let rotated = ask(&configured(&args.config)?, RotateSigningKey { compromised })?;
+    // Where keys are discarded that nobody need be able to read, they need not open. Otherwise that they do not is told:
+    // perhaps it is only that a master key is missing from the configuration.
+    let rotated = match (compromised, args.discard_unreadable) {
+        (false, false) => ask(&configuration, RotateSigningKey { old: OldKeys::Verify })?,
+        (true, _) => {
+            let old = OldKeys::DiscardAll;
+            ask_with_readable_keys(&configuration, RotateSigningKey { old })?
+        }
+        (false, true) => {
+            let old = OldKeys::DiscardUnreadable;
+            ask_with_readable_keys(&configuration, RotateSigningKey { old })?
+        }
+    };
     println!(
         "{} signs from now on; nodes take it up within seconds.",
         rotated.kid
@@ -20,6 +36,9 @@ pub(super) fn rotate(args: &RotateArgs) -> Outcome {
             "all its tokens have expired"
         };
         println!("{kid} was removed: {why}.");
+    }
+    for kid in rotated.unreadable {
+        println!("{kid} was removed: it does not open, and all its tokens are refused.");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod listening;
 mod migrate;
+mod open_files;
 mod openapi;
 mod operator;
 mod permissions;
@@ -19,7 +20,7 @@ mod users;
 
 use std::process::ExitCode;
 
-use postrider_api::composition::Platform;
+use postrider_api::composition::{OpenError, Platform};
 use postrider_application::{
     UseCases,
     access::Caller,
@@ -69,15 +70,21 @@ fn ask<R: Request>(configuration: &Configuration, request: R) -> Result<R::Outpu
 where
     UseCases<SqlStore>: Serves<R>,
 {
-    let directory = &configuration.database.directory;
-    if configuration.database.url.is_none() && !directory.join("postrider.sqlite3").is_file() {
-        let directory = directory.display();
-        return Err(format!(
-            "there is no installation in {directory}: name its directory with --data-dir or its database with database.url"
-        )
-        .into());
-    }
+    installed(configuration)?;
     ask_or_begin(configuration, request, false)
+}
+
+/// The same, also if stored signing keys do not open.
+fn ask_with_readable_keys<R: Request>(configuration: &Configuration, request: R) -> Result<R::Output, Failure>
+where
+    UseCases<SqlStore>: Serves<R>,
+{
+    installed(configuration)?;
+    ask_of(
+        configuration,
+        request,
+        Platform::open_with_readable_keys(options::beside(configuration, false)),
+    )
 }
 
 /// The same, but where there is no installation yet, begins one.
@@ -89,12 +96,40 @@ fn ask_or_begin<R: Request>(
 where
     UseCases<SqlStore>: Serves<R>,
 {
+    ask_of(
+        configuration,
+        request,
+        Platform::open(options::beside(configuration, begin)),
+    )
+}
+
+/// That there is an installation.
+fn installed(configuration: &Configuration) -> Result<(), Failure> {
+    let directory = &configuration.database.directory;
+    if configuration.database.url.is_none() && !directory.join("postrider.sqlite3").is_file() {
+        let directory = directory.display();
+        return Err(format!(
+            "there is no installation in {directory}: name its directory with --data-dir or its database with database.url"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn ask_of<R: Request>(
+    configuration: &Configuration,
+    request: R,
+    platform: impl Future<Output = Result<Platform, OpenError>>,
+) -> Result<R::Output, Failure>
+where
+    UseCases<SqlStore>: Serves<R>,
+{
     if configuration.database.url.is_none() {
         refuse_dev_directory(&configuration.database.directory)?;
     }
     let _telemetry = quiet_telemetry("warn")?;
     runtime::block_on(async {
-        let platform = Platform::open(options::beside(configuration, begin)).await?;
+        let platform = platform.await?;
         let answer = platform
             .app()
             .send(&Caller::operator("command-line"), request)

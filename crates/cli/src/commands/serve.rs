@@ -13,7 +13,7 @@ use postrider_api::{
 use tokio::{net::TcpSocket, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, listening, start};
+use super::{Outcome, listening, open_files::must_be_told, start};
 use crate::{
     args::ServeArgs,
     configuration::{Configuration, ServerConfig},
@@ -176,13 +176,23 @@ async fn drain(
 
 fn tell_of_files(configuration: &Configuration, limit: Option<u64>) {
     let wanted = Files::wanted(configuration);
-    if let Some(clients) = wanted.fewer_clients(limit) {
+    let (for_us, for_clients) = (wanted.ours, wanted.of_clients);
+    let connections_per_worker = wanted.fewer_clients(limit);
+    if must_be_told(configuration, limit) {
         tracing::warn!(
             limit,
-            for_us = wanted.ours,
-            for_clients = wanted.of_clients,
-            connections_per_worker = clients,
-            "the limit of open files is too low for server.max_connections_per_worker: fewer are held"
+            for_us,
+            for_clients,
+            connections_per_worker,
+            "the limit of open files is too low for delivery.max_in_flight and server.max_connections_per_worker: fewer \
+             clients are held"
+        );
+    } else if connections_per_worker.is_some() {
+        tracing::info!(
+            limit,
+            for_us,
+            connections_per_worker,
+            "as many clients are held as the limit of open files has room for"
         );
     }
 }

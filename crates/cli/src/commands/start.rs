@@ -8,7 +8,7 @@ use postrider_api::{
     composition::{OpenError, Platform, PlatformOptions, SystemClock},
 };
 use postrider_application::ports::{Clock as _, Randomness};
-use postrider_crypto::{MasterKeyCheckError, OsRandomness};
+use postrider_crypto::{KeyRingError, MasterKeyCheckError, OsRandomness};
 use postrider_persistence::{ConnectError, DatabaseOptions, reach};
 
 use crate::{configuration::Configuration, options};
@@ -127,6 +127,11 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
     said
 }
 
+/// What to do where a stored signing key does not open.
+pub(super) const ADVICE_ON_SIGNING_KEYS: &str = "see to it that security.other_master_keys names every key that may \
+    have sealed it, or restore it from the backup; if it is lost, discard it with `postrider keys rotate \
+    --discard-unreadable`: its tokens end with it";
+
 /// What to do about what waiting does not mend, where the error does not say it itself.
 pub(super) fn advice(error: &OpenError) -> Option<&'static str> {
     match error {
@@ -137,9 +142,9 @@ pub(super) fn advice(error: &OpenError) -> Option<&'static str> {
         OpenError::MasterKey(_) => {
             Some("see to the key file in the data directory, or restore it from the backup")
         }
-        OpenError::KeyRing(_) => Some(
-            "the stored signing keys do not open; if they are lost, make a new one with `postrider keys rotate`",
-        ),
+        OpenError::KeyRing(KeyRingError::Sealed { .. } | KeyRingError::Malformed { .. }) => {
+            Some(ADVICE_ON_SIGNING_KEYS)
+        }
         _ => None,
     }
 }

@@ -19,6 +19,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// of what the grace leaves.
 const GOODBYE: Duration = Duration::from_secs(4);
 
+/// As many connections of a worker as there are, where nobody says how many.
+const CONNECTIONS_PER_WORKER: usize = 10_000;
+
 /// `[server]`: the API's listener and its bounds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -27,8 +30,9 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: SocketAddr,
     /// The most bytes of a message's payload.
     pub(crate) max_payload_bytes: usize,
-    /// The most connections that one worker of the API holds at once.
-    pub(crate) max_connections_per_worker: usize,
+    /// The most connections that one worker of the API holds at once. Unless set: 10,000, or as many as the limit of open
+    /// files has room for.
+    pub(crate) max_connections_per_worker: Option<usize>,
     /// How long a client may take to send its request's head.
     pub(crate) request_head_timeout_ms: u64,
     /// The addresses and networks of our own proxies: only their `X-Forwarded-For` is believed, for the audit log and
@@ -52,7 +56,7 @@ impl Default for ServerConfig {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             max_payload_bytes: 1 << 20,
-            max_connections_per_worker: 10_000,
+            max_connections_per_worker: None,
             request_head_timeout_ms: 10_000,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
@@ -71,7 +75,7 @@ impl ServerConfig {
         );
         faults.range(
             "server.max_connections_per_worker",
-            self.max_connections_per_worker,
+            self.connections_per_worker(),
             1..=100_000,
         );
         faults.range(
@@ -96,6 +100,11 @@ impl ServerConfig {
                 ),
             );
         }
+    }
+
+    /// The most connections of a worker, if there are files for as many.
+    pub(crate) fn connections_per_worker(&self) -> usize {
+        self.max_connections_per_worker.unwrap_or(CONNECTIONS_PER_WORKER)
     }
 
     /// Whose pages may call; which of them are no origins.

@@ -87,7 +87,10 @@ impl Life {
             }
         };
         if time::timeout(LEAVE_WITHIN, leaving).await.is_err() {
-            tracing::warn!(epoch = %self.lease.epoch, "could not leave; the lease will run out");
+            tracing::warn!(
+                epoch = %self.lease.epoch,
+                "could not leave in time; others take over what it held, when its lease has run out at the latest"
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use postrider_application::ports::StoreError;
 
-use super::{Dialect, Operation};
+use super::{Dialect, Operation, Patience};
 use crate::error::OrStoreError as _;
 
 /// A connection or transaction in a scope. In a tenant's, a statement that does not carry the tenant's id among its
@@ -22,6 +22,8 @@ use crate::error::OrStoreError as _;
 pub(crate) struct Guarded<C> {
     connection: C,
     tenant: Option<Uuid>,
+    /// For each statement.
+    patience: Patience,
     /// Ends with it.
     _operation: Operation,
 }
@@ -34,10 +36,16 @@ pub(crate) type Reading<'d> = Guarded<DatabaseExecutor<'d>>;
 pub(crate) type Single<'d> = Guarded<DatabaseExecutor<'d>>;
 
 impl<C> Guarded<C> {
-    pub(super) fn new(connection: C, tenant: Option<TenantId>, operation: Operation) -> Self {
+    pub(super) fn new(
+        connection: C,
+        tenant: Option<TenantId>,
+        patience: Patience,
+        operation: Operation,
+    ) -> Self {
         Self {
             connection,
             tenant: tenant.map(|tenant| tenant.as_uuid()),
+            patience,
             _operation: operation,
         }
     }
@@ -65,7 +73,8 @@ impl Transaction {
     pub(crate) async fn take_turn(&self, lock: i64) -> Result<(), StoreError> {
         if self.get_database_backend() == DbBackend::Postgres {
             let lock = Dialect::Postgres.exactly("SELECT pg_advisory_xact_lock($1)", [lock.into()]);
-            self.connection.execute_raw(lock).await.or_store_error()?;
+            let call = self.connection.execute_raw(lock);
+            self.patience.wait_for(call).await.or_store_error()?;
         }
         Ok(())
     }
@@ -77,7 +86,8 @@ impl Transaction {
             let sql = "SELECT set_config('idle_in_transaction_session_timeout', '2s', true), \
                 pg_advisory_xact_lock($1)";
             let lock = Dialect::Postgres.exactly(sql, [lock.into()]);
-            self.connection.execute_raw(lock).await.or_store_error()?;
+            let call = self.connection.execute_raw(lock);
+            self.patience.wait_for(call).await.or_store_error()?;
         }
         Ok(())
     }
@@ -89,7 +99,7 @@ impl Transaction {
 
     /// The same, for who must know why it failed.
     pub(crate) async fn try_commit(self) -> Result<(), DbErr> {
-        self.connection.commit().await
+        self.patience.wait_for(self.connection.commit()).await
     }
 }
 
@@ -101,23 +111,27 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Guarded<C> {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.admit(&statement)?;
-        self.connection.execute_raw(statement).await
+        let call = self.connection.execute_raw(statement);
+        self.patience.wait_for(call).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         if self.tenant.is_some() {
             return Err(unnamed());
         }
-        self.connection.execute_unprepared(sql).await
+        let call = self.connection.execute_unprepared(sql);
+        self.patience.wait_for(call).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.admit(&statement)?;
-        self.connection.query_one_raw(statement).await
+        let call = self.connection.query_one_raw(statement);
+        self.patience.wait_for(call).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.admit(&statement)?;
-        self.connection.query_all_raw(statement).await
+        let call = self.connection.query_all_raw(statement);
+        self.patience.wait_for(call).await
     }
 }

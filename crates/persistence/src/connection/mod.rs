@@ -7,6 +7,7 @@ mod failures;
 mod guarded;
 mod operations;
 mod options;
+mod patience;
 mod pools;
 mod roles;
 mod schema;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     failures::FailureKind,
     guarded::{Guarded, Reading, Single, Transaction},
     operations::Operation,
+    patience::Patience,
     scope::Scope,
 };
 use self::{directory::DataDirectory, operations::Operations, pools::Pools};
@@ -125,6 +127,16 @@ impl Database {
         self.inner.dialect
     }
 
+    /// How long the answer to a statement is waited for, on a connection that is had.
+    fn for_answer(&self) -> Patience {
+        Patience::for_answer(&self.inner.options)
+    }
+
+    /// How long a connection and the answer to a statement on it are waited for.
+    fn for_connection(&self) -> Patience {
+        Patience::for_connection(&self.inner.options)
+    }
+
     /// How long a statement waits for a connection.
     pub(crate) fn acquire_timeout(&self) -> Duration {
         match &self.inner.options {
@@ -140,8 +152,9 @@ impl Database {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        let patience = self.for_connection();
         for pool in self.inner.pools.both() {
-            pool.ping().await.or_store_error()?;
+            patience.wait_for(pool.ping()).await.or_store_error()?;
         }
         Ok(())
     }

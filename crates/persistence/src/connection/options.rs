@@ -57,12 +57,16 @@ pub struct PostgresOptions {
     pub acquire_timeout: Duration,
     /// How long the server works on one statement before it gives up. Migrations have no such limit.
     pub statement_timeout: Duration,
+    /// How long we wait for the answer to a statement, before we take it that the server cannot be heard any more and
+    /// close the connection. Longer than `statement_timeout`, so that the server says so itself if it can.
+    pub answer_timeout: Duration,
     /// A connection that was idle for this long is tried before it is used.
     pub test_after_idle: Duration,
 }
 
 impl PostgresOptions {
-    /// The usual: 16 connections, 5 seconds to get one, 15 seconds a statement, tried after 30 idle seconds.
+    /// The usual: 16 connections, 5 seconds to get one, 15 seconds a statement, 20 until its answer is here, tried after 30
+    /// idle seconds.
     pub fn at(url: impl Into<SecretString>) -> Self {
         Self {
             url: url.into(),
@@ -70,6 +74,7 @@ impl PostgresOptions {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(15),
+            answer_timeout: Duration::from_secs(20),
             test_after_idle: Duration::from_secs(30),
         }
     }

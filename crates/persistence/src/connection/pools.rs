@@ -12,7 +12,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{ConnectError, PostgresOptions, SqliteOptions};
+use super::{ConnectError, PostgresOptions, SqliteOptions, patience::let_go};
 use crate::error::Fault;
 
 /// Waiting for a turn is how load is borne, and time-outs are told anyway; no line for each.
@@ -174,7 +174,7 @@ async fn postgres_pool(
     connections: u32,
     connect: PgConnectOptions,
 ) -> Result<PgPool, ConnectError> {
-    let test_after_idle = options.test_after_idle;
+    let (test_after_idle, longest) = (options.test_after_idle, options.acquire_timeout);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(options.acquire_timeout)
@@ -189,6 +189,7 @@ async fn postgres_pool(
                 Ok(true)
             })
         })
+        .after_release(move |connection, _| Box::pin(let_go(connection, longest)))
         .connect_with(connect)
         .await
         .map_err(|error| refused(&error))

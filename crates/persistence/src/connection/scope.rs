@@ -87,9 +87,10 @@ impl Database {
         async move {
             let transaction = match &self.inner.pools {
                 Pools::Postgres { engine, .. } if scope == Scope::Engine => {
-                    engine.begin().await.or_store_error()?
+                    let begin = self.for_connection().wait_for(engine.begin());
+                    begin.await.or_store_error()?
                 }
-                Pools::Postgres { login, .. } => enter(login, scope, ENTER).await?,
+                Pools::Postgres { login, .. } => self.enter(login, scope, ENTER).await?,
                 Pools::Sqlite { writer, .. } => {
                     let options = TransactionOptions {
                         // A transaction that reads first and then writes would otherwise fail when another wrote in
@@ -100,7 +101,12 @@ impl Database {
                     writer.begin_with_options(options).await.or_store_error()?
                 }
             };
-            Ok(Guarded::new(transaction, scope.named(), operation))
+            Ok(Guarded::new(
+                transaction,
+                scope.named(),
+                self.for_answer(),
+                operation,
+            ))
         }
     }
 
@@ -115,11 +121,13 @@ impl Database {
                     DatabaseExecutor::Connection(engine)
                 }
                 Pools::Postgres { login, .. } => {
-                    DatabaseExecutor::OwnedTransaction(enter(login, scope, ENTER_TO_READ).await?)
+                    DatabaseExecutor::OwnedTransaction(self.enter(login, scope, ENTER_TO_READ).await?)
                 }
                 Pools::Sqlite { readers, .. } => DatabaseExecutor::Connection(readers),
             };
-            Ok(Guarded::new(connection, scope.named(), operation))
+            // Of the engine's it may be that there is none yet.
+            let patience = self.for_connection();
+            Ok(Guarded::new(connection, scope.named(), patience, operation))
         }
     }
 
@@ -143,7 +151,7 @@ impl Database {
     #[track_caller]
     pub(crate) fn engine(&self) -> Single<'_> {
         let connection = DatabaseExecutor::Connection(self.engine_connections());
-        Guarded::new(connection, None, self.operation())
+        Guarded::new(connection, None, self.for_connection(), self.operation())
     }
 
     /// All of them, for who needs the driver's own.
@@ -153,22 +161,24 @@ impl Database {
             Pools::Sqlite { writer, .. } => writer,
         }
     }
-}
 
-/// A transaction of the login that has become the scope's role.
-async fn enter(
-    login: &DatabaseConnection,
-    scope: Scope,
-    sql: &'static str,
-) -> Result<DatabaseTransaction, StoreError> {
-    let transaction = login.begin().await.or_store_error()?;
-    let text = |id: Option<String>| id.unwrap_or_default();
-    let settings = [
-        scope.role().into(),
-        text(scope.tenant().map(|tenant| tenant.as_uuid().to_string())).into(),
-        text(scope.user().map(|user| user.as_uuid().to_string())).into(),
-    ];
-    let enter = Dialect::Postgres.exactly(sql, settings);
-    transaction.query_one_raw(enter).await.or_store_error()?;
-    Ok(transaction)
+    /// A transaction of the login that has become the scope's role.
+    async fn enter(
+        &self,
+        login: &DatabaseConnection,
+        scope: Scope,
+        sql: &'static str,
+    ) -> Result<DatabaseTransaction, StoreError> {
+        let begin = self.for_connection().wait_for(login.begin());
+        let transaction = begin.await.or_store_error()?;
+        let text = |id: Option<String>| id.unwrap_or_default();
+        let settings = [
+            scope.role().into(),
+            text(scope.tenant().map(|tenant| tenant.as_uuid().to_string())).into(),
+            text(scope.user().map(|user| user.as_uuid().to_string())).into(),
+        ];
+        let enter = transaction.query_one_raw(Dialect::Postgres.exactly(sql, settings));
+        self.for_answer().wait_for(enter).await.or_store_error()?;
+        Ok(transaction)
+    }
 }

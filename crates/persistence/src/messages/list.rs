@@ -17,17 +17,14 @@ use crate::{
     connection::{Dialect, Scope},
     error::OrStoreError as _,
     paging::{Order, id_bound, limit, reading},
-    times_of_ids::least_id_of,
+    times_of_ids::{least_id_beyond, least_id_from},
 };
 
 /// How many messages a request looks at.
 const MOST_LOOKED_AT: u64 = 10_000;
 
-/// A message's id is made within so many milliseconds of the time at which it was accepted: between the two a payload is
-/// held to its schema.
-const ID_SLACK_MILLIS: i64 = 60_000;
-
-/// Which messages are looked at: `$1` application, `$2` where the page begins, `$3` and `$4` the first and last id.
+/// Which messages are looked at: `$1` application, `$2` where the page begins, `$3` and `$4` the first and last id. By ids
+/// that are as far from their time as anywhere else: what is beyond the times is looked at in vain, and counts.
 const LOOKED_AT: &str = "FROM messages
     WHERE app = $1 AND tenant = {tenant} AND id {beyond} $2 AND id >= $3 AND id <= $4 ORDER BY id {order}";
 
@@ -84,12 +81,8 @@ impl Wanted {
 
 /// [`LOOKED_AT`]'s parameters.
 fn bounds(application: ApplicationId, filter: &MessageFilter, page: &PageRequest<MessageId>) -> Vec<Value> {
-    let first = filter.from.map_or(Uuid::nil(), |from| {
-        least_id_of(from.as_unix_millis().saturating_sub(ID_SLACK_MILLIS))
-    });
-    let last = filter.to.map_or(Uuid::max(), |to| {
-        least_id_of(to.as_unix_millis().saturating_add(ID_SLACK_MILLIS))
-    });
+    let first = filter.from.map_or(Uuid::nil(), least_id_from);
+    let last = filter.to.map_or(Uuid::max(), least_id_beyond);
     vec![
         application.as_uuid().into(),
         id_bound(Order::Descending, page, MessageId::as_uuid),

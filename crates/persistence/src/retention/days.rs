@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use postrider_application::ports::{RetentionPolicy, StoreError};
+use postrider_application::ports::{Removed, RetentionPolicy, StoreError};
 use postrider_domain::Timestamp;
 use postrider_migrations::{
     partitions::{Day, Partition},
@@ -69,12 +69,13 @@ struct Found {
 struct Owner(PgConnection);
 
 impl SqlStore {
-    /// Drops the days that are old enough; how many partitions that were. None, if another node is at it.
+    /// Drops the days that are old enough; how many partitions that were, and whether some would not go. None, if another
+    /// node is at it.
     pub(super) async fn drop_days(
         &self,
         policy: &RetentionPolicy,
         now: Timestamp,
-    ) -> Result<Option<u32>, StoreError> {
+    ) -> Result<Option<Removed>, StoreError> {
         let _operation = self.database.operation();
         let pool = self.database.login_pool()?;
         let options = pool.connect_options();
@@ -101,7 +102,7 @@ impl Owner {
         &mut self,
         policy: &RetentionPolicy,
         now: Timestamp,
-    ) -> Result<Option<u32>, StoreError> {
+    ) -> Result<Option<Removed>, StoreError> {
         self.run(format!("SET ROLE {ADMIN}")).await?;
         self.run(LOCK_TIMEOUT.to_owned()).await?;
         let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
@@ -112,18 +113,19 @@ impl Owner {
         if !mine {
             return Ok(None);
         }
-        let mut dropped = 0;
+        let mut removed = Removed::default();
         for (table, _, kept) in history(policy) {
             match self.drop_of(table, kept, now).await {
-                Ok(days) => dropped += days,
+                Ok(days) => removed.partitions += days,
                 // The other tables have their turn.
                 Err(error) => {
+                    removed.refused = removed.refused.or(Some(table));
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     tracing::info!(table, cause, "days of history could not be dropped yet");
                 }
             }
         }
-        Ok(Some(dropped))
+        Ok(Some(removed))
     }
 
     async fn partitions(&mut self, table: &str) -> Result<Vec<Found>, StoreError> {

@@ -47,10 +47,7 @@ impl Retention for SqlStore {
         let now = self.database_now().await?;
         let mut removed = match self.database.dialect() {
             Dialect::Postgres => match self.drop_days(policy, now).await? {
-                Some(partitions) => Removed {
-                    partitions,
-                    ..Removed::default()
-                },
+                Some(removed) => removed,
                 // Another node is at it.
                 None => return Ok(Removed::default()),
             },

@@ -1,12 +1,19 @@
 //! Lists of deliveries look at so much for a page, and say where to go on.
 
+use std::time::Duration;
+
 use postrider_application::ports::{
-    DeliveryFilter, DeliveryState, DeliveryViews as _, ListedDelivery, PageRequest, Start,
+    DeliveryFilter, DeliveryState, DeliveryViews as _, ListedDelivery, MessageFilter, MessageViews as _,
+    PageRequest, Start,
 };
 use postrider_domain::access::Visibility;
-use postrider_testkit::contract::{Fixture, Harness as _};
+use postrider_testkit::contract::{Fixture, Harness};
 
-use crate::support::PostgresHarness;
+use crate::{
+    on_both,
+    outside::Outside,
+    support::{PostgresHarness, SqliteHarness},
+};
 
 /// More than are looked at for a page.
 const OTHERS: i64 = 2_500;
@@ -76,3 +83,62 @@ async fn a_page_looks_at_so_much_and_goes_on() {
     assert_eq!(sizes(&pages(delivered).await), [0, 0]);
     harness.finish().await;
 }
+
+/// A clock was set back by half an hour, and ids do not go back: both lists know the message by its time.
+async fn a_message_is_found_by_its_time_though_its_id_is_of_another<O: Outside>(harness: &O) {
+    const HALF_AN_HOUR: Duration = Duration::from_mins(30);
+    let fixture = Fixture::new(harness);
+    let tenant = fixture.tenant("acme").await;
+    let customer = fixture.application(&tenant).await;
+    let endpoint = fixture.endpoint(&tenant, &customer).await;
+    let node = fixture.node().await;
+    let (message, work) = fixture.delivery(node, &customer, endpoint).await;
+    assert!(
+        fixture
+            .settle(node, work, fixture.delivered(message, endpoint))
+            .await
+    );
+    let by = HALF_AN_HOUR.as_micros();
+    harness
+        .run(&format!("UPDATE messages SET created_at = created_at - {by}"))
+        .await;
+    let (from, to) = (
+        fixture.ago(Duration::from_mins(31)),
+        fixture.ago(Duration::from_mins(29)),
+    );
+    let store = harness.store();
+    let filter = MessageFilter {
+        from: Some(from),
+        to: Some(to),
+        ..MessageFilter::default()
+    };
+    let listed = store
+        .messages(&tenant.scope, customer.id, &filter, PageRequest::first(10))
+        .await
+        .unwrap();
+    assert_eq!(
+        listed.items.iter().map(|view| view.id).collect::<Vec<_>>(),
+        [message]
+    );
+    let filter = DeliveryFilter {
+        application: Some(customer.id),
+        from: Some(from),
+        to: Some(to),
+        ..DeliveryFilter::default()
+    };
+    let page = PageRequest::first(10);
+    let listed = store
+        .search_deliveries(&tenant.scope, &Visibility::All, &filter, page)
+        .await
+        .unwrap();
+    assert_eq!(
+        listed
+            .items
+            .iter()
+            .map(|listed| listed.key().message)
+            .collect::<Vec<_>>(),
+        [message]
+    );
+}
+
+on_both! { a_message_is_found_by_its_time_though_its_id_is_of_another; }

@@ -1,6 +1,6 @@
 //! What the contract does not say, because it is of these two databases only: the data directory, secrets at rest,
 //! and in exports, another master key, the proof that a tenant is erased, migrations, partitions, who waits for whom,
-//! refused batches, lost connections, what errors show.
+//! refused batches, lost and silent connections, what errors show.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@ mod erasing;
 mod event_turns;
 mod exporting;
 mod holding;
+mod leaving;
 mod listing;
 mod long_queue;
 mod looking;
@@ -34,5 +35,6 @@ mod retention;
 mod roles;
 mod schema;
 mod secrets;
+mod silent;
 mod slow_endpoints;
 mod writing;

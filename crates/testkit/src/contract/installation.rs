@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use postrider_application::{audit::Record, ports::StoredSigningKey};
+use postrider_application::{
+    audit::Record,
+    ports::{RetiredKeys, StoredSigningKey},
+};
 use postrider_domain::Timestamp;
 use tokio::task::JoinSet;
 
@@ -17,6 +20,14 @@ fn key(kid: &str, created_at: Timestamp) -> StoredSigningKey {
 }
 
 /// The ids of the stored keys, in their order.
+/// Keys that were replaced before then go.
+fn replaced(replaced_before: Timestamp) -> RetiredKeys {
+    RetiredKeys {
+        replaced_before,
+        named: Vec::new(),
+    }
+}
+
 async fn kids<H: Harness>(fixture: &Fixture<'_, H>) -> Vec<String> {
     let keys = fixture.ports().keys.signing_keys().await.unwrap();
     keys.into_iter().map(|key| key.kid).collect()
@@ -41,7 +52,7 @@ pub async fn a_new_signing_key_retires_those_long_replaced<H: Harness>(harness: 
         ("d6", day(6), day(7), vec!["d4", "d5"], vec!["d6"]),
     ] {
         let mut gone = keys
-            .add_signing_key(key(new, at), retired_before, Record::InHistory)
+            .add_signing_key(key(new, at), replaced(retired_before), Record::InHistory)
             .await
             .unwrap();
         gone.sort();
@@ -50,6 +61,30 @@ pub async fn a_new_signing_key_retires_those_long_replaced<H: Harness>(harness: 
     }
     let stored = keys.signing_keys().await.unwrap();
     assert_eq!(stored, [key("d6", day(6))]);
+}
+
+/// Those that are named go too, each told once, and the others stay.
+pub async fn signing_keys_are_removed_by_name<H: Harness>(harness: &H) {
+    let fixture = Fixture::new(harness);
+    let keys = &fixture.ports().keys;
+    let days: Vec<_> = (0..5)
+        .map(|nth| fixture.ago(Duration::from_hours(24 * (5 - nth))))
+        .collect();
+    for (nth, kid) in ["d0", "d1", "d2", "d3"].into_iter().enumerate() {
+        let added = keys.add_signing_key(key(kid, days[nth]), replaced(days[0]), Record::InHistory);
+        assert!(added.await.unwrap().is_empty());
+    }
+    let retired = RetiredKeys {
+        named: ["d0", "d2", "another"].map(str::to_owned).into(),
+        ..replaced(days[2])
+    };
+    let mut gone = keys
+        .add_signing_key(key("d4", days[4]), retired, Record::InHistory)
+        .await
+        .unwrap();
+    gone.sort();
+    assert_eq!(gone, ["d0", "d2"]);
+    assert_eq!(kids(&fixture).await, ["d4", "d3", "d1"]);
 }
 
 /// Keys that are added at the same moment are all kept, and each rotation is in the audit log.
@@ -62,7 +97,11 @@ pub async fn racing_rotations_keep_all_keys<H: Census>(harness: &H) {
         let (keys, at) = (keys.clone(), fixture.ago(Duration::from_secs(nth)));
         let record = fixture.operator().await.did(nth);
         let key = key(&format!("key-{nth}"), at);
-        racers.spawn(async move { keys.add_signing_key(key, long_ago, record).await.unwrap() });
+        racers.spawn(async move {
+            keys.add_signing_key(key, replaced(long_ago), record)
+                .await
+                .unwrap()
+        });
     }
     assert_eq!(racers.join_all().await.concat(), [""; 0]);
     assert_eq!(kids(&fixture).await, ["key-0", "key-1", "key-2", "key-3"]);

@@ -419,6 +419,7 @@ macro_rules! contract_cases {
                 ;
             installation:
                 a_new_signing_key_retires_those_long_replaced
+                signing_keys_are_removed_by_name
                 racing_rotations_keep_all_keys
                 the_first_signing_key_wins
                 the_first_value_of_a_fact_wins

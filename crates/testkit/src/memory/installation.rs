@@ -2,11 +2,10 @@ use async_trait::async_trait;
 use postrider_application::{
     audit::Record,
     ports::{
-        Epoch, InstallationFacts, Reencrypted, ReencryptionCursor, ReencryptionError, SecretsReencryption,
-        SigningKeyStore, StoreError, StoredSigningKey,
+        Epoch, InstallationFacts, Reencrypted, ReencryptionCursor, ReencryptionError, RetiredKeys,
+        SecretsReencryption, SigningKeyStore, StoreError, StoredSigningKey,
     },
 };
-use postrider_domain::Timestamp;
 
 use super::{state::fault, store::MemoryStore};
 
@@ -29,7 +28,7 @@ impl SigningKeyStore for MemoryStore {
     async fn add_signing_key(
         &self,
         key: StoredSigningKey,
-        retired_before: Timestamp,
+        retired: RetiredKeys,
         record: Record,
     ) -> Result<Vec<String>, StoreError> {
         let mut state = self.state();
@@ -39,15 +38,23 @@ impl SigningKeyStore for MemoryStore {
         }
         state.signing_keys.push(key);
         state.signing_keys.sort_by_key(|key| key.created_at);
-        let replaced: Vec<String> = state
+        let mut gone: Vec<String> = state
             .signing_keys
             .windows(2)
-            .filter(|pair| pair[1].created_at < retired_before)
+            .filter(|pair| pair[1].created_at < retired.replaced_before)
             .map(|pair| pair[0].kid.clone())
             .collect();
-        state.signing_keys.retain(|key| !replaced.contains(&key.kid));
+        let named = |key: &&StoredSigningKey| retired.named.contains(&key.kid) && !gone.contains(&key.kid);
+        let named: Vec<String> = state
+            .signing_keys
+            .iter()
+            .filter(named)
+            .map(|key| key.kid.clone())
+            .collect();
+        gone.extend(named);
+        state.signing_keys.retain(|key| !gone.contains(&key.kid));
         state.append(record);
-        Ok(replaced)
+        Ok(gone)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use postrider_application::ports::MasterKeyCheck;
-use postrider_crypto::{AeadSealer, KeyRing, MasterKey, OsRandomness};
+use postrider_crypto::{AeadSealer, KeyRing, KeyRingError, MasterKey, OsRandomness};
 use postrider_persistence::{Database, Dialect};
 use secrecy::ExposeSecret as _;
 
@@ -41,7 +41,10 @@ pub(super) async fn examine(configuration: &Configuration, database: &Database, 
         Err(error) => report.failed(
             "signing keys",
             start::causes(&error),
-            "restore them from the backup, or make a new one with `postrider keys rotate --compromised`",
+            match error {
+                KeyRingError::Sealed { .. } | KeyRingError::Malformed { .. } => start::ADVICE_ON_SIGNING_KEYS,
+                _ => "see the cause",
+            },
         ),
     }
 }

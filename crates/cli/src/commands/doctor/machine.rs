@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::report::Report;
+use super::{super::open_files::must_be_told, report::Report};
 use crate::{configuration::Configuration, files::Files};
 
 /// How long a server may take to say who it is.
@@ -84,6 +84,10 @@ fn files(configuration: &Configuration, highest: Option<u64>, report: &mut Repor
     };
     let said = format!("{highest} may be open at once");
     match wanted.fewer_clients(Some(highest)) {
+        Some(clients) if !must_be_told(configuration, Some(highest)) => report.ok(
+            "open files",
+            format!("{said}: each worker of the API holds {clients} clients at the most"),
+        ),
         Some(clients) => report.warning(
             "open files",
             format!(

@@ -200,7 +200,8 @@ async fn a_reader_is_not_disturbed_and_disturbs_nobody() {
     let seen: i64 = sqlx::query_scalar(count).fetch_one(&mut *reader).await.unwrap();
     assert_eq!(seen, 1);
     let policy = days(60, 30, 30);
-    harness.store().remove_old(&policy, None, 100).await.unwrap();
+    let removed = harness.store().remove_old(&policy, None, 100).await.unwrap();
+    assert_eq!(removed.refused, Some("messages"), "and it is told");
     // New statements do not see it any more, writers go on, and the reader sees what it saw.
     delivered(&fixture, (&tenant, &customer), 0).await;
     assert_eq!(rows(&harness, &tenant).await[0], 1);
@@ -208,7 +209,10 @@ async fn a_reader_is_not_disturbed_and_disturbs_nobody() {
     assert_eq!(seen, 1);
     reader.commit().await.unwrap();
     let finished = harness.store().remove_old(&policy, None, 100).await.unwrap();
-    assert!(finished.partitions > 0, "{finished:?}");
+    assert!(
+        finished.partitions > 0 && finished.refused.is_none(),
+        "{finished:?}"
+    );
     assert_eq!(
         bounds(&harness, "messages").await,
         bounds(&harness, "deliveries").await
