@@ -35,4 +35,5 @@ mod roles;
 mod schema;
 mod secrets;
 mod slow_endpoints;
+mod until;
 mod writing;
