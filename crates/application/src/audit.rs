@@ -94,7 +94,7 @@ impl Actor {
     }
 
     /// A principal.
-    pub fn principal(id: &PrincipalId) -> Self {
+    pub(crate) fn principal(id: &PrincipalId) -> Self {
         let (kind, id) = match id {
             PrincipalId::User(user, _) => (ActorKind::User, user.to_string()),
             PrincipalId::ApiKey(key) => (ActorKind::ApiKey, key.to_string()),

@@ -1,6 +1,8 @@
-//! What a caller may say about a change of something that is there already.
+//! What a caller may say about a change of something that may be there already, and what is answered.
 
-use postrider_domain::{Change, Version};
+use std::collections::BTreeMap;
+
+use postrider_domain::{Change, Metadata, Version};
 
 use crate::{Error, ErrorCode, Result};
 
@@ -29,6 +31,15 @@ pub(crate) const fn version_after(read: Version, change: Change) -> Version {
         Change::Made => read.next(),
         Change::None => read,
     }
+}
+
+/// What became of something that is created unless it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upserted<C, R> {
+    /// It was created.
+    Created(C),
+    /// It was there, and is as it was asked for now.
+    Replaced(R),
 }
 
 /// Which version the caller means to change (RFC 9110, section 13.1.1).
@@ -99,6 +110,20 @@ impl<T> Patch<T> {
             Self::Clear => *stored = T::default(),
             Self::Set(value) => *stored = value,
         }
+    }
+}
+
+/// The tenant's notes after a merge patch of them, in which those without a value go.
+pub(crate) fn patched_metadata(
+    stored: &Metadata,
+    patch: Patch<BTreeMap<String, Option<String>>>,
+) -> Result<Metadata> {
+    match patch {
+        Patch::Keep => Ok(stored.clone()),
+        Patch::Clear => Ok(Metadata::default()),
+        Patch::Set(patch) => stored
+            .merged(patch)
+            .map_err(|invalid| Error::invalid_field("metadata", invalid)),
     }
 }
 

@@ -43,6 +43,6 @@ pub mod tenants;
 mod use_cases;
 pub mod users;
 
-pub use change::{IfMatch, Patch, Versioned};
+pub use change::{IfMatch, Patch, Upserted, Versioned};
 pub use error::{Error, ErrorCode, ErrorKind, Result, Violation, Violations};
 pub use use_cases::{FullStore, FullTx, Ports, REQUEST_NAMES, Settings, UseCases};

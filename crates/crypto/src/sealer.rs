@@ -4,10 +4,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey},
     digest::{self, SHA256},
 };
-use postrider_application::ports::{
-    InstallationFacts, MasterKeyCheck, Randomness, SealError, Sealer, StoreError,
-};
-use thiserror::Error;
+use postrider_application::ports::{Randomness, SealError, Sealer};
 
 use crate::MasterKey;
 
@@ -30,6 +27,12 @@ impl KeyId {
         let mut id = [0; KEY_ID_LEN];
         id.copy_from_slice(&hash.finish().as_ref()[..KEY_ID_LEN]);
         Self(id)
+    }
+
+    /// Which key sealed these bytes, as far as they say: all zeros, if they are too short to.
+    pub(crate) fn named_in(sealed: &[u8]) -> Self {
+        let id = sealed.get(1..).and_then(<[u8]>::first_chunk).copied();
+        Self(id.unwrap_or_default())
     }
 }
 
@@ -99,7 +102,7 @@ pub struct AeadSealer {
 
 impl AeadSealer {
     /// How many bytes longer than the plain bytes the sealed ones are.
-    pub const OVERHEAD_BYTES: usize = HEADER_LEN + NONCE_LEN + MAX_TAG_LEN;
+    const OVERHEAD_BYTES: usize = HEADER_LEN + NONCE_LEN + MAX_TAG_LEN;
 
     /// Seals and opens with `key`.
     pub fn new(key: &MasterKey, randomness: Arc<dyn Randomness>) -> Self {
@@ -170,52 +173,6 @@ impl fmt::Debug for AeadSealer {
             .field("others", &others)
             .finish_non_exhaustive()
     }
-}
-
-/// Why a node must not start with these master keys.
-#[derive(Debug, Error)]
-pub enum MasterKeyCheckError {
-    /// The data was sealed with another key, or the check value was altered.
-    #[error(
-        "the configured master key (id {configured}) is not the one that this installation's secrets are sealed \
-         with (id {stored}), and no other known key is; configure that one, or the secrets cannot be read"
-    )]
-    WrongMasterKey {
-        /// Which key is configured as the current one.
-        configured: KeyId,
-        /// Which key sealed the stored check value, as far as it says.
-        stored: KeyId,
-    },
-    /// The check value cannot be read or stored.
-    #[error("the master key cannot be checked against the database")]
-    Store(#[from] StoreError),
-}
-
-/// Holds the known master keys against the installation's: stores a check value, sealed with the current key, at the
-/// first start, and opens it at every later one. If no known key opens it, that is
-/// [`MasterKeyCheckError::WrongMasterKey`].
-///
-/// Any known key will do, as while the master key is being replaced the check value is still sealed with the old one,
-/// and for nodes that were not told of the new one as their current one, it is afterwards sealed with another.
-pub async fn verify_master_key(
-    facts: &dyn InstallationFacts,
-    sealer: &AeadSealer,
-) -> Result<(), MasterKeyCheckError> {
-    let stored = facts
-        .get_or_insert(MasterKeyCheck::NAME, MasterKeyCheck::sealed(sealer))
-        .await?;
-    if MasterKeyCheck::opens(sealer, &stored) {
-        return Ok(());
-    }
-    let id = stored
-        .get(1..)
-        .and_then(<[u8]>::first_chunk)
-        .copied()
-        .unwrap_or_default();
-    Err(MasterKeyCheckError::WrongMasterKey {
-        configured: sealer.key_id(),
-        stored: KeyId(id),
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 use super::*;
-use crate::test_support::{CountingRandomness, sealer};
-use async_trait::async_trait;
-use std::{collections::HashMap, sync::Mutex};
+use crate::test_support::{knowing, sealer};
 
 const CONTEXT: &[u8] = b"endpoint-secret:ten_1:ep_1";
 
@@ -116,88 +114,4 @@ fn debug_shows_ids_only() {
         shown.contains(&sealer(1).key_id().to_string()) && shown.contains(&sealer(2).key_id().to_string())
     );
     assert!(!shown.contains("0101") && !shown.contains("1, 1"), "{shown}");
-}
-
-fn knowing(current: u8, others: &[u8]) -> AeadSealer {
-    let others: Vec<_> = others
-        .iter()
-        .map(|byte| MasterKey::from_bytes([*byte; 32]))
-        .collect();
-    AeadSealer::with_known(
-        &MasterKey::from_bytes([current; 32]),
-        &others,
-        Arc::new(CountingRandomness::default()),
-    )
-}
-
-#[derive(Default)]
-struct Facts(Mutex<HashMap<String, Vec<u8>>>);
-
-#[async_trait]
-impl InstallationFacts for Facts {
-    async fn get_or_insert(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        Ok(self
-            .0
-            .lock()
-            .unwrap()
-            .entry(name.to_owned())
-            .or_insert(value)
-            .clone())
-    }
-}
-
-#[tokio::test]
-async fn the_first_key_is_the_only_one_that_is_accepted_afterwards() {
-    let facts = Facts::default();
-    let (right, wrong) = (sealer(1), sealer(2));
-    verify_master_key(&facts, &right).await.unwrap();
-    verify_master_key(&facts, &right).await.unwrap();
-    let error = verify_master_key(&facts, &wrong).await.unwrap_err();
-    assert!(matches!(
-        &error,
-        MasterKeyCheckError::WrongMasterKey { configured, stored }
-            if *configured == wrong.key_id() && *stored == right.key_id()
-    ));
-    assert!(error.to_string().contains(&right.key_id().to_string()));
-    verify_master_key(&facts, &right).await.unwrap();
-}
-
-/// The nodes of an installation, one after the other, through the replacement of key 1 by key 2.
-#[tokio::test]
-async fn the_check_passes_throughout_a_rotation_and_refuses_whom_it_left_behind() {
-    let facts = Facts::default();
-    verify_master_key(&facts, &sealer(1)).await.unwrap();
-    // Every node learns of the new key first, then seals with it.
-    verify_master_key(&facts, &knowing(1, &[2])).await.unwrap();
-    verify_master_key(&facts, &knowing(2, &[1])).await.unwrap();
-    // Who does not know the old one yet needs it.
-    assert!(verify_master_key(&facts, &sealer(2)).await.is_err());
-    // Everything is re-encrypted, the check value last.
-    let resealed = MasterKeyCheck::sealed(&sealer(2));
-    facts
-        .0
-        .lock()
-        .unwrap()
-        .insert(MasterKeyCheck::NAME.to_owned(), resealed);
-    for known in [knowing(2, &[1]), knowing(1, &[2]), sealer(2)] {
-        verify_master_key(&facts, &known).await.unwrap();
-    }
-    let left_behind = verify_master_key(&facts, &knowing(1, &[3])).await.unwrap_err();
-    assert!(matches!(
-        left_behind,
-        MasterKeyCheckError::WrongMasterKey { configured, stored }
-            if configured == sealer(1).key_id() && stored == sealer(2).key_id()
-    ));
-}
-
-#[tokio::test]
-async fn an_altered_or_empty_check_value_is_no_panic() {
-    for stored in [vec![], vec![1], vec![1, 2, 3], vec![0; 200]] {
-        let facts = Facts(Mutex::new(HashMap::from([(
-            MasterKeyCheck::NAME.to_owned(),
-            stored,
-        )])));
-        let checked = verify_master_key(&facts, &sealer(1)).await;
-        assert!(matches!(checked, Err(MasterKeyCheckError::WrongMasterKey { .. })));
-    }
 }

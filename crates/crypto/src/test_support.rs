@@ -64,11 +64,16 @@ impl Randomness for CountingRandomness {
     }
 }
 
+/// Seals and opens with the master key of these bytes.
 pub(crate) fn sealer(key_byte: u8) -> AeadSealer {
-    AeadSealer::new(
-        &MasterKey::from_bytes([key_byte; 32]),
-        Arc::new(CountingRandomness::default()),
-    )
+    knowing(key_byte, &[])
+}
+
+/// Seals with the first master key, and opens with the others as well.
+pub(crate) fn knowing(current: u8, others: &[u8]) -> AeadSealer {
+    let key = |byte: &u8| MasterKey::from_bytes([*byte; 32]);
+    let others: Vec<_> = others.iter().map(key).collect();
+    AeadSealer::with_known(&key(&current), &others, Arc::new(CountingRandomness::default()))
 }
 
 /// Lets a future go as far as it can without waiting.

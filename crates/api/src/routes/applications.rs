@@ -2,11 +2,10 @@ use actix_web::{
     HttpResponse, delete, get, patch, post, put,
     web::{Data, Path},
 };
-use postrider_application::applications::{
-    DeleteApplication, GetApplication, ListApplications, RevokePortalTokens, Upserted,
+use postrider_application::{
+    Upserted, Versioned,
+    applications::{DeleteApplication, GetApplication, ListApplications, RevokePortalTokens},
 };
-
-use postrider_application::Versioned;
 use postrider_domain::applications::ApplicationState;
 use utoipa_actix_web::service_config::ServiceConfig;
 

@@ -16,7 +16,6 @@ pub use list::{ListApplications, ListApplicationsHandler};
 pub use mint_portal_token::{
     MAX_PORTAL_TOKEN_LIFETIME, MintPortalToken, MintPortalTokenHandler, MintedPortalToken,
 };
-pub(crate) use patch::merged;
 pub use patch::{PatchApplication, PatchApplicationHandler};
-pub use put::{PutApplication, PutApplicationHandler, Upserted};
+pub use put::{PutApplication, PutApplicationHandler};
 pub use revoke_portal_tokens::{RevokePortalTokens, RevokePortalTokensHandler};

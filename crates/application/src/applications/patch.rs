@@ -9,7 +9,7 @@ use postrider_domain::{
 use crate::{
     Error, IfMatch, Patch, Result, Versioned,
     access::{ApplicationScope, OnApplication},
-    change::version_after,
+    change::{patched_metadata, version_after},
     mediator::{Handles, Request},
     ports::{Repository, Store, UnitOfWork as _},
 };
@@ -83,7 +83,7 @@ where
         if let Some(name) = request.name {
             to.name = name;
         }
-        to.metadata = merged(&to.metadata, request.metadata)?;
+        to.metadata = patched_metadata(&to.metadata, request.metadata)?;
         let change = application.change(to);
         if change == Change::Made {
             tx.save(scope.tenant_scope(), &mut application).await?;
@@ -93,20 +93,6 @@ where
             value: application.state().clone(),
             version: version_after(application.version(), change),
         })
-    }
-}
-
-/// The notes after a merge patch.
-pub(crate) fn merged(
-    stored: &postrider_domain::Metadata,
-    patch: Patch<BTreeMap<String, Option<String>>>,
-) -> Result<postrider_domain::Metadata> {
-    match patch {
-        Patch::Keep => Ok(stored.clone()),
-        Patch::Clear => Ok(postrider_domain::Metadata::default()),
-        Patch::Set(patch) => stored
-            .merged(patch)
-            .map_err(|invalid| Error::invalid_field("metadata", invalid)),
     }
 }
 

@@ -7,7 +7,7 @@ use postrider_domain::{
 };
 
 use crate::{
-    Error, ErrorCode, IfMatch, Result, Versioned,
+    Error, ErrorCode, IfMatch, Result, Upserted, Versioned,
     access::{ApplicationScope, OnApplicationOrNew, TenantScope, UpsertScope},
     change::version_after,
     mediator::{Handles, Request},
@@ -25,15 +25,6 @@ pub struct PutApplication {
     pub metadata: Metadata,
     /// What the caller presumes of it.
     pub if_match: IfMatch,
-}
-
-/// What became of something that is created unless it is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Upserted<C, R> {
-    /// It was created.
-    Created(C),
-    /// It was there, and is as it was asked for now.
-    Replaced(R),
 }
 
 impl Request for PutApplication {

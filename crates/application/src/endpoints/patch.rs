@@ -17,8 +17,7 @@ use super::put::invalid_headers;
 use crate::{
     Error, IfMatch, Patch, Result, Settings,
     access::{ApplicationScope, OnApplication},
-    applications::merged,
-    change::version_after,
+    change::{patched_metadata, version_after},
     mediator::{Handles, Request},
     ports::{ApplicationRepository, EndpointView, Repository, Store, UnitOfWork as _},
 };
@@ -80,7 +79,7 @@ impl EndpointChanges {
         };
         self.retry_schedule.apply(&mut to.retry_schedule);
         self.timeout.apply(&mut to.timeout);
-        to.metadata = merged(&to.metadata, self.metadata)?;
+        to.metadata = patched_metadata(&to.metadata, self.metadata)?;
         Ok(to)
     }
 }

@@ -13,9 +13,8 @@ use postrider_domain::{
 
 use super::{CreateEndpoint, CreatedEndpoint, NewSecret, create::Making};
 use crate::{
-    Error, IfMatch, Ports, Result, Settings, Violation,
+    Error, IfMatch, Ports, Result, Settings, Upserted, Violation,
     access::{ApplicationScope, OnApplication},
-    applications::Upserted,
     change::version_after,
     mediator::{Handles, Request},
     ports::{ApplicationRepository, EndpointView, Repository, Store, UnitOfWork as _},

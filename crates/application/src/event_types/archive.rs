@@ -9,6 +9,7 @@ use postrider_domain::{
 use crate::{
     Error, Result, Versioned,
     access::{OnTenant, TenantScope},
+    change::version_after,
     mediator::{Handles, Request},
     ports::{Clock, Repository, Store, UnitOfWork as _},
 };
@@ -55,21 +56,49 @@ where
         let mut tx = self.store.begin(&scope).await?;
         let found = tx.find(&scope, &request.name).await?;
         let mut event_type = found.ok_or_else(|| Error::not_found("event type"))?;
-        let mut version = event_type.version();
-        if event_type.archive(self.clock.now()) == Change::Made {
+        let change = event_type.archive(self.clock.now());
+        let archived = Versioned {
+            value: event_type.state().clone(),
+            version: version_after(event_type.version(), change),
+        };
+        if change == Change::Made {
             tx.save(&scope, &mut event_type).await?;
-            version = version.next();
-            let archived = Versioned {
-                version,
-                value: event_type.state().clone(),
-            };
             tx.commit(scope.did(&request.name).answering(&scope, &archived))
                 .await?;
-            return Ok(archived);
         }
-        Ok(Versioned {
-            version,
-            value: event_type.state().clone(),
-        })
+        Ok(archived)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event_types::{
+            GetEventType, ListEventTypes,
+            testing::{name, registered},
+        },
+        ports::PageRequest,
+    };
+
+    #[tokio::test]
+    async fn an_archived_one_is_listed_if_asked_for_and_archived_once() {
+        let (world, owner) = registered().await;
+        let before = world.send(&owner, GetEventType { name: name() }).await.unwrap();
+        let archive = || ArchiveEventType { name: name() };
+        let archived = world.send(&owner, archive()).await.unwrap();
+        assert_eq!(archived.version, before.event_type.version.next());
+        assert_eq!(world.send(&owner, archive()).await.unwrap(), archived);
+        for (archived, count) in [(true, 1), (false, 0)] {
+            let page = PageRequest::first(10);
+            let list = world
+                .send(&owner, ListEventTypes { archived, page })
+                .await
+                .unwrap();
+            assert_eq!(list.items.len(), count);
+        }
+        let kinds = world.kinds().await;
+        let told = kinds.iter().filter(|kind| *kind == "event_type.archived");
+        assert_eq!(told.count(), 1);
     }
 }

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use postrider_domain::{
     Aggregate as _, Description,
     access::Permission,
-    event_types::{EventType, EventTypeName, Example, SchemaText, SchemaVersion},
+    event_types::{EventType, EventTypeName},
 };
 
-use super::checked;
+use super::NewSchema;
 use crate::{
     Error, ErrorCode, Ports, Result, Settings, Versioned,
     access::{OnTenant, TenantScope},
@@ -23,15 +23,6 @@ pub struct RegisterEventType {
     pub description: Description,
     /// What its payloads are like, to begin with.
     pub schema: Option<NewSchema>,
-}
-
-/// A schema to be added to an event type.
-#[derive(Debug, Clone)]
-pub struct NewSchema {
-    /// What payloads must be like.
-    pub schema: SchemaText,
-    /// A payload that is like that; it is held to the schema.
-    pub example: Option<Example>,
 }
 
 impl Request for RegisterEventType {
@@ -71,18 +62,9 @@ where
         let now = self.clock.now();
         let mut event_type = EventType::register(scope.tenant(), request.name, request.description, now);
         let mut latest = None;
-        if let Some(NewSchema { schema, example }) = request.schema {
-            checked(
-                self.schemas
-                    .check(scope.tenant(), &schema, example.as_ref())
-                    .await,
-            )?;
-            latest = Some(SchemaVersion {
-                number: event_type.add_schema(),
-                schema,
-                example,
-                created_at: now,
-            });
+        if let Some(schema) = request.schema {
+            schema.check(&*self.schemas, scope.tenant()).await?;
+            latest = Some(schema.numbered(event_type.add_schema(), now));
         }
         let mut tx = self.store.begin(&scope).await?;
         tx.save(&scope, &mut event_type).await?;
@@ -116,7 +98,10 @@ where
 mod tests {
     use super::*;
     use crate::{event_types::GetEventType, testing::World};
-    use postrider_domain::access::{Grant, Role};
+    use postrider_domain::{
+        access::{Grant, Role},
+        event_types::{Example, SchemaText},
+    };
 
     #[tokio::test]
     async fn a_name_is_registered_once() {

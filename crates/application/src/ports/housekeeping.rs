@@ -44,8 +44,8 @@ pub const DELETED_APPLICATIONS_KEPT: Duration = Duration::from_hours(90 * 24);
 /// What nobody waits for, done in small batches by every node's chores.
 #[async_trait]
 pub trait Housekeeping: Send + Sync {
-    /// Removes up to `limit` sessions, invitations and password resets whose time is over, and what is left of
-    /// applications that were deleted [`DELETED_APPLICATIONS_KEPT`] ago; how many there were.
+    /// Removes up to `limit` things whose time is over: sessions, invitations, password resets, kept answers, replays,
+    /// and what is left of applications that were deleted [`DELETED_APPLICATIONS_KEPT`] ago; how many there were.
     async fn forget_expired(&self, limit: u32) -> Result<u32, StoreError>;
 
     /// Removes up to `limit` rows of a tenant whose deletion was ordered at least `grace` ago (its queue at once).

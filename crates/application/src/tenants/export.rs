@@ -101,3 +101,47 @@ impl<S: Store> Handles<ExportTenant> for ExportTenantHandler<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        audit_entries::ListAuditEntries,
+        ports::{AuditFilter, PageRequest},
+        testing::World,
+    };
+    use postrider_domain::access::{Grant, Role};
+
+    #[tokio::test]
+    async fn so_many_are_under_way_and_each_makes_room_when_it_ends() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let mut exports = Vec::new();
+        for _ in 0..EXPORTS_AT_ONCE {
+            exports.push(world.send(&owner, ExportTenant).await.unwrap());
+        }
+        assert_eq!(world.refusal(&owner, ExportTenant).await, ErrorCode::Unavailable);
+        exports.pop();
+        exports.push(world.send(&owner, ExportTenant).await.unwrap());
+        assert_eq!(world.refusal(&owner, ExportTenant).await, ErrorCode::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn it_is_in_the_audit_log_and_not_for_developers() {
+        let world = World::new();
+        let owner = world.caller("ada@acme.example", Grant::tenant(Role::Owner)).await;
+        let export = world.send(&owner, ExportTenant).await.unwrap();
+        let request = ListAuditEntries {
+            filter: AuditFilter::default(),
+            page: PageRequest::first(1),
+        };
+        let newest = &world.send(&owner, request).await.unwrap().items[0];
+        assert_eq!(newest.action, "tenant.export");
+        assert_eq!(newest.target, Some(export.scope().tenant().to_string()));
+        let developer = World::same_tenant(&owner, Grant::tenant(Role::Developer));
+        assert_eq!(
+            world.refusal(&developer, ExportTenant).await,
+            ErrorCode::Forbidden
+        );
+    }
+}

@@ -7,6 +7,7 @@ use postrider_domain::{
 use crate::{
     Error, ErrorCode, IfMatch, Patch, Result, Versioned,
     access::{OnTenant, TenantScope},
+    change::version_after,
     mediator::{Handles, Request},
     ports::{Repository, Store, UnitOfWork as _},
 };
@@ -68,28 +69,27 @@ where
         let found = tx.find(&scope, &scope.tenant()).await?;
         let mut tenant = found.ok_or_else(|| Error::not_found("tenant"))?;
         request.if_match.check(Some(tenant.version()))?;
-        let (mut name, mut settings) = (Some(tenant.state().name.clone()), tenant.state().settings);
-        request.name.apply(&mut name);
+        let name = match request.name {
+            Patch::Set(name) => name,
+            Patch::Keep | Patch::Clear => tenant.state().name.clone(),
+        };
+        let mut settings = tenant.state().settings;
         request
             .schema_validation
             .apply_or_default(&mut settings.schema_validation);
         request
             .unregistered_event_types
             .apply_or_default(&mut settings.unregistered_event_types);
-        // It cannot be cleared.
-        let name = name.unwrap_or_else(|| tenant.state().name.clone());
         let change = tenant.update(name, settings).map_err(|cause| {
             Error::new(ErrorCode::TenantDeleting, "there is no way back").caused_by(cause)
         })?;
-        let mut version = tenant.version();
         if change == Change::Made {
             tx.save(&scope, &mut tenant).await?;
             tx.commit(scope.did(scope.tenant())).await?;
-            version = version.next();
         }
         Ok(Versioned {
-            version,
             value: tenant.state().clone(),
+            version: version_after(tenant.version(), change),
         })
     }
 }

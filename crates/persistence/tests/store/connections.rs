@@ -12,9 +12,13 @@ use postrider_domain::{
     users::Membership,
 };
 use postrider_persistence::{ConnectError, Database, DatabaseOptions, PostgresOptions, SqlStore};
-use postrider_testkit::contract::{Fixture, Harness};
+use postrider_testkit::contract::{Fixture, Harness as _};
 
-use crate::support::{PostgresHarness, SqliteHarness, sealer};
+use crate::{
+    on_both,
+    outside::Outside,
+    support::{PostgresHarness, SqliteHarness, sealer},
+};
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_without_the_password() {
@@ -102,7 +106,7 @@ async fn a_closed_database_is_unavailable() {
 }
 
 /// What the database says of a row stays with the database.
-async fn an_error_shows_no_values<H: Harness<Store = SqlStore>>(harness: &H) {
+async fn an_error_shows_no_values<H: Outside>(harness: &H) {
     let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
     let nobody = UserId::from_uuid(fixture.uuid());
@@ -129,16 +133,4 @@ async fn an_error_shows_no_values<H: Harness<Store = SqlStore>>(harness: &H) {
     assert!(orphan.version().is_new());
 }
 
-#[tokio::test]
-async fn an_error_shows_no_values_on_sqlite() {
-    let harness = SqliteHarness::new().await;
-    an_error_shows_no_values(&harness).await;
-    harness.finish().await;
-}
-
-#[tokio::test]
-async fn an_error_shows_no_values_on_postgres() {
-    let harness = PostgresHarness::new().await;
-    an_error_shows_no_values(&harness).await;
-    harness.finish().await;
-}
+on_both! { an_error_shows_no_values; }

@@ -1,7 +1,4 @@
-//! Taking turns at the event log, on PostgreSQL: whoever holds it for long holds up only what has something to tell, and
-//! a node that is paused with it in its hands loses it.
-
-use std::time::Duration;
+//! Taking turns at the event log, on PostgreSQL: whoever holds it for long holds up only what has something to tell.
 
 use postrider_application::ports::{Concluded, DeliveryQueue as _, Epoch, Settlement, WorkRef};
 use postrider_domain::{
@@ -12,12 +9,13 @@ use postrider_testkit::contract::{Customer, Fixture, Harness as _};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 
-use crate::support::PostgresHarness;
+use crate::{
+    support::PostgresHarness,
+    until::{SURELY, until},
+};
 
 /// The lock of the log.
 const EVENT_LOG: i64 = 0x706f_7374_0002;
-/// Longer than anything here takes.
-const SURELY: Duration = Duration::from_secs(30);
 
 async fn concluded(
     fixture: &Fixture<'_, PostgresHarness>,
@@ -49,17 +47,6 @@ async fn status(pool: &PgPool, message: MessageId) -> Option<String> {
         .fetch_optional(pool)
         .await
         .unwrap()
-}
-
-async fn until(what: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !what().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(SURELY, waiting)
-        .await
-        .expect("it comes to that");
 }
 
 #[tokio::test]

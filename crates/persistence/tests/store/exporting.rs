@@ -10,7 +10,6 @@ use postrider_application::ports::{
 use postrider_domain::{
     Description, EndpointId, MessageId,
     access::Role,
-    endpoints::{CustomHeaders, Endpoint, EndpointUrl, Filter, NewEndpoint, SigningSecret},
     event_types::{EventType, EventTypeName},
     messages::{ContentType, Payload},
 };
@@ -20,10 +19,10 @@ use serde_json::Value;
 use crate::{
     on_both,
     outside::Outside,
+    secrets::{SECRET, endpoint},
     support::{PostgresHarness, SqliteHarness},
 };
 
-const SECRET: [u8; 32] = *b"a signing secret to be found out";
 /// Not UTF-8, and with a zero in it.
 const PAYLOAD: [u8; 5] = [0xff, 0, b'"', 0xfe, b'\n'];
 
@@ -61,24 +60,6 @@ const SECRETS: [(&str, &str); 12] = [
     ("value", "installation"),
     ("CAST(kid AS {bytes})", "signing_keys"),
 ];
-
-async fn endpoint<H: Outside>(fixture: &Fixture<'_, H>, tenant: &Tenancy, customer: &Customer) -> EndpointId {
-    let new = NewEndpoint {
-        uid: None,
-        url: EndpointUrl::parse("https://example.com/hooks").unwrap(),
-        description: Description::default(),
-        filter: Filter::default(),
-        secret: SigningSecret::generate(SECRET).into(),
-        headers: CustomHeaders::default(),
-        retry_schedule: None,
-        timeout: None,
-        metadata: postrider_domain::Metadata::default(),
-    };
-    let id = EndpointId::from_uuid(fixture.uuid());
-    let mut endpoint = Endpoint::create(id, tenant.id, customer.id, new, fixture.now());
-    fixture.save(&tenant.scope, &mut endpoint).await.unwrap();
-    id
-}
 
 async fn publish<H: Outside>(
     fixture: &Fixture<'_, H>,

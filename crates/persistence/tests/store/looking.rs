@@ -1,4 +1,4 @@
-//! How it is looked who was there before a batch of messages.
+//! How a batch of messages finds what is there already: its keys, and itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     support::{PostgresHarness, sealer},
 };
 
-/// Keys of the same application, and messages, that nobody asks for.
+/// Keys of the same application, and messages, that the batches do not ask for.
 const OTHERS: i64 = 200_000;
 
 fn keyed(message: Message, key: u8) -> NewMessage {
@@ -31,7 +31,7 @@ fn keyed(message: Message, key: u8) -> NewMessage {
 
 /// The statements were planned when there were no keys and no messages, and stay when there are many.
 #[tokio::test]
-async fn those_who_were_there_are_reached_by_their_keys() {
+async fn what_is_there_already_is_reached_by_its_key() {
     const TABLES: &str = "^(dedup|messages|payloads)";
     let harness = PostgresHarness::new().await;
     let fixture = Fixture::new(&harness);

@@ -11,7 +11,7 @@ use std::{
 use postrider_application::ports::{MessageViews as _, MessageWriter as _, NewMessage, WriteError, Written};
 use postrider_domain::messages::Message;
 use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, SqlStore};
-use postrider_testkit::contract::{Fixture, Harness};
+use postrider_testkit::contract::{Fixture, Harness as _};
 use secrecy::ExposeSecret as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -19,7 +19,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{PostgresHarness, SqliteHarness, sealer};
+use crate::{
+    on_both,
+    outside::Outside,
+    support::{PostgresHarness, SqliteHarness, sealer},
+};
 
 /// What happens to one statement, once. New connections pass but in the last case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,22 +205,13 @@ async fn while_cut_off_it_stays_unknown() {
 }
 
 /// No connection at all is no question: nothing was sent.
-async fn what_was_never_sent_is_unavailable<H: Harness<Store = SqlStore>>(harness: H) {
-    let fixture = Fixture::new(&harness);
+async fn what_was_never_sent_is_unavailable<H: Outside>(harness: &H) {
+    let fixture = Fixture::new(harness);
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application(&tenant).await;
     harness.store().database().close().await.unwrap();
     let answer = harness.store().write(&alone(&fixture.message(&customer))).await;
     assert!(matches!(answer, Err(WriteError::Unavailable(_))), "{answer:?}");
-    harness.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_never_sent_is_unavailable_on_postgres() {
-    what_was_never_sent_is_unavailable(PostgresHarness::new().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_never_sent_is_unavailable_on_sqlite() {
-    what_was_never_sent_is_unavailable(SqliteHarness::new().await).await;
-}
+on_both! { what_was_never_sent_is_unavailable; }

@@ -37,4 +37,5 @@ mod schema;
 mod secrets;
 mod silent;
 mod slow_endpoints;
+mod until;
 mod writing;

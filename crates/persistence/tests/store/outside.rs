@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::{PostgresHarness, SqliteHarness};
 
-/// A database that somebody else has access to.
+/// A database, reached by another way than through the store.
 pub(crate) trait Outside: Census<Store = SqlStore> {
     /// Whether it is PostgreSQL.
     const IS_POSTGRES: bool;

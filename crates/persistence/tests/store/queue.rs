@@ -18,6 +18,7 @@ use crate::{
     outside::Outside,
     reached::{all_have_ended, reached},
     support::{PostgresHarness, SqliteHarness, sealer},
+    until::SURELY,
 };
 
 /// Rows of others that stand in the queue: enough to notice who walks through them.
@@ -145,6 +146,30 @@ async fn rows_are_reached_by_their_keys() {
     harness.finish().await;
 }
 
+/// Settlements of one message to all these endpoints, in their order: to which it is delivered, `delivered` says, and to
+/// the others it fails.
+async fn settlements<H: Outside>(
+    fixture: &Fixture<'_, H>,
+    (node, customer): (Epoch, &Customer),
+    endpoints: &[EndpointId],
+    delivered: impl Fn(usize) -> bool,
+) -> Vec<Settlement> {
+    let (message, rows) = fixture.fanned_out(node, customer, endpoints).await;
+    rows.into_iter()
+        .zip(endpoints)
+        .enumerate()
+        .map(|(place, (work, endpoint))| Settlement {
+            work,
+            concluded: vec![if delivered(place) {
+                fixture.delivered(message, *endpoint)
+            } else {
+                fixture.failed(message, *endpoint).0
+            }],
+            open: Vec::new(),
+        })
+        .collect()
+}
+
 /// Nodes that settle successes and failures of the same endpoints at the same time, in any order, neither fail nor wait
 /// for each other for ever, and the last word is kept. All have failed long ago, so that there are rows to begin, to
 /// end, and to write over.
@@ -158,46 +183,25 @@ async fn racing_settlements_keep_the_health_of_endpoints<H: Outside>(harness: &H
     for _ in 0..ENDPOINTS {
         endpoints.push(fixture.endpoint(&tenant, &customer).await);
     }
+    let queue = &fixture.ports().queue;
     let node = fixture.node().await;
-    let (message, rows) = fixture.fanned_out(node, &customer, &endpoints).await;
-    let batch = rows
-        .into_iter()
-        .zip(&endpoints)
-        .map(|(work, endpoint)| Settlement {
-            work,
-            concluded: vec![fixture.failed(message, *endpoint).0],
-            open: Vec::new(),
-        });
-    let settled = fixture.ports().queue.settle(node, batch.collect()).await.unwrap();
-    assert_eq!(settled.len(), ENDPOINTS);
+    let batch = settlements(&fixture, (node, &customer), &endpoints, |_| false).await;
+    assert_eq!(queue.settle(node, batch).await.unwrap().len(), ENDPOINTS);
     harness.age(Duration::from_hours(2)).await;
     let mut nodes = JoinSet::new();
     for nth in 0..4 {
         let node = fixture.node().await;
         let mut batches = Vec::new();
         for round in 0..ROUNDS {
-            let (message, rows) = fixture.fanned_out(node, &customer, &endpoints).await;
-            let mut batch: Vec<Settlement> = rows
-                .into_iter()
-                .zip(&endpoints)
-                .enumerate()
-                .map(|(place, (work, endpoint))| Settlement {
-                    work,
-                    concluded: vec![if (place + nth + round) % 2 == 0 {
-                        fixture.delivered(message, *endpoint)
-                    } else {
-                        fixture.failed(message, *endpoint).0
-                    }],
-                    open: Vec::new(),
-                })
-                .collect();
+            let every_other = |place| (place + nth + round) % 2 == 0;
+            let mut batch = settlements(&fixture, (node, &customer), &endpoints, every_other).await;
             batch.rotate_left(nth * 3);
             if nth % 2 == 1 {
                 batch.reverse();
             }
             batches.push(batch);
         }
-        let queue = fixture.ports().queue.clone();
+        let queue = queue.clone();
         nodes.spawn(async move {
             for batch in batches {
                 assert_eq!(queue.settle(node, batch).await.unwrap().len(), ENDPOINTS);
@@ -208,31 +212,10 @@ async fn racing_settlements_keep_the_health_of_endpoints<H: Outside>(harness: &H
 
     // In turn, the last settlement decides: half of them fail, and the others do not.
     let node = fixture.node().await;
-    let (message, rows) = fixture.fanned_out(node, &customer, &endpoints).await;
-    let batch = rows
-        .into_iter()
-        .zip(&endpoints)
-        .enumerate()
-        .map(|(place, (work, endpoint))| Settlement {
-            work,
-            concluded: vec![if place % 2 == 0 {
-                fixture.delivered(message, *endpoint)
-            } else {
-                fixture.failed(message, *endpoint).0
-            }],
-            open: Vec::new(),
-        });
-    let queue = &fixture.ports().queue;
-    assert_eq!(
-        queue.settle(node, batch.collect()).await.unwrap().len(),
-        ENDPOINTS
-    );
-    let failing = fixture
-        .ports()
-        .health
-        .failing_for(Duration::ZERO, 100)
-        .await
-        .unwrap();
+    let batch = settlements(&fixture, (node, &customer), &endpoints, |place| place % 2 == 0).await;
+    assert_eq!(queue.settle(node, batch).await.unwrap().len(), ENDPOINTS);
+    let health = &fixture.ports().health;
+    let failing = health.failing_for(Duration::ZERO, 100).await.unwrap();
     let mut failing: Vec<EndpointId> = failing.into_iter().map(|failing| failing.endpoint).collect();
     failing.sort_unstable();
     let mut expected: Vec<EndpointId> = endpoints.into_iter().skip(1).step_by(2).collect();
@@ -337,7 +320,6 @@ on_both! {
 /// Channels are a database's, so the name has the schema in it; and whoever lost the connection is told.
 #[tokio::test]
 async fn the_bell_is_the_installations_own_and_a_lost_connection_counts_as_rung() {
-    const SURELY: Duration = Duration::from_secs(30);
     let harness = PostgresHarness::new().await;
     let store = harness.store();
     let schema: String = sqlx::query_scalar("SELECT 'public'::regnamespace::oid::text")

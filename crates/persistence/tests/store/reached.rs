@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::PostgresHarness;
+use crate::{support::PostgresHarness, until::until};
 
 /// How often a table was walked through, and how many of its rows were reached by an index.
 pub(crate) type Reached = BTreeMap<String, (i64, i64)>;
@@ -24,12 +24,11 @@ pub(crate) async fn reached(harness: &PostgresHarness, tables: &str) -> Reached 
 
 /// Waits until all stores' sessions have ended: only then they tell what they did.
 pub(crate) async fn all_have_ended(harness: &PostgresHarness) {
-    let sessions = "SELECT count(*) FROM pg_stat_activity
+    const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND usename <> current_user AND backend_type = 'client backend'";
-    while sqlx::query_scalar::<_, i64>(sessions)
-        .fetch_one(&harness.outside)
-        .await
-        .unwrap()
-        > 0
-    {}
+    until(async || {
+        let sessions = sqlx::query_scalar::<_, i64>(SESSIONS);
+        sessions.fetch_one(&harness.outside).await.unwrap() == 0
+    })
+    .await;
 }

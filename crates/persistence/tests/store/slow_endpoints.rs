@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use postrider_testkit::contract::{Fixture, Harness as _};
+use postrider_testkit::contract::Fixture;
 
 use crate::{
+    on_both,
     outside::Outside,
     support::{PostgresHarness, SqliteHarness},
 };
 
-async fn counted<H: Outside>(harness: &H) {
+async fn slow_endpoints_are_counted<H: Outside>(harness: &H) {
     let fixture = Fixture::new(harness);
     let database = harness.store().database();
     let slower_than = async |ms| {
@@ -33,12 +34,4 @@ async fn counted<H: Outside>(harness: &H) {
     assert_eq!(slower_than(1).await, 0, "nothing is sent to them");
 }
 
-#[tokio::test]
-async fn slow_endpoints_are_counted_on_sqlite() {
-    counted(&SqliteHarness::new().await).await;
-}
-
-#[tokio::test]
-async fn slow_endpoints_are_counted_on_postgres() {
-    counted(&PostgresHarness::new().await).await;
-}
+on_both! { slow_endpoints_are_counted; }

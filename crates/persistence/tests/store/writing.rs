@@ -14,7 +14,12 @@ use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, SqlStore
 use postrider_testkit::contract::{Customer, Fixture, Harness, Tenancy};
 use uuid::Uuid;
 
-use crate::support::{PostgresHarness, SqliteHarness, sealer};
+use crate::{
+    on_both,
+    outside::Outside,
+    support::{PostgresHarness, SqliteHarness, sealer},
+    until::until,
+};
 
 fn new(message: Message) -> NewMessage {
     NewMessage {
@@ -82,7 +87,14 @@ fn poison() -> EventTypeName {
 }
 
 /// What the database itself refuses, whatever we looked at before.
-async fn a_poisoned_row_refuses_its_batch<H: Harness>(harness: &H) {
+async fn a_poisoned_row_refuses_its_batch<H: Outside>(harness: &H) {
+    let no_poison = if H::IS_POSTGRES {
+        "ALTER TABLE messages ADD CONSTRAINT no_poison CHECK (event_type <> 'poison.taken')"
+    } else {
+        "CREATE TRIGGER no_poison BEFORE INSERT ON messages WHEN NEW.event_type = 'poison.taken'
+         BEGIN SELECT RAISE(ABORT, 'poison'); END"
+    };
+    harness.run(no_poison).await;
     let fixture = Fixture::new(harness);
     let (tenant, customer) = given(&fixture).await;
     let poisoned = Message {
@@ -108,33 +120,8 @@ async fn a_poisoned_row_refuses_its_batch<H: Harness>(harness: &H) {
     nothing_is_left(&fixture, (&tenant, &customer), &batch).await;
 }
 
-#[tokio::test]
-async fn a_poisoned_row_refuses_its_batch_on_postgres() {
-    let harness = PostgresHarness::new().await;
-    sqlx::query("ALTER TABLE messages ADD CONSTRAINT no_poison CHECK (event_type <> 'poison.taken')")
-        .execute(&harness.outside)
-        .await
-        .unwrap();
-    a_poisoned_row_refuses_its_batch(&harness).await;
-    harness.finish().await;
-}
-
-#[tokio::test]
-async fn a_poisoned_row_refuses_its_batch_on_sqlite() {
-    let harness = SqliteHarness::new().await;
-    sqlx::query(
-        "CREATE TRIGGER no_poison BEFORE INSERT ON messages WHEN NEW.event_type = 'poison.taken'
-         BEGIN SELECT RAISE(ABORT, 'poison'); END",
-    )
-    .execute(&harness.outside)
-    .await
-    .unwrap();
-    a_poisoned_row_refuses_its_batch(&harness).await;
-    harness.finish().await;
-}
-
 /// What only one of the databases would refuse is refused on both.
-async fn a_nul_or_a_key_twice_is_refused<H: Harness>(harness: &H) {
+async fn a_nul_or_a_key_twice_is_refused<H: Outside>(harness: &H) {
     let fixture = Fixture::new(harness);
     let (tenant, customer) = given(&fixture).await;
     let nul = Message {
@@ -161,21 +148,7 @@ async fn a_nul_or_a_key_twice_is_refused<H: Harness>(harness: &H) {
     }
 }
 
-#[tokio::test]
-async fn a_nul_or_a_key_twice_is_refused_on_postgres() {
-    let harness = PostgresHarness::new().await;
-    a_nul_or_a_key_twice_is_refused(&harness).await;
-    harness.finish().await;
-}
-
-#[tokio::test]
-async fn a_nul_or_a_key_twice_is_refused_on_sqlite() {
-    let harness = SqliteHarness::new().await;
-    a_nul_or_a_key_twice_is_refused(&harness).await;
-    harness.finish().await;
-}
-
-async fn payloads_of_a_mebibyte_are_written<H: Harness>(harness: &H) {
+async fn payloads_of_a_mebibyte_are_written<H: Outside>(harness: &H) {
     let fixture = Fixture::new(harness);
     let (tenant, customer) = given(&fixture).await;
     let message = |nth: u8| Message {
@@ -207,18 +180,10 @@ async fn payloads_of_a_mebibyte_are_written<H: Harness>(harness: &H) {
     assert!(rows.len() == 64 && rows.iter().all(|row| row.payload_bytes == 1_048_576));
 }
 
-#[tokio::test]
-async fn payloads_of_a_mebibyte_are_written_on_postgres() {
-    let harness = PostgresHarness::new().await;
-    payloads_of_a_mebibyte_are_written(&harness).await;
-    harness.finish().await;
-}
-
-#[tokio::test]
-async fn payloads_of_a_mebibyte_are_written_on_sqlite() {
-    let harness = SqliteHarness::new().await;
-    payloads_of_a_mebibyte_are_written(&harness).await;
-    harness.finish().await;
+on_both! {
+    a_poisoned_row_refuses_its_batch;
+    a_nul_or_a_key_twice_is_refused;
+    payloads_of_a_mebibyte_are_written;
 }
 
 /// That there is no partition is no fault of the row, and it is told from a condition that the row violates.
@@ -290,21 +255,13 @@ async fn an_ended_session_is_unknown() {
         .await
         .unwrap();
     let writing = harness.store().write(&batch);
-    let ending = async {
-        loop {
-            let ended: i64 = sqlx::query_scalar(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .fetch_one(&harness.outside)
-            .await
-            .unwrap();
-            if ended > 0 {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
+    let ending = until(async || {
+        let ended = sqlx::query_scalar::<_, i64>(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        ended.fetch_one(&harness.outside).await.unwrap() > 0
+    });
     let (answer, ()) = tokio::join!(writing, ending);
     assert!(matches!(answer, Err(WriteError::Unknown(_))), "{answer:?}");
     outside.rollback().await.unwrap();

@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use postrider_application::{
-    applications::Upserted,
+    Upserted,
     endpoints::{
         CreatedEndpoint, DeleteEndpoint, DisableEndpoint, EnableEndpoint, GetEndpoint, ListEndpoints,
     },

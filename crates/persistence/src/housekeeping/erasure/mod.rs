@@ -17,7 +17,7 @@ mod table;
 use std::time::Duration;
 
 use postrider_application::{
-    audit::{Actor, ActorKind, AuditEntry, AuditOutcome, Record},
+    audit::{Actor, AuditEntry, AuditOutcome, Record},
     ports::{ErasureStep, StoreError},
 };
 use postrider_domain::{AuditEntryId, TenantId, Timestamp};
@@ -282,10 +282,7 @@ fn record(tenant: TenantId, at: Timestamp) -> Record {
         id: AuditEntryId::from_uuid(Uuid::from_bytes(id)),
         tenant: None,
         at,
-        actor: Actor {
-            kind: ActorKind::System,
-            id: "".into(),
-        },
+        actor: Actor::system(""),
         action: "tenant.erase".into(),
         target: Some(tenant.to_string()),
         outcome: AuditOutcome::Done,

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use postrider_testkit::contract::Fixture;
-use postrider_testkit::contract::Harness as _;
+use postrider_testkit::contract::{Fixture, Harness as _};
 use sqlx::Executor as _;
 
 use super::{old::Old, seed};
@@ -19,7 +18,7 @@ async fn is_begun_again(last: &str, index: &str) {
     let source = PostgresHarness::new().await;
     let seed = seed(&Fixture::new(&source)).await;
     let (old, name) = Old::postgres(last).await;
-    old.take_from(&source.outside).await;
+    old.take_from_server(&source.outside).await;
     old.fill(&seed).await;
     // It has read what no migration touches. For its snapshot an index that is built concurrently waits, at the end.
     let outside = PostgresHarness::outside(&name);

@@ -7,7 +7,12 @@ use postrider_application::ports::{
     DeliveryFilter, DeliveryState, DeliveryViews as _, EndpointFilter, EndpointViews as _, MessageFilter,
     MessageViews as _, PageRequest, Start,
 };
-use postrider_domain::{EndpointId, MessageId, access::Visibility, endpoints::EndpointRef};
+use postrider_domain::{
+    Description, EndpointId, MessageId,
+    access::Visibility,
+    endpoints::EndpointRef,
+    event_types::{EventType, EventTypeName},
+};
 use postrider_testkit::contract::{Customer, Fixture, Harness, Tenancy};
 
 use crate::support::{PostgresHarness, SqliteHarness};
@@ -29,10 +34,6 @@ struct Seed {
 
 /// A row of every kind.
 async fn seed<H: Harness>(fixture: &Fixture<'_, H>) -> Seed {
-    use postrider_domain::{
-        Description,
-        event_types::{EventType, EventTypeName},
-    };
     let tenant = fixture.tenant("acme").await;
     let customer = fixture.application_named(&tenant, Some("customer-1")).await;
     let endpoint = fixture.endpoint(&tenant, &customer).await;
@@ -58,59 +59,9 @@ async fn seed<H: Harness>(fixture: &Fixture<'_, H>) -> Seed {
 
 /// The product reads what was there, goes on with it, and takes more.
 async fn works<H: Harness>(fixture: &Fixture<'_, H>, seed: &Seed) {
-    let (store, scope) = (fixture.store(), &seed.tenant.scope);
-    let application = seed.customer.id;
-    let mut page = PageRequest::first(100);
-    let mut messages = 0;
-    loop {
-        let found = store
-            .messages(scope, application, &MessageFilter::default(), page.clone())
-            .await
-            .unwrap();
-        messages += found.items.len();
-        let Some(next) = found.next else { break };
-        page.start = Start::After(next);
-    }
-    assert_eq!(messages, MANY + 3, "messages are listed by their new index");
-    let payload = store.payload(scope, application, seed.message).await.unwrap();
-    assert!(payload.is_some());
-
-    let failed = DeliveryFilter {
-        application: Some(application),
-        state: Some(DeliveryState::Failed),
-        ..DeliveryFilter::default()
-    };
-    let mut page = PageRequest::first(100);
-    let mut deliveries = 0;
-    loop {
-        let found = store
-            .search_deliveries(scope, &Visibility::All, &failed, page.clone())
-            .await
-            .unwrap();
-        deliveries += found.items.len();
-        let Some(next) = found.next else { break };
-        page.start = Start::After(next);
-    }
-    assert_eq!(deliveries, MANY / 4, "failed ones are found by their new index");
-
-    let reference = EndpointRef::Id(seed.endpoint);
-    let endpoint = store.endpoint(scope, application, &reference).await.unwrap();
-    assert!(endpoint.is_some());
-    let secrets = store
-        .endpoint_secrets(scope, application, &reference)
-        .await
-        .unwrap();
-    assert!(secrets.is_some(), "its secret is opened");
-    let endpoints = store
-        .endpoints_of(
-            scope,
-            application,
-            &EndpointFilter::default(),
-            PageRequest::first(100),
-        )
-        .await
-        .unwrap();
-    assert!(endpoints.items.len() == 100 && endpoints.next.is_some());
+    messages_are_listed(fixture, seed).await;
+    failed_deliveries_are_found(fixture, seed).await;
+    endpoints_are_read(fixture, seed).await;
 
     // What waited is worked, by a node that knows nothing of before.
     let node = fixture.node().await;
@@ -126,23 +77,72 @@ async fn works<H: Harness>(fixture: &Fixture<'_, H>, seed: &Seed) {
     assert!(fixture.settle(node, row, delivered).await);
 }
 
+async fn messages_are_listed<H: Harness>(fixture: &Fixture<'_, H>, seed: &Seed) {
+    let (store, scope, application) = (fixture.store(), &seed.tenant.scope, seed.customer.id);
+    let mut page = PageRequest::first(100);
+    let mut messages = 0;
+    loop {
+        let found = store
+            .messages(scope, application, &MessageFilter::default(), page.clone())
+            .await
+            .unwrap();
+        messages += found.items.len();
+        let Some(next) = found.next else { break };
+        page.start = Start::After(next);
+    }
+    assert_eq!(messages, MANY + 3, "messages are listed by their new index");
+    let payload = store.payload(scope, application, seed.message).await.unwrap();
+    assert!(payload.is_some());
+}
+
+async fn failed_deliveries_are_found<H: Harness>(fixture: &Fixture<'_, H>, seed: &Seed) {
+    let failed = DeliveryFilter {
+        application: Some(seed.customer.id),
+        state: Some(DeliveryState::Failed),
+        ..DeliveryFilter::default()
+    };
+    let mut page = PageRequest::first(100);
+    let mut deliveries = 0;
+    loop {
+        let found = fixture
+            .store()
+            .search_deliveries(&seed.tenant.scope, &Visibility::All, &failed, page.clone())
+            .await
+            .unwrap();
+        deliveries += found.items.len();
+        let Some(next) = found.next else { break };
+        page.start = Start::After(next);
+    }
+    assert_eq!(deliveries, MANY / 4, "failed ones are found by their new index");
+}
+
+async fn endpoints_are_read<H: Harness>(fixture: &Fixture<'_, H>, seed: &Seed) {
+    let (store, scope, application) = (fixture.store(), &seed.tenant.scope, seed.customer.id);
+    let reference = EndpointRef::Id(seed.endpoint);
+    let endpoint = store.endpoint(scope, application, &reference).await.unwrap();
+    assert!(endpoint.is_some());
+    let secrets = store
+        .endpoint_secrets(scope, application, &reference)
+        .await
+        .unwrap();
+    assert!(secrets.is_some(), "its secret is opened");
+    let (all, page) = (EndpointFilter::default(), PageRequest::first(100));
+    let endpoints = store.endpoints_of(scope, application, &all, page).await.unwrap();
+    assert!(endpoints.items.len() == 100 && endpoints.next.is_some());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_sqlite_is_migrated() {
     let (source, directory) = (SqliteHarness::new().await, tempfile::tempdir().unwrap());
     let seed = seed(&Fixture::new(&source)).await;
     let old = Old::sqlite(&directory, BEFORE).await;
-    old.take(
-        &source
-            .directory
-            .path()
-            .join("postrider.sqlite3")
-            .to_string_lossy(),
-    )
-    .await;
+    let file = source.directory.path().join("postrider.sqlite3");
+    old.take_from_file(&file.to_string_lossy()).await;
     old.fill(&seed).await;
     let before = old.rows().await;
     let columns = old.all_columns().await;
-    old.reopen().await;
+    // What migrates opens it anew.
+    old.close().await;
     let harness = SqliteHarness::of(directory).await;
     let now = Old::Sqlite(SqliteHarness::outside(&harness.directory).await);
     assert_eq!(now.rows_of(&columns).await, before);
@@ -157,11 +157,12 @@ async fn a_full_postgres_is_migrated() {
     let source = PostgresHarness::new().await;
     let seed = seed(&Fixture::new(&source)).await;
     let (old, name) = Old::postgres(BEFORE).await;
-    old.take_from(&source.outside).await;
+    old.take_from_server(&source.outside).await;
     old.fill(&seed).await;
     let before = old.rows().await;
     let columns = old.all_columns().await;
-    old.reopen().await;
+    // What migrates opens it anew.
+    old.close().await;
     PostgresHarness::migrate(&name).await;
     let harness = PostgresHarness::of(name).await;
     let now = Old::Postgres(harness.outside.clone());

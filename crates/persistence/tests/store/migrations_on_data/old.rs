@@ -1,7 +1,6 @@
 //! A database of a version before, with rows: those of the product as far as it had columns for them, and copies.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use postrider_migrations::Migrator;
 use postrider_persistence::{DatabaseOptions, Schema, SqliteOptions};
@@ -14,6 +13,11 @@ use crate::support::{PostgresHarness, SqliteHarness};
 
 /// How many copies there are of a message, an endpoint, and so on.
 pub(super) const MANY: usize = 10_000;
+
+/// As many numbers `i`, from 1: the beginning of a statement.
+fn with_numbers() -> String {
+    format!("WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {MANY})")
+}
 
 /// As the migrations' own table; what stands in it was applied.
 const MIGRATIONS: &str =
@@ -94,11 +98,6 @@ impl Old {
         }
     }
 
-    /// What runs the migrations opens it anew.
-    pub(super) async fn reopen(self) {
-        self.close().await;
-    }
-
     pub(super) async fn close(self) {
         match self {
             Self::Postgres(pool) => pool.close().await,
@@ -154,8 +153,8 @@ impl Old {
         rows
     }
 
-    /// Takes over what is in this file, in the columns that there are.
-    pub(super) async fn take(&self, file: &str) {
+    /// SQLite: takes over what is in this file, in the columns that there are.
+    pub(super) async fn take_from_file(&self, file: &str) {
         let mut all = format!("PRAGMA foreign_keys = OFF; ATTACH '{file}' AS source; ");
         for (table, columns) in self.all_columns().await {
             let columns = columns.join(", ");
@@ -172,8 +171,8 @@ impl Old {
         self.run(&all).await;
     }
 
-    /// Takes over what is in that database, in the columns that there are.
-    pub(super) async fn take_from(&self, source: &PgPool) {
+    /// PostgreSQL: takes over what is in that database, in the columns that there are.
+    pub(super) async fn take_from_server(&self, source: &PgPool) {
         for (table, columns) in self.all_columns().await {
             let rows = format!("SELECT coalesce(json_agg(t), '[]')::text FROM {table} t");
             let rows: String = sqlx::query_scalar(AssertSqlSafe(rows))
@@ -220,8 +219,13 @@ impl Old {
         }
     }
 
-    /// Copies of the rows that a condition holds for, numbered, with other values in these columns.
-    async fn copy(&self, table: &str, one: &str, which: &str, others: &[(&str, String)]) {
+    /// Copies of one row for which the condition holds, numbered `i`, with other values in these columns.
+    async fn copy(&self, table: &str, condition: &str, others: &[(&str, String)]) {
+        self.copy_some(table, condition, "i > 0", others).await;
+    }
+
+    /// As [`Self::copy`], but only those with certain numbers.
+    async fn copy_some(&self, table: &str, condition: &str, numbers: &str, others: &[(&str, String)]) {
         let columns = self.all_columns().await.remove(table).unwrap();
         let mut names: Vec<String> = Vec::new();
         let mut values: Vec<String> = Vec::new();
@@ -235,89 +239,94 @@ impl Old {
         }
         let (names, values) = (names.join(", "), values.join(", "));
         self.run(&format!(
-            "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {MANY}),
-             x AS (SELECT * FROM {table} WHERE {one} ORDER BY 1 LIMIT 1)
-             INSERT INTO {table} ({names}) SELECT {values} FROM x, numbers WHERE {which}"
+            "{}, x AS (SELECT * FROM {table} WHERE {condition} ORDER BY 1 LIMIT 1)
+             INSERT INTO {table} ({names}) SELECT {values} FROM x, numbers WHERE {numbers}",
+            with_numbers()
         ))
         .await;
     }
 
     /// Ten thousand of each.
     pub(super) async fn fill(&self, seed: &Seed) {
-        let message = self.uuid(seed.message.as_uuid());
-        let of_message = format!("message = {message}");
-        let (id, own) = (self.id("x.id"), self.id("x.message"));
+        self.fill_configuration().await;
+        self.fill_history(seed).await;
+        self.fill_queue(seed).await;
+        self.fill_facts(seed).await;
+    }
+
+    async fn fill_configuration(&self) {
+        let id = ("id", self.id("x.id"));
         let text = |name: &str| format!("'{name}.copy-' || i");
-        let all = "i > 0";
-        let hash = match self {
-            Self::Postgres(_) => "sha256(i::text::bytea)".to_owned(),
-            Self::Sqlite(_) => "randomblob(32)".to_owned(),
-        };
-        self.copy(
-            "applications",
-            "uid IS NOT NULL",
-            all,
-            &[("id", id.clone()), ("uid", text("customer"))],
-        )
-        .await;
-        self.copy(
-            "event_types",
-            "name IS NOT NULL",
-            all,
-            &[("name", text("invoice.paid"))],
-        )
-        .await;
-        self.copy(
-            "endpoints",
-            "id IS NOT NULL",
-            all,
-            &[("id", id.clone()), ("uid", text("endpoint"))],
-        )
-        .await;
-        self.copy("messages", &format!("id = {message}"), all, &[("id", id)])
-            .await;
-        self.copy("payloads", &of_message, all, &[("message", own.clone())])
-            .await;
+        let applications = [id.clone(), ("uid", text("customer"))];
+        self.copy("applications", "uid IS NOT NULL", &applications).await;
+        let event_types = [("name", text("invoice.paid"))];
+        self.copy("event_types", "name IS NOT NULL", &event_types).await;
+        let endpoints = [id, ("uid", text("endpoint"))];
+        self.copy("endpoints", "id IS NOT NULL", &endpoints).await;
+    }
+
+    async fn fill_history(&self, seed: &Seed) {
+        let message = self.uuid(seed.message.as_uuid());
+        let (this, of_this) = (format!("id = {message}"), format!("message = {message}"));
+        self.copy("messages", &this, &[("id", self.id("x.id"))]).await;
+        let own = ("message", self.id("x.message"));
+        self.copy("payloads", &of_this, std::slice::from_ref(&own)).await;
         // A quarter each: delivered, failed, cancelled, and pending.
         let status = "CASE i % 4 WHEN 0 THEN 'delivered' WHEN 1 THEN 'failed' WHEN 2 THEN 'cancelled' ELSE 'pending' END";
         let reason = "CASE i % 4 WHEN 1 THEN 'exhausted' WHEN 2 THEN 'endpoint_disabled' END";
         let due = "CASE i % 4 WHEN 3 THEN x.updated_at END";
         let deliveries = [
-            ("message", own.clone()),
+            own.clone(),
             ("status", status.to_owned()),
             ("reason", reason.to_owned()),
             ("due_at", due.to_owned()),
         ];
-        self.copy("deliveries", &of_message, all, &deliveries).await;
-        self.copy("attempts", &of_message, all, &[("message", own)]).await;
+        self.copy("deliveries", &of_this, &deliveries).await;
+        self.copy("attempts", &of_this, &[own]).await;
+    }
+
+    /// The pending ones.
+    async fn fill_queue(&self, seed: &Seed) {
         let queued = [
             ("id", self.id("x.id")),
-            ("message", self.id(&message)),
+            ("message", self.id(&self.uuid(seed.message.as_uuid()))),
             ("endpoint", self.uuid(seed.endpoint.as_uuid())),
             // Nobody takes them in this test.
             ("due_at", "x.due_at + 100000000000000".to_owned()),
             ("owner", "0".to_owned()),
             ("seq", "x.seq + i".to_owned()),
         ];
-        self.copy("outbox_work", "id IS NOT NULL", "i % 4 = 3", &queued)
+        self.copy_some("outbox_work", "id IS NOT NULL", "i % 4 = 3", &queued)
             .await;
         if matches!(self, Self::Sqlite(_)) {
             self.run("UPDATE outbox_work_seq SET last = (SELECT max(seq) FROM outbox_work)")
                 .await;
         }
-        let tenant = self.uuid(seed.tenant.id.as_uuid());
-        let app = self.uuid(seed.customer.id.as_uuid());
+    }
+
+    /// Keys that were used, and endpoints that fail.
+    async fn fill_facts(&self, seed: &Seed) {
+        let hash = match self {
+            Self::Postgres(_) => "sha256(i::text::bytea)",
+            Self::Sqlite(_) => "randomblob(32)",
+        };
+        let [message, tenant, app] = [
+            seed.message.as_uuid(),
+            seed.tenant.id.as_uuid(),
+            seed.customer.id.as_uuid(),
+        ]
+        .map(|id| self.uuid(id));
         self.run(&format!(
-            "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {MANY})
-             INSERT INTO dedup (tenant, app, key_hash, body_hash, message, expires_at)
-             SELECT {tenant}, {app}, {hash}, {hash}, {message}, i FROM numbers"
+            "{} INSERT INTO dedup (tenant, app, key_hash, body_hash, message, expires_at)
+             SELECT {tenant}, {app}, {hash}, {hash}, {message}, i FROM numbers",
+            with_numbers()
         ))
         .await;
+        let endpoint = self.id(&self.uuid(seed.endpoint.as_uuid()));
         self.run(&format!(
-            "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {MANY})
-             INSERT INTO endpoint_failures (endpoint, tenant, app, since, last_at)
-             SELECT {}, {tenant}, {app}, i, i FROM numbers",
-            self.id(&self.uuid(seed.endpoint.as_uuid()))
+            "{} INSERT INTO endpoint_failures (endpoint, tenant, app, since, last_at)
+             SELECT {endpoint}, {tenant}, {app}, i, i FROM numbers",
+            with_numbers()
         ))
         .await;
     }

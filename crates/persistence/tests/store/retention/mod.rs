@@ -4,8 +4,8 @@ mod rows;
 
 use std::time::Duration;
 
-use postrider_application::ports::{Epoch, Removed, Retention as _, RetentionPolicy};
-use postrider_domain::MessageId;
+use postrider_application::ports::{Epoch, NewMessage, Removed, Retention as _, RetentionPolicy, WorkRef};
+use postrider_domain::{EndpointId, MessageId};
 use postrider_migrations::partitions::{Day, HISTORY, Partition};
 use postrider_testkit::contract::{Census, Customer, Fixture, Harness, Tenancy};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -19,13 +19,7 @@ async fn queued<H: Harness>(
     fixture: &Fixture<'_, H>,
     (tenant, customer): (&Tenancy, &Customer),
     days: u32,
-) -> (
-    Epoch,
-    MessageId,
-    postrider_application::ports::WorkRef,
-    postrider_domain::EndpointId,
-) {
-    use postrider_application::ports::NewMessage;
+) -> (Epoch, MessageId, WorkRef, EndpointId) {
     let endpoint = fixture.endpoint(tenant, customer).await;
     let node = fixture.node().await;
     let mut message = fixture.message(customer);

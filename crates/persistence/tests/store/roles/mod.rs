@@ -2,9 +2,9 @@
 
 mod accounts;
 mod logins;
-mod logs;
 mod preparing;
 mod probe;
+mod rights;
 mod rows;
 mod sabotage;
 mod tables;

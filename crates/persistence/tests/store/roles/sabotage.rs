@@ -10,16 +10,72 @@ async fn outside(pool: &PgPool, sql: String) {
     sqlx::query(AssertSqlSafe(sql)).execute(pool).await.unwrap();
 }
 
-/// Where row-level security lets tenants in: table, policy, its command, its conditions.
-async fn policies(pool: &PgPool) -> Vec<(String, String, String, String, Option<String>, Option<String>)> {
-    sqlx::query_as(
-        "SELECT tablename::text, policyname::text, cmd, roles::text, qual, with_check FROM pg_policies
-         WHERE schemaname = 'public' AND 'postrider_api' = ANY (roles)
-             AND tablename NOT IN ('users') ORDER BY tablename, policyname",
-    )
-    .fetch_all(pool)
-    .await
-    .unwrap()
+/// Where row-level security lets tenants in.
+struct Policy {
+    table: String,
+    name: String,
+    /// `SELECT`, `INSERT`...
+    command: String,
+    using: Option<String>,
+    check: Option<String>,
+}
+
+impl Policy {
+    async fn all(pool: &PgPool) -> Vec<Self> {
+        type Row = (String, String, String, Option<String>, Option<String>);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT tablename::text, policyname::text, cmd, qual, with_check FROM pg_policies
+             WHERE schemaname = 'public' AND 'postrider_api' = ANY (roles)
+                 AND tablename NOT IN ('users') ORDER BY tablename, policyname",
+        )
+        .fetch_all(pool)
+        .await
+        .unwrap();
+        let policy = |(table, name, command, using, check)| Self {
+            table,
+            name,
+            command,
+            using,
+            check,
+        };
+        rows.into_iter().map(policy).collect()
+    }
+
+    fn conditions(&self) -> String {
+        let written = |word: &str, condition: &Option<String>| {
+            let condition = condition.as_ref();
+            condition.map_or(String::new(), |condition| format!(" {word} ({condition})"))
+        };
+        written("USING", &self.using) + &written("WITH CHECK", &self.check)
+    }
+
+    /// The same, but every row meets its conditions.
+    fn opened(&self) -> Self {
+        let open = |condition: &Option<String>| condition.as_ref().map(|_| "true".to_owned());
+        Self {
+            table: self.table.clone(),
+            name: self.name.clone(),
+            command: self.command.clone(),
+            using: open(&self.using),
+            check: open(&self.check),
+        }
+    }
+
+    fn altered(&self) -> String {
+        format!(
+            "ALTER POLICY {} ON {}{}",
+            self.name,
+            self.table,
+            self.conditions()
+        )
+    }
+
+    /// What the probe says of its table.
+    async fn probed(&self, database: &str, filled: &Filled) -> Vec<String> {
+        let tables = filled.tables.iter().filter(|table| table.name == self.table);
+        let tables: Vec<_> = tables.cloned().collect();
+        probe(database, filled, &tables).await
+    }
 }
 
 #[tokio::test]
@@ -61,26 +117,19 @@ async fn a_table_without_row_security_is_found() {
 async fn a_policy_that_was_dropped_is_found() {
     let harness = PostgresHarness::new().await;
     let filled = Filled::fill(&harness.outside).await;
-    let policies = policies(&harness.outside).await;
+    let policies = Policy::all(&harness.outside).await;
     assert!(policies.len() >= 40, "{}", policies.len());
-    for (table, policy, command, _, qual, check) in policies {
-        outside(&harness.outside, format!("DROP POLICY {policy} ON {table}")).await;
-        let of_it: Vec<_> = filled
-            .tables
-            .iter()
-            .filter(|known| known.name == table)
-            .cloned()
-            .collect();
-        let reported = probe(&harness.name, &filled, &of_it).await;
-        assert!(
-            reported
-                .iter()
-                .any(|line| line.starts_with(&format!("{table}: "))),
-            "{command} on {table}: {reported:?}"
-        );
-        let qual = qual.map_or(String::new(), |qual| format!(" USING ({qual})"));
-        let check = check.map_or(String::new(), |check| format!(" WITH CHECK ({check})"));
-        let again = format!("CREATE POLICY {policy} ON {table} FOR {command} TO postrider_api{qual}{check}");
+    for policy in policies {
+        let Policy {
+            table, name, command, ..
+        } = &policy;
+        outside(&harness.outside, format!("DROP POLICY {name} ON {table}")).await;
+        let reported = policy.probed(&harness.name, &filled).await;
+        let of_it = format!("{table}: ");
+        let found = reported.iter().any(|line| line.starts_with(&of_it));
+        assert!(found, "{command} on {table}: {reported:?}");
+        let conditions = policy.conditions();
+        let again = format!("CREATE POLICY {name} ON {table} FOR {command} TO postrider_api{conditions}");
         outside(&harness.outside, again).await;
     }
     let nothing: [String; 0] = [];
@@ -96,32 +145,13 @@ async fn a_policy_that_was_dropped_is_found() {
 async fn a_policy_that_lets_everything_through_is_found() {
     let harness = PostgresHarness::new().await;
     let filled = Filled::fill(&harness.outside).await;
-    for (table, policy, command, _, qual, check) in policies(&harness.outside).await {
-        let conditions = |qual: &Option<String>, check: &Option<String>| {
-            let qual = qual
-                .as_ref()
-                .map_or(String::new(), |qual| format!(" USING ({qual})"));
-            let check = check
-                .as_ref()
-                .map_or(String::new(), |check| format!(" WITH CHECK ({check})"));
-            format!("ALTER POLICY {policy} ON {table}{qual}{check}")
-        };
-        let open = |condition: &Option<String>| condition.as_ref().map(|_| "true".to_owned());
-        outside(&harness.outside, conditions(&open(&qual), &open(&check))).await;
-        let of_it: Vec<_> = filled
-            .tables
-            .iter()
-            .filter(|known| known.name == table)
-            .cloned()
-            .collect();
-        let reported = probe(&harness.name, &filled, &of_it).await;
-        assert!(
-            reported
-                .iter()
-                .any(|line| line.starts_with(&format!("{table}: {command}"))),
-            "{command} on {table}: {reported:?}"
-        );
-        outside(&harness.outside, conditions(&qual, &check)).await;
+    for policy in Policy::all(&harness.outside).await {
+        outside(&harness.outside, policy.opened().altered()).await;
+        let reported = policy.probed(&harness.name, &filled).await;
+        let of_it = format!("{}: {}", policy.table, policy.command);
+        let found = reported.iter().any(|line| line.starts_with(&of_it));
+        assert!(found, "{of_it}: {reported:?}");
+        outside(&harness.outside, policy.altered()).await;
     }
     harness.finish().await;
 }

@@ -1,4 +1,5 @@
-//! What is only appended to, and what a person's own affairs may touch.
+//! What a role may not do even in the right tenant: change the logs, reach what is no affair of a person's, or of the
+//! engine's.
 
 use postrider_testkit::contract::Harness as _;
 use sqlx::Connection as _;
