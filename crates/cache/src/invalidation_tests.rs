@@ -252,7 +252,6 @@ async fn every_event_of_the_domain_drops_what_it_concerns_and_nothing_else() {
         assert_eq!(House::after(&logged).await, expected(&event), "{}", event.kind());
         assert!(kinds.insert(event.kind()), "{} stands twice", event.kind());
     }
-    assert_eq!(kinds.len(), 34, "one event of each kind");
     let mut forms: HashSet<&str> = EVENT_FORMS.iter().map(|(kind, _)| *kind).collect();
     // No aggregate's: it is written with the deliveries.
     assert!(forms.remove("delivery.failed"));
