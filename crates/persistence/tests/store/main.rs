@@ -36,4 +36,5 @@ mod schema;
 mod secrets;
 mod slow_endpoints;
 mod until;
+mod wire;
 mod writing;
