@@ -1,17 +1,27 @@
-//! Taking turns at the event log, on PostgreSQL: whoever holds it for long holds up only what has something to tell.
+//! Taking turns at the event log, on PostgreSQL: whoever holds it for long holds up only what has something to tell, and
+//! a node that is paused with it in its hands loses it.
 
-use postrider_application::ports::{Concluded, DeliveryQueue as _, Epoch, Settlement, WorkRef};
+use std::time::Duration;
+
+use postrider_application::{
+    audit::Record,
+    ports::{
+        Concluded, DeliveryQueue as _, Epoch, Repository as _, Settlement, Store as _, StoreError,
+        UnitOfWork as _, WorkRef,
+    },
+};
 use postrider_domain::{
     EndpointId, MessageId,
     deliveries::{Delivery, Outcome},
 };
-use postrider_testkit::contract::{Customer, Fixture, Harness as _};
+use postrider_testkit::contract::{Census as _, Customer, Fixture, Harness as _};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 
 use crate::{
     support::PostgresHarness,
     until::{SURELY, until},
+    wire::{Trouble, with_a_wire},
 };
 
 /// The lock of the log.
@@ -81,4 +91,35 @@ async fn what_has_nothing_to_tell_does_not_wait_for_the_log() {
     let told = fixture.ports().events.after(head, 10).await.unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].kind, "delivery.failed");
+}
+
+/// All others who have something to tell wait for it, but not for as long as any transaction may stand idle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_paused_with_the_log_in_its_hands_loses_it() {
+    const HELD: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    /// The server ends it after two seconds; an ordinary transaction after fifteen.
+    const SOON: Duration = Duration::from_secs(10);
+    let harness = PostgresHarness::new().await;
+    let fixture = Fixture::new(&harness);
+    let tenant = fixture.tenant("acme").await;
+    let (store, wire) = with_a_wire(&harness).await;
+    let mut tx = store.begin(&tenant.scope).await.unwrap();
+    let mut lost = fixture.new_application(&tenant, None);
+    tx.save(&tenant.scope, &mut lost).await.unwrap();
+    wire.trouble(&EVENT_LOG.to_be_bytes(), Trouble::Paused);
+    let another = async {
+        until(async || {
+            let held = sqlx::query_scalar::<_, i64>(HELD);
+            held.fetch_one(&harness.outside).await.unwrap() == 1
+        })
+        .await;
+        tokio::time::timeout(SOON, fixture.application(&tenant)).await
+    };
+    let (paused, another) = tokio::join!(tx.commit(Record::InHistory), another);
+    assert!(another.is_ok(), "it waits for the paused one");
+    assert!(matches!(paused, Err(StoreError::Unavailable(_))), "{paused:?}");
+    assert_eq!(harness.rows(Some(tenant.id)).await["applications"], 1);
+    store.database().close().await.unwrap();
+    harness.finish().await;
 }

@@ -1,137 +1,17 @@
 //! The connection is lost while a batch is being written: was it committed?
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use postrider_application::ports::{MessageViews as _, MessageWriter as _, NewMessage, WriteError, Written};
 use postrider_domain::messages::Message;
-use postrider_persistence::{Database, DatabaseOptions, PostgresOptions, SqlStore};
 use postrider_testkit::contract::{Fixture, Harness as _};
-use secrecy::ExposeSecret as _;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
 
 use crate::{
     on_both,
     outside::Outside,
-    support::{PostgresHarness, SqliteHarness, sealer},
+    support::{PostgresHarness, SqliteHarness},
+    wire::{Trouble, with_a_wire},
 };
-
-/// What happens to one statement, once. New connections pass but in the last case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    /// It does not reach the server.
-    StatementLost,
-    /// It reaches the server; the answer does not come back.
-    AnswerLost,
-    /// As before, and there are no new connections.
-    CutOff,
-}
-
-#[derive(Default)]
-struct Faults {
-    /// The statement, recognised by bytes among its parameters, and what happens to it.
-    next: Mutex<Option<([u8; 16], Trouble)>>,
-    shut: AtomicBool,
-}
-
-impl Faults {
-    /// The trouble that these bytes of a client run into.
-    fn of(&self, bytes: &[u8]) -> Option<Trouble> {
-        let mut next = self.next.lock().unwrap();
-        let met = next.is_some_and(|(marker, _)| bytes.windows(marker.len()).any(|window| window == marker));
-        if met {
-            next.take().map(|(_, trouble)| trouble)
-        } else {
-            None
-        }
-    }
-}
-
-/// Stands between the store and the server.
-struct Wire {
-    faults: Arc<Faults>,
-    port: u16,
-    /// Ends what it forwards when the test ends.
-    _tasks: JoinSet<()>,
-}
-
-impl Wire {
-    async fn to(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, faults) = (listener.local_addr().unwrap().port(), Arc::new(Faults::default()));
-        let (mut tasks, shared) = (JoinSet::new(), faults.clone());
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                if !shared.shut.load(Ordering::SeqCst) {
-                    connections.spawn(forward(client, server.clone(), shared.clone()));
-                }
-            }
-        });
-        Self {
-            faults,
-            port,
-            _tasks: tasks,
-        }
-    }
-}
-
-/// Forwards until one side ends, or until there is trouble.
-async fn forward(mut client: TcpStream, server: String, faults: Arc<Faults>) {
-    let mut server = TcpStream::connect(server).await.unwrap();
-    let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
-    let mut trouble = None;
-    loop {
-        tokio::select! {
-            read = client.read(&mut asked) => {
-                let Ok(length @ 1..) = read else { return };
-                trouble = trouble.or(faults.of(&asked[..length]));
-                if trouble == Some(Trouble::StatementLost) || server.write_all(&asked[..length]).await.is_err() {
-                    return;
-                }
-            }
-            read = server.read(&mut answered) => {
-                let Ok(length @ 1..) = read else { return };
-                // The server answers a statement after it has committed it.
-                if let Some(trouble) = trouble {
-                    faults.shut.store(trouble == Trouble::CutOff, Ordering::SeqCst);
-                    return;
-                }
-                if client.write_all(&answered[..length]).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// A store whose every byte goes over a wire that can be cut.
-async fn with_a_wire(harness: &PostgresHarness) -> (SqlStore, Wire) {
-    let url = PostgresHarness::options(&harness.name)
-        .url
-        .expose_secret()
-        .to_owned();
-    let (before, after) = url.split_once('@').unwrap();
-    let (server, rest) = after.split_once('/').unwrap();
-    let wire = Wire::to(server.to_owned()).await;
-    let url = format!("{before}@127.0.0.1:{}/{rest}", wire.port);
-    let options = PostgresOptions {
-        max_connections: 1,
-        acquire_timeout: Duration::from_secs(2),
-        ..PostgresOptions::at(url)
-    };
-    let database = Database::open(DatabaseOptions::Postgres(options)).await.unwrap();
-    (SqlStore::new(database, sealer(1)), wire)
-}
 
 fn alone(message: &Message) -> [NewMessage; 1] {
     [NewMessage {
@@ -159,7 +39,7 @@ async fn write_while(
     assert_eq!(first, STORED);
 
     let message = fixture.message(&customer);
-    *wire.faults.next.lock().unwrap() = Some((*message.id.as_uuid().as_bytes(), trouble));
+    wire.trouble(message.id.as_uuid().as_bytes(), trouble);
     let answer = store.write(&alone(&message)).await;
     let stored = harness
         .store()
@@ -167,7 +47,7 @@ async fn write_while(
         .await
         .unwrap()
         .is_some();
-    assert!(wire.faults.next.lock().unwrap().is_none(), "there was trouble");
+    assert!(wire.was_met(), "there was trouble");
     let rerun = store.write(&alone(&message)).await;
     let node = fixture.node().await;
     let queued = fixture.claim(node).await.len();

@@ -38,4 +38,5 @@ mod secrets;
 mod silent;
 mod slow_endpoints;
 mod until;
+mod wire;
 mod writing;
