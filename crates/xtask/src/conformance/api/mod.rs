@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use super::ground::Ground;
@@ -40,7 +40,8 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
     println!("{TOOL}, {PHASES}, seed {seed} (--seed {seed} repeats it)");
     stage.each(&[], |database, ground| {
         let recorder = Recorder::start(Duration::ZERO)?;
-        let document = document(ground)?;
+        let text = document(ground)?;
+        let document = serde_json::from_str(&text)?;
         let fixtures = Fixtures::make(ground, &document, &recorder)?;
         let lacking = fixtures.lacking(&document);
         ensure!(
@@ -55,6 +56,7 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<()> {
             fixtures: &fixtures,
             protected: fixtures.protected.clone(),
             seed,
+            document: &text,
             database: database.name(),
             until: Instant::now() + RUN_LIMIT,
         };
@@ -70,6 +72,8 @@ struct Fuzz<'a> {
     /// Ids that the runs live on.
     protected: Vec<String>,
     seed: u64,
+    /// The document, as it is served.
+    document: &'a str,
     database: &'static str,
     /// When all runs must be over.
     until: Instant,
@@ -148,6 +152,9 @@ impl Fuzz<'_> {
     /// The tool with our hooks and our configuration, which are written to this folder.
     fn command(&self, folder: &Path, bearer: &str, filter: &[&str]) -> anyhow::Result<Command> {
         std::fs::write(folder.join("hooks.py"), HOOKS)?;
+        // As a file: the tool leaves out the operation that it has read the document from.
+        let document = folder.join("openapi.json");
+        std::fs::write(&document, self.document)?;
         let config = folder.join("schemathesis.toml");
         std::fs::write(&config, configuration(self.fixtures, self.seed))?;
         // What is only one operation is linked to nothing.
@@ -161,8 +168,10 @@ impl Fuzz<'_> {
             .arg("--config-file")
             .arg(&config)
             .arg("run")
-            .arg(format!("{}/openapi.json", self.ground.url()))
+            .arg(document)
             .args([
+                "--url",
+                &self.ground.url(),
                 "--phases",
                 phases,
                 "--workers",
@@ -182,11 +191,11 @@ impl Fuzz<'_> {
     }
 }
 
-fn document(ground: &Ground) -> anyhow::Result<Value> {
+fn document(ground: &Ground) -> anyhow::Result<String> {
     let client = Client::new(ground.nodes[0].address, Duration::from_secs(30));
     let answer = client.get("/openapi.json", &[])?;
     ensure!(answer.status == 200, "GET /openapi.json: {}", answer.status);
-    answer.json()
+    String::from_utf8(answer.body).context("GET /openapi.json: no text")
 }
 
 /// All operations: the id, and the permission that is asked for.
@@ -237,7 +246,15 @@ bearer = "${{OPERATOR}}"
     );
     let mut bindings = String::from("\n[parameters]\n");
     for (name, ids) in &fixtures.ids {
-        let _ = write!(text, "\n[dictionaries.{name}]\nvalues = {}\n", json!(ids));
+        // A number is good for a parameter that is one.
+        let values: Vec<Value> = ids
+            .iter()
+            .map(|id| {
+                id.parse::<u64>()
+                    .map_or_else(|_| json!(id), |number| json!(number))
+            })
+            .collect();
+        let _ = write!(text, "\n[dictionaries.{name}]\nvalues = {}\n", json!(values));
         let _ = writeln!(
             bindings,
             r#""path.{name}" = {{ dictionary = "{name}", probability = 0.5 }}"#
@@ -394,6 +411,7 @@ mod tests {
         fixtures
             .ids
             .insert("message".to_owned(), vec!["msg_1".to_owned()]);
+        fixtures.ids.insert("version".to_owned(), vec!["1".to_owned()]);
         let text = configuration(&fixtures, 7);
         let read: toml::Table = toml::from_str(&text).unwrap();
         assert_eq!(read["seed"].as_integer(), Some(7));
@@ -401,5 +419,8 @@ mod tests {
             read["parameters"]["path.message"]["dictionary"].as_str(),
             Some("message")
         );
+        let values = |name: &str| read["dictionaries"][name]["values"][0].clone();
+        assert_eq!(values("message").as_str(), Some("msg_1"));
+        assert_eq!(values("version").as_integer(), Some(1));
     }
 }
