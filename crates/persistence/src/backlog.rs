@@ -129,3 +129,42 @@ impl SqlStore {
         rows.collect::<Result<_, _>>().or_store_error()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::{Database, DatabaseOptions, SqliteOptions};
+
+    #[derive(FromQueryResult)]
+    struct Step {
+        detail: String,
+    }
+
+    /// Of SQLite, which tells how it will go about it before there are any rows.
+    #[tokio::test]
+    async fn no_look_walks_through_the_queue() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = DatabaseOptions::Sqlite(SqliteOptions::in_directory(directory.path()));
+        let database = Database::open(options).await.unwrap();
+        database.migrate().await.unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {QUEUE}");
+        let statement = database.dialect().statement(&explain, [1_000_i64.into()]);
+        let reading = database.read(Scope::Engine).await.unwrap();
+        let plan = reading.query_all_raw(statement).await.unwrap();
+        let steps: Vec<String> = plan
+            .iter()
+            .map(|row| Step::from_query_result(row, "").unwrap().detail)
+            .collect();
+        let of_queue = |step: &&String| {
+            let mut words = step.split_whitespace().skip(1);
+            words
+                .next()
+                .is_some_and(|table| ["outbox_work", "w"].contains(&table))
+        };
+        let of_queue: Vec<_> = steps.iter().filter(of_queue).collect();
+        assert!(of_queue.len() >= 6, "{steps:#?}");
+        for step in of_queue {
+            assert!(step.starts_with("SEARCH"), "{step}");
+        }
+    }
+}
