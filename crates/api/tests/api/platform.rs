@@ -74,7 +74,8 @@ pub(crate) async fn open(directory: &Path) -> Platform {
     open_with(directory, &Arc::new(Health::new(Arc::new(SystemClock::new())))).await
 }
 
-async fn open_with(directory: &Path, health: &Arc<Health>) -> Platform {
+/// The same, with this health.
+pub(crate) async fn open_with(directory: &Path, health: &Arc<Health>) -> Platform {
     let opening = async {
         loop {
             let options = PlatformOptions {
