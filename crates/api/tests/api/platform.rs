@@ -53,7 +53,8 @@ fn options(directory: &Path) -> PlatformOptions {
         rates: postrider_api::RateOptions::default(),
         allowed_origins: postrider_api::AllowedOrigins::default(),
         erase_grace: Duration::ZERO,
-        cache_ttl: Duration::from_secs(5),
+        // Longer than any test waits: what the caches forget in time, they were told of.
+        cache_ttl: Duration::from_hours(1),
         settings: Settings::default(),
         limits: Limits::default(),
         intake: IntakeOptions::default(),
