@@ -447,9 +447,8 @@ fn no_answer_shows_what_is_not_the_askers() {
         .unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(seen.get(), CASES as usize * REQUESTS);
     // It would be no test if everything was refused.
-    println!("{} of {} were answered", answered.get(), seen.get());
     assert!(
-        answered.get() * 5 > seen.get(),
+        answered.get() * 10 > seen.get(),
         "{} were answered",
         answered.get()
     );
