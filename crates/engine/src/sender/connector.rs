@@ -401,7 +401,16 @@ mod tests {
 
     #[test]
     fn errors_name_no_address() {
-        let error = ConnectError::Policy;
-        assert!(!error.to_string().chars().any(|c| c.is_ascii_digit()));
+        for error in [
+            ConnectError::Url,
+            ConnectError::Dns,
+            ConnectError::Policy,
+            ConnectError::Refused(io::Error::other("10.1.2.3 refused")),
+            ConnectError::TimedOut,
+            ConnectError::TlsTimedOut,
+        ] {
+            let text = error.to_string();
+            assert!(!text.chars().any(|c| c.is_ascii_digit()), "{text}");
+        }
     }
 }
