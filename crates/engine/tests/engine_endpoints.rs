@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use postrider_application::ports::{Clock, OutgoingRequest, Sender, Sent};
 use postrider_crypto::StandardSigner;
 use postrider_domain::{
-    Aggregate as _, EndpointId, MessageId, Timestamp,
+    EndpointId, MessageId, Timestamp,
     deliveries::{CapturedBody, FailureClass, Outcome, RetrySchedule, SignedContent},
     endpoints::{
         AttemptTimeout, CustomHeaders, Endpoint, HeaderName, HeaderValue, NewEndpoint, Overlap, SigningSecret,

@@ -393,16 +393,23 @@ impl World {
                 None,
             ),
             32 => get(format!("/v1/applications?limit={}", 1 + c % 3)),
-            33 => get(format!("{app}/endpoints")),
-            34 => get(format!("{app}/messages")),
-            35 => get("/v1/event-types".into()),
-            36 => get(format!("/v1/deliveries?application={application}")),
-            37 => get("/v1/deliveries?status=pending".into()),
-            38 => get(format!("{endpoint}/stats")),
-            39 => get(format!("{endpoint}/replays")),
-            40 => get("/v1/tenant/usage".into()),
+            which @ 33..=40 => get(list(which - 33, &app, &endpoint, &application)),
             _ => get(format!("/v1/audit-entries?target={application}")),
         }
+    }
+}
+
+/// Lists, and figures.
+fn list(which: usize, app: &str, endpoint: &str, application: &str) -> String {
+    match which {
+        0 => format!("{app}/endpoints"),
+        1 => format!("{app}/messages"),
+        2 => "/v1/event-types".into(),
+        3 => format!("/v1/deliveries?application={application}"),
+        4 => "/v1/deliveries?status=pending".into(),
+        5 => format!("{endpoint}/stats"),
+        6 => format!("{endpoint}/replays"),
+        _ => "/v1/tenant/usage".into(),
     }
 }
 
