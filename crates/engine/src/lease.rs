@@ -219,7 +219,8 @@ mod tests {
         assert!(!lease.holds());
     }
 
-    /// A node that stands still for a lease while it is asked for another beat.
+    /// A node that stands still while its beat is under way: until its lease has run out, and not as long as the one that
+    /// the beat was for.
     struct StandsStill {
         clock: TokioClock,
         ahead: std::sync::Mutex<Duration>,
@@ -244,7 +245,7 @@ mod tests {
         }
 
         async fn beat(&self, _: Epoch, ttl: Duration) -> Result<bool, StoreError> {
-            *self.0.ahead.lock().unwrap() += ttl;
+            *self.0.ahead.lock().unwrap() += ttl.saturating_sub(2 * SECOND);
             Ok(true)
         }
 
@@ -266,13 +267,15 @@ mod tests {
         });
         let ports = EnginePorts {
             nodes: Arc::new(WhileItBeats(clock.clone())),
-            clock,
+            clock: clock.clone(),
             ..ports(Vec::new())
         };
         let lease = Lease::join(&ports, &options).await;
+        let beat = options.lease_beat;
         let lost = Arc::clone(&lease).keep(Arc::new(ports), options).await;
         assert_eq!(lost, Lost::RanOut);
         assert!(!lease.holds());
+        assert_eq!(clock.clock.monotonic(), beat, "at once");
     }
 
     #[tokio::test(start_paused = true)]
