@@ -95,7 +95,13 @@ mod tests {
 
     #[test]
     fn an_origin_is_written_as_browsers_write_it() {
-        let good = ["https://console.example.com", "http://localhost:3000", "*"];
+        let good = [
+            "https://console.example.com",
+            "http://localhost:3000",
+            "*",
+            // A host may hold a star, which stands for itself only.
+            "https://*.example",
+        ];
         assert!(AllowedOrigins::parse(good).is_ok());
         let bad = [
             "",
@@ -105,15 +111,8 @@ mod tests {
             "https://A.example",
             "https://a.example:443",
             "null",
-            "https://*.example",
             "file:///etc",
         ];
-        let wrong = AllowedOrigins::parse(bad).unwrap_err();
-        // A host may hold a star; it is no pattern.
-        let expected: Vec<_> = bad.iter().filter(|bad| !bad.contains('*')).collect();
-        assert!(
-            expected.iter().all(|bad| wrong.iter().any(|w| w == *bad)),
-            "{wrong:?}"
-        );
+        assert_eq!(AllowedOrigins::parse(bad).unwrap_err(), bad);
     }
 }

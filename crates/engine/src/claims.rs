@@ -255,6 +255,53 @@ mod tests {
         assert_eq!(claims.next(again), Some(QUEUE));
     }
 
+    /// The queue, but for what was due more than that long ago.
+    const fn from(due_s: i64) -> ClaimFrom {
+        ClaimFrom::Queue {
+            low: Some(due(due_s)),
+        }
+    }
+
+    const fn due(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn while_there_is_more_what_was_claimed_already_is_passed_over_and_yet_looked_at_now_and_then() {
+        let mut claims = claims();
+        claims.next(T0);
+        claims.found(QUEUE, (500, 500), Some(due(50)), None, T0);
+        // The margin is for what was written earlier and is seen only now.
+        assert_eq!(claims.next(T0), Some(from(49)));
+        let later = T0 + LOW_WATER_FOR / 2;
+        claims.found(from(49), (500, 500), Some(due(60)), None, later);
+        assert_eq!(claims.next(later), Some(from(59)));
+        claims.found(from(59), (500, 500), Some(due(70)), None, later);
+        assert_eq!(
+            claims.next(T0 + LOW_WATER_FOR),
+            Some(QUEUE),
+            "however much there is"
+        );
+    }
+
+    #[test]
+    fn what_was_passed_over_is_looked_at_as_soon_as_nothing_else_is_left() {
+        let mut claims = claims();
+        claims.next(T0);
+        claims.found(QUEUE, (500, 500), Some(due(50)), None, T0);
+        claims.next(T0);
+        claims.found(
+            from(49),
+            (3, 500),
+            Some(due(51)),
+            Some(Duration::from_hours(1)),
+            T0,
+        );
+        assert_eq!(claims.next(T0), Some(QUEUE));
+        claims.found(QUEUE, (0, 500), None, Some(Duration::from_hours(1)), T0);
+        assert_eq!(claims.next(T0), None);
+    }
+
     #[test]
     fn the_dead_are_sought_after_one_lease_and_their_rows_claimed_until_none_is_left() {
         let mut claims = claims();

@@ -219,6 +219,65 @@ mod tests {
         assert!(!lease.holds());
     }
 
+    /// A node that stands still while its beat is under way: until its lease has run out, and not as long as the one that
+    /// the beat was for.
+    struct StandsStill {
+        clock: TokioClock,
+        ahead: std::sync::Mutex<Duration>,
+    }
+
+    impl Clock for StandsStill {
+        fn now(&self) -> postrider_domain::Timestamp {
+            self.clock.now()
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.clock.monotonic() + *self.ahead.lock().unwrap()
+        }
+    }
+
+    struct WhileItBeats(Arc<StandsStill>);
+
+    #[async_trait]
+    impl NodeRegistry for WhileItBeats {
+        async fn join(&self, _: Duration) -> Result<Epoch, StoreError> {
+            Ok(Epoch(1))
+        }
+
+        async fn beat(&self, _: Epoch, ttl: Duration) -> Result<bool, StoreError> {
+            *self.0.ahead.lock().unwrap() += ttl.saturating_sub(2 * SECOND);
+            Ok(true)
+        }
+
+        async fn bury(&self) -> Result<Vec<Epoch>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn leave(&self, _: Epoch) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_read_too_late_revives_nothing() {
+        let options = Arc::new(EngineOptions::default());
+        let clock = Arc::new(StandsStill {
+            clock: TokioClock::new(),
+            ahead: std::sync::Mutex::default(),
+        });
+        let ports = EnginePorts {
+            nodes: Arc::new(WhileItBeats(clock.clone())),
+            clock: clock.clone(),
+            ..ports(Vec::new())
+        };
+        let lease = Lease::join(&ports, &options).await;
+        let beat = options.lease_beat;
+        let lost = Arc::clone(&lease).keep(Arc::new(ports), options).await;
+        assert_eq!(lost, Lost::RanOut);
+        assert!(!lease.holds());
+        assert_eq!(clock.clock.monotonic(), beat, "at once");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn failing_beats_are_repeated_and_a_burial_ends_it() {
         let options = Arc::new(EngineOptions::default());

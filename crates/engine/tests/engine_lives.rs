@@ -12,7 +12,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use postrider_application::ports::DeliveryQueue as _;
 use postrider_engine::EngineOptions;
-use support::world::World;
+use support::{faulty::Op, world::World};
 
 const URL: &str = "https://one.example/hook";
 const SOON: Duration = Duration::from_millis(100);
@@ -67,6 +67,54 @@ async fn shutdown_ends_what_is_under_way_and_hands_back_the_rest() {
     let _next = world.start();
     world.settled_within(SOON).await;
     assert_eq!(world.sender.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_rings_for_the_others() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let gate = world.sender.gate();
+    let options = EngineOptions {
+        poll_net_interval: Duration::from_hours(1),
+        ..narrow()
+    };
+    let leaving = world.start_with(options.clone());
+    for _ in 0..3 {
+        world.publish(&leaving).await;
+    }
+    world
+        .until(SOON, "two wait", || leaving.status().waiting == 2)
+        .await;
+    let staying = world.start_with(options);
+    world.until(SOON, "joined", || staying.status().lease_held).await;
+    // Until it has looked around, and each has a row of its own.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    leaving.begin_shutdown();
+    gate.open(9);
+    leaving.ended().await;
+    world.settled_within(SOON).await;
+    assert_eq!(world.sender.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_read_when_the_end_begins_is_left_to_the_next() {
+    let world = World::new().await;
+    world.endpoint(URL).await;
+    let engine = world.start();
+    world.until(SOON, "joined", || engine.status().lease_held).await;
+    *world.faults.latency.lock().unwrap() = SOON;
+    let message = world.publish(&engine).await;
+    world
+        .until(Duration::from_secs(1), "it is being read", || {
+            world.faults.count(Op::Messages) == 1
+        })
+        .await;
+    engine.begin_shutdown();
+    engine.ended().await;
+    assert_eq!((world.sender.requests().len(), world.store.queued()), (0, 1));
+    let _next = world.start();
+    world.settled_within(Duration::from_secs(1)).await;
+    assert_eq!(world.statuses(message).await, ["delivered"]);
 }
 
 #[tokio::test(start_paused = true)]

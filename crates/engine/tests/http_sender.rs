@@ -145,10 +145,10 @@ async fn redirects_are_not_followed() {
 
 #[tokio::test]
 async fn a_refused_connection() {
-    let address = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    // It holds its port, so that nobody else is given it, and does not listen.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
     let sent = sender()
         .send(request(&format!("http://{address}/"), Duration::from_secs(5)))
         .await;

@@ -2,10 +2,14 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
-use postrider_api::composition::{Server, ServerOptions};
+use postrider_api::{
+    Health,
+    composition::{Server, ServerOptions, SystemClock},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -13,7 +17,7 @@ use tokio::{
     time,
 };
 
-use crate::platform::open;
+use crate::platform::{open, open_with};
 
 /// Far longer than a connection may be quiet here, and shorter than the time-out of a body.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,13 +65,43 @@ async fn a_connection_on_which_nothing_is_asked_is_ended() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for _ in 0..30 {
         stream.write_all(format!("{live}\r\n").as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"}") {
-            let byte = time::timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
-            answer.push(byte);
-        }
+        answer(&mut stream).await;
         time::sleep(Duration::from_millis(100)).await;
     }
     drop(stream);
+    server.stop().await;
+}
+
+/// One answer whose body is an object without others in it.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let byte = time::timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
+        answer.push(byte);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_about_to_end_asks_for_no_more_on_a_connection_that_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::new(Arc::new(SystemClock::new())));
+    let platform = open_with(directory.path(), &health).await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let server = Server::start(&platform, listener, ServerOptions::default()).unwrap();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let live = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(live).await.unwrap();
+    let kept = answer(&mut stream).await;
+    assert!(!kept.contains("connection: close"), "{kept}");
+    health.drain();
+    stream.write_all(live).await.unwrap();
+    let mut last = String::new();
+    let ended = time::timeout(PATIENCE, stream.read_to_string(&mut last)).await;
+    assert!(ended.unwrap().is_ok(), "it is closed in order");
+    assert!(
+        last.starts_with("HTTP/1.1 200") && last.contains("connection: close\r\n"),
+        "{last}"
+    );
     server.stop().await;
 }

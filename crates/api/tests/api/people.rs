@@ -265,7 +265,7 @@ async fn lists_have_pages() {
         ("/v1/members", 3),
         ("/v1/invitations", 2),
         ("/v1/api-keys", 2),
-        ("/v1/audit-entries?actor=command-line", 0),
+        ("/v1/audit-entries?action=application.create", 3),
     ] {
         let glue = if path.contains('?') { '&' } else { '?' };
         let (mut seen, mut next) = (Vec::new(), String::new());

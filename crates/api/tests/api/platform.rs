@@ -54,7 +54,8 @@ pub(crate) fn options(directory: &Path) -> PlatformOptions {
         rates: postrider_api::RateOptions::default(),
         allowed_origins: postrider_api::AllowedOrigins::default(),
         erase_grace: Duration::ZERO,
-        cache_ttl: Duration::from_secs(5),
+        // Longer than any test waits: what the caches forget in time, they were told of.
+        cache_ttl: Duration::from_hours(1),
         settings: Settings::default(),
         limits: Limits::default(),
         intake: IntakeOptions::default(),
@@ -75,7 +76,8 @@ pub(crate) async fn open(directory: &Path) -> Platform {
     open_with(directory, &Arc::new(Health::new(Arc::new(SystemClock::new())))).await
 }
 
-async fn open_with(directory: &Path, health: &Arc<Health>) -> Platform {
+/// The same, with this health.
+pub(crate) async fn open_with(directory: &Path, health: &Arc<Health>) -> Platform {
     let opening = async {
         loop {
             let options = PlatformOptions {

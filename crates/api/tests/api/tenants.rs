@@ -27,6 +27,7 @@ async fn a_suspended_tenant_reads_and_goes_on_when_it_is_resumed() {
     let api = Api::start().await;
     let (acme, rival) = (api.tenancy("acme").await, api.tenancy("rival").await);
     let path = "/v1/applications/app-1/messages";
+    let viewer = api.key(&acme.owner, json!([{"role": "viewer"}])).await;
     let suspended = operate(&api, &acme, "suspend").await;
     assert_snapshot!("suspend_tenant", suspended.snapshot());
     operate(&api, &acme, "suspend").await.expect(200);
@@ -34,8 +35,10 @@ async fn a_suspended_tenant_reads_and_goes_on_when_it_is_resumed() {
     assert_snapshot!("publish_message_suspended", refused.snapshot());
     api.get(&acme.owner, "/v1/tenant").await.expect(200);
     // Who may not anyway is not told of it.
-    let viewer = api.log_in(&owner_of("acme")).await.expect(200);
-    assert_eq!(viewer.json()["tenant"], acme.id.as_str());
+    api.post(&viewer, path, message()).await.problem(403, "forbidden");
+    // Its people still come in.
+    let login = api.log_in(&owner_of("acme")).await.expect(200);
+    assert_eq!(login.json()["tenant"], acme.id.as_str());
     api.post(&rival.owner, path, message()).await.expect(202);
 
     operate(&api, &acme, "resume").await.expect(200);
@@ -203,6 +206,31 @@ impl TenantExport for Breaks {
             next: Some(ExportCursor(vec![1])),
         })
     }
+}
+
+#[actix_web::test]
+async fn two_exports_run_at_a_time_whoever_asks_and_the_next_is_told_to_come_back() {
+    const EXPORT: &str = "/v1/tenant/export";
+    let api = Api::start().await;
+    let (acme, rival) = (api.tenancy("acme").await, api.tenancy("rival").await);
+    let service = init_service(postrider_api::app(api.context.clone())).await;
+    let begin = async |token: &str| {
+        let request = TestRequest::get()
+            .uri(EXPORT)
+            .insert_header(("authorization", format!("Bearer {token}")));
+        let response = actix_web::test::call_service(&service, request.to_request()).await;
+        assert_eq!(response.status(), 200);
+        response
+    };
+    // Begun, and not taken.
+    let (first, second) = (begin(&acme.owner).await, begin(&acme.owner).await);
+    let refused = api.get(&rival.owner, EXPORT).await.problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "30");
+    drop(first);
+    // What was under way is let go of at its next turn.
+    tokio::task::yield_now().await;
+    api.get(&rival.owner, EXPORT).await.expect(200);
+    drop(second);
 }
 
 #[actix_web::test]

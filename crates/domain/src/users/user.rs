@@ -80,3 +80,30 @@ impl User {
         self.state.password = password;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Aggregate as _;
+    use uuid::Uuid;
+
+    #[test]
+    fn another_password_is_an_event_another_hash_of_it_is_none_and_no_hash_is_printed() {
+        let hash = |text: &str| PasswordHash::from_phc(text.to_owned());
+        let mut user = User::register(
+            UserId::from_uuid(Uuid::from_u128(1)),
+            Email::parse("ada@acme.example").unwrap(),
+            Name::parse("Ada").unwrap(),
+            hash("$argon2id$1"),
+            Timestamp::from_micros(1),
+        );
+        user.change_password(hash("$argon2id$2"));
+        user.rehash_password(hash("$argon2id$3"));
+        assert_eq!(user.state().password.as_phc(), "$argon2id$3");
+        assert_eq!(
+            user.take_events(),
+            [UserEvent::Registered, UserEvent::PasswordChanged]
+        );
+        assert!(!format!("{:?}", user.state()).contains("argon2"));
+    }
+}

@@ -125,3 +125,72 @@ impl Life {
         self.park_full();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use postrider_application::ports::WorkRef;
+    use postrider_domain::{ApplicationId, MessageId, TenantId, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const T0: Duration = Duration::from_secs(100);
+
+    fn row(id: u128, claim: i32) -> ClaimedWork {
+        let nil = Uuid::nil();
+        ClaimedWork {
+            work: WorkRef {
+                id: WorkId::from_uuid(Uuid::from_u128(id)),
+                claim,
+            },
+            tenant: TenantId::from_uuid(nil),
+            application: ApplicationId::from_uuid(nil),
+            message: MessageId::from_uuid(nil),
+            endpoint: None,
+            due_at: Timestamp::from_micros(0),
+            attempts: 0,
+            failures: 0,
+            seq: 0,
+            payload_bytes: 0,
+            endpoints_version: 0,
+            asked_for: false,
+            asked_in: None,
+        }
+    }
+
+    fn ids(rows: &[ClaimedWork]) -> Vec<(WorkId, i32)> {
+        rows.iter().map(|row| (row.work.id, row.work.claim)).collect()
+    }
+
+    #[test]
+    fn a_row_is_adopted_when_it_is_seen_twice_under_the_same_claim_and_no_sooner() {
+        let mut adoption = Adoption::new(&EngineOptions::default(), T0);
+        assert!(adoption.seen(vec![row(1, 1), row(2, 1)], T0).is_empty());
+        // The second was claimed anew meanwhile, the third is new.
+        let rows = vec![row(1, 1), row(2, 2), row(3, 1)];
+        assert_eq!(ids(&adoption.seen(rows, T0)), ids(&[row(1, 1)]));
+        // Whoever was not seen in between begins anew.
+        assert_eq!(ids(&adoption.seen(vec![row(2, 2)], T0)), ids(&[row(2, 2)]));
+        assert!(adoption.seen(vec![row(3, 1)], T0).is_empty());
+    }
+
+    #[test]
+    fn it_looks_soon_where_something_is_suspected_and_else_now_and_then() {
+        let options = EngineOptions::default();
+        let soon = options.store_timeout + options.store_timeout / 2;
+        let mut adoption = Adoption::new(&options, T0);
+        assert_eq!(adoption.looks_at(), Some(T0 + options.adoption_interval));
+        adoption.suspect(T0);
+        assert_eq!(adoption.looks_at(), Some(T0 + soon));
+        assert!(!adoption.is_due(T0) && adoption.is_due(T0 + soon));
+        // While it looks, another answer is lost.
+        adoption.suspect(T0 + soon);
+        assert_eq!(adoption.looks_at(), None);
+        adoption.seen(Vec::new(), T0);
+        assert_eq!(adoption.looks_at(), Some(T0 + soon));
+        adoption.seen(vec![row(1, 1)], T0);
+        assert_eq!(adoption.looks_at(), Some(T0 + soon), "to see it twice");
+        adoption.seen(Vec::new(), T0);
+        assert_eq!(adoption.looks_at(), Some(T0 + options.adoption_interval));
+    }
+}

@@ -238,7 +238,7 @@ where
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use std::net::Ipv4Addr;
+    use std::{net::Ipv4Addr, sync::Mutex};
     use tokio::net::TcpListener;
 
     struct Fixed(Vec<&'static str>);
@@ -290,6 +290,31 @@ mod tests {
         }
     }
 
+    /// Says another address each time, the last first.
+    struct ChangesItsMind(Mutex<Vec<&'static str>>);
+
+    #[async_trait]
+    impl Resolve for ChangesItsMind {
+        async fn resolve(&self, _: &str) -> Vec<IpAddr> {
+            let said = self.0.lock().unwrap().pop().unwrap();
+            vec![said.parse().unwrap()]
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_anew_at_every_connect_and_what_was_judged_is_connected_to() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let policy = AddressPolicy::allowing(vec!["127.0.0.1/32".parse().unwrap()]);
+        // Were it asked twice for one connect, or what it said first remembered, it would show.
+        let names = ChangesItsMind(Mutex::new(vec!["127.0.0.2", "127.0.0.1"]));
+        let mut connector = connector(policy, names);
+        let uri = format!("http://rebound.example:{}/", address.port());
+        let stream = connector.call(uri.parse().unwrap()).await.unwrap();
+        assert_eq!(stream.inner().peer_addr().unwrap(), address);
+        assert_eq!(class_of(connector, &uri).await, FailureClass::Policy);
+    }
+
     #[tokio::test]
     async fn literal_addresses_are_judged_too() {
         for inside in [
@@ -339,10 +364,10 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_listens() {
-        let port = {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        // It holds its port, so that nobody else is given it, and does not listen.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = held.local_addr().unwrap().port();
         let connector = connector(loopback(), Fixed(vec!["127.0.0.1"]));
         assert_eq!(
             class_of(connector, &format!("http://gone.example:{port}/")).await,
@@ -376,7 +401,16 @@ mod tests {
 
     #[test]
     fn errors_name_no_address() {
-        let error = ConnectError::Policy;
-        assert!(!error.to_string().chars().any(|c| c.is_ascii_digit()));
+        for error in [
+            ConnectError::Url,
+            ConnectError::Dns,
+            ConnectError::Policy,
+            ConnectError::Refused(io::Error::other("10.1.2.3 refused")),
+            ConnectError::TimedOut,
+            ConnectError::TlsTimedOut,
+        ] {
+            let text = error.to_string();
+            assert!(!text.chars().any(|c| c.is_ascii_digit()), "{text}");
+        }
     }
 }

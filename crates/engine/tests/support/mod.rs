@@ -11,4 +11,5 @@ pub(crate) mod faulty;
 pub(crate) mod node;
 pub(crate) mod receiver;
 pub(crate) mod receivers;
+pub(crate) mod secrets;
 pub(crate) mod world;

@@ -220,8 +220,22 @@ impl World {
 
     pub(crate) async fn endpoint_of(&self, customer: &Customer, url: &str, filter: Filter) -> EndpointId {
         let new = NewEndpoint {
-            url: EndpointUrl::parse(url).unwrap(),
             filter,
+            ..Self::new_endpoint(url)
+        };
+        self.create(customer, new).await
+    }
+
+    /// An endpoint of the customer that says more of itself than a URL.
+    pub(crate) async fn endpoint_as(&self, new: NewEndpoint) -> EndpointId {
+        self.create(&self.customer, new).await
+    }
+
+    /// The least that an endpoint says.
+    pub(crate) fn new_endpoint(url: &str) -> NewEndpoint {
+        NewEndpoint {
+            url: EndpointUrl::parse(url).unwrap(),
+            filter: Filter::default(),
             uid: None,
             description: Description::default(),
             secret: SigningSecret::from_bytes(vec![7; 24]).unwrap().into(),
@@ -229,7 +243,10 @@ impl World {
             retry_schedule: None,
             timeout: None,
             metadata: Metadata::default(),
-        };
+        }
+    }
+
+    async fn create(&self, customer: &Customer, new: NewEndpoint) -> EndpointId {
         let id = EndpointId::from_uuid(self.fixture.uuid());
         let mut endpoint = Endpoint::create(id, self.tenancy.id, customer.id, new, self.clock.now());
         self.fixture

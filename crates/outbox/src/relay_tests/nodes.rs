@@ -77,6 +77,23 @@ async fn a_node_says_what_it_has_seen_and_says_so_anew_in_its_next_life() {
     node.stop(&world).await;
 }
 
+/// Its engine may go on for as long as a drain takes, and by what it knows: whoever waits for all nodes waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_ends_says_what_it_sees_until_it_is_gone_and_takes_no_event_more() {
+    let world = World::new().await;
+    let first = world.log.append("a");
+    let node = world.node().await;
+    until(async || world.position().await == first).await;
+    node.shutdown.cancel();
+    let second = world.log.append("a");
+    node.signal.wake();
+    until(async || world.store.unseen(Some(second)).await.unwrap().nodes == 0).await;
+    node.barrier.passed().await.unwrap();
+    assert_eq!(*node.memory.heard.lock().unwrap(), [second]);
+    assert_eq!(world.recorder.positions(), [first]);
+    node.stop(&world).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_that_is_of_no_event_ends_the_relay_and_says_whose_it_was() {
     let world = World::new().await;

@@ -178,9 +178,13 @@ impl World {
         )
         .await
         .unwrap();
-        let (barrier, shutdown) = (relay.barrier(), CancellationToken::new());
+        let (barrier, shutdown, gone) = (
+            relay.barrier(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
         let mut task = JoinSet::new();
-        task.spawn(relay.run(shutdown.clone(), shutdown.clone()));
+        task.spawn(relay.run(shutdown.clone(), gone.clone()));
         Node {
             epoch,
             life,
@@ -188,6 +192,7 @@ impl World {
             signal,
             barrier,
             shutdown,
+            gone,
             task,
         }
     }
@@ -252,6 +257,8 @@ pub(crate) struct Node {
     pub(crate) signal: RelaySignal,
     pub(crate) barrier: Barrier,
     pub(crate) shutdown: CancellationToken,
+    /// Its engine has drained, too.
+    pub(crate) gone: CancellationToken,
     pub(crate) task: JoinSet<Result<(), RelayError>>,
 }
 
@@ -263,6 +270,7 @@ impl Node {
     /// An orderly end.
     pub(crate) async fn stop(mut self, world: &World) {
         self.shutdown.cancel();
+        self.gone.cancel();
         self.ended().await.unwrap();
         world.store.leave(self.epoch).await.unwrap();
     }
