@@ -18,8 +18,8 @@
 //! applications while such nodes serve: they show a deleted one, by its id, as though it were there.
 //!
 //! On PostgreSQL the columns and the policies take a moment's lock of their tables, `messages` and `payloads` among
-//! them, and wait for it without a limit: whoever reads one of them for long (a dump) holds up the migration, and
-//! everybody who comes after it.
+//! them. Whoever reads one of them for long (a dump) is waited for as long as the migrating connection waits for any
+//! lock, and no longer, since everybody else waits behind it.
 
 use sea_orm_migration::SchemaManager;
 

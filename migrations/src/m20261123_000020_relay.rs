@@ -7,7 +7,7 @@
 //!
 //! `nodes.seen_pos` is how far a node has seen the log: whoever must know that no node begins anything by what was true
 //! before waits for it. Null is a node of a release before this one, which does not say and is not waited for. On
-//! PostgreSQL the column takes a moment's lock of `nodes`, and waits for it without a limit.
+//! PostgreSQL the column takes a moment's lock of `nodes`.
 
 use sea_orm_migration::SchemaManager;
 

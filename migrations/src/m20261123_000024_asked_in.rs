@@ -4,8 +4,8 @@
 //! recorded; rows of messages and of retries have none.
 //!
 //! The columns have no default: adding them rewrites nothing, and a release before this one does not write them. On
-//! PostgreSQL each takes a moment's lock of its table, of the queue first, and waits for it without a limit: whoever
-//! reads the queue for long (a dump) holds up the migration, and everybody who comes after it.
+//! PostgreSQL each takes a moment's lock of its table, of the queue first. Whoever reads the queue for long (a dump) is
+//! waited for as long as the migrating connection waits for any lock, and no longer, since everybody else waits behind it.
 
 crate::ddl::migration!(
     "ALTER TABLE outbox_work ADD COLUMN asked_in @text",

@@ -104,5 +104,10 @@ pub(super) fn insides() -> Vec<Bound> {
             time(database.answer_timeout),
             "503 `unavailable`; the connection is closed",
         ),
+        (
+            "Lock that a migration waits for on PostgreSQL",
+            time(database.migration_lock_timeout),
+            "it fails, and is run again",
+        ),
     ]
 }

@@ -20,7 +20,9 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// List the audit log
 ///
 /// Who did what to what, from where, when, and whether they were let; the newest first. What is published, resent
-/// and replayed is recorded by the messages and deliveries themselves. Denials appear a second or so later.
+/// and replayed is recorded by the messages and deliveries themselves. Denials appear a second or so later. Of a filter
+/// that lets little through, a page may hold fewer items than there are, even none: as long as there is a `next`, there
+/// may be more.
 #[utoipa::path(
     operation_id = "listAuditEntries",
     tag = "Audit log",

@@ -223,7 +223,7 @@ fn bind(port: u16) -> std::io::Result<TcpListener> {
 }
 
 fn bind_from(port: u16) -> Result<TcpListener, DevError> {
-    (port..port.saturating_add(PORTS_TRIED))
+    (port..=port.saturating_add(PORTS_TRIED - 1))
         .find_map(|port| bind(port).ok())
         .ok_or(DevError::NoPort(port))
 }

@@ -11,7 +11,8 @@ pub struct AddressPolicy {
     allowed: Vec<IpNet>,
 }
 
-/// Special-purpose IPv4 blocks that are not globally reachable (IANA registry, RFC 6890), and multicast.
+/// Special-purpose IPv4 blocks (IANA registry, RFC 6890), the few that are globally reachable among them, and multicast:
+/// no receiver of a customer lives there.
 const SPECIAL_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),

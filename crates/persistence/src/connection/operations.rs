@@ -11,7 +11,7 @@ use super::Dialect;
 const NAMES: [(&str, &str); 44] = [
     ("answers", "command.answer"),
     ("applications", "applications.look"),
-    ("audit", "audit.look"),
+    ("audit/list", "audit.look"),
     ("backlog", "backlog.look"),
     ("bell", "queue.ring"),
     ("deliveries/claim", "queue.claim"),

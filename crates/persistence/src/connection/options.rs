@@ -60,13 +60,16 @@ pub struct PostgresOptions {
     /// How long we wait for the answer to a statement, before we take it that the server cannot be heard any more and
     /// close the connection. Longer than `statement_timeout`, so that the server says so itself if it can.
     pub answer_timeout: Duration,
+    /// How long a migration waits for a lock, unless it says otherwise: whoever reads a table for long (a dump) holds it
+    /// up, and everybody who comes after waits behind it. It fails then, and the next one begins where it was.
+    pub migration_lock_timeout: Duration,
     /// A connection that was idle for this long is tried before it is used.
     pub test_after_idle: Duration,
 }
 
 impl PostgresOptions {
-    /// The usual: 16 connections, 5 seconds to get one, 15 seconds a statement, 20 until its answer is here, tried after 30
-    /// idle seconds.
+    /// The usual: 16 connections, 5 seconds to get one, 15 seconds a statement, 20 until its answer is here, 10 for a
+    /// migration's lock, tried after 30 idle seconds.
     pub fn at(url: impl Into<SecretString>) -> Self {
         Self {
             url: url.into(),
@@ -75,6 +78,7 @@ impl PostgresOptions {
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(15),
             answer_timeout: Duration::from_secs(20),
+            migration_lock_timeout: Duration::from_secs(10),
             test_after_idle: Duration::from_secs(30),
         }
     }

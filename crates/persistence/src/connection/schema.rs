@@ -133,7 +133,12 @@ async fn account(options: &PostgresOptions) -> Result<PgPool, ConnectError> {
 /// user's name, and the user changes.
 async fn owner(options: &PostgresOptions, schema: &str) -> Result<DatabaseConnection, ConnectError> {
     let url = options.admin_url.as_ref().unwrap_or(&options.url);
-    let connect = postgres_connection(url)?.options([("role", ADMIN), ("search_path", schema)]);
+    let lock_timeout = options.migration_lock_timeout.as_millis().to_string();
+    let connect = postgres_connection(url)?.options([
+        ("role", ADMIN),
+        ("search_path", schema),
+        ("lock_timeout", &lock_timeout),
+    ]);
     let pool = postgres_alone(options, connect).await?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }

@@ -12,6 +12,7 @@
 mod support;
 
 mod appending;
+mod audit_log;
 mod connections;
 mod data_directory;
 mod endpoint_secrets;

@@ -23,10 +23,10 @@ use crate::{
     wire::{
         Checks,
         endpoint_changes::{EndpointContent, EndpointPatch},
-        endpoint_tests::{NewTest, SentTest},
         endpoints::{Endpoint, EndpointWithSecret, NewEndpoint},
         page::{self, List},
         path::{ApplicationPath, EndpointPath},
+        send_test::{NewTest, SentTest},
     },
 };
 

@@ -25,7 +25,8 @@ pub struct AuditFilter {
 
 /// The audit log, to look at.
 pub trait AuditViews: Send + Sync {
-    /// Entries of the tenant, newest first.
+    /// Entries of the tenant, newest first. What a filter lets through may be far apart: only so many entries are looked at,
+    /// so a page may be short or empty and yet have a next one.
     fn audit_entries(
         &self,
         scope: &TenantScope,

@@ -1,8 +1,9 @@
 //! A node dies while it builds an index beside the writers: what is left of the index is of no use, and the next one
-//! that migrates begins it again.
+//! that migrates begins it again. Somebody reads a table for long: the migration gives up, and is run again.
 
 use std::time::Duration;
 
+use postrider_persistence::{DatabaseOptions, PostgresOptions, Schema};
 use postrider_testkit::contract::{Fixture, Harness as _};
 use sqlx::Executor as _;
 
@@ -78,4 +79,30 @@ async fn the_index_of_messages_is_begun_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_indexes_of_deliveries_are_begun_again() {
     is_begun_again("m20261123_000020_relay", "_undelivered_tenant").await;
+}
+
+/// Whoever waits for the queue waits behind the migration that waits for the reader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_does_not_wait_behind_a_reader_for_ever() {
+    const LAST: &str = "m20261123_000024_asked_in";
+    let (old, name) = Old::postgres("m20261123_000023_replays_outstanding").await;
+    let outside = PostgresHarness::outside(&name);
+    let mut dump = outside.begin().await.unwrap();
+    dump.execute("SELECT count(*) FROM outbox_work").await.unwrap();
+
+    let options = PostgresOptions {
+        migration_lock_timeout: Duration::from_millis(100),
+        ..PostgresHarness::options(&name)
+    };
+    let impatient = Schema::open(DatabaseOptions::Postgres(options)).await.unwrap();
+    let given_up = tokio::time::timeout(Duration::from_mins(1), impatient.migrate()).await;
+    assert!(given_up.unwrap().is_err());
+    assert_eq!(impatient.pending().await.unwrap(), [LAST]);
+
+    dump.rollback().await.unwrap();
+    impatient.migrate().await.unwrap();
+    assert_eq!(impatient.pending().await.unwrap(), [""; 0]);
+    outside.close().await;
+    old.close().await;
+    PostgresHarness::remove(&name).await;
 }

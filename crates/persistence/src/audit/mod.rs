@@ -1,26 +1,23 @@
-//! The audit log: appending to it, and looking at it. It is never changed.
+//! The audit log: appending to it, and, in [`list`], looking at it. It is never changed.
+
+mod list;
 
 use std::borrow::Cow;
 
 use postrider_application::{
-    access::TenantScope,
     audit::{Actor, ActorKind, AuditEntry, AuditOutcome, Record},
-    ports::{AuditFilter, AuditViews, Page, PageRequest, StoreError},
+    ports::StoreError,
 };
-use postrider_domain::{AuditEntryId, TenantId, Timestamp};
+use postrider_domain::{AuditEntryId, TenantId};
 use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    SqlStore,
     batch::hex,
     codec::{read_count, stored_count, timestamp},
-    conditions::Conditions,
-    connection::{Dialect, Scope, Transaction},
+    connection::{Dialect, Transaction},
     error::{OrStoreError as _, corrupt},
-    paging::{Order, limit, reading},
-    times_of_ids::{least_id_beyond, least_id_from},
 };
 
 macro_rules! columns {
@@ -168,52 +165,5 @@ impl Row {
             address: address.map_err(|why| corrupt("address of an audit entry", why))?,
             request_id: self.request_id.map(Into::into),
         })
-    }
-}
-
-impl AuditViews for SqlStore {
-    async fn audit_entries(
-        &self,
-        scope: &TenantScope,
-        filter: &AuditFilter,
-        page: PageRequest<AuditEntryId>,
-    ) -> Result<Page<AuditEntry, AuditEntryId>, StoreError> {
-        let mut wanted = Conditions::default();
-        wanted.and("id {beyond}", page.key().map(|key| key.as_uuid()));
-        wanted.and("actor =", filter.actor.as_deref());
-        wanted.and("action =", filter.action.as_deref());
-        wanted.and("target =", filter.target.as_deref());
-        wanted.and("outcome =", filter.outcome.map(AuditOutcome::as_str));
-        // The ids bound what is looked through, the times decide.
-        wanted.and("id >=", filter.from.map(least_id_from));
-        wanted.and("at >=", filter.from.map(Timestamp::as_micros));
-        wanted.and("id <", filter.to.map(least_id_beyond));
-        wanted.and("at <", filter.to.map(Timestamp::as_micros));
-        let Conditions { sql, mut values } = wanted;
-        values.push(limit(&page));
-        let sql = format!(
-            concat!(
-                "SELECT ",
-                columns!(),
-                " FROM audit_entries WHERE tenant = {{tenant}}{} ORDER BY id {{order}} LIMIT ${}"
-            ),
-            sql.concat(),
-            values.len()
-        );
-        let tenant = scope.tenant();
-        let statement =
-            self.database
-                .dialect()
-                .of_tenant(tenant, &reading(&sql, Order::Descending, &page), values)?;
-        let rows = self
-            .database
-            .read(Scope::Tenant(tenant))
-            .await?
-            .query_all_raw(statement)
-            .await
-            .or_store_error()?;
-        let entry = |row| Row::from_query_result(row, "").or_store_error()?.read();
-        let entries = rows.iter().map(entry).collect::<Result<_, _>>()?;
-        Ok(Page::of(entries, &page, |entry: &AuditEntry| entry.id))
     }
 }
