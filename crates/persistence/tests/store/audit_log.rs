@@ -64,7 +64,7 @@ async fn a_rare_action_is_found_page_by_page<O: Outside>(harness: &O) {
         }
         assert!(pages.len() > 1, "nothing was left for another page");
         let (last, before) = pages.split_last().unwrap();
-        assert_eq!(*last, [rare.clone()]);
+        assert_eq!(last.as_slice(), std::slice::from_ref(&rare));
         assert!(before.iter().all(Vec::is_empty));
         // Backwards from there: none, and where to go on.
         let found = page(&filter, Start::Before(rare.id)).await;

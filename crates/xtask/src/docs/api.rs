@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use serde_json::{Map, Value};
 
+use super::code::Named;
 use super::form::block;
 use super::signatures::{Route, Signature, routes, signatures};
 use super::{Finding, Page, Repository};
@@ -63,6 +64,32 @@ impl Document {
         anyhow::ensure!(!operations.is_empty(), "{OPENAPI} has no operations");
         Ok(Self { operations, schemas })
     }
+}
+
+/// Operations that only one of code and document has.
+pub(super) fn current(document: &Document, operations: &[Named]) -> Vec<Finding> {
+    const MEND: &str = "run `cargo xtask generate`";
+    let mut findings = Vec::new();
+    for operation in operations {
+        if !document
+            .operations
+            .iter()
+            .any(|known| known.name == snake(&operation.name))
+        {
+            let what = format!("the operation `{}` is missing in {OPENAPI}", operation.name);
+            findings.push(Finding::new(&operation.file, operation.line, what, MEND));
+        }
+    }
+    for known in &document.operations {
+        if !operations
+            .iter()
+            .any(|operation| snake(&operation.name) == known.name)
+        {
+            let what = format!("no function of the API is {} ({})", known.route, known.name);
+            findings.push(Finding::new(OPENAPI, 1, what, MEND));
+        }
+    }
+    findings
 }
 
 /// A line within the block, from 0; what is wrong there; what to do.

@@ -1,8 +1,9 @@
-//! What the code says: events, use cases, the stations of a request.
+//! What the code says: events, use cases, operations of the API, the stations of a request.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
+use proc_macro2::TokenTree;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
@@ -11,6 +12,7 @@ use super::Repository;
 const EVENTS: &str = "crates/domain/src/events.rs";
 const FORMS: &str = "crates/application/src/ports/event_forms.rs";
 const USE_CASES: &str = "crates/application/src/";
+const API: &str = "crates/api/src/";
 const PIPELINE: &str = "crates/api/src/pipeline.rs";
 
 /// A name, and where the code has it.
@@ -102,6 +104,47 @@ fn collect_requests(file: &str, items: &[syn::Item], found: &mut BTreeMap<String
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// The operations of the API, by the ids that `utoipa::path` gives them.
+pub(super) fn operations(repository: &Repository) -> anyhow::Result<Vec<Named>> {
+    let mut operations = Vec::new();
+    let files: Vec<_> = repository
+        .files()
+        .filter(|file| file.starts_with(API) && has_extension(file, "rs"))
+        .collect();
+    for file in files {
+        if repository.read(file)?.contains("utoipa::path") {
+            let mut ids = OperationIds::default();
+            ids.visit_file(&parsed(repository, file)?);
+            operations.extend(ids.0.into_iter().map(|(id, place)| Named::new(id, file, place)));
+        }
+    }
+    ensure!(!operations.is_empty(), "{API}: no function has an operation id");
+    Ok(operations)
+}
+
+/// `operation_id = "…"` in attributes `#[utoipa::path(…)]`.
+#[derive(Default)]
+struct OperationIds(Vec<(String, proc_macro2::Span)>);
+
+impl<'ast> Visit<'ast> for OperationIds {
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        let (syn::Meta::List(list), true) = (&attribute.meta, ends_in(attribute.path(), "path")) else {
+            return;
+        };
+        let mut words = list.tokens.clone().into_iter();
+        while let Some(word) = words.next() {
+            if matches!(&word, TokenTree::Ident(name) if name == "operation_id") {
+                let id = words
+                    .nth(1)
+                    .map(|value| (syn::parse2(value.clone().into()), value.span()));
+                if let Some((Ok(syn::Lit::Str(id)), place)) = id {
+                    self.0.push((id.value(), place));
+                }
+            }
         }
     }
 }

@@ -98,6 +98,7 @@ fn architecture(repository: &Repository, page: &Page) -> anyhow::Result<Vec<Find
     findings.extend(listed::events(page, &code::events(repository)?));
     findings.extend(listed::stations(page, &code::stations(repository)?));
     let document = api::Document::read(repository)?;
+    findings.extend(api::current(&document, &code::operations(repository)?));
     findings.extend(api::check(page, &document));
     findings.extend(schemas::check(page, &document));
     Ok(findings)
