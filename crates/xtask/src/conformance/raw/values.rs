@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::case::{ACCEPTED, Case, INVALID, MALFORMED, Pen};
+use super::case::{ACCEPTED, Case, INVALID, MALFORMED, Pen, TOO_LARGE};
 
 const APPLICATIONS: &str = "/v1/applications";
 const DEEP: usize = 100_000;
@@ -106,10 +106,17 @@ pub(super) fn depths(pen: &Pen) -> Vec<Case> {
             message(&payload(&objects)),
         ),
         Case::new(
-            "100,000 opened arrays, to a login",
+            "60,000 opened arrays, to a login",
             INVALID,
-            pen.post("/v1/auth/login", "[".repeat(DEEP)),
+            pen.post("/v1/auth/login", "[".repeat(60_000)),
         ),
+        // Whoever shows no credential may send 64 KiB.
+        Case::new(
+            "100,000 opened arrays, to a login",
+            TOO_LARGE,
+            pen.post("/v1/auth/login", "[".repeat(DEEP)),
+        )
+        .or_closed(),
     ]
 }
 
