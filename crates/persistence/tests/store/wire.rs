@@ -1,9 +1,9 @@
-//! A wire to the server that breaks at a chosen statement.
+//! A wire to the server that breaks, or falls silent, at a chosen statement.
 
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,8 @@ pub(crate) enum Trouble {
     /// It reaches the server, which hears nothing more until it ends the connection: so it is with a node that is
     /// paused.
     Paused,
+    /// It reaches the server. From then on neither side hears the other, and nobody closes the connection.
+    Silence,
 }
 
 #[derive(Default)]
@@ -37,6 +39,8 @@ struct Faults {
     /// The statement, recognised by bytes among its parameters, and what happens to it.
     next: Mutex<Option<(Vec<u8>, Trouble)>>,
     shut: AtomicBool,
+    /// How many connections there have been.
+    connections: AtomicUsize,
 }
 
 impl Faults {
@@ -69,6 +73,7 @@ impl Wire {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 if !shared.shut.load(Ordering::SeqCst) {
+                    shared.connections.fetch_add(1, Ordering::SeqCst);
                     connections.spawn(forward(client, server.clone(), shared.clone()));
                 }
             }
@@ -80,7 +85,7 @@ impl Wire {
         }
     }
 
-    /// The next statement that has these bytes among its parameters runs into this trouble.
+    /// The next that has these bytes, in its text or among its parameters, runs into this trouble.
     pub(crate) fn trouble(&self, marker: &[u8], trouble: Trouble) {
         *self.faults.next.lock().unwrap() = Some((marker.to_owned(), trouble));
     }
@@ -88,6 +93,11 @@ impl Wire {
     /// Whether the trouble was met.
     pub(crate) fn was_met(&self) -> bool {
         self.faults.next.lock().unwrap().is_none()
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.faults.connections.load(Ordering::SeqCst)
     }
 }
 
@@ -100,6 +110,9 @@ async fn forward(mut client: TcpStream, server: String, faults: Arc<Faults>) {
         tokio::select! {
             read = client.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
+                if trouble == Some(Trouble::Silence) {
+                    continue;
+                }
                 trouble = trouble.or(faults.of(&asked[..length]));
                 if trouble == Some(Trouble::StatementLost) || server.write_all(&asked[..length]).await.is_err() {
                     return;
@@ -111,6 +124,9 @@ async fn forward(mut client: TcpStream, server: String, faults: Arc<Faults>) {
             }
             read = server.read(&mut answered) => {
                 let Ok(length @ 1..) = read else { return };
+                if trouble == Some(Trouble::Silence) {
+                    continue;
+                }
                 // The server answers a statement after it has committed it.
                 if let Some(trouble) = trouble {
                     faults.shut.store(trouble == Trouble::CutOff, Ordering::SeqCst);
@@ -124,8 +140,16 @@ async fn forward(mut client: TcpStream, server: String, faults: Arc<Faults>) {
     }
 }
 
-/// A store whose every byte goes over a wire that can be cut.
+/// A store whose every byte goes over a wire that can be cut, with one connection for requests and one of the engine's.
 pub(crate) async fn with_a_wire(harness: &PostgresHarness) -> (SqlStore, Wire) {
+    with_a_wire_and(harness, |options| options).await
+}
+
+/// The same, with changed options.
+pub(crate) async fn with_a_wire_and(
+    harness: &PostgresHarness,
+    change: impl FnOnce(PostgresOptions) -> PostgresOptions,
+) -> (SqlStore, Wire) {
     let url = PostgresHarness::options(&harness.name)
         .url
         .expose_secret()
@@ -133,12 +157,11 @@ pub(crate) async fn with_a_wire(harness: &PostgresHarness) -> (SqlStore, Wire) {
     let (before, after) = url.split_once('@').unwrap();
     let (server, rest) = after.split_once('/').unwrap();
     let wire = Wire::to(server.to_owned()).await;
-    let url = format!("{before}@127.0.0.1:{}/{rest}", wire.port);
-    let options = PostgresOptions {
+    let options = change(PostgresOptions {
         max_connections: 1,
         acquire_timeout: Duration::from_secs(2),
-        ..PostgresOptions::at(url)
-    };
+        ..PostgresOptions::at(format!("{before}@127.0.0.1:{}/{rest}", wire.port))
+    });
     let database = Database::open(DatabaseOptions::Postgres(options)).await.unwrap();
     (SqlStore::new(database, sealer(1)), wire)
 }
